@@ -1,0 +1,143 @@
+//! Everything that an object holds, before it has an object format: what code generation and layout produced, with
+//! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm.
+
+use std::borrow::Cow;
+
+use cranelift_codegen::isa::unwind::UnwindInfo;
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::descriptor::ValueType;
+use wasmelt_abi::host::HostFunction;
+use wasmelt_abi::trap::Trap;
+
+use crate::options::Policy;
+
+/// A program, ready to be written into an object.
+#[derive(Debug, Default)]
+pub struct Image<'a> {
+    /// Code in the order of the text section.
+    pub functions: Vec<ImageFunction>,
+    /// `unsafe extern "C" fn(vmctx)` that runs the program: index into `functions`.
+    pub entry: Option<u32>,
+    /// `unsafe extern "C" fn(vmctx, values)` that calls the export of `invoke`: index into `functions`.
+    pub invoke_entry: Option<u32>,
+    /// What `invoke_entry` calls.
+    pub invoke: Option<Invoke>,
+    /// Records that function references point to.
+    pub records: Vec<Record>,
+    /// Tables that never change.
+    pub const_tables: Vec<Vec<Option<Record>>>,
+    /// See [`wasmelt_abi::descriptor::ProgramDescriptor::context_bytes`].
+    pub context_bytes: u32,
+    /// Linear memories, memory 0 first.
+    pub memories: Vec<MemoryPlan>,
+    /// Tables that can change.
+    pub tables: Vec<TablePlan>,
+    /// Data segments by index; empty where code cannot use the segment.
+    pub data_segments: Vec<Cow<'a, [u8]>>,
+    /// Element segments by index, elements as indices into `records`; empty where code cannot use the segment.
+    pub element_segments: Vec<Vec<Option<u32>>>,
+    /// Initial bytes of context and memory 0 by offset from `vmctx`: in order, apart from one another, none below
+    /// `-context_bytes` or beyond the initial length. All other bytes are zero.
+    pub initial: Vec<(i64, Cow<'a, [u8]>)>,
+    /// Runtime functions to call before `entry`, by symbol.
+    pub hooks: Vec<&'static str>,
+    /// What the guest may do.
+    pub policy: Policy,
+    /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].
+    pub cpu_features: u32,
+    /// Call stack of the guest in bytes.
+    pub stack_bytes: u64,
+    /// Policy and provenance as JSON, for the note.
+    pub note: String,
+}
+
+/// One function's machine code.
+#[derive(Debug)]
+pub struct ImageFunction {
+    /// Symbol in the object's symbol table.
+    pub symbol: String,
+    /// Name for backtraces; empty where the module has none.
+    pub name: String,
+    /// Index in the module's function index space; `None` for code that wasmelt made (entries), which backtraces leave
+    /// out.
+    pub index: Option<u32>,
+    /// Machine code.
+    pub code: Vec<u8>,
+    /// Power of two.
+    pub align: u32,
+    /// Places to fill in.
+    pub relocs: Vec<Reloc>,
+    /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
+    pub traps: Vec<(u32, Trap)>,
+    /// Frame layout.
+    pub unwind: Option<UnwindInfo>,
+}
+
+/// A place in code that depends on where something lies.
+#[derive(Clone, Debug)]
+pub struct Reloc {
+    /// Offset in the function's code.
+    pub offset: u32,
+    /// How the value is encoded: Cranelift's name for it.
+    pub kind: cranelift_codegen::binemit::Reloc,
+    /// What is referred to.
+    pub target: RelocTarget,
+    /// Added to the target's address.
+    pub addend: i64,
+}
+
+/// What code can refer to.
+#[derive(Clone, Copy, Debug)]
+pub enum RelocTarget {
+    /// A function: index into [`Image::functions`].
+    Function(u32),
+    /// A runtime function.
+    Builtin(Builtin),
+    /// A host function.
+    Host(&'static HostFunction),
+    /// The first byte of the text section.
+    Text,
+    /// A record: index into [`Image::records`].
+    Record(u32),
+    /// A table that never changes: index into [`Image::const_tables`].
+    ConstTable(u32),
+}
+
+/// See [`wasmelt_abi::context::FuncRecord`].
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// Index into [`Image::functions`].
+    pub function: u32,
+    /// Program-wide number of its type.
+    pub type_id: u32,
+}
+
+/// See [`wasmelt_abi::descriptor::MemoryPlan`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "fields are those of the descriptor")]
+pub struct MemoryPlan {
+    pub context_offset: i32,
+    pub page_size_log2: u32,
+    pub initial_bytes: u64,
+    pub maximum_bytes: u64,
+    pub reserve_bytes: u64,
+    pub guard_bytes: u64,
+}
+
+/// See [`wasmelt_abi::descriptor::TablePlan`].
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "fields are those of the descriptor")]
+pub struct TablePlan {
+    pub context_offset: i32,
+    pub initial_elements: u64,
+    pub maximum_elements: u64,
+}
+
+/// See [`wasmelt_abi::descriptor::InvokePlan`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the descriptor")]
+pub struct Invoke {
+    pub name: String,
+    pub params: Vec<ValueType>,
+    pub results: Vec<ValueType>,
+}

@@ -1,0 +1,157 @@
+//! What the user asked for, after parsing and before any work: plain data that every stage may read.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use wasmparser::WasmFeatures;
+
+/// Everything that decides how a module is compiled and linked, besides its bytes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the output runs.
+    pub target: target_lexicon::Triple,
+    /// What comes out.
+    pub emit: Emit,
+    /// How much is optimised.
+    pub opt_level: OptLevel,
+    /// Which instructions may be used.
+    pub cpu: Cpu,
+    /// Accepted proposals, see [`crate::features`].
+    pub features: WasmFeatures,
+    /// What the guest may do.
+    pub policy: Policy,
+    /// Upper limit of each linear memory in bytes, `--max-memory`.
+    pub max_memory_bytes: Option<u64>,
+    /// Call stack of the guest in bytes, `--stack-size`.
+    pub stack_bytes: u64,
+    /// How linear memory accesses are checked.
+    pub bounds_checks: BoundsChecks,
+    /// Mask indices against speculation past bounds checks.
+    pub spectre_mitigations: bool,
+    /// Make NaN results the canonical one, so that results are the same on every CPU.
+    pub nan_canonicalization: bool,
+    /// Export that the executable calls instead of `_start`.
+    pub invoke: Option<String>,
+    /// What becomes of imports that nothing provides.
+    pub unknown_imports: UnknownImports,
+    /// Who links.
+    pub linker: Linker,
+    /// Folder with runtime archives, `<triple>/libwasmelt_start.a`, searched before the others.
+    pub runtime_dir: Option<PathBuf>,
+    /// Leave out the symbol table (names in backtraces stay).
+    pub strip: bool,
+    /// Number of threads; 0 is one per core. The output does not depend on it.
+    pub threads: usize,
+}
+
+/// Default call stack of the guest: as much as a Linux main thread has.
+pub const DEFAULT_STACK_BYTES: u64 = 8 << 20;
+
+/// What comes out of a compilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emit {
+    /// An executable.
+    Exe,
+    /// A relocatable object.
+    Obj,
+    /// Cranelift's intermediate form, as text.
+    Clif,
+    /// Assembly, as text.
+    Asm,
+    /// The module in the text format of WebAssembly.
+    Wat,
+}
+
+/// How much is optimised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum OptLevel {
+    /// `-O0`: fast to compile.
+    #[serde(rename = "0")]
+    None,
+    /// `-O`: fast to run.
+    #[serde(rename = "speed")]
+    Speed,
+    /// `-Os`: fast to run and small.
+    #[serde(rename = "size")]
+    Size,
+}
+
+/// Which instructions may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    /// The target's default, see docs/RATIONALE.md.
+    Default,
+    /// What the machine that compiles has.
+    Native,
+    /// A named baseline, `x86-64-v1` to `x86-64-v4`, or another CPU that Cranelift knows.
+    Named(String),
+}
+
+/// How linear memory accesses are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundsChecks {
+    /// By inaccessible pages where the memory's type allows it, by instructions otherwise.
+    Guard,
+    /// By instructions always; no large reservation of address space.
+    Explicit,
+}
+
+/// What becomes of imports that nothing provides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownImports {
+    /// They are an error.
+    Deny,
+    /// A call to one traps.
+    Trap,
+}
+
+/// Who links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Linker {
+    /// The embedded linker.
+    Embedded,
+    /// The system's C compiler driver.
+    Cc,
+    /// This program, which takes the arguments of `ld`.
+    Program(PathBuf),
+}
+
+/// What the guest may do outside its sandbox: nothing that is not named here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// Granted directories.
+    pub dirs: Vec<DirGrant>,
+    /// Granted environment variables.
+    pub env: Vec<EnvGrant>,
+    /// The whole environment is passed on.
+    pub inherit_env: bool,
+    /// The guest's name for itself; the host's `argv[0]` otherwise.
+    pub arg0: Option<String>,
+}
+
+/// A directory that the guest may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DirGrant {
+    /// Path on the host; a relative one is resolved against the working directory at run time.
+    pub host: String,
+    /// Name under which the guest finds it.
+    pub guest: String,
+    /// Nothing below it can be changed.
+    pub read_only: bool,
+}
+
+/// An environment variable that the guest gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EnvGrant {
+    /// Name.
+    pub name: String,
+    /// Value; the host's at run time when `None`.
+    pub value: Option<String>,
+}
+
+/// Names of proposals that a module uses, for reports.
+pub type FeatureNames = BTreeSet<&'static str>;

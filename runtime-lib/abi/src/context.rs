@@ -1,0 +1,101 @@
+//! The context of a module instance: what generated code and the runtime both read and write.
+//!
+//! A context is known by one address, `vmctx`, and lies *below* it: the fixed head directly below, the part that
+//! differs from module to module below the head. Every offset into it is negative.
+//!
+//! ```text
+//!            lower addresses                                                     higher addresses
+//!            ┌───────────────────────────────┬──────────────────────┬────────────────────────────
+//!            │ globals, tables, memories 1.. │ VmContextHead        │ linear memory 0 ...
+//!            └───────────────────────────────┴──────────────────────┴────────────────────────────
+//!            ^ vmctx - context_bytes         ^ vmctx - HEAD_BYTES   ^ vmctx
+//! ```
+//!
+//! In the `Single` shape `vmctx` is also the address of the first byte of linear memory 0, so one pinned register
+//! serves memory accesses (positive offsets) and context accesses (negative offsets). A guest address is an unsigned
+//! number added to the base, so no guest access can reach below it. In the `Many` shape `vmctx` is a parameter and
+//! memory 0 is found through the head.
+
+use core::mem::{offset_of, size_of};
+
+use crate::descriptor::ProgramDescriptor;
+
+/// A linear memory as generated code sees it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Memory {
+    /// First byte of the memory. Never moves: the whole of what the memory may ever use is reserved.
+    pub base: *mut u8,
+    /// Current length in bytes; a multiple of the page size.
+    pub length_bytes: u64,
+}
+
+/// A table that can change at run time. Its elements are 8 bytes each: for function references the address of a
+/// [`FuncRecord`] or 0 for null, for other reference types an opaque value or 0 for null.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Table {
+    /// First element. Never moves.
+    pub base: *mut u64,
+    /// Current length in elements.
+    pub length_elements: u64,
+}
+
+/// What a function reference of the `Single` shape points to, and the element of a table that never changes.
+///
+/// Eight bytes without any address in them, so that tables need no relocation and start-up does not grow with them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuncRecord {
+    /// Offset of the function's entry from [`crate::symbols::TEXT`], in bytes.
+    pub code_offset: u32,
+    /// Program-wide number of the function's type, or [`FuncRecord::NULL_TYPE`] for a null element.
+    pub type_id: u32,
+}
+
+impl FuncRecord {
+    /// The type number that no function has: a null element of a table that never changes.
+    pub const NULL_TYPE: u32 = u32::MAX;
+    /// The null element.
+    pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
+}
+
+/// The fixed part of every context, directly below `vmctx`. The hottest fields come last: they get the shortest
+/// displacement.
+#[repr(C)]
+#[derive(Debug)]
+pub struct VmContextHead {
+    /// Bytes of a data or element segment that was dropped are no longer there: one bit per segment, element segments
+    /// first; `null` when the module has neither `data.drop` nor `elem.drop`.
+    pub dropped_segments: *mut u64,
+    /// The program that this context belongs to. Written by the runtime before any guest code runs.
+    pub program: *const ProgramDescriptor,
+    /// Linear memory 0; zero length and a dangling base when the module has none.
+    pub memory0: Memory,
+}
+
+/// Size of [`VmContextHead`] in bytes.
+pub const HEAD_BYTES: usize = size_of::<VmContextHead>();
+
+/// Offset of `memory0.base` from `vmctx`.
+pub const MEMORY0_BASE_OFFSET: i32 =
+    offset_of!(VmContextHead, memory0) as i32 + offset_of!(Memory, base) as i32 - HEAD_BYTES as i32;
+
+/// Offset of `memory0.length_bytes` from `vmctx`.
+pub const MEMORY0_LENGTH_OFFSET: i32 =
+    offset_of!(VmContextHead, memory0) as i32 + offset_of!(Memory, length_bytes) as i32 - HEAD_BYTES as i32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layout_is_what_objects_were_compiled_for() {
+        assert_eq!(HEAD_BYTES, 32);
+        assert_eq!(MEMORY0_BASE_OFFSET, -16);
+        assert_eq!(MEMORY0_LENGTH_OFFSET, -8);
+        assert_eq!(size_of::<Memory>(), 16);
+        assert_eq!(size_of::<Table>(), 16);
+        assert_eq!(size_of::<FuncRecord>(), 8);
+    }
+}

@@ -1,0 +1,325 @@
+//! What the compiler tells the runtime about a program: one read-only structure without absolute addresses.
+//!
+//! References inside it are 32-bit offsets from the field that holds them ([`Rel`], [`RelSlice`]). So a position
+//! independent executable has nothing to relocate here, whatever the size of the program, and the same bytes mean the
+//! same on ELF, Mach-O and COFF. The compiler writes it with [`crate::symbols::PROGRAM`] at its start.
+
+use core::marker::PhantomData;
+
+/// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Rel<T> {
+    /// Signed distance in bytes from the address of this field.
+    pub offset: i32,
+    _referent: PhantomData<T>,
+}
+
+impl<T> Rel<T> {
+    /// The address that is referred to, `None` where nothing is.
+    #[inline]
+    pub fn get(&self) -> Option<*const T> {
+        let here = core::ptr::from_ref(self).cast::<u8>();
+        (self.offset != 0).then(|| here.wrapping_offset(self.offset as isize).cast())
+    }
+}
+
+/// A reference to `len` consecutive `T`s: the first one's distance in bytes from this field, and how many.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RelSlice<T> {
+    /// The first element.
+    pub start: Rel<T>,
+    /// Number of elements.
+    pub len: u32,
+}
+
+impl<T> RelSlice<T> {
+    /// Address of the first element and number of elements; the address dangles when there are none.
+    #[inline]
+    pub fn get(&self) -> (*const T, usize) {
+        match self.start.get() {
+            Some(start) => (start, self.len as usize),
+            None => (core::ptr::NonNull::<T>::dangling().as_ptr().cast_const(), 0),
+        }
+    }
+}
+
+/// Bytes that are copied into the instance before it starts: constants of globals and small data segments.
+#[repr(C)]
+#[derive(Debug)]
+pub struct CopyChunk {
+    /// Where: offset in bytes from `vmctx`, negative in the context, positive in memory 0.
+    pub dest_offset: i64,
+    /// What.
+    pub bytes: RelSlice<u8>,
+}
+
+/// Pages of the executable that are moved into memory 0 before the instance starts, copy-on-write and without
+/// reading them. Source and destination are multiples of the largest page size of the target.
+#[repr(C)]
+#[derive(Debug)]
+pub struct MapChunk {
+    /// Where: offset in bytes from `vmctx`.
+    pub dest_offset: u64,
+    /// Length in bytes, a multiple of the page size.
+    pub len_bytes: u64,
+    /// First byte, in a writable segment that nothing else uses.
+    pub source: Rel<u8>,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// How a linear memory is laid out. Memory 0 lies directly above the context, others are mapped on their own.
+#[repr(C)]
+#[derive(Debug)]
+pub struct MemoryPlan {
+    /// Offset from `vmctx` of the [`crate::context::Memory`] record.
+    pub context_offset: i32,
+    /// Logarithm of the page size: 16, or 0 with custom page sizes.
+    pub page_size_log2: u32,
+    /// Length at instantiation, in bytes.
+    pub initial_bytes: u64,
+    /// The length that `memory.grow` may reach at most, in bytes: the least of the type's maximum, `--max-memory` and
+    /// what the index type can address.
+    pub maximum_bytes: u64,
+    /// Address space for the memory, in bytes, of which all above the current length is inaccessible.
+    pub reserve_bytes: u64,
+    /// Inaccessible address space behind the reservation, in bytes.
+    pub guard_bytes: u64,
+}
+
+/// How a table that can change is laid out.
+#[repr(C)]
+#[derive(Debug)]
+pub struct TablePlan {
+    /// Offset from `vmctx` of the [`crate::context::Table`] record.
+    pub context_offset: i32,
+    /// Zero.
+    pub reserved: u32,
+    /// Length at instantiation, in elements.
+    pub initial_elements: u64,
+    /// The length that `table.grow` may reach at most, in elements.
+    pub maximum_elements: u64,
+}
+
+/// One data segment that code can still use at run time, that is, a passive one that `memory.init` names.
+#[repr(C)]
+#[derive(Debug)]
+pub struct DataSegment {
+    /// Its bytes.
+    pub bytes: RelSlice<u8>,
+}
+
+/// One element segment that code can still use at run time.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ElementSegment {
+    /// For each element the distance in bytes from this entry's own address to the [`crate::context::FuncRecord`], 0
+    /// for null.
+    pub elements: RelSlice<Rel<crate::context::FuncRecord>>,
+}
+
+/// A directory that the guest may use.
+#[repr(C)]
+#[derive(Debug)]
+pub struct DirGrant {
+    /// Path on the host, as bytes without a final NUL.
+    pub host: RelSlice<u8>,
+    /// Name under which the guest finds it.
+    pub guest: RelSlice<u8>,
+    /// [`DirGrant::READ_ONLY`] or 0.
+    pub flags: u32,
+}
+
+impl DirGrant {
+    /// Nothing below it can be changed through this grant.
+    pub const READ_ONLY: u32 = 1;
+}
+
+/// An environment variable that the guest gets.
+#[repr(C)]
+#[derive(Debug)]
+pub struct EnvGrant {
+    /// Name, without `=`.
+    pub name: RelSlice<u8>,
+    /// Value, when not inherited.
+    pub value: RelSlice<u8>,
+    /// [`EnvGrant::INHERIT`] or 0.
+    pub flags: u32,
+}
+
+impl EnvGrant {
+    /// The value is the host's at run time; where the host has none, the guest has none.
+    pub const INHERIT: u32 = 1;
+}
+
+/// What the guest may do outside its sandbox. Nothing is allowed that is not named here.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Policy {
+    /// [`Policy::INHERIT_ENV`], [`Policy::HAS_ARG0`].
+    pub flags: u32,
+    /// What the guest sees as its own name, with [`Policy::HAS_ARG0`]; the host's `argv[0]` otherwise.
+    pub arg0: RelSlice<u8>,
+    /// Granted directories, in the order of their descriptors from 3 on.
+    pub dirs: RelSlice<DirGrant>,
+    /// Granted environment variables; a later one replaces an earlier one of the same name.
+    pub env: RelSlice<EnvGrant>,
+}
+
+impl Policy {
+    /// All variables of the host's environment are passed on; `env` is applied on top.
+    pub const INHERIT_ENV: u32 = 1;
+    /// `arg0` replaces the host's `argv[0]`.
+    pub const HAS_ARG0: u32 = 2;
+}
+
+/// An export that a command line calls, see `--invoke`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct InvokePlan {
+    /// Name of the export, for messages.
+    pub name: RelSlice<u8>,
+    /// Parameter types, one [`ValueType`] each.
+    pub params: RelSlice<u8>,
+    /// Result types, one [`ValueType`] each.
+    pub results: RelSlice<u8>,
+}
+
+/// Number types as they are written into descriptors.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueType {
+    /// `i32`
+    I32 = 0x7f,
+    /// `i64`
+    I64 = 0x7e,
+    /// `f32`
+    F32 = 0x7d,
+    /// `f64`
+    F64 = 0x7c,
+    /// `v128`
+    V128 = 0x7b,
+    /// `funcref`
+    FuncRef = 0x70,
+    /// `externref`
+    ExternRef = 0x6f,
+}
+
+/// The program, as the runtime needs it to start.
+///
+/// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ProgramDescriptor {
+    /// [`crate::ABI_VERSION`].
+    pub abi_version: u32,
+    /// CPU features that the code needs: [`CpuFeatures`] bits.
+    pub cpu_features: u32,
+    /// Bytes of context below `vmctx`, head included; a multiple of 16.
+    pub context_bytes: u32,
+    /// Number of dropped-segment bits that the context wants room for.
+    pub segment_count: u32,
+    /// The call stack for guest code, in bytes, without its guard.
+    pub stack_bytes: u64,
+    /// Linear memories; memory 0 first.
+    pub memories: RelSlice<MemoryPlan>,
+    /// Tables that can change.
+    pub tables: RelSlice<TablePlan>,
+    /// Data segments for `memory.init`, by index of the module.
+    pub data_segments: RelSlice<DataSegment>,
+    /// Element segments for `table.init`, by index of the module.
+    pub element_segments: RelSlice<ElementSegment>,
+    /// What to copy into context and memory 0.
+    pub copies: RelSlice<CopyChunk>,
+    /// What to map into memory 0.
+    pub maps: RelSlice<MapChunk>,
+    /// First byte of generated code, [`crate::symbols::TEXT`].
+    pub text: Rel<u8>,
+    /// Length of generated code in bytes.
+    pub text_bytes: u32,
+    /// Where code traps, see [`crate::code_map::traps`].
+    pub traps: RelSlice<u8>,
+    /// Which function lies where, see [`crate::code_map::functions`].
+    pub functions: RelSlice<u8>,
+    /// `unsafe extern "C" fn(vmctx: *mut u8)`: runs what remains of instantiation (segments with computed offsets,
+    /// the start function), then the program. The function that is invoked by `--invoke` is behind `invoke_entry`
+    /// instead.
+    pub entry: Rel<u8>,
+    /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export that `invoke` describes;
+    /// `values` holds the arguments before and the results after the call, 16 bytes each. None without `--invoke`.
+    pub invoke_entry: Rel<u8>,
+    /// What `invoke_entry` calls.
+    pub invoke: Rel<InvokePlan>,
+    /// Functions of the runtime that are called in this order before `entry`, each
+    /// `unsafe extern "C" fn(vmctx: *mut u8)`, because something that the program imports or was granted needs them.
+    pub hooks: RelSlice<Rel<u8>>,
+    /// What the guest may do.
+    pub policy: Policy,
+}
+
+/// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].
+#[derive(Debug)]
+pub struct CpuFeatures;
+
+/// One CPU feature: its bit, and the name that messages and `--cpu` use.
+pub type CpuFeature = (u32, &'static str);
+
+impl CpuFeatures {
+    /// x86-64 features: the bit in the descriptor and the name in messages.
+    pub const X86_64: &[CpuFeature] = &[
+        (1 << 0, "sse3"),
+        (1 << 1, "ssse3"),
+        (1 << 2, "cmpxchg16b"),
+        (1 << 3, "sse4.1"),
+        (1 << 4, "sse4.2"),
+        (1 << 5, "popcnt"),
+        (1 << 6, "avx"),
+        (1 << 7, "avx2"),
+        (1 << 8, "fma"),
+        (1 << 9, "bmi1"),
+        (1 << 10, "bmi2"),
+        (1 << 11, "lzcnt"),
+        (1 << 12, "avx512f"),
+        (1 << 13, "avx512dq"),
+        (1 << 14, "avx512vl"),
+        (1 << 15, "avx512vbmi"),
+        (1 << 16, "avx512bitalg"),
+        (1 << 17, "avx512vnni"),
+        (1 << 18, "avxvnni"),
+    ];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::{offset_of, size_of};
+
+    #[test]
+    fn layout_is_what_objects_were_compiled_for() {
+        assert_eq!(size_of::<CopyChunk>(), 16);
+        assert_eq!(size_of::<MapChunk>(), 24);
+        assert_eq!(size_of::<MemoryPlan>(), 40);
+        assert_eq!(size_of::<TablePlan>(), 24);
+        assert_eq!(size_of::<DirGrant>(), 20);
+        assert_eq!(size_of::<EnvGrant>(), 20);
+        assert_eq!(size_of::<Policy>(), 28);
+        assert_eq!(size_of::<InvokePlan>(), 24);
+        assert_eq!(offset_of!(ProgramDescriptor, memories), 24);
+        assert_eq!(offset_of!(ProgramDescriptor, text), 72);
+        assert_eq!(offset_of!(ProgramDescriptor, entry), 96);
+        assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
+        assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
+        assert_eq!(size_of::<ProgramDescriptor>(), 144);
+    }
+
+    #[test]
+    fn feature_bits_are_distinct() {
+        let mut seen = 0u32;
+        for (bit, name) in CpuFeatures::X86_64 {
+            assert!(bit.is_power_of_two() && seen & bit == 0, "{name}");
+            seen |= bit;
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The contract between wasmelt's compiler and its runtime.
+//!
+//! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
+//! context ([`context`]), the descriptor that tells the runtime how to start a program ([`descriptor`]), the symbols
+//! that objects and archives share ([`symbols`]), the traps and how their places are encoded ([`trap`],
+//! [`code_map`]), the runtime functions that generated code calls ([`builtin`]) and the host functions that a module
+//! may import ([`host`]).
+//!
+//! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
+//! a change to any of them raises [`ABI_VERSION`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod builtin;
+pub mod code_map;
+pub mod context;
+pub mod descriptor;
+pub mod host;
+pub mod leb128;
+pub mod symbols;
+pub mod trap;
+
+/// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
+/// archive of another version is a link error that names the version, never a crash.
+pub const ABI_VERSION: u32 = 1;

@@ -1,0 +1,25 @@
+//! Names of the symbols that objects and runtime archives share.
+
+/// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
+pub const ABI_ANCHOR: &str = "wasmelt_abi_1";
+
+/// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
+pub const PROGRAM: &str = "wasmelt_program";
+
+/// First byte of generated code, defined by the object.
+pub const TEXT: &str = "wasmelt_text";
+
+/// Runtime hook that opens the granted directories, see [`crate::descriptor::ProgramDescriptor::hooks`].
+pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
+
+/// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results.
+pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
+
+/// Section of an object or executable that holds policy and provenance as an ELF note of this name.
+pub const NOTE_SECTION: &str = ".note.wasmelt";
+
+/// Owner of the note.
+pub const NOTE_OWNER: &str = "wasmelt";
+
+/// Type of the note: policy and provenance as JSON.
+pub const NOTE_TYPE_PROVENANCE: u32 = 1;
