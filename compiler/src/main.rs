@@ -1,1 +1,5 @@
-fn main() {}
+//! The `wasmelt` program: everything is in the library, see `cli/mod.rs`.
+
+fn main() -> std::process::ExitCode {
+    wasmelt::cli::main()
+}

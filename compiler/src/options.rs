@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
 /// Everything that decides how a module is compiled and linked, besides its bytes.
@@ -49,7 +49,7 @@ pub struct Options {
 pub const DEFAULT_STACK_BYTES: u64 = 8 << 20;
 
 /// What comes out of a compilation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Emit {
     /// An executable.
@@ -65,7 +65,7 @@ pub enum Emit {
 }
 
 /// How much is optimised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {
     /// `-O0`: fast to compile.
     #[serde(rename = "0")]
@@ -90,7 +90,7 @@ pub enum Cpu {
 }
 
 /// How linear memory accesses are checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BoundsChecks {
     /// By inaccessible pages where the memory's type allows it, by instructions otherwise.
@@ -100,7 +100,7 @@ pub enum BoundsChecks {
 }
 
 /// What becomes of imports that nothing provides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownImports {
     /// They are an error.
@@ -121,7 +121,7 @@ pub enum Linker {
 }
 
 /// What the guest may do outside its sandbox: nothing that is not named here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Granted directories.
     pub dirs: Vec<DirGrant>,
@@ -134,7 +134,7 @@ pub struct Policy {
 }
 
 /// A directory that the guest may use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirGrant {
     /// Path on the host; a relative one is resolved against the working directory at run time.
     pub host: String,
@@ -145,7 +145,7 @@ pub struct DirGrant {
 }
 
 /// An environment variable that the guest gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvGrant {
     /// Name.
     pub name: String,

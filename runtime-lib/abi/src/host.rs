@@ -22,7 +22,7 @@ macro_rules! p1 {
     ($($name:ident($($param:ident)*) $($result:ident)?;)*) => {
         /// The functions of WASI preview 1, by name.
         /// Source: `wasi_snapshot_preview1.witx` of the WASI repository.
-        pub const WASI_P1: &[HostFunction] = &[$(HostFunction {
+        pub static WASI_P1: &[HostFunction] = &[$(HostFunction {
             module: "wasi_snapshot_preview1",
             name: stringify!($name),
             params: &[$(ValueType::$param),*],

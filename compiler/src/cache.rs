@@ -1,0 +1,315 @@
+//! The cache of `run`: executables by a key over everything that decides their bytes.
+//!
+//! An entry is the executable itself, named by its key, so that running it again costs reading and hashing the input,
+//! one `lstat` and the `execve`. Entries appear whole or not at all (see [`crate::output`]), so any number of processes
+//! may use the folder at once.
+//!
+//! Whether an entry is still what was stored is seen without reading it: its modification time, in seconds since 1970,
+//! is its length. Whatever writes to the file, truncates or replaces it changes the time, and the entry is dropped.
+//! The access time serves as the stamp for dropping the entries that were not used for longest.
+
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Cpu, Options};
+use crate::output::AtomicFile;
+
+/// Total size of entries above which the ones unused for longest are dropped.
+const LIMIT_BYTES: u64 = 1 << 30;
+
+/// How old an entry's stamp may become before a use renews it.
+const STAMP_PRECISION: Duration = Duration::from_secs(60 * 60);
+
+/// After this time a temporary file belongs to no process any more.
+const TEMPORARY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an entry is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(blake3::Hash);
+
+impl Key {
+    /// The key of a module compiled with these options by this wasmelt.
+    pub fn new(input: &[u8], options: &Options) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        // Every part is preceded by its length, so that no two lists of parts look the same.
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(env!("CARGO_PKG_VERSION").as_bytes());
+        part(&wasmelt_abi::ABI_VERSION.to_le_bytes());
+        part(&this_program());
+        // The debug form holds every field, one that is added later as well. The number of threads decides nothing.
+        part(format!("{:?}", Options { threads: 0, ..options.clone() }).as_bytes());
+        if options.cpu == Cpu::Native {
+            part(native_cpu().as_bytes());
+        }
+        if let Some(folder) = &options.runtime_dir {
+            let path = folder.join(options.target.to_string()).join("libwasmelt_start.a");
+            part(&fs::read(path).unwrap_or_default());
+        }
+        part(input);
+        Self(hasher.finalize())
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.to_hex())
+    }
+}
+
+/// Identity of the running program and so of the runtime archive in it: length and modification time. A rebuilt
+/// wasmelt of the same version must not use what the one before it stored.
+fn this_program() -> Vec<u8> {
+    let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) else { return Vec::new() };
+    let parts = [metadata.len().cast_signed(), metadata.mtime(), metadata.mtime_nsec()];
+    parts.iter().flat_map(|part| part.to_le_bytes()).collect()
+}
+
+/// What this machine's CPU offers: the folder may be shared with another machine.
+fn native_cpu() -> String {
+    let flags = cranelift_codegen::settings::Flags::new(cranelift_codegen::settings::builder());
+    match cranelift_native::builder().map(|builder| builder.finish(flags)) {
+        Ok(Ok(isa)) => isa.isa_flags().iter().map(|flag| flag.to_string()).collect::<Vec<_>>().join(","),
+        _ => String::new(),
+    }
+}
+
+/// An open cache folder.
+#[derive(Debug)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens the user's cache folder: `$WASMELT_CACHE_DIR`, `$XDG_CACHE_HOME/wasmelt` or `~/.cache/wasmelt`.
+    pub fn open() -> Result<Self> {
+        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = set("WASMELT_CACHE_DIR")
+            // The specification says that relative paths are to be ignored.
+            .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("wasmelt")))
+            .or_else(|| set("HOME").map(|home| home.join(".cache/wasmelt")))
+            .ok_or_else(|| Error::new(ErrorKind::Io, "no cache folder is known: `HOME` is not set"))?;
+        Self::at(folder)
+    }
+
+    /// Opens a cache folder, creating it where it does not exist.
+    pub fn at(folder: PathBuf) -> Result<Self> {
+        let shown = folder.display();
+        let metadata = match fs::metadata(&folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
+                .and_then(|()| fs::metadata(&folder))
+                .map_err(|e| Error::io(format!("cannot create the cache folder {shown}"), &e))?,
+            other => other.map_err(|e| Error::io(format!("cannot read the cache folder {shown}"), &e))?,
+        };
+        if !metadata.is_dir() {
+            return Err(Error::new(ErrorKind::Io, format!("the cache folder {shown} is not a folder")));
+        }
+        if !is_ours_alone(&metadata) {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("the cache folder {shown} is not used: others could put executables into it"),
+            )
+            .hint(format!("it must belong to you, with permissions 0700: `chmod 700 {shown}`")));
+        }
+        Ok(Self { folder })
+    }
+
+    /// The executable of a key, if there is an intact one.
+    pub fn find(&self, key: &Key) -> Option<PathBuf> {
+        let path = self.folder.join(key.to_string());
+        let metadata = fs::symlink_metadata(&path).ok()?;
+        if !is_intact(&metadata) {
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        if metadata.accessed().ok().and_then(|then| then.elapsed().ok()).is_none_or(|age| age > STAMP_PRECISION) {
+            let times = FileTimes::new().set_accessed(SystemTime::now());
+            let _ = File::open(&path).and_then(|file| file.set_times(times));
+        }
+        Some(path)
+    }
+
+    /// Stores an executable and drops what has become too much. Returns where it is.
+    pub fn store(&self, key: &Key, bytes: &[u8]) -> io::Result<PathBuf> {
+        let path = self.folder.join(key.to_string());
+        AtomicFile::create(&path, 0o700)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
+        self.trim(LIMIT_BYTES, &path);
+        Ok(path)
+    }
+
+    /// Drops entries that were unused for longest until three quarters of the limit are left, `keep` excepted.
+    fn trim(&self, limit_bytes: u64, keep: &Path) {
+        let Ok(folder) = fs::read_dir(&self.folder) else { return };
+        let mut entries = Vec::new();
+        for entry in folder.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let used = metadata.accessed().unwrap_or(UNIX_EPOCH);
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                if used.elapsed().is_ok_and(|age| age > TEMPORARY_LIFETIME) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            } else if metadata.is_file() {
+                entries.push((used, metadata.len(), entry.path()));
+            }
+        }
+        let mut total_bytes: u64 = entries.iter().map(|(_, len, _)| len).sum();
+        if total_bytes <= limit_bytes {
+            return;
+        }
+        entries.sort();
+        for (_, len, path) in entries {
+            if total_bytes <= limit_bytes / 4 * 3 {
+                return;
+            }
+            if path != keep && fs::remove_file(&path).is_ok() {
+                total_bytes -= len;
+            }
+        }
+    }
+}
+
+/// The modification time of an intact entry of this length.
+fn stamp(len_bytes: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(len_bytes)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Security: what lies in the cache is executed with the user's rights and with the capabilities that it was compiled
+// with. So nothing is taken from a folder or file that another user could have written.
+// ---------------------------------------------------------------------------------------------------------------------
+
+/// Whether a folder or file belongs to the user and nobody else can write to it.
+fn is_ours_alone(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
+}
+
+/// Whether an entry is the file that was stored. A symbolic link never is.
+fn is_intact(metadata: &Metadata) -> bool {
+    metadata.is_file()
+        && metadata.len() > 0
+        && is_ours_alone(metadata)
+        && metadata.modified().is_ok_and(|time| time == stamp(metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use crate::cli::host_defaults;
+    use crate::options::{DirGrant, OptLevel};
+
+    fn key(text: &str) -> Key {
+        Key::new(text.as_bytes(), &host_defaults())
+    }
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("a/b")).unwrap();
+        (folder, cache)
+    }
+
+    #[test]
+    fn keys_differ_by_content_and_by_what_matters() {
+        let base = host_defaults();
+        let mut all = vec![key("a"), key("b")];
+        let dir = DirGrant { host: ".".into(), guest: ".".into(), read_only: false };
+        let mut changed = |change: &dyn Fn(&mut Options)| {
+            let mut options = base.clone();
+            change(&mut options);
+            all.push(Key::new(b"a", &options));
+        };
+        changed(&|o| o.opt_level = OptLevel::None);
+        changed(&|o| o.cpu = Cpu::Native);
+        changed(&|o| o.policy.dirs.push(dir.clone()));
+        changed(&|o| o.policy.dirs.push(DirGrant { read_only: true, ..dir.clone() }));
+        changed(&|o| o.policy.inherit_env = true);
+        changed(&|o| o.max_memory_bytes = Some(1));
+        changed(&|o| o.features.remove(wasmparser::WasmFeatures::SIMD));
+        changed(&|o| o.invoke = Some("f".into()));
+        for (i, a) in all.iter().enumerate() {
+            assert!(all[i + 1..].iter().all(|b| a != b), "{i}");
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        let options = Options { threads: 7, ..host_defaults() };
+        assert_eq!(Key::new(b"a", &options), key("a"));
+    }
+
+    #[test]
+    fn what_is_stored_is_found_and_executable() {
+        let (_folder, cache) = cache();
+        assert_eq!(cache.find(&key("a")), None);
+        let path = cache.store(&key("a"), b"program").unwrap();
+        assert_eq!(cache.find(&key("a")), Some(path.clone()));
+        assert_eq!(fs::read(&path).unwrap(), b"program");
+        assert_ne!(fs::metadata(path).unwrap().mode() & 0o100, 0);
+        assert_eq!(cache.find(&key("b")), None);
+    }
+
+    #[test]
+    fn changed_entries_are_dropped() {
+        let (_folder, cache) = cache();
+        let changes: [&dyn Fn(&Path); 5] = [
+            &|path| fs::write(path, "prog").unwrap(),
+            &|path| fs::write(path, "PROGRAM").unwrap(),
+            &|path| File::options().write(true).open(path).unwrap().set_len(3).unwrap(),
+            &|path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap(),
+            &|path| {
+                fs::rename(path, path.with_extension("x")).unwrap();
+                symlink(path.with_extension("x"), path).unwrap();
+            },
+        ];
+        for change in changes {
+            let path = cache.store(&key("a"), b"program").unwrap();
+            assert!(cache.find(&key("a")).is_some());
+            change(&path);
+            assert_eq!(cache.find(&key("a")), None);
+            assert!(!path.exists());
+        }
+    }
+
+    #[test]
+    fn folders_that_others_can_write_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        for mode in [0o770, 0o707, 0o777] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert!(Cache::at(folder.path().to_owned()).is_err(), "{mode:o}");
+        }
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Cache::at(folder.path().to_owned()).unwrap();
+        let created = folder.path().join("new");
+        Cache::at(created.clone()).unwrap();
+        assert_eq!(fs::metadata(created).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn the_entries_unused_for_longest_go_first() {
+        let (_folder, cache) = cache();
+        let mut paths = Vec::new();
+        for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
+            let path = cache.store(&key(name), &[0; 100]).unwrap();
+            let used = SystemTime::now() - Duration::from_secs(10_000 - 1000 * i as u64);
+            File::open(&path).unwrap().set_times(FileTimes::new().set_accessed(used)).unwrap();
+            paths.push(path);
+        }
+        // A use renews the stamp.
+        assert!(cache.find(&key("a")).is_some());
+        cache.trim(400, &paths[3]);
+        assert!(paths.iter().all(|path| path.exists()));
+        cache.trim(399, &paths[1]);
+        let left: Vec<_> = paths.iter().map(|path| path.exists()).collect();
+        assert_eq!(left, [true, true, false, true]);
+    }
+}

@@ -1,0 +1,323 @@
+//! Options that `compile` and `run` share, and what they mean: command line to [`Options`].
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use target_lexicon::Triple;
+
+use crate::error::Result;
+use crate::features::{self, FEATURES};
+use crate::options::{
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, Emit, EnvGrant, Linker, OptLevel, Options, Policy,
+    UnknownImports,
+};
+
+use super::{values, wasmtime};
+
+/// How code is generated.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Code")]
+pub(super) struct CodeArgs {
+    /// Optimise: `-O0` not at all, `-O` for speed (the default), `-Os` for size as well
+    #[arg(short = 'O', long = "optimize", value_name = "LEVEL", value_parser = values::opt_level,
+        default_value = "speed", hide_default_value = true)]
+    opt_level: OptLevel,
+
+    /// Instructions that may be used: `native`, `x86-64-v1` to `x86-64-v4`, or a CPU's name
+    #[arg(long, value_name = "CPU", value_parser = values::cpu)]
+    pub(super) cpu: Option<Cpu>,
+
+    /// Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`
+    #[arg(short = 'W', long = "wasm", value_name = "KEY[=VALUE],..", long_help = wasm_help())]
+    wasm: Vec<String>,
+
+    /// How memory accesses are checked
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = BoundsChecksArg::Guard)]
+    bounds_checks: BoundsChecksArg,
+
+    /// Mask indices against speculative execution past bounds checks
+    #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", num_args = 0..=1,
+        require_equals = true, default_missing_value = "y")]
+    spectre_mitigations: bool,
+
+    /// Make all NaN results the canonical one
+    #[arg(long)]
+    nan_canonicalization: bool,
+
+    /// What becomes of imports that nothing provides
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = UnknownImportsArg::Deny)]
+    unknown_imports: UnknownImportsArg,
+
+    /// Call this export instead of `_start`, with arguments from the command line, and print its results
+    #[arg(long, value_name = "NAME")]
+    invoke: Option<String>,
+}
+
+/// What the guest may do.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Capabilities and limits (nothing is granted unasked)")]
+pub(super) struct PolicyArgs {
+    /// Grant a directory, under another name for the guest, read-only: `--dir ./data::/data:ro`
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::dir)]
+    dirs: Vec<DirGrant>,
+
+    /// Grant an environment variable; without a value it is the one at run time
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = values::env)]
+    env: Vec<EnvGrant>,
+
+    /// Grant the whole environment
+    #[arg(long)]
+    inherit_env: bool,
+
+    /// The guest's name for itself, `argv[0]`
+    #[arg(long, value_name = "NAME", alias = "argv0")]
+    pub(super) arg0: Option<String>,
+
+    /// Upper limit of each linear memory: `64M`, `2GiB`
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    max_memory: Option<u64>,
+
+    /// The guest's call stack
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    stack_size: Option<u64>,
+}
+
+/// How to link.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Linking")]
+pub(super) struct LinkArgs {
+    /// Who links: `embedded` (the default), `cc`, or a program that takes the arguments of `ld`
+    #[arg(long, value_name = "LINKER", value_parser = values::linker, default_value = "embedded",
+        hide_default_value = true)]
+    linker: Linker,
+
+    /// Folder with runtime archives, `<target>/libwasmelt_start.a`
+    #[arg(long, value_name = "DIR")]
+    runtime_dir: Option<PathBuf>,
+}
+
+/// What is printed while it works.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output of wasmelt itself")]
+pub(super) struct ReportArgs {
+    /// Print the time of each stage
+    #[arg(long)]
+    pub(super) time: bool,
+
+    /// Print nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// Print what is done
+    #[arg(short, long)]
+    pub(super) verbose: bool,
+
+    /// Number of threads; 0 is one per core
+    #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    threads: usize,
+}
+
+/// What `run` takes and `compile` takes with more.
+#[derive(Args, Debug)]
+pub(super) struct CommonArgs {
+    #[command(flatten)]
+    pub(super) policy: PolicyArgs,
+    #[command(flatten)]
+    pub(super) code: CodeArgs,
+    #[command(flatten)]
+    link: LinkArgs,
+    #[command(flatten)]
+    pub(super) report: ReportArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum BoundsChecksArg {
+    /// By inaccessible pages where the memory's type allows it
+    Guard,
+    /// By instructions: no large reservation of address space
+    Explicit,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum UnknownImportsArg {
+    /// They are an error
+    Deny,
+    /// Calls to them trap
+    Trap,
+}
+
+impl CommonArgs {
+    /// What was asked for, as data. Groups of wasmtime come last: they are the more specific ones.
+    pub(super) fn to_options(&self) -> Result<Options> {
+        let (code, policy, link) = (&self.code, &self.policy, &self.link);
+        let mut options = Options {
+            opt_level: code.opt_level,
+            cpu: code.cpu.clone().unwrap_or(Cpu::Default),
+            policy: Policy {
+                dirs: policy.dirs.clone(),
+                env: policy.env.clone(),
+                inherit_env: policy.inherit_env,
+                arg0: policy.arg0.clone(),
+            },
+            max_memory_bytes: policy.max_memory,
+            stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),
+            bounds_checks: match code.bounds_checks {
+                BoundsChecksArg::Guard => BoundsChecks::Guard,
+                BoundsChecksArg::Explicit => BoundsChecks::Explicit,
+            },
+            spectre_mitigations: code.spectre_mitigations,
+            nan_canonicalization: code.nan_canonicalization,
+            invoke: code.invoke.clone(),
+            unknown_imports: match code.unknown_imports {
+                UnknownImportsArg::Deny => UnknownImports::Deny,
+                UnknownImportsArg::Trap => UnknownImports::Trap,
+            },
+            linker: link.linker.clone(),
+            runtime_dir: link.runtime_dir.clone(),
+            threads: self.report.threads,
+            ..host_defaults()
+        };
+        for spec in &code.wasm {
+            wasmtime::apply_wasm(&mut options, spec)?;
+        }
+        Ok(options)
+    }
+}
+
+/// Options of a command line without any option: an executable for this machine.
+pub(super) fn host_defaults() -> Options {
+    Options {
+        target: Triple::host(),
+        emit: Emit::Exe,
+        opt_level: OptLevel::Speed,
+        cpu: Cpu::Default,
+        features: features::default_features(),
+        policy: Policy::default(),
+        max_memory_bytes: None,
+        stack_bytes: DEFAULT_STACK_BYTES,
+        bounds_checks: BoundsChecks::Guard,
+        spectre_mitigations: true,
+        nan_canonicalization: false,
+        invoke: None,
+        unknown_imports: UnknownImports::Deny,
+        linker: Linker::Embedded,
+        runtime_dir: None,
+        strip: false,
+        threads: 0,
+    }
+}
+
+/// Long help of `-W`, from the table of proposals.
+fn wasm_help() -> String {
+    let names = |on: bool| {
+        let names = FEATURES.iter().filter(|f| f.supported && f.default_on == on).map(|f| f.name);
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let off = match names(false) {
+        list if list.is_empty() => String::new(),
+        list => format!("\nOff: {list}"),
+    };
+    format!(
+        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}{off}\nLimits and others: \
+         max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, unknown-imports-trap",
+        names(true)
+    )
+}
+
+/// Rewrites what clap cannot express: `-O` alone is `-O` with its default level, although `-O KEY=VALUE` takes the next
+/// argument. `command` is the subcommand; what follows its first positional argument is left alone where it belongs to
+/// a guest (`guest_args`).
+pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args: bool) -> Vec<OsString> {
+    let mut out = Vec::with_capacity(args.len());
+    let mut rest = args.into_iter().peekable();
+    while let Some(arg) = rest.next() {
+        if arg == "--" || (guest_args && !is_option(&arg)) {
+            out.push(arg);
+            break;
+        }
+        if arg == "-O" {
+            let next_is_key = rest.peek().is_some_and(|next| next.as_encoded_bytes().starts_with(b"opt-level="));
+            out.push(if next_is_key { arg } else { "-Ospeed".into() });
+            if next_is_key {
+                out.extend(rest.next());
+            }
+            continue;
+        }
+        let takes_next = takes_next(command, &arg);
+        out.push(arg);
+        if takes_next {
+            out.extend(rest.next());
+        }
+    }
+    out.extend(rest);
+    out
+}
+
+/// Whether an argument is an option (`-` alone is standard input).
+fn is_option(arg: &OsStr) -> bool {
+    arg.as_encoded_bytes().starts_with(b"-") && arg != "-"
+}
+
+/// Whether an option's value is the next argument: `--dir .` and `-o x`, but not `--dir=.`, `-ox` or `-q`.
+fn takes_next(command: &clap::Command, arg: &OsStr) -> bool {
+    let Some(arg) = arg.to_str().filter(|arg| is_option(OsStr::new(arg))) else { return false };
+    let find = |wanted: &dyn Fn(&clap::Arg) -> bool| {
+        command.get_arguments().find(|a| !a.is_positional() && wanted(a)).is_some_and(|a| {
+            a.get_action().takes_values() && a.get_num_args().is_none_or(|values| values.min_values() > 0)
+        })
+    };
+    match arg.strip_prefix("--") {
+        Some(long) => find(&|a| {
+            a.get_long() == Some(long) || a.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
+        }),
+        None => {
+            // In a cluster such as `-qo` the first one that takes a value takes the rest, or the next argument.
+            let mut flags = arg.chars().skip(1).peekable();
+            while let Some(flag) = flags.next() {
+                if find(&|a| a.get_short() == Some(flag)) {
+                    return flags.peek().is_none();
+                }
+            }
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn rewritten(args: &[&str], subcommand: &str) -> Vec<String> {
+        let mut command = crate::cli::Cli::command();
+        command.build();
+        let command = command.find_subcommand(subcommand).unwrap();
+        let out = normalise(command, args.iter().map(OsString::from).collect(), subcommand == "run");
+        out.into_iter().map(|arg| arg.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_lone_o_takes_no_value() {
+        assert_eq!(rewritten(&["-O", "a.wasm"], "compile"), ["-Ospeed", "a.wasm"]);
+        assert_eq!(rewritten(&["a.wasm", "-O"], "compile"), ["a.wasm", "-Ospeed"]);
+        assert_eq!(rewritten(&["-O", "opt-level=s", "a.wasm"], "compile"), ["-O", "opt-level=s", "a.wasm"]);
+        assert_eq!(rewritten(&["-Os", "-O0"], "compile"), ["-Os", "-O0"]);
+        assert_eq!(rewritten(&["--", "-O"], "compile"), ["--", "-O"]);
+    }
+
+    #[test]
+    fn arguments_of_the_guest_are_its_own() {
+        assert_eq!(rewritten(&["-O", "a.wasm", "-O"], "run"), ["-Ospeed", "a.wasm", "-O"]);
+        assert_eq!(rewritten(&["--dir", ".", "-O", "a.wasm", "-O"], "run")[2..], ["-Ospeed", "a.wasm", "-O"]);
+        assert_eq!(rewritten(&["--dir=.", "a.wasm", "-O"], "run"), ["--dir=.", "a.wasm", "-O"]);
+        assert_eq!(rewritten(&["--argv0", "-O", "-", "-O"], "run"), ["--argv0", "-O", "-", "-O"]);
+        assert_eq!(rewritten(&["-qW", "-O", "-O", "a"], "run"), ["-qW", "-O", "-Ospeed", "a"]);
+    }
+
+    #[test]
+    fn values_of_options_are_left_alone() {
+        assert_eq!(rewritten(&["-o", "-O", "a.wasm"], "compile"), ["-o", "-O", "a.wasm"]);
+        assert_eq!(rewritten(&["-ox", "-O", "a.wasm"], "compile"), ["-ox", "-Ospeed", "a.wasm"]);
+    }
+}

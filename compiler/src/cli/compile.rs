@@ -1,0 +1,137 @@
+//! `wasmelt compile`: a module to an executable, an object, or a text that shows a stage in between.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use target_lexicon::OperatingSystem;
+
+use super::args::CommonArgs;
+use super::input::Input;
+use super::progress::{self, Times};
+use super::{print_note, targets};
+use crate::error::{Error, Result};
+use crate::options::{Emit, Options};
+use crate::output::Output;
+
+/// Compile a module to a native executable or object
+#[derive(Args, Debug)]
+#[command(args_override_self = true)]
+pub(super) struct CompileArgs {
+    /// Module as `.wasm` or `.wat`; `-` is standard input
+    #[arg(value_name = "INPUT")]
+    input: PathBuf,
+
+    /// Where the result goes; `-` is standard output [default: the input's name without its extension]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// What comes out
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = EmitArg::Exe)]
+    emit: EmitArg,
+
+    /// Where the result runs [default: this machine], see `wasmelt targets`
+    #[arg(long, value_name = "TRIPLE")]
+    target: Option<String>,
+
+    /// Leave out the symbol table; backtraces keep their names
+    #[arg(long)]
+    strip: bool,
+
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum EmitArg {
+    /// An executable
+    Exe,
+    /// A relocatable object
+    Obj,
+    /// Cranelift's intermediate form as text
+    Clif,
+    /// Assembly as text
+    Asm,
+    /// The module in the text format of WebAssembly
+    Wat,
+}
+
+impl From<EmitArg> for Emit {
+    fn from(arg: EmitArg) -> Self {
+        match arg {
+            EmitArg::Exe => Self::Exe,
+            EmitArg::Obj => Self::Obj,
+            EmitArg::Clif => Self::Clif,
+            EmitArg::Asm => Self::Asm,
+            EmitArg::Wat => Self::Wat,
+        }
+    }
+}
+
+/// Does it.
+pub(super) fn execute(args: &CompileArgs) -> Result<()> {
+    let mut options = args.common.to_options()?;
+    options.emit = args.emit.into();
+    options.strip = args.strip;
+    if let Some(triple) = &args.target {
+        options.target = targets::parse(triple)?;
+    }
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => default_output(&args.input, &options)?,
+    };
+    let report = &args.common.report;
+    let mut times = Times::start();
+    let mut input = Input::open(&args.input)?;
+    let sink = Output::create(&output, options.emit, input.metadata.as_ref())?;
+    let bytes = input.read()?;
+    times.stage("read");
+    let compilation = progress::compile(&bytes, &input.name, &options, report)?;
+    times.stages(&compilation.timings);
+    sink.write(&compilation.bytes)?;
+    times.stage("write");
+    if report.time {
+        times.print();
+    }
+    if report.verbose {
+        let (from, to) = (bytes.len(), compilation.bytes.len());
+        print_note(&format!("{} ({from} bytes) -> {} ({to} bytes) for {}", input.name, output.display(), options.target));
+    }
+    Ok(())
+}
+
+/// The name of the output where none is given: that of the input in the working directory, as compilers do it.
+fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
+    let stem = input.file_stem().filter(|_| input != Path::new("-"));
+    let mut name = stem.map(PathBuf::from).ok_or_else(|| {
+        Error::usage("the output needs a name when the module comes from standard input").hint("`-o FILE` names it")
+    })?;
+    let extension = match options.emit {
+        Emit::Exe if options.target.operating_system == OperatingSystem::Windows => "exe",
+        Emit::Exe => return Ok(name),
+        Emit::Obj => "o",
+        Emit::Clif => "clif",
+        Emit::Asm => "s",
+        Emit::Wat => "wat",
+    };
+    // Not `set_extension`: `a.b.wasm` becomes `a.b.o`.
+    name.as_mut_os_string().push(".");
+    name.as_mut_os_string().push(extension);
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::host_defaults;
+
+    #[test]
+    fn outputs_are_named_after_inputs() {
+        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..host_defaults() });
+        assert_eq!(name("dir/app.wasm", Emit::Exe).unwrap(), Path::new("app"));
+        assert_eq!(name("app.wasm", Emit::Obj).unwrap(), Path::new("app.o"));
+        assert_eq!(name("a.b.wasm", Emit::Asm).unwrap(), Path::new("a.b.s"));
+        assert_eq!(name("app.wat", Emit::Wat).unwrap(), Path::new("app.wat"));
+        assert!(name("-", Emit::Exe).is_err());
+        assert!(name("..", Emit::Exe).is_err());
+    }
+}

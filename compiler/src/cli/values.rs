@@ -1,0 +1,189 @@
+//! Values of options: text from the command line to the data of [`crate::options`].
+//!
+//! Every function is a clap value parser: it takes one argument and returns what it means or a message that says what
+//! was expected.
+
+use crate::options::{Cpu, DirGrant, EnvGrant, Linker, OptLevel};
+
+/// A size in bytes: a number, alone or with `K`, `M`, `G`, `T`, `KB`, `KiB` and so on, in either case. All of them are
+/// powers of 1024, as with `ulimit`, `dd` and `ld`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let expected = || format!("expected a number of bytes such as `65536`, `512K`, `64MiB` or `2G`, found `{text}`");
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    let shift = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(expected()),
+    };
+    number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than 64 bits can count"))
+}
+
+/// A granted directory: `HOST[::GUEST][:ro]`. Without a guest path it is the host's, as in wasmtime; `:rw` spells out
+/// the default.
+pub(super) fn dir(text: &str) -> Result<DirGrant, String> {
+    let (text, read_only) = match text.strip_suffix(":ro") {
+        Some(rest) => (rest, true),
+        None => (text.strip_suffix(":rw").unwrap_or(text), false),
+    };
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if host.is_empty() {
+        return Err("the host's directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
+    }
+    if guest.is_empty() {
+        return Err("the guest's name for the directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
+    }
+    Ok(DirGrant { host: host.to_owned(), guest: guest.to_owned(), read_only })
+}
+
+/// A granted environment variable: `NAME[=VALUE]`.
+pub(super) fn env(text: &str) -> Result<EnvGrant, String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        return Err("the variable's name is empty: expected `NAME[=VALUE]`".to_owned());
+    }
+    Ok(EnvGrant { name: name.to_owned(), value })
+}
+
+/// `y` or `n`, with the other spellings that wasmtime takes.
+pub(super) fn yes_no(text: &str) -> Result<bool, String> {
+    match text {
+        "y" | "yes" | "true" | "on" => Ok(true),
+        "n" | "no" | "false" | "off" => Ok(false),
+        _ => Err(format!("expected `y` or `n`, found `{text}`")),
+    }
+}
+
+/// An optimisation level: the argument of `-O` as in C compilers, or wasmtime's `opt-level=LEVEL`.
+pub(super) fn opt_level(text: &str) -> Result<OptLevel, String> {
+    let level = match text.split_once('=') {
+        Some(("opt-level", level)) => level,
+        Some((key, _)) => {
+            return Err(format!(
+                "`-O {key}` has no meaning for an executable: of wasmtime's `-O` options, wasmelt takes `opt-level`"
+            ));
+        }
+        None => text,
+    };
+    match level {
+        "0" | "none" => Ok(OptLevel::None),
+        "1" | "2" | "3" | "speed" => Ok(OptLevel::Speed),
+        "s" | "z" | "size" | "speed_and_size" => Ok(OptLevel::Size),
+        _ => Err(format!("expected `0`, `1`, `2`, `3`, `s` or `z`, found `{level}`")),
+    }
+}
+
+/// A CPU.
+pub(super) fn cpu(text: &str) -> Result<Cpu, String> {
+    match text {
+        "" => Err("expected `native`, `x86-64-v1` to `x86-64-v4`, or the name of a CPU".to_owned()),
+        "native" => Ok(Cpu::Native),
+        "default" => Ok(Cpu::Default),
+        name => Ok(Cpu::Named(name.to_owned())),
+    }
+}
+
+/// A linker: `embedded`, `cc`, or a program.
+pub(super) fn linker(text: &str) -> Result<Linker, String> {
+    match text {
+        "" => Err("expected `embedded`, `cc`, or a program that takes the arguments of `ld`".to_owned()),
+        "embedded" => Ok(Linker::Embedded),
+        "cc" => Ok(Linker::Cc),
+        program => Ok(Linker::Program(program.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("65536", 65536),
+            ("64K", 64 << 10),
+            ("64k", 64 << 10),
+            ("1M", 1 << 20),
+            ("16MiB", 16 << 20),
+            ("16 MiB", 16 << 20),
+            ("2gb", 2 << 30),
+            ("1T", 1 << 40),
+            ("12B", 12),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "K", "-1", "1.5G", "1X", "1KK", "0x10", "18446744073709551616", "16777216T"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn dirs_name_host_guest_and_mode() {
+        for (text, host, guest, read_only) in [
+            (".", ".", ".", false),
+            (".:ro", ".", ".", true),
+            ("data::/data", "data", "/data", false),
+            ("data::/data:ro", "data", "/data", true),
+            ("data::/data:rw", "data", "/data", false),
+            ("C:\\x::/d", "C:\\x", "/d", false),
+            ("C:\\x::/d:ro", "C:\\x", "/d", true),
+            ("C:\\x", "C:\\x", "C:\\x", false),
+            ("a:b::c:d", "a:b", "c:d", false),
+            ("a:ro:rw", "a:ro", "a:ro", false),
+        ] {
+            let grant = DirGrant { host: host.into(), guest: guest.into(), read_only };
+            assert_eq!(dir(text), Ok(grant), "{text}");
+        }
+        for text in ["", ":ro", "::", "::/data", "data::", "data:::ro"] {
+            assert!(dir(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn env_has_a_name_and_maybe_a_value() {
+        let grant = |name: &str, value: Option<&str>| {
+            Ok(EnvGrant { name: name.to_owned(), value: value.map(ToOwned::to_owned) })
+        };
+        assert_eq!(env("LANG"), grant("LANG", None));
+        assert_eq!(env("A="), grant("A", Some("")));
+        assert_eq!(env("A=b=c d"), grant("A", Some("b=c d")));
+        assert!(env("").is_err());
+        assert!(env("=x").is_err());
+    }
+
+    #[test]
+    fn levels_are_those_of_c_compilers_and_wasmtime() {
+        for (text, level) in [
+            ("0", OptLevel::None),
+            ("speed", OptLevel::Speed),
+            ("2", OptLevel::Speed),
+            ("3", OptLevel::Speed),
+            ("s", OptLevel::Size),
+            ("z", OptLevel::Size),
+            ("opt-level=0", OptLevel::None),
+            ("opt-level=s", OptLevel::Size),
+        ] {
+            assert_eq!(opt_level(text), Ok(level), "{text}");
+        }
+        for text in ["", "4", "fast", "opt-level=", "opt-level=9", "memory-guard-size=0"] {
+            assert!(opt_level(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn cpu_and_linker_have_names() {
+        assert_eq!(cpu("native"), Ok(Cpu::Native));
+        assert_eq!(cpu("x86-64-v3"), Ok(Cpu::Named("x86-64-v3".into())));
+        assert_eq!(linker("cc"), Ok(Linker::Cc));
+        assert_eq!(linker("ld.lld"), Ok(Linker::Program("ld.lld".into())));
+        assert!(cpu("").is_err() && linker("").is_err());
+    }
+}

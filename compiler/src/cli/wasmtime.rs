@@ -1,0 +1,138 @@
+//! Option groups of wasmtime's command line: `-W`, `-C` and `-S`, each a comma-separated list of `KEY[=VALUE]`.
+//!
+//! What has a meaning for an executable is applied to the options; what has none is refused by name, so that nobody
+//! believes in a limit or a capability that does not exist.
+
+use crate::error::{Error, Result};
+use crate::features;
+use crate::options::{Options, UnknownImports};
+
+use super::values;
+
+/// Calls `apply` with each key and value of a group.
+fn each_item(group: &str, spec: &str, mut apply: impl FnMut(&str, Option<&str>) -> Result<()>) -> Result<()> {
+    let mut empty = true;
+    for item in spec.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let (key, value) = item.split_once('=').map_or((item, None), |(key, value)| (key, Some(value)));
+        apply(key, value)?;
+        empty = false;
+    }
+    if empty { Err(Error::usage(format!("`-{group}` needs at least one `KEY[=VALUE]`"))) } else { Ok(()) }
+}
+
+/// The value of a switch: `y` where none is given.
+fn switch(group: &str, key: &str, value: Option<&str>) -> Result<bool> {
+    value.map_or(Ok(true), values::yes_no).map_err(|why| Error::usage(format!("`-{group} {key}`: {why}")))
+}
+
+/// The value of a limit in bytes.
+fn size(group: &str, key: &str, value: Option<&str>) -> Result<u64> {
+    let value = value.ok_or_else(|| Error::usage(format!("`-{group} {key}` needs a value: `-{group} {key}=SIZE`")))?;
+    values::size(value).map_err(|why| Error::usage(format!("`-{group} {key}`: {why}")))
+}
+
+/// `-W`: proposals, and limits under the names that wasmtime gives them.
+pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
+    each_item("W", spec, |key, value| {
+        match key {
+            "nan-canonicalization" => options.nan_canonicalization = switch("W", key, value)?,
+            "max-memory-size" => options.max_memory_bytes = Some(size("W", key, value)?),
+            "max-wasm-stack" => options.stack_bytes = size("W", key, value)?,
+            "unknown-imports-trap" => {
+                let trap = switch("W", key, value)?;
+                options.unknown_imports = if trap { UnknownImports::Trap } else { UnknownImports::Deny };
+            }
+            // Exports that nobody calls are always allowed.
+            "unknown-exports-allow" if switch("W", key, value)? => {}
+            "unknown-exports-allow" | "unknown-imports-default" | "fuel" | "epoch-interruption" | "timeout"
+            | "async-stack-size" | "async-stack-zero-memory" | "max-table-elements" | "max-instances"
+            | "max-tables" | "max-memories" | "trap-on-grow-failure" | "concurrency-support" => {
+                return Err(Error::usage(format!("`-W {key}` of wasmtime is not supported"))
+                    .hint("limits that wasmelt knows: `--max-memory`, `--stack-size`"));
+            }
+            _ => {
+                let item = value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}"));
+                features::parse_flag(&mut options.features, &item)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `-S`: what a guest of WASI gets. Capabilities have options of their own, which the hint names.
+pub(super) fn apply_wasi(options: &mut Options, spec: &str) -> Result<()> {
+    each_item("S", spec, |key, value| {
+        match key {
+            "inherit-env" => options.policy.inherit_env = switch("S", key, value)?,
+            // These are what wasmelt does anyway.
+            "cli" | "common" if switch("S", key, value)? => {}
+            "preview2" if !switch("S", key, value)? => {}
+            _ => {
+                return Err(Error::usage(format!("`-S {key}` of wasmtime is not supported"))
+                    .hint("supported are `inherit-env` and `cli`; directories are granted by `--dir`"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What `-C` can ask of `run`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Codegen {
+    /// Neither read nor write the cache.
+    pub(super) no_cache: bool,
+}
+
+/// `-C`: how code is generated.
+pub(super) fn apply_codegen(options: &mut Options, codegen: &mut Codegen, spec: &str) -> Result<()> {
+    each_item("C", spec, |key, value| {
+        match key {
+            "cache" => codegen.no_cache = !switch("C", key, value)?,
+            "nan-canonicalization" => options.nan_canonicalization = switch("C", key, value)?,
+            "parallel-compilation" => options.threads = if switch("C", key, value)? { 0 } else { 1 },
+            "compiler" if value == Some("cranelift") => {}
+            _ => {
+                return Err(Error::usage(format!("`-C {key}` of wasmtime is not supported"))
+                    .hint("supported are `cache` and `parallel-compilation`"));
+            }
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::host_defaults;
+
+    #[test]
+    fn limits_and_proposals_are_applied_in_order() {
+        let mut options = host_defaults();
+        apply_wasm(&mut options, "max-memory-size=1048576,nan-canonicalization, simd=n,relaxed-simd=n").unwrap();
+        apply_wasm(&mut options, "unknown-imports-trap=y,max-wasm-stack=64K").unwrap();
+        assert_eq!((options.max_memory_bytes, options.stack_bytes), (Some(1 << 20), 64 << 10));
+        assert!(options.nan_canonicalization && !options.features.simd());
+        assert_eq!(options.unknown_imports, UnknownImports::Trap);
+        apply_wasm(&mut options, "simd,unknown-imports-trap=n").unwrap();
+        assert!(options.features.simd() && options.unknown_imports == UnknownImports::Deny);
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_refused_by_name() {
+        let mut options = host_defaults();
+        for spec in ["fuel=100", "timeout=1s", "max-memory-size", "nan-canonicalization=maybe", "nonsense", "", ","] {
+            assert!(apply_wasm(&mut options, spec).is_err(), "{spec}");
+        }
+        assert!(apply_wasi(&mut options, "http").unwrap_err().to_string().contains("`-S http`"));
+        assert!(apply_wasi(&mut options, "cli=n").is_err());
+        assert!(apply_codegen(&mut options, &mut Codegen::default(), "compiler=winch").is_err());
+    }
+
+    #[test]
+    fn environment_and_cache_can_be_switched() {
+        let (mut options, mut codegen) = (host_defaults(), Codegen::default());
+        apply_wasi(&mut options, "cli,inherit-env=y").unwrap();
+        apply_codegen(&mut options, &mut codegen, "cache=n,parallel-compilation=n,compiler=cranelift").unwrap();
+        assert!(options.policy.inherit_env && codegen.no_cache && options.threads == 1);
+    }
+}

@@ -1,0 +1,134 @@
+//! The target machine: architecture, CPU features and code generation flags, as Cranelift wants them.
+
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use cranelift_codegen::settings::{self, Configurable as _, Flags};
+use target_lexicon::{Architecture, Triple};
+use wasmelt_abi::descriptor::CpuFeatures;
+
+use crate::error::{Error, Result};
+use crate::options::{Cpu, OptLevel, Options};
+
+/// The CPU that x86-64 code is made for by default, see docs/RATIONALE.md "Why x86-64-v3?".
+pub const DEFAULT_X86_64_CPU: &str = "x86-64-v3";
+
+/// Names that `--cpu` takes besides those of Cranelift, and what they stand for there.
+/// Source: x86-64 psABI, "Micro-Architecture Levels".
+const X86_64_LEVELS: &[(&str, &[&str])] = &[
+    ("x86-64-v1", &[]),
+    ("x86-64-v2", V2),
+    ("x86-64-v3", V3),
+    ("x86-64-v4", V4),
+];
+const V2: &[&str] = &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
+const V3: &[&str] = &[
+    "has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_bmi1",
+    "has_bmi2", "has_fma", "has_lzcnt",
+];
+const V4: &[&str] = &[
+    "has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_bmi1",
+    "has_bmi2", "has_fma", "has_lzcnt", "has_avx512f", "has_avx512dq", "has_avx512vl",
+];
+
+/// The machine that code is generated for.
+pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
+    let triple = &options.target;
+    if triple.architecture != Architecture::X86_64 {
+        return Err(Error::usage(format!("target `{triple}`: code generation for `{}` is not supported yet", triple.architecture))
+            .hint("`wasmelt targets` lists what is"));
+    }
+    let flags = flags(options)?;
+    let mut builder = match options.cpu {
+        Cpu::Native => native_builder(triple)?,
+        _ => isa::lookup(triple.clone())
+            .map_err(|e| Error::usage(format!("target `{triple}`: no code generation for it: {e}")))?,
+    };
+    let name = match &options.cpu {
+        Cpu::Native => None,
+        Cpu::Default => Some(DEFAULT_X86_64_CPU),
+        Cpu::Named(name) => Some(name.as_str()),
+    };
+    if let Some(name) = name {
+        enable_cpu(&mut builder, name)?;
+    }
+    builder.finish(flags).map_err(|e| Error::internal(format!("Cranelift refuses its settings: {e}")))
+}
+
+fn native_builder(triple: &Triple) -> Result<isa::Builder> {
+    let host = Triple::host();
+    if host.architecture != triple.architecture {
+        return Err(Error::usage(format!("`--cpu native` needs a target of this machine's architecture, not `{triple}`")));
+    }
+    let mut builder =
+        isa::lookup(triple.clone()).map_err(|e| Error::usage(format!("target `{triple}`: no code generation for it: {e}")))?;
+    cranelift_native::infer_native_flags(&mut builder)
+        .map_err(|e| Error::usage(format!("`--cpu native` does not work on this machine: {e}")))?;
+    Ok(builder)
+}
+
+fn enable_cpu(builder: &mut isa::Builder, name: &str) -> Result<()> {
+    let unknown = || {
+        let levels: Vec<_> = X86_64_LEVELS.iter().map(|(n, _)| *n).collect();
+        Error::usage(format!("`--cpu {name}`: no such CPU"))
+            .hint(format!("known are native, {}, and the names of x86 CPUs as LLVM spells them", levels.join(", ")))
+    };
+    match X86_64_LEVELS.iter().find(|(n, _)| *n == name) {
+        Some((_, features)) => {
+            for feature in *features {
+                builder.enable(feature).map_err(|e| Error::internal(format!("CPU feature {feature}: {e}")))?;
+            }
+            Ok(())
+        }
+        None if name.starts_with("has_") => Err(unknown()),
+        None => builder.enable(name).map_err(|_| unknown()),
+    }
+}
+
+fn flags(options: &Options) -> Result<Flags> {
+    let mut builder = settings::builder();
+    let opt_level = match options.opt_level {
+        OptLevel::None => "none",
+        OptLevel::Speed => "speed",
+        OptLevel::Size => "speed_and_size",
+    };
+    let bool = |b: bool| if b { "true" } else { "false" };
+    let values = [
+        ("opt_level", opt_level),
+        ("enable_verifier", bool(cfg!(debug_assertions))),
+        // Symbols are reached relative to the program counter, which is position independent without a GOT.
+        ("is_pic", "false"),
+        ("use_colocated_libcalls", "true"),
+        // Holds the context: see translate/shape.rs.
+        ("enable_pinned_reg", "true"),
+        ("enable_nan_canonicalization", bool(options.nan_canonicalization)),
+        // Backtraces walk frame pointers.
+        ("preserve_frame_pointers", "true"),
+        ("unwind_info", "true"),
+        // A frame larger than the guard below the stack touches it page by page.
+        ("enable_probestack", "true"),
+        ("probestack_strategy", "inline"),
+        ("probestack_size_log2", "12"),
+        ("enable_table_access_spectre_mitigation", bool(options.spectre_mitigations)),
+        ("enable_heap_access_spectre_mitigation", bool(options.spectre_mitigations)),
+    ];
+    for (name, value) in values {
+        builder.set(name, value).map_err(|e| Error::internal(format!("Cranelift setting {name}={value}: {e}")))?;
+    }
+    Ok(Flags::new(builder))
+}
+
+/// Bits of [`CpuFeatures`] that the code needs.
+pub fn cpu_features(isa: &dyn isa::TargetIsa) -> Result<u32> {
+    let mut bits = 0;
+    for value in isa.isa_flags() {
+        let Some(name) = value.name.strip_prefix("has_").filter(|_| value.as_bool() == Some(true)) else { continue };
+        let name = match name {
+            "sse41" => "sse4.1",
+            "sse42" => "sse4.2",
+            "avx_vnni" => "avxvnni",
+            name => name,
+        };
+        let feature = CpuFeatures::X86_64.iter().find(|(_, n)| *n == name);
+        bits |= feature.ok_or_else(|| Error::internal(format!("CPU feature {name} is not in the contract")))?.0;
+    }
+    Ok(bits)
+}

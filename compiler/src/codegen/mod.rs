@@ -1,0 +1,258 @@
+//! CLIF to machine code: every live function and the entries, in parallel, each into owned data.
+//!
+//! What comes out does not depend on the number of threads: each function is compiled by itself and put in its place.
+
+mod isa;
+
+use cranelift_codegen::binemit::CodeOffset;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, Function, LibCall};
+use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget, MachTrap};
+use cranelift_frontend::FunctionBuilderContext;
+use rayon::prelude::*;
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::host::WASI_P1;
+
+use crate::driver::Progress;
+use crate::emit::image::{ImageFunction, Reloc, RelocTarget};
+use crate::error::{Error, Result, ResultExt as _};
+use crate::module::{DefinedFuncIndex, FuncIndex};
+use crate::translate::{self, FuncEnv, Name};
+
+pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa};
+
+/// One piece of code to make.
+#[derive(Clone, Copy, Debug)]
+enum Piece {
+    Function(DefinedFuncIndex),
+    Thunk(FuncIndex),
+    Entry,
+    InvokeEntry,
+}
+
+/// Which text a compilation is to give besides code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// None.
+    None,
+    /// CLIF, as it was translated.
+    Clif,
+    /// Assembly, as it was generated.
+    Asm,
+}
+
+/// What was compiled.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Live functions in order, then thunks of imports, then the entries.
+    pub functions: Vec<ImageFunction>,
+    /// Index of the entry.
+    pub entry: u32,
+    /// Index of the entry for `--invoke`.
+    pub invoke_entry: Option<u32>,
+    /// The listing that was asked for, one text per function.
+    pub listings: Vec<String>,
+}
+
+/// Compiles all live functions of the instance, and its entries.
+pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> Result<Compiled> {
+    let live = &env.instance.live;
+    let mut pieces: Vec<_> = live.iter().map(|&f| Piece::Function(f)).collect();
+    pieces.extend(env.instance.thunks.iter().map(|&f| Piece::Thunk(f)));
+    let entry = pieces.len() as u32;
+    pieces.push(Piece::Entry);
+    let invoke_entry = env.program.entry.invoke.as_ref().map(|_| {
+        pieces.push(Piece::InvokeEntry);
+        pieces.len() as u32 - 1
+    });
+
+    // Large functions first, so that no thread is left alone with one at the end.
+    let mut order: Vec<usize> = (0..pieces.len()).collect();
+    order.sort_by_key(|&i| std::cmp::Reverse(size(env, pieces[i])));
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let mut results: Vec<_> = order
+        .into_par_iter()
+        .with_max_len(1)
+        .map_init(
+            || (Context::new(), FunctionBuilderContext::new()),
+            |(context, builder_context), i| {
+                context.clear();
+                let result = compile_piece(env, pieces[i], listing, context, builder_context);
+                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                progress.functions(done, pieces.len());
+                (i, result)
+            },
+        )
+        .collect();
+    results.sort_unstable_by_key(|(i, _)| *i);
+
+    // The first error in order wins, so that messages do not depend on the threads.
+    let mut functions = Vec::with_capacity(results.len());
+    let mut listings = Vec::new();
+    for (_, result) in results {
+        let (function, text) = result?;
+        functions.push(function);
+        listings.extend(text);
+    }
+    Ok(Compiled { functions, entry, invoke_entry, listings })
+}
+
+fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
+    match piece {
+        Piece::Function(f) => env.instance.module.bodies[f].range.len(),
+        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry => 0,
+    }
+}
+
+fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
+    match piece {
+        Piece::Function(f) => {
+            let module = &env.instance.module;
+            module.describe_func(module.func_index(f))
+        }
+        Piece::Thunk(f) => format!("the thunk of imported {}", env.instance.module.describe_func(f)),
+        Piece::Entry => "the entry".to_owned(),
+        Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
+    }
+}
+
+fn compile_piece(
+    env: FuncEnv<'_>,
+    piece: Piece,
+    listing: Listing,
+    context: &mut Context,
+    builder_context: &mut FunctionBuilderContext,
+) -> Result<(ImageFunction, Option<String>)> {
+    let place = || describe(env, piece);
+    match piece {
+        Piece::Function(f) => translate::translate_function(env, f, builder_context, &mut context.func),
+        Piece::Thunk(f) => translate::translate_thunk(env, f, builder_context, &mut context.func),
+        Piece::Entry => translate::translate_entry(env, builder_context, &mut context.func),
+        Piece::InvokeEntry => translate::translate_invoke_entry(env, builder_context, &mut context.func),
+    }
+    .context(place)?;
+
+    let mut text = (listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
+    context.set_disasm(listing == Listing::Asm);
+    context
+        .compile(env.isa, &mut ControlPlane::default())
+        .map_err(|e| codegen_error(&e).context(place()))?;
+    let Some(code) = context.take_compiled_code() else {
+        return Err(Error::internal("Cranelift compiled nothing").context(place()));
+    };
+    if listing == Listing::Asm {
+        let asm = code.vcode.as_deref().unwrap_or_default();
+        text = Some(format!("# {}\n{}:\n{asm}", place(), symbol(env, piece)));
+    }
+    let function = image_function(env, piece, &code, &context.func).context(place)?;
+    Ok((function, text))
+}
+
+fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
+    use cranelift_codegen::CodegenError;
+    match &error.inner {
+        CodegenError::CodeTooLarge => Error::input("the function is too large for the code generator"),
+        CodegenError::ImplLimitExceeded => Error::input("the function exceeds a limit of the code generator"),
+        CodegenError::Verifier(errors) => Error::internal(format!("invalid CLIF: {errors}")),
+        other => Error::internal(format!("code generation failed: {other}")),
+    }
+}
+
+/// Symbol of a function: what the name section calls it, else its index.
+fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
+    match piece {
+        Piece::Function(f) => {
+            let module = &env.instance.module;
+            let index = module.func_index(f);
+            match module.func_names.get(&index) {
+                // Symbol tables end a name at the first NUL.
+                Some(name) if !name.is_empty() && !name.contains('\0') => (*name).to_owned(),
+                _ => format!("wasm_func_{}", index.as_u32()),
+            }
+        }
+        Piece::Thunk(f) => format!("wasmelt_thunk_{}", f.as_u32()),
+        Piece::Entry => "wasmelt_entry".to_owned(),
+        Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
+    }
+}
+
+fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
+    let module = &env.instance.module;
+    let index = match piece {
+        Piece::Function(f) => Some(module.func_index(f)),
+        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry => None,
+    };
+    let relocs = code
+        .buffer
+        .relocs()
+        .iter()
+        .map(|reloc| {
+            let target = match &reloc.target {
+                FinalizedRelocTarget::ExternalName(name) => target(name, func)?,
+                FinalizedRelocTarget::Func(_) => {
+                    return Err(Error::internal("a relocation within a function is not supported"));
+                }
+            };
+            Ok(Reloc { offset: reloc.offset, kind: reloc.kind, target, addend: reloc.addend })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let mut traps: Vec<_> = code
+        .buffer
+        .traps()
+        .iter()
+        .filter_map(|&MachTrap { offset, code }| translate::trap_of(code).map(|trap| (offset as CodeOffset, trap)))
+        .collect();
+    traps.sort_unstable();
+    let unwind = code
+        .create_unwind_info(env.isa)
+        .map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
+    Ok(ImageFunction {
+        symbol: symbol(env, piece),
+        name: index.and_then(|i| module.func_names.get(&i)).map_or_else(String::new, |n| (*n).to_owned()),
+        index: index.map(|i| i.as_u32()),
+        code: code.code_buffer().to_vec(),
+        align: code.buffer.alignment.max(env.isa.function_alignment().preferred),
+        relocs,
+        traps,
+        unwind,
+    })
+}
+
+/// What a relocation refers to.
+fn target(name: &ExternalName, func: &Function) -> Result<RelocTarget> {
+    match name {
+        ExternalName::User(name) => {
+            let name = Name::from_clif(&func.params.user_named_funcs()[*name]);
+            Ok(match name.ok_or_else(|| Error::internal("an unknown external name"))? {
+                Name::Function(i) => RelocTarget::Function(i),
+                Name::Builtin(i) => RelocTarget::Builtin(Builtin::ALL[i as usize]),
+                Name::Host(i) => RelocTarget::Host(&WASI_P1[i as usize]),
+                Name::Text => RelocTarget::Text,
+                Name::Record(i) => RelocTarget::Record(i),
+                Name::ConstTable(i) => RelocTarget::ConstTable(i),
+            })
+        }
+        ExternalName::LibCall(call) => libcall(*call).map(RelocTarget::Builtin),
+        other => Err(Error::internal(format!("an external name that nothing provides: {other:?}"))),
+    }
+}
+
+/// The runtime function behind an operation for which the CPU has no instruction.
+fn libcall(call: LibCall) -> Result<Builtin> {
+    Ok(match call {
+        LibCall::CeilF32 => Builtin::ceil_f32,
+        LibCall::CeilF64 => Builtin::ceil_f64,
+        LibCall::FloorF32 => Builtin::floor_f32,
+        LibCall::FloorF64 => Builtin::floor_f64,
+        LibCall::TruncF32 => Builtin::trunc_f32,
+        LibCall::TruncF64 => Builtin::trunc_f64,
+        LibCall::NearestF32 => Builtin::nearest_f32,
+        LibCall::NearestF64 => Builtin::nearest_f64,
+        LibCall::FmaF32 => Builtin::fma_f32,
+        LibCall::FmaF64 => Builtin::fma_f64,
+        other => {
+            return Err(Error::input(format!("the code needs an operation that the chosen CPU lacks ({other})"))
+                .hint("choose a newer one, for example `--cpu x86-64-v2`"));
+        }
+    })
+}

@@ -1,0 +1,163 @@
+//! The pipeline: one line per stage, and the only place that knows their order.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use crate::codegen::{self, Listing};
+use crate::emit::image::Image;
+use crate::emit::{self};
+use crate::error::{Error, Result};
+use crate::link;
+use crate::module::{self, FuncIndex, Module};
+use crate::options::{Emit, Options};
+use crate::program::Program;
+use crate::report;
+use crate::translate::{FuncEnv, Shape};
+
+/// What came out of a compilation.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The output: executable, object or text, by [`Options::emit`].
+    pub bytes: Vec<u8>,
+    /// How long each stage took, in order.
+    pub timings: Vec<(&'static str, Duration)>,
+}
+
+/// Is told how far a compilation is.
+pub trait Progress: Sync {
+    /// A stage begins: "parse", "translate and compile", "emit", "link".
+    fn stage(&self, name: &'static str);
+    /// So many functions of so many are compiled.
+    fn functions(&self, done: usize, total: usize);
+}
+
+/// Nobody looks.
+#[derive(Clone, Copy, Debug)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn stage(&self, _: &'static str) {}
+    fn functions(&self, _: usize, _: usize) {}
+}
+
+/// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
+/// for the report in the output.
+pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads)
+        .build()
+        .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
+    let mut stages = Stages { progress, timings: Vec::new() };
+    let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
+    Ok(Compilation { bytes, timings: stages.timings })
+}
+
+struct Stages<'p> {
+    progress: &'p dyn Progress,
+    timings: Vec<(&'static str, Duration)>,
+}
+
+impl Stages<'_> {
+    fn run(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        let wasm = self.stage("read", || read(input))?;
+        if options.emit == Emit::Wat {
+            self.stage("parse", || module::parse(&wasm, options.features))?;
+            return self.stage("print", || print(&wasm));
+        }
+        let isa = codegen::isa(options)?;
+        let module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
+        let program = self.stage("plan", || Program::single(module, options))?;
+        let env = FuncEnv {
+            program: &program,
+            instance: program.main(),
+            isa: &*isa,
+            shape: Shape::Single,
+            spectre_mitigations: options.spectre_mitigations,
+        };
+        let listing = match options.emit {
+            Emit::Clif => Listing::Clif,
+            Emit::Asm => Listing::Asm,
+            _ => Listing::None,
+        };
+        let progress = self.progress;
+        let compiled = self.stage("compile", || codegen::compile(env, listing, progress))?;
+        if listing != Listing::None {
+            return Ok(compiled.listings.join("\n").into_bytes());
+        }
+        let image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        let object = self.stage("emit", || emit::object(&image, &options.target))?;
+        drop(image);
+        drop(program);
+        if options.emit == Emit::Obj {
+            return Ok(object);
+        }
+        self.stage("link", || link::executable(&object, &link::LinkOptions::from_options(options)))
+    }
+
+    fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.progress.stage(name);
+        let start = Instant::now();
+        let result = work();
+        self.timings.push((name, start.elapsed()));
+        result
+    }
+}
+
+/// The module's bytes: as they are, or assembled from text.
+fn read(input: &[u8]) -> Result<Cow<'_, [u8]>> {
+    if input.starts_with(b"\0asm") || !looks_like_text(input) {
+        return Ok(Cow::Borrowed(input));
+    }
+    wat::parse_bytes(input).map_err(|e| Error::input(e.to_string()))
+}
+
+/// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.
+fn looks_like_text(input: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(input) else { return false };
+    matches!(text.trim_start_matches('\u{feff}').trim_start().chars().next(), Some('(' | ';'))
+}
+
+fn print(wasm: &[u8]) -> Result<Vec<u8>> {
+    wasmprinter::print_bytes(wasm)
+        .map(String::into_bytes)
+        .map_err(|e| Error::input(format!("cannot print the module as text: {e}")))
+}
+
+/// Everything that goes into the object.
+fn image<'a>(
+    program: &'a Program<'a>,
+    compiled: codegen::Compiled,
+    options: &Options,
+    cpu_features: u32,
+    note: String,
+) -> Result<Image<'a>> {
+    let instance = program.main();
+    let table = |table: &Vec<Option<FuncIndex>>| {
+        table.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
+    };
+    Ok(Image {
+        functions: compiled.functions,
+        entry: Some(compiled.entry),
+        invoke_entry: compiled.invoke_entry,
+        invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
+        records: instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
+        const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
+        context_bytes: instance.context_bytes,
+        memories: instance.memories.values().copied().collect(),
+        tables: instance.table_plans.clone(),
+        data_segments: instance.data_segments.values().map(|&bytes| Cow::Borrowed(bytes)).collect(),
+        element_segments: instance.element_segments.values().cloned().collect(),
+        initial: instance.initial.clone(),
+        hooks: program.hooks(options),
+        policy: options.policy.clone(),
+        cpu_features,
+        stack_bytes: options.stack_bytes,
+        note,
+    })
+}
+
+/// Facts of a module for people, without compiling it: used by `inspect`.
+pub fn parse<'data>(wasm: &'data [u8], options: &Options) -> Result<Module<'data>> {
+    module::parse(wasm, options.features)
+}

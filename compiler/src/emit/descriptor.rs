@@ -1,0 +1,279 @@
+//! The program descriptor and everything that is read with it: records, constant tables, segments. What goes in is the
+//! image, what comes out one section whose format is [`wasmelt_abi::descriptor`].
+//!
+//! What a program reads when it starts comes first, so that it lies on as few pages as possible; data that only
+//! `memory.init` or `table.init` read comes last.
+
+use std::mem::offset_of;
+
+use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::descriptor::{
+    CopyChunk, DataSegment, DirGrant, ElementSegment, EnvGrant, InvokePlan, MapChunk, MemoryPlan, Policy,
+    ProgramDescriptor, Rel, TablePlan,
+};
+use wasmelt_abi::{ABI_VERSION, symbols};
+
+use super::blob::Blob;
+use super::initial::Initial;
+use super::reloc::{Reference, Target};
+use super::text::{self, Layout};
+use crate::emit::image::{Image, Record};
+use crate::error::{Error, Result};
+
+/// The section, and what code refers to in it.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// Content; the descriptor stands at its start.
+    pub(super) bytes: Vec<u8>,
+    /// What the linker fills in.
+    pub(super) references: Vec<Reference>,
+    /// Content of the section of code maps.
+    pub(super) maps: Vec<u8>,
+    /// Offset of the first record, and number of records.
+    records: (u64, u32),
+    /// Offsets of the constant tables.
+    const_tables: Vec<u64>,
+}
+
+impl Program {
+    /// Offset of the record with this index in [`Image::records`].
+    pub(super) fn record(&self, index: u32) -> Result<u64> {
+        let (start, len) = self.records;
+        if index >= len {
+            return Err(Error::internal(format!("reference to function record {index} of {len}")));
+        }
+        Ok(start + u64::from(index) * size_of::<FuncRecord>() as u64)
+    }
+
+    /// Offset of the table with this index in [`Image::const_tables`].
+    pub(super) fn const_table(&self, index: u32) -> Result<u64> {
+        let found = self.const_tables.get(index as usize).copied();
+        found.ok_or_else(|| Error::internal(format!("reference to table {index} of {}", self.const_tables.len())))
+    }
+}
+
+/// Alignment of the section in bytes.
+pub(super) const ALIGN: u64 = 16;
+
+/// Writes the section.
+pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial) -> Result<Program> {
+    let mut blob = Blob::default();
+    let program = blob.alloc::<ProgramDescriptor>(1);
+    // Keeps the version check alive: the archive must define the symbol that carries this version.
+    let anchor = blob.alloc::<Rel<u8>>(1);
+    blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
+
+    write_head(&mut blob, program, image, layout)?;
+    write_memories(&mut blob, program + offset_of!(ProgramDescriptor, memories), image);
+    write_tables(&mut blob, program + offset_of!(ProgramDescriptor, tables), image);
+    write_hooks(&mut blob, program + offset_of!(ProgramDescriptor, hooks), image);
+    write_initial(&mut blob, program, initial);
+    write_policy(&mut blob, program + offset_of!(ProgramDescriptor, policy), image);
+    write_invoke(&mut blob, program + offset_of!(ProgramDescriptor, invoke), image);
+
+    let records = write_records(&mut blob, layout, &image.records)?;
+    let mut const_tables = Vec::with_capacity(image.const_tables.len());
+    for table in &image.const_tables {
+        const_tables.push(write_const_table(&mut blob, layout, table)? as u64);
+    }
+    write_element_segments(&mut blob, program + offset_of!(ProgramDescriptor, element_segments), image, records)?;
+    write_data_segments(&mut blob, program + offset_of!(ProgramDescriptor, data_segments), image);
+    let maps = write_code_maps(&mut blob, program, image, layout)?;
+
+    let (bytes, references) = blob.finish()?;
+    Ok(Program { bytes, references, maps, records: (records as u64, image.records.len() as u32), const_tables })
+}
+
+fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) -> Result<()> {
+    let segments = image.data_segments.len() + image.element_segments.len();
+    blob.put_u32(at + offset_of!(ProgramDescriptor, abi_version), ABI_VERSION);
+    blob.put_u32(at + offset_of!(ProgramDescriptor, cpu_features), image.cpu_features);
+    blob.put_u32(at + offset_of!(ProgramDescriptor, context_bytes), image.context_bytes);
+    blob.put_u32(at + offset_of!(ProgramDescriptor, segment_count), segments as u32);
+    blob.put_u64(at + offset_of!(ProgramDescriptor, stack_bytes), image.stack_bytes);
+    blob.refer(at + offset_of!(ProgramDescriptor, text), Target::Text, 0);
+    blob.put_u32(at + offset_of!(ProgramDescriptor, text_bytes), layout.len_bytes);
+    let entries = [
+        (offset_of!(ProgramDescriptor, entry), image.entry),
+        (offset_of!(ProgramDescriptor, invoke_entry), image.invoke_entry),
+    ];
+    for (field, function) in entries {
+        if let Some(function) = function {
+            blob.refer(at + field, Target::Text, u64::from(layout.offset(function)?));
+        }
+    }
+    Ok(())
+}
+
+fn write_memories(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let start = blob.alloc::<MemoryPlan>(image.memories.len());
+    blob.link_slice(field, start, image.memories.len());
+    for (i, plan) in image.memories.iter().enumerate() {
+        let at = start + i * size_of::<MemoryPlan>();
+        blob.put_u32(at + offset_of!(MemoryPlan, context_offset), plan.context_offset.cast_unsigned());
+        blob.put_u32(at + offset_of!(MemoryPlan, page_size_log2), plan.page_size_log2);
+        blob.put_u64(at + offset_of!(MemoryPlan, initial_bytes), plan.initial_bytes);
+        blob.put_u64(at + offset_of!(MemoryPlan, maximum_bytes), plan.maximum_bytes);
+        blob.put_u64(at + offset_of!(MemoryPlan, reserve_bytes), plan.reserve_bytes);
+        blob.put_u64(at + offset_of!(MemoryPlan, guard_bytes), plan.guard_bytes);
+    }
+}
+
+fn write_tables(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let start = blob.alloc::<TablePlan>(image.tables.len());
+    blob.link_slice(field, start, image.tables.len());
+    for (i, plan) in image.tables.iter().enumerate() {
+        let at = start + i * size_of::<TablePlan>();
+        blob.put_u32(at + offset_of!(TablePlan, context_offset), plan.context_offset.cast_unsigned());
+        blob.put_u64(at + offset_of!(TablePlan, initial_elements), plan.initial_elements);
+        blob.put_u64(at + offset_of!(TablePlan, maximum_elements), plan.maximum_elements);
+    }
+}
+
+fn write_hooks(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let start = blob.alloc::<Rel<u8>>(image.hooks.len());
+    blob.link_slice(field, start, image.hooks.len());
+    for (i, &hook) in image.hooks.iter().enumerate() {
+        blob.refer(start + i * size_of::<Rel<u8>>(), Target::Runtime(hook.to_owned()), 0);
+    }
+}
+
+fn write_initial(blob: &mut Blob, program: usize, initial: &Initial) {
+    let copies = blob.alloc::<CopyChunk>(initial.copies.len());
+    blob.link_slice(program + offset_of!(ProgramDescriptor, copies), copies, initial.copies.len());
+    let maps = blob.alloc::<MapChunk>(initial.maps.len());
+    blob.link_slice(program + offset_of!(ProgramDescriptor, maps), maps, initial.maps.len());
+    for (i, (dest, bytes)) in initial.copies.iter().enumerate() {
+        let at = copies + i * size_of::<CopyChunk>();
+        blob.put_u64(at + offset_of!(CopyChunk, dest_offset), dest.cast_unsigned());
+        blob.link_bytes(at + offset_of!(CopyChunk, bytes), bytes);
+    }
+    let mut source = 0;
+    for (i, pages) in initial.maps.iter().enumerate() {
+        let at = maps + i * size_of::<MapChunk>();
+        let len_bytes = pages.end - pages.start;
+        blob.put_u64(at + offset_of!(MapChunk, dest_offset), pages.start);
+        blob.put_u64(at + offset_of!(MapChunk, len_bytes), len_bytes);
+        blob.refer(at + offset_of!(MapChunk, source), Target::Image, source);
+        source += len_bytes;
+    }
+}
+
+fn write_policy(blob: &mut Blob, at: usize, image: &Image<'_>) {
+    let policy = &image.policy;
+    let mut flags = 0;
+    if policy.inherit_env {
+        flags |= Policy::INHERIT_ENV;
+    }
+    if let Some(arg0) = &policy.arg0 {
+        flags |= Policy::HAS_ARG0;
+        blob.link_bytes(at + offset_of!(Policy, arg0), arg0.as_bytes());
+    }
+    blob.put_u32(at + offset_of!(Policy, flags), flags);
+
+    let dirs = blob.alloc::<DirGrant>(policy.dirs.len());
+    blob.link_slice(at + offset_of!(Policy, dirs), dirs, policy.dirs.len());
+    let env = blob.alloc::<EnvGrant>(policy.env.len());
+    blob.link_slice(at + offset_of!(Policy, env), env, policy.env.len());
+    for (i, grant) in policy.dirs.iter().enumerate() {
+        let at = dirs + i * size_of::<DirGrant>();
+        blob.link_bytes(at + offset_of!(DirGrant, host), grant.host.as_bytes());
+        blob.link_bytes(at + offset_of!(DirGrant, guest), grant.guest.as_bytes());
+        blob.put_u32(at + offset_of!(DirGrant, flags), if grant.read_only { DirGrant::READ_ONLY } else { 0 });
+    }
+    for (i, grant) in policy.env.iter().enumerate() {
+        let at = env + i * size_of::<EnvGrant>();
+        blob.link_bytes(at + offset_of!(EnvGrant, name), grant.name.as_bytes());
+        match &grant.value {
+            Some(value) => blob.link_bytes(at + offset_of!(EnvGrant, value), value.as_bytes()),
+            None => blob.put_u32(at + offset_of!(EnvGrant, flags), EnvGrant::INHERIT),
+        }
+    }
+}
+
+fn write_invoke(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let Some(invoke) = &image.invoke else { return };
+    let at = blob.alloc::<InvokePlan>(1);
+    blob.link(field, at);
+    let params: Vec<u8> = invoke.params.iter().map(|&t| t as u8).collect();
+    let results: Vec<u8> = invoke.results.iter().map(|&t| t as u8).collect();
+    blob.link_bytes(at + offset_of!(InvokePlan, name), invoke.name.as_bytes());
+    blob.link_bytes(at + offset_of!(InvokePlan, params), &params);
+    blob.link_bytes(at + offset_of!(InvokePlan, results), &results);
+}
+
+fn write_record(blob: &mut Blob, at: usize, code_offset: u32, type_id: u32) {
+    blob.put_u32(at + offset_of!(FuncRecord, code_offset), code_offset);
+    blob.put_u32(at + offset_of!(FuncRecord, type_id), type_id);
+}
+
+/// Records start at a multiple of their size, so that none straddles a cache line.
+fn alloc_records(blob: &mut Blob, count: usize) -> usize {
+    blob.align(size_of::<FuncRecord>());
+    blob.alloc::<FuncRecord>(count)
+}
+
+fn write_records(blob: &mut Blob, layout: &Layout, records: &[Record]) -> Result<usize> {
+    let start = alloc_records(blob, records.len());
+    for (i, record) in records.iter().enumerate() {
+        write_record(blob, start + i * size_of::<FuncRecord>(), layout.offset(record.function)?, record.type_id);
+    }
+    Ok(start)
+}
+
+fn write_const_table(blob: &mut Blob, layout: &Layout, table: &[Option<Record>]) -> Result<usize> {
+    let start = alloc_records(blob, table.len());
+    for (i, element) in table.iter().enumerate() {
+        let at = start + i * size_of::<FuncRecord>();
+        match element {
+            Some(record) => write_record(blob, at, layout.offset(record.function)?, record.type_id),
+            None => write_record(blob, at, FuncRecord::NULL.code_offset, FuncRecord::NULL.type_id),
+        }
+    }
+    Ok(start)
+}
+
+fn write_element_segments(blob: &mut Blob, field: usize, image: &Image<'_>, records: usize) -> Result<()> {
+    let segments = blob.alloc::<ElementSegment>(image.element_segments.len());
+    blob.link_slice(field, segments, image.element_segments.len());
+    for (i, elements) in image.element_segments.iter().enumerate() {
+        let at = segments + i * size_of::<ElementSegment>();
+        let start = blob.alloc::<Rel<FuncRecord>>(elements.len());
+        blob.link_slice(at + offset_of!(ElementSegment, elements), start, elements.len());
+        for (j, element) in elements.iter().enumerate() {
+            let Some(record) = *element else { continue };
+            if record as usize >= image.records.len() {
+                return Err(Error::internal(format!("element segment {i} refers to function record {record}")));
+            }
+            blob.link(start + j * size_of::<Rel<FuncRecord>>(), records + record as usize * size_of::<FuncRecord>());
+        }
+    }
+    Ok(())
+}
+
+fn write_data_segments(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let segments = blob.alloc::<DataSegment>(image.data_segments.len());
+    blob.link_slice(field, segments, image.data_segments.len());
+    for (i, bytes) in image.data_segments.iter().enumerate() {
+        blob.link_bytes(segments + i * size_of::<DataSegment>() + offset_of!(DataSegment, bytes), bytes);
+    }
+}
+
+/// The code maps go into a section of their own: they are only read after a trap.
+fn write_code_maps(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &Layout) -> Result<Vec<u8>> {
+    let mut maps = text::trap_table(image, layout);
+    let traps_len = maps.len();
+    maps.extend(text::function_table(image, layout));
+    let tables = [
+        (offset_of!(ProgramDescriptor, traps), 0, traps_len),
+        (offset_of!(ProgramDescriptor, functions), traps_len, maps.len() - traps_len),
+    ];
+    for (field, start, len) in tables {
+        let len = u32::try_from(len).map_err(|_| Error::input("the names of the program's functions exceed 4 GiB"))?;
+        if len > 0 {
+            blob.refer(program + field, Target::Maps, start as u64);
+            blob.put_u32(program + field + size_of::<Rel<u8>>(), len);
+        }
+    }
+    Ok(maps)
+}

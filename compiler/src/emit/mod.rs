@@ -1,0 +1,34 @@
+//! From an [`Image`] to an object file: what goes in is code and data with symbolic references, what comes out are the
+//! bytes of a relocatable object. Nothing here knows wasm.
+//!
+//! What depends on the instruction set is in [`reloc`] and [`unwind`], what depends on the object format in
+//! [`object`] and [`note`].
+
+mod blob;
+mod descriptor;
+pub mod image;
+mod initial;
+pub mod note;
+mod object;
+mod reloc;
+mod text;
+mod unwind;
+
+use target_lexicon::{BinaryFormat, Triple};
+
+use crate::emit::image::Image;
+use crate::error::{Error, Result};
+
+/// Writes the object that holds `image`, in the format of `triple`.
+pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
+    if triple.binary_format != BinaryFormat::Elf {
+        return Err(Error::usage(format!("objects for {triple} are not supported yet, only ELF")));
+    }
+    let arch = reloc::Arch::of(triple)?;
+    let layout = text::Layout::of(image)?;
+    let initial = initial::plan(&image.initial, image.memories.first().map_or(0, |m| m.initial_bytes), arch.page_bytes());
+    let program = descriptor::write(image, &layout, &initial)?;
+    let text = text::write(image, &layout, &program, arch)?;
+    let unwind = unwind::write(image, &layout, arch)?;
+    object::write(arch, object::Sections { image, layout, text, program, initial, unwind })
+}

@@ -1,0 +1,135 @@
+//! The text section: functions one behind the other, references between them filled in, the others left to the linker;
+//! and the code maps, which say where code traps and which function lies where.
+
+use wasmelt_abi::code_map;
+
+use super::descriptor::Program;
+use super::reloc::{Arch, Encoding, Reference, Target};
+use crate::emit::image::{Image, ImageFunction, RelocTarget};
+use crate::error::{Error, Result};
+
+/// Smallest alignment of the section, in bytes: what the CPU fetches at once.
+const SECTION_ALIGN: u32 = 16;
+
+/// In the function table, the index of code that wasmelt made: no function of a module has it, and a backtrace leaves
+/// the code out.
+pub(super) const NO_FUNCTION_INDEX: u32 = u32::MAX;
+
+/// Where each function lies.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Offset of each function in the section.
+    pub(super) offsets: Vec<u32>,
+    /// Length of the section in bytes.
+    pub(super) len_bytes: u32,
+    /// Alignment of the section in bytes.
+    pub(super) align: u32,
+}
+
+/// The content of the section.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// Machine code.
+    pub(super) bytes: Vec<u8>,
+    /// What the linker fills in.
+    pub(super) references: Vec<Reference>,
+}
+
+impl Layout {
+    /// Lays out the functions of `image` in their order.
+    pub(super) fn of(image: &Image<'_>) -> Result<Self> {
+        let too_large = || {
+            Error::input("the program needs more than 2 GiB of machine code, which calls cannot reach across")
+                .hint("compile with -Os, or split the program")
+        };
+        let (mut end, mut align) = (0u32, SECTION_ALIGN);
+        let mut offsets = Vec::with_capacity(image.functions.len());
+        for function in &image.functions {
+            let function_align = function.align.max(1);
+            if !function_align.is_power_of_two() {
+                return Err(Error::internal(format!("function {} has alignment {function_align}", function.symbol)));
+            }
+            align = align.max(function_align);
+            let start = end.checked_next_multiple_of(function_align).ok_or_else(too_large)?;
+            offsets.push(start);
+            let len = u32::try_from(function.code.len()).map_err(|_| too_large())?;
+            end = start.checked_add(len).filter(|&end| end <= i32::MAX as u32).ok_or_else(too_large)?;
+        }
+        Ok(Self { offsets, len_bytes: end, align })
+    }
+
+    /// Offset of the function with this index in [`Image::functions`].
+    pub(super) fn offset(&self, function: u32) -> Result<u32> {
+        self.offsets
+            .get(function as usize)
+            .copied()
+            .ok_or_else(|| Error::internal(format!("reference to function {function} of {}", self.offsets.len())))
+    }
+}
+
+/// Writes the section. References into the program's data need to know what lies where in it.
+pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, arch: Arch) -> Result<Text> {
+    let mut bytes = vec![arch.padding(); layout.len_bytes as usize];
+    let mut references = Vec::new();
+    for (function, &start) in image.functions.iter().zip(&layout.offsets) {
+        let start = start as usize;
+        bytes[start..start + function.code.len()].copy_from_slice(&function.code);
+    }
+    for (function, &start) in image.functions.iter().zip(&layout.offsets) {
+        relocate(function, start, layout, program, arch, &mut bytes, &mut references)
+            .map_err(|e| e.context(format!("function {}", function.symbol)))?;
+    }
+    Ok(Text { bytes, references })
+}
+
+/// Fills in the references of one function, or passes them on to the linker.
+fn relocate(
+    function: &ImageFunction,
+    start: u32,
+    layout: &Layout,
+    program: &Program,
+    arch: Arch,
+    bytes: &mut [u8],
+    references: &mut Vec<Reference>,
+) -> Result<()> {
+    for reloc in &function.relocs {
+        let encoding = Encoding::of(reloc.kind, arch)?;
+        let offset = u64::from(start) + u64::from(reloc.offset);
+        let mut leave = |target, base: u64| {
+            let addend = reloc.addend.wrapping_add(base as i64);
+            references.push(Reference { offset, encoding, target, addend });
+        };
+        match reloc.target {
+            RelocTarget::Function(index) => {
+                encoding.resolve(bytes, offset, u64::from(layout.offset(index)?), reloc.addend)?;
+            }
+            RelocTarget::Text => encoding.resolve(bytes, offset, 0, reloc.addend)?,
+            RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin.symbol().to_owned()), 0),
+            RelocTarget::Host(host) => leave(Target::Runtime(format!("{}.{}", host.module, host.name)), 0),
+            RelocTarget::Record(index) => leave(Target::Program, program.record(index)?),
+            RelocTarget::ConstTable(index) => leave(Target::Program, program.const_table(index)?),
+        }
+    }
+    Ok(())
+}
+
+/// The trap table, see [`code_map::traps`].
+pub(super) fn trap_table(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
+    let mut table = Vec::new();
+    let traps = image.functions.iter().zip(&layout.offsets);
+    let traps = traps.flat_map(|(f, &start)| f.traps.iter().map(move |&(offset, trap)| (start + offset, trap)));
+    code_map::traps::encode(traps, |b| table.push(b));
+    table
+}
+
+/// The function table, see [`code_map::functions`].
+pub(super) fn function_table(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
+    let mut table = Vec::new();
+    let functions = image.functions.iter().zip(&layout.offsets).map(|(f, &start)| code_map::functions::Function {
+        start,
+        index: f.index.unwrap_or(NO_FUNCTION_INDEX),
+        name: f.name.as_bytes(),
+    });
+    code_map::functions::encode(functions, |b| table.push(b));
+    table
+}

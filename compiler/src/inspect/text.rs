@@ -1,0 +1,259 @@
+//! Reports as text for people. Names come from files that nobody vouches for: control characters in them are escaped.
+
+use std::fmt::{self, Display, Write as _};
+
+use super::module::Memory;
+use super::{Function, ModuleReport, NativeReport, Report, Section};
+use crate::options::{BoundsChecks, OptLevel, Policy, UnknownImports};
+use crate::report::{Export, Import, MemoryLayout, Provenance};
+
+/// A report as text.
+pub fn report_text(report: &Report) -> String {
+    let mut text = Text(String::new());
+    match report {
+        Report::Module(report) => text.module(report),
+        Report::Native(report) => text.native(report),
+    }
+    text.0
+}
+
+/// A policy as text.
+pub fn policy_text(policy: &Policy) -> String {
+    let mut text = Text(String::new());
+    text.policy(policy);
+    text.0
+}
+
+/// Text without control characters, so that a name cannot steer the terminal.
+struct Plain<'a>(&'a str);
+
+impl Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+/// A number of bytes: exact below 10 KiB, with one decimal above.
+struct Bytes(u64);
+
+impl Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut value, mut unit) = (self.0 as f64, "B");
+        for next in ["KiB", "MiB", "GiB", "TiB"] {
+            if value < 10240.0 && (unit == "B" || value < 1024.0) {
+                break;
+            }
+            (value, unit) = (value / 1024.0, next);
+        }
+        let whole = value.fract() == 0.0;
+        f.pad(&if whole { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") })
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "{line}");
+    }
+
+    fn field(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("  {name:<14}{value}"));
+    }
+
+    fn module(&mut self, report: &ModuleReport) {
+        self.line(format_args!("{}: module, {}", Plain(&report.file), Bytes(report.bytes)));
+        self.field("blake3", &report.blake3);
+        self.field("features", or_none(&report.features_used.join(", ")));
+        if !report.features_unsupported.is_empty() {
+            self.field("not supported", report.features_unsupported.join(", "));
+        }
+        self.field(
+            "functions",
+            format_args!("{} defined, {} imported", report.functions_defined, report.functions_imported),
+        );
+        if report.start_function {
+            self.field("start", "has a start function");
+        }
+        for memory in &report.memories {
+            self.field("memory", module_memory(memory));
+        }
+        self.interface(&report.imports, &report.exports);
+        self.sizes(&report.sections, &report.largest_functions);
+    }
+
+    fn native(&mut self, report: &NativeReport) {
+        let made_by = &report.provenance;
+        self.line(format_args!("{}: {} {}, {}", Plain(&report.file), report.format, report.output, Bytes(report.bytes)));
+        self.provenance(made_by);
+        self.policy(&made_by.policy);
+        self.interface(&made_by.imports, &made_by.exports);
+        self.sizes(&report.sections, &report.largest_functions);
+    }
+
+    fn provenance(&mut self, made_by: &Provenance) {
+        self.field("source", format_args!("{}, {}", Plain(&made_by.source.name), Bytes(made_by.source.bytes)));
+        self.field("blake3", Plain(&made_by.source.blake3));
+        self.field(
+            "made by",
+            format_args!(
+                "wasmelt {}, Cranelift {}, ABI {}",
+                Plain(&made_by.wasmelt_version),
+                Plain(&made_by.cranelift_version),
+                made_by.abi_version
+            ),
+        );
+        let needs = made_by.cpu_features.join(", ");
+        self.field(
+            "target",
+            format_args!("{}, CPU {} ({})", Plain(&made_by.target), Plain(&made_by.cpu), Plain(or_none(&needs))),
+        );
+        let level = match made_by.opt_level {
+            OptLevel::None => "-O0",
+            OptLevel::Speed => "-O",
+            OptLevel::Size => "-Os",
+        };
+        let checks = match made_by.bounds_checks {
+            BoundsChecks::Guard => "",
+            BoundsChecks::Explicit => " --bounds-checks explicit",
+        };
+        let flag = |on: bool, text: &'static str| if on { text } else { "" };
+        self.field(
+            "flags",
+            format_args!(
+                "{level}{checks}{}{}{}",
+                flag(!made_by.spectre_mitigations, " --spectre-mitigations=n"),
+                flag(made_by.nan_canonicalization, " --nan-canonicalization"),
+                flag(made_by.unknown_imports == UnknownImports::Trap, " --unknown-imports trap"),
+            ),
+        );
+        if let Some(name) = &made_by.invoke {
+            self.field("invokes", Plain(name));
+        }
+        self.field("features", Plain(or_none(&made_by.features_used.join(", "))));
+        self.field("stack", Bytes(made_by.stack_bytes));
+        for memory in &made_by.memories {
+            self.field("memory", native_memory(memory));
+        }
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        self.line("capabilities");
+        for dir in &policy.dirs {
+            let mode = if dir.read_only { "read-only" } else { "read and write" };
+            self.line(format_args!("  dir   {} as {}, {mode}", Plain(&dir.host), Plain(&dir.guest)));
+        }
+        if policy.inherit_env {
+            self.line("  env   the whole environment");
+        }
+        for env in &policy.env {
+            match &env.value {
+                Some(value) => self.line(format_args!("  env   {}={}", Plain(&env.name), Plain(value))),
+                None => self.line(format_args!("  env   {}, as it is at run time", Plain(&env.name))),
+            }
+        }
+        if let Some(name) = &policy.arg0 {
+            self.line(format_args!("  arg0  {}", Plain(name)));
+        }
+        if policy.dirs.is_empty() && policy.env.is_empty() && !policy.inherit_env {
+            self.line("  none: no files, no environment");
+        }
+    }
+
+    fn interface(&mut self, imports: &[Import], exports: &[Export]) {
+        self.line(format_args!("imports: {}", imports.len()));
+        for import in imports {
+            self.line(format_args!("  {}.{}: {}", Plain(&import.module), Plain(&import.name), Plain(&import.ty)));
+        }
+        self.line(format_args!("exports: {}", exports.len()));
+        for export in exports {
+            self.line(format_args!("  {}: {}", Plain(&export.name), Plain(&export.ty)));
+        }
+    }
+
+    fn sizes(&mut self, sections: &[Section], functions: &[Function]) {
+        self.line("sections");
+        for section in sections {
+            self.line(format_args!("  {:>10}  {}", Bytes(section.bytes), Plain(&section.name)));
+        }
+        if !functions.is_empty() {
+            self.line("largest functions");
+        }
+        for function in functions {
+            self.line(format_args!("  {:>10}  {}", Bytes(function.bytes), Plain(&function.name)));
+        }
+    }
+}
+
+fn or_none(list: &str) -> &str {
+    if list.is_empty() { "none" } else { list }
+}
+
+fn module_memory(memory: &Memory) -> String {
+    let mut text = Bytes(memory.initial_bytes).to_string();
+    match memory.maximum_bytes {
+        Some(maximum) => text += &format!(", at most {}", Bytes(maximum)),
+        None => text += ", no maximum",
+    }
+    text += &format!(", data {}", Bytes(memory.data_bytes));
+    text += &format!(", {}-bit, bounds checks: {}", memory.index_bits, memory.bounds_checks);
+    text += if memory.shared { ", shared" } else { "" };
+    text += if memory.imported { ", imported" } else { "" };
+    text
+}
+
+fn native_memory(memory: &MemoryLayout) -> String {
+    format!(
+        "{}, at most {}, reserves {} and {} of guard",
+        Bytes(memory.initial_bytes),
+        Bytes(memory.maximum_bytes),
+        Bytes(memory.reserve_bytes),
+        Bytes(memory.guard_bytes)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{DirGrant, EnvGrant};
+
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (10239, "10239 B"),
+            (10240, "10 KiB"),
+            (65536, "64 KiB"),
+            (1 << 20, "1 MiB"),
+            (3 << 19, "1.5 MiB"),
+            (4 << 30, "4 GiB"),
+            (1 << 50, "1024 TiB"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        assert_eq!(Plain("a\x1b[2Jb\r\nü").to_string(), "a\\u{1b}[2Jb\\r\\nü");
+    }
+
+    #[test]
+    fn policies_say_what_is_granted() {
+        assert_eq!(policy_text(&Policy::default()), "capabilities\n  none: no files, no environment\n");
+        let policy = Policy {
+            dirs: vec![DirGrant { host: "data".into(), guest: "/d".into(), read_only: true }],
+            env: vec![
+                EnvGrant { name: "A".into(), value: Some("b".into()) },
+                EnvGrant { name: "LANG".into(), value: None },
+            ],
+            ..Policy::default()
+        };
+        let expected = "capabilities\n  dir   data as /d, read-only\n  env   A=b\n  env   LANG, as it is at run time\n";
+        assert_eq!(policy_text(&policy), expected);
+    }
+}

@@ -1,0 +1,132 @@
+//! Finds the runtime archive of a target: in a folder that the user names, beside the executable, or inside it.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use object::read::archive::ArchiveFile;
+use target_lexicon::{Environment, Triple};
+use wasmelt_abi::symbols::ABI_ANCHOR;
+
+use crate::error::{Error, Result};
+
+/// Name of the archive in the folder of its target.
+const FILE_NAME: &str = "libwasmelt_start.a";
+
+/// The archive of the target that this compiler was built for, compressed with zstd; empty where that target has none.
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runtime.a.zst"));
+
+/// The target that this compiler was built for.
+const EMBEDDED_TARGET: &str = env!("WASMELT_TARGET");
+
+/// A runtime archive.
+#[derive(Debug)]
+pub(super) struct Archive {
+    /// Content.
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// Where it was found, for messages.
+    pub(super) place: String,
+}
+
+/// Finds the archive for `target`.
+pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archive> {
+    let names = folder_names(target);
+    let mut searched = Vec::new();
+    for dir in runtime_dir.map(Path::to_owned).into_iter().chain(installed_dir()) {
+        for name in &names {
+            let path = dir.join(name).join(FILE_NAME);
+            match fs::read(&path) {
+                Ok(bytes) => return Ok(Archive { bytes: bytes.into(), place: path.display().to_string() }),
+                Err(e) if is_absence(&e) => searched.push(path.display().to_string()),
+                Err(e) => return Err(Error::io(format!("cannot read {}", path.display()), &e)),
+            }
+        }
+    }
+    if !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
+        let bytes = zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
+        return Ok(Archive { bytes: bytes.into(), place: "the embedded runtime archive".to_owned() });
+    }
+    let embedded = if EMBEDDED.is_empty() { "none".to_owned() } else { format!("one for {EMBEDDED_TARGET}") };
+    Err(Error::link(format!("no runtime archive for {target}: searched {}; embedded: {embedded}", searched.join(", ")))
+        .hint(format!("put {FILE_NAME} into DIR/{} and pass --runtime-dir DIR", names[0])))
+}
+
+/// `<exe>/../lib/wasmelt`, where a package manager installs archives for further targets.
+fn installed_dir() -> Option<PathBuf> {
+    let exe = std::env::current_exe().ok()?;
+    Some(exe.parent()?.parent()?.join("lib").join("wasmelt"))
+}
+
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// Names under which the archive of `target` may lie. The runtime is freestanding, so which C library a Linux has makes
+/// no difference.
+fn folder_names(target: &Triple) -> Vec<String> {
+    let mut names = vec![target.to_string()];
+    if target.operating_system == target_lexicon::OperatingSystem::Linux {
+        for environment in [Environment::Gnu, Environment::Musl] {
+            let name = Triple { environment, ..target.clone() }.to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+impl Archive {
+    /// Fails when the archive is not one, or speaks another version of the contract than the objects of this compiler.
+    pub(super) fn check_version(&self) -> Result<()> {
+        let place = &self.place;
+        let damaged = |e| Error::link(format!("{place} is not a static library: {e}"));
+        let archive = ArchiveFile::parse(&*self.bytes).map_err(damaged)?;
+        let symbols = archive.symbols().map_err(damaged)?;
+        let mut versions = Vec::new();
+        for symbol in symbols.into_iter().flatten() {
+            let name = symbol.map_err(damaged)?.name();
+            if name == ABI_ANCHOR.as_bytes() {
+                return Ok(());
+            }
+            if name.starts_with(b"wasmelt_abi_") {
+                versions.push(String::from_utf8_lossy(name).into_owned());
+            }
+        }
+        let found = if versions.is_empty() { "no version of it".to_owned() } else { versions.join(", ") };
+        Err(Error::link(format!("{place} does not fit this compiler: it defines {found}, not {ABI_ANCHOR}"))
+            .hint("compiler and runtime archive must come from the same release of wasmelt"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linux_archives_are_found_whatever_the_c_library() {
+        let names = folder_names(&"x86_64-unknown-linux-musl".parse().unwrap());
+        assert_eq!(names, ["x86_64-unknown-linux-musl", "x86_64-unknown-linux-gnu"]);
+        let names = folder_names(&"x86_64-pc-windows-gnu".parse().unwrap());
+        assert_eq!(names, ["x86_64-pc-windows-gnu"]);
+    }
+
+    #[test]
+    fn a_missing_archive_says_what_was_searched() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = find(&"riscv64gc-unknown-linux-gnu".parse().unwrap(), Some(dir.path())).unwrap_err();
+        let expected = dir.path().join("riscv64gc-unknown-linux-gnu").join(FILE_NAME);
+        assert!(error.to_string().contains(expected.to_str().unwrap()), "{error}");
+        assert!(error.hints()[0].contains("--runtime-dir"), "{error}");
+    }
+
+    #[test]
+    fn an_archive_of_another_version_is_refused() {
+        let bytes = b"!<arch>\n".as_slice().into();
+        let error = Archive { bytes, place: "old.a".to_owned() }.check_version().unwrap_err();
+        assert!(error.to_string().starts_with("old.a does not fit this compiler: it defines no version"), "{error}");
+        let bytes = b"junk".as_slice().into();
+        assert!(Archive { bytes, place: "junk.a".to_owned() }.check_version().is_err());
+    }
+}

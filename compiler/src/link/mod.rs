@@ -1,0 +1,76 @@
+//! From an object to an executable. What goes in is an object that refers to the runtime, what comes out are the bytes of
+//! a static, position-independent executable. Nothing here knows wasm, and nothing is left on disk.
+//!
+//! [`archive`] finds the runtime, [`embedded`] and [`external`] are the two kinds of linkers.
+
+mod archive;
+mod embedded;
+mod external;
+
+use std::path::Path;
+
+use target_lexicon::{BinaryFormat, Triple};
+
+use crate::error::{Error, Result};
+use crate::options::Linker;
+
+/// How an executable is linked.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkOptions<'a> {
+    /// Where it runs.
+    pub target: &'a Triple,
+    /// Who links.
+    pub linker: &'a Linker,
+    /// Folder with runtime archives, searched before the others.
+    pub runtime_dir: Option<&'a Path>,
+    /// Leave out the symbol table.
+    pub strip: bool,
+}
+
+/// Links `object` with the runtime of its target. The bytes do not depend on the number of threads.
+pub fn executable(object: Vec<u8>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    if options.target.binary_format != BinaryFormat::Elf {
+        return Err(Error::usage(format!("executables for {} are not supported yet", options.target)));
+    }
+    let archive = archive::find(options.target, options.runtime_dir)?;
+    archive.check_version()?;
+    link(object, archive.bytes.into_owned(), options)
+}
+
+/// Links `object` with `archive`.
+fn link(object: Vec<u8>, archive: Vec<u8>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let linked = match options.linker {
+        Linker::Embedded => embedded::link(object, archive, options)?,
+        Linker::Cc => external::link_with_cc(&object, &archive, options)?,
+        Linker::Program(program) => external::link_with_ld(program, &object, &archive, options)?,
+    };
+    Ok(linked)
+}
+
+/// Arguments that every linker of the `ld` family understands, besides the files.
+fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
+    let mut arguments = vec![
+        // Position-independent without a dynamic linker: the kernel places it where it likes, and nothing needs
+        // relocation.
+        "-static",
+        "-pie",
+        "--no-dynamic-linker",
+        // Functions and data that nothing reaches are dropped: this is how a program pays only for what it imports.
+        "--gc-sections",
+        // Same input, same bytes; and no section that nobody reads.
+        "--build-id=none",
+        "--hash-style=gnu",
+        "--no-eh-frame-hdr",
+        "-z",
+        "noexecstack",
+        "-z",
+        "now",
+    ];
+    if options.strip {
+        arguments.push("--strip-all");
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests;

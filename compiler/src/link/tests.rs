@@ -1,0 +1,319 @@
+//! An image of hand-made machine code becomes an object, then an executable with a hand-made runtime, and runs.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use cranelift_codegen::binemit::Reloc as Kind;
+use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::write::{Object, Relocation, Symbol, SymbolSection};
+use object::{
+    Architecture, BinaryFormat, Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationEncoding,
+    RelocationFlags, RelocationKind, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf,
+};
+use target_lexicon::Triple;
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::descriptor::ProgramDescriptor;
+use wasmelt_abi::symbols;
+
+use super::{LinkOptions, archive, link};
+use crate::emit::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
+use crate::emit::{self, note};
+use crate::error::{ErrorKind as WasmeltErrorKind, Result};
+use crate::options::Linker;
+
+const NOTE: &str = "{\"source\":\"tests\"}";
+
+/// Content of a function that nothing calls.
+const UNREACHED: &[u8] = b"this must not be linked";
+
+fn target() -> Triple {
+    "x86_64-unknown-linux-gnu".parse().unwrap()
+}
+
+fn options<'a>(target: &'a Triple, linker: &'a Linker) -> LinkOptions<'a> {
+    LinkOptions { target, linker, runtime_dir: None, strip: false }
+}
+
+fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
+    ImageFunction {
+        symbol: symbol.to_owned(),
+        name: symbol.to_owned(),
+        index: Some(0),
+        code: code.to_vec(),
+        align: 16,
+        relocs,
+        traps: Vec::new(),
+        unwind: None,
+    }
+}
+
+/// A program that returns 42: 2 from a function that the first one calls, 30 from the runtime, 10 from a record.
+fn image() -> Image<'static> {
+    let call = |offset, target| Reloc { offset, kind: Kind::X86CallPCRel4, target, addend: -4 };
+    let operand = |offset, target, addend| Reloc { offset, kind: Kind::X86PCRel4, target, addend };
+    let entry = [
+        0x53, // push rbx
+        0xe8, 0, 0, 0, 0, // call two
+        0x89, 0xc3, // mov ebx, eax
+        0xe8, 0, 0, 0, 0, // call wasmelt_memory_fill
+        0x01, 0xd8, // add eax, ebx
+        0x03, 0x05, 0, 0, 0, 0, // add eax, [record 1's type]
+        0x5b, // pop rbx
+        0xc3, // ret
+    ];
+    let two = [0xb8, 2, 0, 0, 0, 0xc3]; // mov eax, 2; ret
+    Image {
+        functions: vec![
+            function("two", &two, Vec::new()),
+            function(
+                "en\0try",
+                &entry,
+                vec![
+                    call(2, RelocTarget::Function(0)),
+                    call(9, RelocTarget::Builtin(Builtin::memory_fill)),
+                    operand(17, RelocTarget::Record(1), 0),
+                ],
+            ),
+        ],
+        entry: Some(1),
+        records: vec![Record { function: 0, type_id: 77 }, Record { function: 1, type_id: 10 }],
+        note: NOTE.to_owned(),
+        ..Image::default()
+    }
+}
+
+/// A runtime: `_start` calls the program's entry and exits with what it returns.
+fn runtime_object() -> Vec<u8> {
+    let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+    let mut symbol = |object: &mut Object<'_>, name: &str, code: Option<&[u8]>| {
+        let section = code.map(|code| {
+            let name = format!(".text.{name}").into_bytes();
+            let section = object.add_section(Vec::new(), name, SectionKind::Text);
+            object.append_section_data(section, code, 16);
+            section
+        });
+        let id = object.add_symbol(Symbol {
+            name: name.as_bytes().to_vec(),
+            value: 0,
+            size: code.map_or(0, |code| code.len() as u64),
+            kind: SymbolKind::Text,
+            scope: SymbolScope::Linkage,
+            weak: false,
+            section: section.map_or(SymbolSection::Undefined, SymbolSection::Section),
+            flags: SymbolFlags::None,
+        });
+        (id, section)
+    };
+    let start = [
+        0x48, 0x8d, 0x05, 0, 0, 0, 0, // lea rax, [wasmelt_program.entry]
+        0x48, 0x63, 0x08, // movsxd rcx, [rax]
+        0x48, 0x01, 0xc8, // add rax, rcx
+        0xff, 0xd0, // call rax
+        0x89, 0xc7, // mov edi, eax
+        0xb8, 60, 0, 0, 0, // mov eax, SYS_exit
+        0x0f, 0x05, // syscall
+    ];
+    let (program, _) = symbol(&mut object, symbols::PROGRAM, None);
+    let (_, section) = symbol(&mut object, "_start", Some(&start));
+    let entry = std::mem::offset_of!(ProgramDescriptor, entry) as i64;
+    let flags = RelocationFlags::Generic {
+        kind: RelocationKind::Relative,
+        encoding: RelocationEncoding::Generic,
+        size: 32,
+    };
+    let relocation = Relocation { offset: 3, symbol: program, addend: entry - 4, flags };
+    object.add_relocation(section.unwrap(), relocation).unwrap();
+    symbol(&mut object, "wasmelt_memory_fill", Some(&[0xb8, 30, 0, 0, 0, 0xc3])); // mov eax, 30; ret
+    symbol(&mut object, "wasmelt_memory_copy", Some(UNREACHED));
+    symbol(&mut object, symbols::ABI_ANCHOR, Some(&[0]));
+    object.write().unwrap()
+}
+
+/// A static library of one member, in the format of `ar` with its symbol table.
+fn archive_of(object: &[u8]) -> Vec<u8> {
+    let file = object::File::parse(object).unwrap();
+    let names: Vec<&str> =
+        file.symbols().filter(|s| s.is_definition() && s.is_global()).map(|s| s.name().unwrap()).collect();
+    let table_len = (4 + names.iter().map(|name| 4 + name.len() + 1).sum::<usize>()).next_multiple_of(2);
+    let header = |name: &str, len: usize| {
+        format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644)
+    };
+    let mut archive = b"!<arch>\n".to_vec();
+    archive.extend(header("/", table_len).bytes());
+    let member = (archive.len() + table_len) as u32;
+    let end = archive.len() + table_len;
+    archive.extend((names.len() as u32).to_be_bytes());
+    archive.extend(names.iter().flat_map(|_| member.to_be_bytes()));
+    archive.extend(names.iter().flat_map(|name| name.bytes().chain([0])));
+    archive.resize(end, 0);
+    archive.extend(header("start.o/", object.len()).bytes());
+    archive.extend(object);
+    archive.resize(archive.len().next_multiple_of(2), b'\n');
+    archive
+}
+
+fn build(image: &Image<'_>, linker: &Linker) -> Result<Vec<u8>> {
+    let target = target();
+    link(emit::object(image, &target)?, archive_of(&runtime_object()), &options(&target, linker))
+}
+
+/// Runs an executable in an empty environment.
+fn run(executable: &[u8]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let path: PathBuf = dir.path().join("program");
+    fs::write(&path, executable).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    loop {
+        match Command::new(&path).env_clear().output() {
+            // Another test forked while this one had the file open for writing.
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => return output.unwrap(),
+        }
+    }
+}
+
+fn can_run() -> bool {
+    cfg!(all(target_os = "linux", target_arch = "x86_64"))
+}
+
+#[test]
+fn an_image_becomes_an_executable_that_runs() {
+    let executable = build(&image(), &Linker::Embedded).unwrap();
+    if can_run() {
+        assert_eq!(run(&executable).status.code(), Some(42));
+    }
+    assert!(executable.len() < 4096, "{} bytes", executable.len());
+    assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
+    assert!(!executable.windows(UNREACHED.len()).any(|w| w == UNREACHED));
+
+    let file = object::File::parse(&*executable).unwrap();
+    let names: Vec<&str> = file.symbols().map(|s| s.name().unwrap()).collect();
+    assert!(names.contains(&"two") && names.contains(&"en?try"), "{names:?}");
+}
+
+#[test]
+fn segments_are_writable_or_executable_and_nothing_is_relocated() {
+    let executable = build(&with_large_data(), &Linker::Embedded).unwrap();
+    let file = ElfFile64::<Endianness>::parse(&*executable).unwrap();
+    let endian = file.endian();
+    assert_eq!(file.elf_header().e_type(endian), elf::ET_DYN);
+    for segment in file.elf_program_headers() {
+        let flags = segment.p_flags(endian);
+        assert!(!flags.contains(elf::PF_W) || !flags.contains(elf::PF_X), "{segment:?}");
+        assert_ne!(segment.p_type(endian), elf::PT_INTERP);
+    }
+    for section in file.sections() {
+        assert!(!section.name().unwrap().starts_with(".rela"), "{}", section.name().unwrap());
+    }
+}
+
+/// The program with data for a whole stretch of pages.
+fn with_large_data() -> Image<'static> {
+    let memory = MemoryPlan {
+        context_offset: -16,
+        page_size_log2: 16,
+        initial_bytes: 1 << 20,
+        maximum_bytes: 1 << 20,
+        reserve_bytes: 1 << 20,
+        guard_bytes: 0,
+    };
+    let data = vec![0x5a; 300_000];
+    Image { memories: vec![memory], initial: vec![(1024, data.into())], ..image() }
+}
+
+#[test]
+fn pages_for_the_memory_have_pages_of_their_own() {
+    let executable = build(&with_large_data(), &Linker::Embedded).unwrap();
+    let file = object::File::parse(&*executable).unwrap();
+    let image = file.section_by_name(".wasmelt.image").unwrap();
+    let (start, end) = (image.address(), image.address() + image.size());
+    assert_eq!((start % 4096, end % 4096), (0, 0));
+    assert!(end - start >= 300_000);
+    for other in file.sections().filter(|s| s.index() != image.index() && s.address() != 0) {
+        assert!(other.address() + other.size() <= start || other.address() >= end, "{}", other.name().unwrap());
+    }
+    assert!(executable.len() < 320_000, "{} bytes", executable.len());
+    if can_run() {
+        assert_eq!(run(&executable).status.code(), Some(42));
+    }
+}
+
+#[test]
+fn output_does_not_depend_on_the_number_of_threads() {
+    let build_with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| build(&with_large_data(), &Linker::Embedded).unwrap())
+    };
+    let first = build_with(1);
+    assert!(first == build_with(1));
+    assert!(first == build_with(2));
+    assert!(first == build_with(7));
+}
+
+#[test]
+fn strip_leaves_out_the_symbol_table_and_keeps_the_note() {
+    let (target, linker) = (target(), Linker::Embedded);
+    let options = LinkOptions { strip: true, ..options(&target, &linker) };
+    let object = emit::object(&image(), &target).unwrap();
+    let executable = link(object, archive_of(&runtime_object()), &options).unwrap();
+    assert_eq!(object::File::parse(&*executable).unwrap().symbols().count(), 0);
+    assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
+    if can_run() {
+        assert_eq!(run(&executable).status.code(), Some(42));
+    }
+}
+
+#[test]
+fn a_missing_runtime_function_is_an_error_that_names_it() {
+    let mut image = image();
+    image.functions[1].relocs[1].target = RelocTarget::Builtin(Builtin::table_grow);
+    let error = build(&image, &Linker::Embedded).unwrap_err();
+    assert_eq!(error.kind(), WasmeltErrorKind::Link);
+    assert!(error.to_string().contains("wasmelt_table_grow"), "{error}");
+}
+
+#[test]
+fn damaged_inputs_are_errors() {
+    let (target, linker) = (target(), Linker::Embedded);
+    let options = options(&target, &linker);
+    let object = emit::object(&image(), &target).unwrap();
+    let archive = archive_of(&runtime_object());
+    assert!(link(object[..object.len() / 2].to_vec(), archive.clone(), &options).is_err());
+    assert!(link(object.clone(), archive[..archive.len() / 2].to_vec(), &options).is_err());
+    assert!(link(object, Vec::new(), &options).is_err());
+}
+
+#[test]
+fn an_external_linker_that_fails_reports_its_command_and_output() {
+    let error = build(&image(), &Linker::Program("/nonexistent/ld".into())).unwrap_err();
+    assert_eq!(error.to_string(), "cannot run the linker /nonexistent/ld: no such file or directory");
+    if can_run() {
+        let error = build(&image(), &Linker::Program("false".into())).unwrap_err();
+        assert!(error.to_string().contains("the linker failed (exit status: 1): \"false\" \"-static\""), "{error}");
+    }
+}
+
+#[test]
+fn external_linkers_make_the_same_program() {
+    for (linker, program) in [(Linker::Cc, "cc"), (Linker::Program("ld".into()), "ld")] {
+        let found = Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success());
+        if !found || !can_run() {
+            println!("skipped: {program} is not there");
+            continue;
+        }
+        let executable = build(&with_large_data(), &linker).unwrap_or_else(|e| panic!("{program}: {e}"));
+        assert_eq!(run(&executable).status.code(), Some(42), "{program}");
+        assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE), "{program}");
+    }
+}
+
+#[test]
+fn the_embedded_archive_fits_this_compiler() {
+    let host = target_lexicon::HOST;
+    if can_run() {
+        archive::find(&host, None).unwrap().check_version().unwrap();
+    }
+}

@@ -1,0 +1,75 @@
+//! What one function body refers to: gathered while it is validated, so that whole-program decisions (which functions
+//! are reachable, which globals and tables never change) cost no further pass over the code.
+
+use wasmparser::Operator;
+
+use super::{DataIndex, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
+
+/// References of one function body, each list sorted and without repetition.
+#[derive(Clone, Debug, Default)]
+pub struct BodyFacts {
+    /// Functions called directly.
+    pub calls: Vec<FuncIndex>,
+    /// Functions whose reference is taken.
+    pub ref_funcs: Vec<FuncIndex>,
+    /// Tables that are read or called through.
+    pub tables_used: Vec<TableIndex>,
+    /// Tables that are written or grown.
+    pub tables_written: Vec<TableIndex>,
+    /// Globals that are set.
+    pub globals_set: Vec<GlobalIndex>,
+    /// Data segments that `memory.init` names.
+    pub data_used: Vec<DataIndex>,
+    /// Element segments that `table.init` names.
+    pub elements_used: Vec<ElemIndex>,
+    /// Whether `data.drop` or `elem.drop` occurs.
+    pub drops_segments: bool,
+}
+
+impl BodyFacts {
+    /// Takes note of one operator.
+    pub fn visit(&mut self, op: &Operator<'_>) {
+        match *op {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                self.calls.push(FuncIndex::from_u32(function_index));
+            }
+            Operator::RefFunc { function_index } => self.ref_funcs.push(FuncIndex::from_u32(function_index)),
+            Operator::CallIndirect { table_index, .. }
+            | Operator::ReturnCallIndirect { table_index, .. }
+            | Operator::TableGet { table: table_index }
+            | Operator::TableSize { table: table_index } => self.tables_used.push(TableIndex::from_u32(table_index)),
+            Operator::TableSet { table } | Operator::TableGrow { table } | Operator::TableFill { table } => {
+                self.tables_written.push(TableIndex::from_u32(table));
+            }
+            Operator::TableCopy { dst_table, src_table } => {
+                self.tables_written.push(TableIndex::from_u32(dst_table));
+                // The runtime's copy wants both tables in the form that can change.
+                self.tables_written.push(TableIndex::from_u32(src_table));
+            }
+            Operator::TableInit { elem_index, table } => {
+                self.tables_written.push(TableIndex::from_u32(table));
+                self.elements_used.push(ElemIndex::from_u32(elem_index));
+            }
+            Operator::GlobalSet { global_index } => self.globals_set.push(GlobalIndex::from_u32(global_index)),
+            Operator::MemoryInit { data_index, .. } => self.data_used.push(DataIndex::from_u32(data_index)),
+            Operator::DataDrop { .. } | Operator::ElemDrop { .. } => self.drops_segments = true,
+            _ => {}
+        }
+    }
+
+    /// Sorts the lists and removes repetitions.
+    pub fn finish(&mut self) {
+        fn tidy<T: Ord>(list: &mut Vec<T>) {
+            list.sort_unstable();
+            list.dedup();
+            list.shrink_to_fit();
+        }
+        tidy(&mut self.calls);
+        tidy(&mut self.ref_funcs);
+        tidy(&mut self.tables_used);
+        tidy(&mut self.tables_written);
+        tidy(&mut self.globals_set);
+        tidy(&mut self.data_used);
+        tidy(&mut self.elements_used);
+    }
+}

@@ -1,0 +1,258 @@
+//! Calls: direct, through tables, to host functions and to runtime functions.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    self, AbiParam, ExtFuncData, ExternalName, InstBuilder as _, MemFlagsData, Signature, StackSlotData, StackSlotKind,
+    Value, types,
+};
+use wasmelt_abi::builtin::{Builtin, Kind};
+use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::host::HostFunction;
+use wasmelt_abi::trap::Trap;
+
+use super::{FuncTranslator, Name, Region, SignatureKey, clif_type, place, returns_in_memory};
+use crate::clif_value_type;
+use crate::error::{Error, Result};
+use crate::module::{FuncIndex, FuncType, TableIndex};
+use crate::program::{Callee, TablePlace, TypeId};
+
+/// What a wasm call goes to, once it is resolved.
+enum Target {
+    Direct(ir::FuncRef),
+    Indirect(ir::SigRef, Value),
+}
+
+impl FuncTranslator<'_, '_> {
+    fn wasm_signature(&mut self, id: TypeId) -> ir::SigRef {
+        let key = SignatureKey::Wasm(id);
+        if let Some(&sig) = self.signatures.get(&key) {
+            return sig;
+        }
+        let sig = self.env.signature(&self.env.program.types[id as usize]);
+        let sig = self.builder.import_signature(sig);
+        self.signatures.insert(key, sig);
+        sig
+    }
+
+    fn function(&mut self, name: Name, signature: ir::SigRef) -> ir::FuncRef {
+        let func = &mut *self.builder.func;
+        *self.functions.entry(name).or_insert_with(|| {
+            let user = func.declare_imported_user_function(name.to_clif());
+            func.import_function(ExtFuncData {
+                name: ExternalName::user(user),
+                signature,
+                colocated: true,
+                patchable: false,
+            })
+        })
+    }
+
+    fn native_signature(&mut self, name: Name, make: impl FnOnce(&mut Signature)) -> ir::SigRef {
+        let key = SignatureKey::Native(name);
+        if let Some(&sig) = self.signatures.get(&key) {
+            return sig;
+        }
+        let mut sig = Signature::new(self.env.isa.default_call_conv());
+        make(&mut sig);
+        let sig = self.builder.import_signature(sig);
+        self.signatures.insert(key, sig);
+        sig
+    }
+
+    /// Calls a runtime function.
+    pub(super) fn call_builtin(&mut self, builtin: Builtin, args: &[Value]) -> Option<Value> {
+        let name = Name::builtin(builtin);
+        let sig = self.native_signature(name, |sig| {
+            let ty = |kind: Kind| match kind {
+                Kind::Pointer | Kind::I64 => types::I64,
+                Kind::I32 => types::I32,
+                Kind::F32 => types::F32,
+                Kind::F64 => types::F64,
+            };
+            sig.params.extend(builtin.params().iter().map(|&k| AbiParam::new(ty(k))));
+            sig.returns.extend(builtin.result().map(|k| AbiParam::new(ty(k))));
+        });
+        let func = self.function(name, sig);
+        let call = self.ins().call(func, args);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    fn call_host(&mut self, host: &'static HostFunction, args: &[Value]) -> Result<Option<Value>> {
+        let name = Name::host(host).ok_or_else(|| Error::internal("a host function is not in the table"))?;
+        let sig = self.native_signature(name, |sig| {
+            sig.params.push(AbiParam::new(types::I64));
+            sig.params.extend(host.params.iter().map(|&t| AbiParam::new(clif_value_type(t))));
+            sig.returns.extend(host.results.iter().map(|&t| AbiParam::new(clif_value_type(t))));
+        });
+        let func = self.function(name, sig);
+        let mut with_context = vec![self.vmctx()];
+        with_context.extend_from_slice(args);
+        let call = self.ins().call(func, &with_context);
+        Ok(self.builder.inst_results(call).first().copied())
+    }
+
+    /// Calls a function of the index space with operands from the stack.
+    pub(super) fn call(&mut self, index: u32, tail: bool) -> Result<()> {
+        let func = FuncIndex::from_u32(index);
+        let instance = self.env.instance;
+        let ty = instance.module.func_type(func);
+        match instance.callees[func] {
+            Callee::Defined(defined) => {
+                let sig = self.wasm_signature(instance.type_ids[func]);
+                let target = self.function(Name::Function(place(instance, defined)?), sig);
+                self.call_target(Target::Direct(target), ty, tail);
+            }
+            Callee::Host(host) => {
+                let args = self.pop_n(ty.params.len());
+                let result = self.call_host(host, &args)?;
+                self.stack.extend(result);
+                if tail {
+                    self.return_();
+                }
+            }
+            Callee::Missing => {
+                self.pop_n(ty.params.len());
+                self.trap(Trap::Unreachable);
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls, or jumps to, a function of this type with operands from the stack.
+    fn call_target(&mut self, target: Target, ty: &FuncType, tail: bool) {
+        let operands = self.pop_n(ty.params.len());
+        let mut args = Vec::with_capacity(operands.len() + 2);
+        if FuncTranslator::vmctx_param(self.env.shape).is_some() {
+            args.push(self.vmctx());
+        }
+        let area = returns_in_memory(ty).then(|| match self.return_area {
+            // A tail call's results are those of the caller: they go where the caller's were to go.
+            Some(area) if tail => area,
+            _ => {
+                let size = 16 * ty.results.len() as u32;
+                let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
+                self.ins().stack_addr(types::I64, slot, 0)
+            }
+        });
+        args.extend(area);
+        args.extend(operands);
+        if tail {
+            match target {
+                Target::Direct(func) => self.ins().return_call(func, &args),
+                Target::Indirect(sig, code) => self.ins().return_call_indirect(sig, code, &args),
+            };
+            self.set_unreachable();
+            return;
+        }
+        let call = match target {
+            Target::Direct(func) => self.ins().call(func, &args),
+            Target::Indirect(sig, code) => self.ins().call_indirect(sig, code, &args),
+        };
+        match area {
+            None => self.stack.extend_from_slice(self.builder.inst_results(call)),
+            Some(area) => {
+                let flags = self.trusted_region(Region::ReturnArea);
+                for (i, &ty) in ty.results.iter().enumerate() {
+                    let value = self.ins().load(clif_type(ty), flags, area, 16 * i as i32);
+                    self.push(value);
+                }
+            }
+        }
+    }
+
+    // ┌───────────────────────────────────────────────────────────────────────────────────────────────────────────┐
+    // │ SECURITY: indirect calls. The index is checked against the table's length, the element against null, and   │
+    // │ its type against the type that the operator names, before any code address is formed. Elements hold code   │
+    // │ offsets that only the compiler wrote (read-only data) or addresses of such records. The index is masked    │
+    // │ against speculation past the length check.                                                                 │
+    // └───────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+
+    pub(super) fn call_indirect(&mut self, type_index: u32, table_index: u32, tail: bool) -> Result<()> {
+        let type_id = self.env.instance.type_section_ids[type_index as usize];
+        let table = TableIndex::from_u32(table_index);
+        let index = self.pop();
+        let index = self.zero_extend(index);
+        let record = match self.env.instance.tables[table] {
+            TablePlace::Const(place) => {
+                let length = self.env.instance.const_tables[place as usize].len() as u64;
+                let bound = self.ins().iconst(types::I64, length as i64);
+                let index = self.check_index(index, bound, Trap::UndefinedElement);
+                let base = self.symbol(Name::ConstTable(place));
+                let offset = self.ins().ishl_imm_u(index, 3);
+                self.ins().iadd(base, offset)
+            }
+            TablePlace::Dynamic(_) => {
+                let record = self.table_element(table, index, Trap::UndefinedElement);
+                let is_null = self.ins().icmp_imm_u(IntCC::Equal, record, 0);
+                self.trap_if(is_null, Trap::UninitializedElement);
+                record
+            }
+            TablePlace::Unused => return Err(Error::internal("a call goes through a table that was dropped")),
+        };
+        self.check_type(record, type_id, table);
+        let code = self.record_code(record);
+        let sig = self.wasm_signature(type_id);
+        let program = self.env.program;
+        self.call_target(Target::Indirect(sig, code), &program.types[type_id as usize], tail);
+        Ok(())
+    }
+
+    /// Traps unless the record's type is this one. Null elements of tables that never change have a type that no
+    /// function has, so that one comparison finds both.
+    fn check_type(&mut self, record: Value, type_id: TypeId, table: TableIndex) {
+        let (all_match, has_null) = match self.env.instance.tables[table] {
+            TablePlace::Const(place) => {
+                let instance = self.env.instance;
+                let elements = &instance.const_tables[place as usize];
+                let same = |f: &Option<FuncIndex>| f.is_none_or(|f| instance.type_ids[f] == type_id);
+                (elements.iter().all(same), elements.iter().any(Option::is_none))
+            }
+            _ => (false, false),
+        };
+        if all_match && !has_null {
+            return;
+        }
+        let flags = self.record_flags();
+        let found = self.ins().load(types::I32, flags, record, 4);
+        if !has_null {
+            let differs = self.ins().icmp_imm_u(IntCC::NotEqual, found, i64::from(type_id));
+            self.trap_if(differs, Trap::IndirectCallTypeMismatch);
+            return;
+        }
+        let matches = self.ins().icmp_imm_u(IntCC::Equal, found, i64::from(type_id));
+        let (ok, wrong) = (self.builder.create_block(), self.builder.create_block());
+        self.ins().brif(matches, ok, &[], wrong, &[]);
+        self.builder.seal_block(ok);
+        self.builder.seal_block(wrong);
+        self.builder.set_cold_block(wrong);
+        self.builder.switch_to_block(wrong);
+        let is_null = self.ins().icmp_imm_u(IntCC::Equal, found, i64::from(FuncRecord::NULL_TYPE));
+        self.trap_if(is_null, Trap::UninitializedElement);
+        self.ins().trap(super::trap_code(Trap::IndirectCallTypeMismatch));
+        self.builder.switch_to_block(ok);
+    }
+
+    /// The address of the code that a record stands for.
+    fn record_code(&mut self, record: Value) -> Value {
+        let flags = self.record_flags();
+        let offset = self.ins().uload32(flags, record, 0);
+        let text = self.symbol(Name::Text);
+        self.ins().iadd(text, offset)
+    }
+
+    /// Records never change. They are read only after the checks of the index, so they cannot be moved up.
+    fn record_flags(&mut self) -> MemFlagsData {
+        self.trusted_region(Region::Constants).with_readonly()
+    }
+
+    /// An index that is below the bound; traps otherwise, and cannot exceed it speculatively either.
+    pub(super) fn check_index(&mut self, index: Value, bound: Value, trap: Trap) -> Value {
+        let outside = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, bound);
+        self.trap_if(outside, trap);
+        if !self.env.spectre_mitigations {
+            return index;
+        }
+        let zero = self.ins().iconst(types::I64, 0);
+        self.ins().select_spectre_guard(outside, zero, index)
+    }
+}

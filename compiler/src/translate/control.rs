@@ -1,0 +1,291 @@
+//! Blocks, loops, branches and returns.
+//!
+//! Each wasm block becomes a CLIF block for what follows it, with its results as block parameters; operands below it
+//! stay as they are. Code that cannot be reached is not translated.
+
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder as _, JumpTableData, Value, types};
+use wasmelt_abi::trap::Trap;
+use wasmparser::{BlockType, BrTable, ValType};
+
+use super::{BodyError, FuncTranslator, Region, clif_type};
+use crate::module::{FuncType, TypeIndex};
+
+/// An entry of the control stack.
+pub(super) struct Frame {
+    kind: Kind,
+    /// Height of the operand stack below the parameters.
+    height: usize,
+    params: usize,
+    results: usize,
+}
+
+enum Kind {
+    /// Nothing in it can be reached.
+    Dead,
+    Block {
+        next: Next,
+    },
+    Loop {
+        header: ir::Block,
+    },
+    If {
+        next: Next,
+        /// Where the condition leads when it is zero, and the parameters it takes along.
+        otherwise: ir::Block,
+        params: Vec<Value>,
+    },
+    Else {
+        next: Next,
+    },
+}
+
+/// The block after a frame, made at the first branch to it.
+#[derive(Clone)]
+struct Next {
+    block: Option<ir::Block>,
+    types: Box<[ValType]>,
+}
+
+impl FuncTranslator<'_, '_> {
+    fn block_signature(&self, ty: BlockType) -> (Box<[ValType]>, Box<[ValType]>) {
+        match ty {
+            BlockType::Empty => Default::default(),
+            BlockType::Type(ty) => (Box::default(), Box::new([ty])),
+            BlockType::FuncType(index) => {
+                let ty = &self.env.module().types[TypeIndex::from_u32(index)];
+                (ty.params.clone(), ty.results.clone())
+            }
+        }
+    }
+
+    pub(super) fn push_function_frame(&mut self, ty: &FuncType) {
+        let next = Next { block: None, types: ty.results.clone() };
+        self.control.push(Frame { kind: Kind::Block { next }, height: 0, params: 0, results: ty.results.len() });
+    }
+
+    fn block_with_params(&mut self, types: &[ValType]) -> ir::Block {
+        let block = self.builder.create_block();
+        for &ty in types {
+            self.builder.append_block_param(block, clif_type(ty));
+        }
+        block
+    }
+
+    pub(super) fn set_unreachable(&mut self) {
+        self.reachable = false;
+        let height = self.control.last().map_or(0, |frame| frame.height);
+        self.stack.truncate(height);
+    }
+
+    /// A structured operator in code that cannot be reached.
+    pub(super) fn dead_frame(&mut self) {
+        self.control.push(Frame { kind: Kind::Dead, height: self.stack.len(), params: 0, results: 0 });
+    }
+
+    pub(super) fn block(&mut self, ty: BlockType) {
+        let (params, results) = self.block_signature(ty);
+        let height = self.stack.len() - params.len();
+        let (params, results_len) = (params.len(), results.len());
+        let next = Next { block: None, types: results };
+        self.control.push(Frame { kind: Kind::Block { next }, height, params, results: results_len });
+    }
+
+    pub(super) fn loop_(&mut self, ty: BlockType) {
+        let (params, results) = self.block_signature(ty);
+        let header = self.block_with_params(&params);
+        let args = self.pop_n(params.len());
+        let height = self.stack.len();
+        self.jump(header, &args);
+        self.builder.switch_to_block(header);
+        self.stack.extend_from_slice(self.builder.block_params(header));
+        self.control.push(Frame { kind: Kind::Loop { header }, height, params: params.len(), results: results.len() });
+    }
+
+    pub(super) fn if_(&mut self, ty: BlockType) {
+        let (params, results) = self.block_signature(ty);
+        let condition = self.pop();
+        let height = self.stack.len() - params.len();
+        let (then, otherwise) = (self.builder.create_block(), self.builder.create_block());
+        self.ins().brif(condition, then, &[], otherwise, &[]);
+        self.builder.seal_block(then);
+        self.builder.seal_block(otherwise);
+        self.builder.switch_to_block(then);
+        let saved = self.stack[height..].to_vec();
+        let (params, results_len) = (params.len(), results.len());
+        let next = Next { block: None, types: results };
+        let kind = Kind::If { next, otherwise, params: saved };
+        self.control.push(Frame { kind, height, params, results: results_len });
+    }
+
+    pub(super) fn else_(&mut self) {
+        let frame = self.control.last_mut().expect("validation keeps the control stack in order");
+        let Kind::If { next, otherwise, params } = &mut frame.kind else { return };
+        let (next, otherwise, params) = (next.clone(), *otherwise, std::mem::take(params));
+        frame.kind = Kind::Else { next };
+        if self.reachable {
+            self.branch_to(0);
+        }
+        let height = self.control.last().map_or(0, |f| f.height);
+        self.stack.truncate(height);
+        self.stack.extend(params);
+        self.builder.switch_to_block(otherwise);
+        self.reachable = true;
+    }
+
+    pub(super) fn end(&mut self) {
+        let frame = self.control.last().expect("validation keeps the control stack in order");
+        match &frame.kind {
+            Kind::Dead => {
+                self.control.pop();
+            }
+            Kind::Loop { header } => {
+                // A loop is left by falling through: its results are already on the stack.
+                let header = *header;
+                self.builder.seal_block(header);
+                self.control.pop();
+            }
+            Kind::If { otherwise, params, .. } => {
+                // Without an `else`, the parameters are the results.
+                let (otherwise, params) = (*otherwise, params.clone());
+                if self.reachable {
+                    self.branch_to(0);
+                }
+                self.builder.switch_to_block(otherwise);
+                self.stack.truncate(self.control.last().map_or(0, |f| f.height));
+                self.stack.extend(params);
+                self.branch_to(0);
+                self.reachable = false;
+                self.end_with_next();
+            }
+            Kind::Block { .. } | Kind::Else { .. } => self.end_with_next(),
+        }
+    }
+
+    /// Ends a frame that is left through its `next` block, or just falls through when nothing branches there.
+    fn end_with_next(&mut self) {
+        let frame = self.control.last().expect("validation keeps the control stack in order");
+        let (Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. }) = &frame.kind else { return };
+        if let Some(block) = next.block {
+            if self.reachable {
+                self.branch_to(0);
+            }
+            let frame = self.control.pop().expect("looked at above");
+            self.stack.truncate(frame.height);
+            self.builder.switch_to_block(block);
+            self.builder.seal_block(block);
+            self.stack.extend_from_slice(self.builder.block_params(block));
+            self.reachable = true;
+        } else {
+            self.control.pop();
+        }
+        if self.control.is_empty() && self.reachable {
+            self.return_results();
+        }
+    }
+
+    fn jump(&mut self, block: ir::Block, args: &[Value]) {
+        let args: Vec<_> = args.iter().map(|&v| BlockArg::Value(v)).collect();
+        self.ins().jump(block, &args);
+    }
+
+    /// The block that a branch to this depth goes to, and how many operands it takes.
+    fn target(&mut self, depth: u32) -> (ir::Block, usize) {
+        let index = self.control.len() - 1 - depth as usize;
+        let frame = &self.control[index];
+        let (next, arity) = match &frame.kind {
+            Kind::Loop { header } => return (*header, frame.params),
+            Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. } => (next, frame.results),
+            Kind::Dead => unreachable!("no live code lies in a frame that cannot be reached"),
+        };
+        if let Some(block) = next.block {
+            return (block, arity);
+        }
+        let types = next.types.clone();
+        let block = self.block_with_params(&types);
+        if let Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. } = &mut self.control[index].kind {
+            next.block = Some(block);
+        }
+        (block, arity)
+    }
+
+    /// Jumps to the target of a branch; code after it cannot be reached.
+    fn branch_to(&mut self, depth: u32) {
+        let (block, arity) = self.target(depth);
+        let args = self.stack[self.stack.len() - arity..].to_vec();
+        self.jump(block, &args);
+    }
+
+    pub(super) fn br(&mut self, depth: u32) {
+        self.branch_to(depth);
+        self.set_unreachable();
+    }
+
+    pub(super) fn br_if(&mut self, depth: u32) {
+        let condition = self.pop();
+        let (block, arity) = self.target(depth);
+        let args: Vec<_> = self.stack[self.stack.len() - arity..].iter().map(|&v| BlockArg::Value(v)).collect();
+        let next = self.builder.create_block();
+        self.ins().brif(condition, block, &args, next, &[]);
+        self.builder.seal_block(next);
+        self.builder.switch_to_block(next);
+    }
+
+    pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), BodyError> {
+        let index = self.pop();
+        let mut calls = Vec::with_capacity(table.len() as usize + 1);
+        let targets = table.targets().chain(std::iter::once(Ok(table.default())));
+        for depth in targets.collect::<wasmparser::Result<Vec<_>>>()? {
+            let (block, arity) = self.target(depth);
+            let args: Vec<_> = self.stack[self.stack.len() - arity..].iter().map(|&v| BlockArg::Value(v)).collect();
+            calls.push(self.builder.func.dfg.block_call(block, &args));
+        }
+        let default = calls.pop().expect("the default target was pushed last");
+        if calls.is_empty() {
+            // Only the default: a plain jump.
+            self.br(table.default());
+            return Ok(());
+        }
+        let jump_table = self.builder.create_jump_table(JumpTableData::new(default, &calls));
+        self.ins().br_table(index, jump_table);
+        self.set_unreachable();
+        Ok(())
+    }
+
+    pub(super) fn return_(&mut self) {
+        self.return_results();
+        self.set_unreachable();
+    }
+
+    /// Returns the topmost operands as the function's results.
+    fn return_results(&mut self) {
+        let values = self.stack[self.stack.len() - self.results.len()..].to_vec();
+        match self.return_area {
+            Some(area) => {
+                let flags = self.trusted_region(Region::ReturnArea);
+                for (i, &value) in values.iter().enumerate() {
+                    self.ins().store(flags, value, area, 16 * i as i32);
+                }
+                self.ins().return_(&[]);
+            }
+            None => {
+                self.ins().return_(&values);
+            }
+        }
+    }
+
+    pub(super) fn unreachable(&mut self) {
+        self.trap(Trap::Unreachable);
+    }
+
+    pub(super) fn select(&mut self) {
+        let (a, b, condition) = self.pop3();
+        let value = self.ins().select(condition, a, b);
+        self.push(value);
+    }
+
+    /// A comparison's outcome as an `i32` operand.
+    pub(super) fn push_bool(&mut self, value: Value) {
+        let value = self.ins().uextend(types::I32, value);
+        self.push(value);
+    }
+}

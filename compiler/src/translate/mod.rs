@@ -1,0 +1,336 @@
+//! One function body to CLIF.
+//!
+//! `operator.rs` maps each operator to one call; the work lies in the file of its concept: `control`, `call`,
+//! `numeric`, `memory` and `bounds`, `bulk`, `table`, `variable`, `simd`. What differs between executables and
+//! libraries is in `shape`.
+
+mod bounds;
+mod bulk;
+mod call;
+mod control;
+mod entry;
+mod memory;
+mod names;
+mod numeric;
+mod operator;
+mod shape;
+mod simd;
+mod table;
+mod variable;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use cranelift_codegen::ir::{
+    self, AbiParam, AliasRegionData, Function, InstBuilder as _, MemFlagsData, Signature, Type, UserFuncName, Value, types,
+};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use wasmelt_abi::trap::Trap;
+use wasmparser::ValType;
+
+use crate::error::{Error, Result};
+use crate::module::{DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::program::{Instance, Program, TypeId};
+
+pub use entry::{translate_entry, translate_invoke_entry, translate_thunk};
+pub use names::Name;
+pub use shape::Shape;
+
+/// What every function's translation reads.
+#[derive(Clone, Copy)]
+pub struct FuncEnv<'a> {
+    /// The program.
+    pub program: &'a Program<'a>,
+    /// The instance whose code is translated.
+    pub instance: &'a Instance<'a>,
+    /// The target.
+    pub isa: &'a dyn TargetIsa,
+    /// How code finds its context.
+    pub shape: Shape,
+    /// Whether indices are masked against speculation.
+    pub spectre_mitigations: bool,
+}
+
+/// Most integer or float results that are returned in registers; what has more returns through memory.
+const MAX_REGISTER_RESULTS: usize = 8;
+
+impl<'a> FuncEnv<'a> {
+    fn module(&self) -> &'a Module<'a> {
+        &self.instance.module
+    }
+
+    /// CLIF signature of a wasm function type.
+    pub fn signature(&self, ty: &FuncType) -> Signature {
+        let mut sig = Signature::new(CallConv::Tail);
+        sig.params.extend(FuncTranslator::vmctx_param(self.shape));
+        if returns_in_memory(ty) {
+            sig.params.push(AbiParam::new(types::I64));
+        } else {
+            sig.returns.extend(ty.results.iter().map(|&t| AbiParam::new(clif_type(t))));
+        }
+        sig.params.extend(ty.params.iter().map(|&t| AbiParam::new(clif_type(t))));
+        sig
+    }
+}
+
+/// Whether results are too many for registers: then the first parameter is the address of a return area of 16 bytes
+/// for each result.
+fn returns_in_memory(ty: &FuncType) -> bool {
+    let floats = ty.results.iter().filter(|t| matches!(t, ValType::F32 | ValType::F64 | ValType::V128)).count();
+    floats > MAX_REGISTER_RESULTS || ty.results.len() - floats > MAX_REGISTER_RESULTS
+}
+
+/// How a value type is held in CLIF. References are 64 bits: the address of a record, or an opaque value; 0 is null.
+pub fn clif_type(ty: ValType) -> Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+        ValType::V128 => types::I8X16,
+        ValType::Ref(_) => types::I64,
+    }
+}
+
+/// Memory that is disjoint from all other regions, for alias analysis.
+#[derive(Clone, Copy, Debug)]
+enum Region {
+    Context,
+    Memory(u32),
+    Global(u32),
+    Table(u32),
+    Constants,
+    ReturnArea,
+}
+
+/// Translates one function body.
+pub fn translate_function(
+    env: FuncEnv<'_>,
+    defined: DefinedFuncIndex,
+    builder_context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
+    let module = env.module();
+    let index = module.func_index(defined);
+    let ty = module.func_type(index);
+    func.signature = env.signature(ty);
+    func.name = UserFuncName::User(Name::Function(place(env.instance, defined)?).to_clif());
+    let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
+    translator.function_body(index, &module.bodies[defined].body).map_err(|e| match e {
+        BodyError::Wasm(e) => Error::internal(format!("a validated body could not be read: {e}")),
+        BodyError::Ours(e) => e,
+    })?;
+    translator.builder.finalize(env.isa.frontend_config());
+    Ok(())
+}
+
+fn place(instance: &Instance<'_>, defined: DefinedFuncIndex) -> Result<u32> {
+    instance.place_of[defined]
+        .ok_or_else(|| Error::internal(format!("code refers to function {} that was dropped", defined.as_u32())))
+}
+
+enum BodyError {
+    Wasm(wasmparser::Error),
+    Ours(Error),
+}
+
+impl From<wasmparser::Error> for BodyError {
+    fn from(e: wasmparser::Error) -> Self {
+        Self::Wasm(e)
+    }
+}
+
+impl From<Error> for BodyError {
+    fn from(e: Error) -> Self {
+        Self::Ours(e)
+    }
+}
+
+/// State of one function's translation.
+struct FuncTranslator<'a, 'b> {
+    env: FuncEnv<'a>,
+    builder: FunctionBuilder<'b>,
+    /// Operand stack.
+    stack: Vec<Value>,
+    /// Control stack, the function itself at the bottom.
+    control: Vec<control::Frame>,
+    /// Whether the code at hand can be reached; operators are skipped where not.
+    reachable: bool,
+    locals: Vec<Variable>,
+    /// Result types of the function.
+    results: Box<[ValType]>,
+    /// Address for results, where they are returned in memory.
+    return_area: Option<Value>,
+    vmctx: Option<Value>,
+    signatures: HashMap<SignatureKey, ir::SigRef>,
+    functions: HashMap<Name, ir::FuncRef>,
+    symbols: HashMap<Name, ir::GlobalValue>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum SignatureKey {
+    Wasm(TypeId),
+    Native(Name),
+}
+
+impl<'a, 'b> FuncTranslator<'a, 'b> {
+    fn new(env: FuncEnv<'a>, builder: FunctionBuilder<'b>) -> Self {
+        Self {
+            env,
+            builder,
+            stack: Vec::new(),
+            control: Vec::new(),
+            reachable: true,
+            locals: Vec::new(),
+            results: Box::default(),
+            return_area: None,
+            vmctx: None,
+            signatures: HashMap::new(),
+            functions: HashMap::new(),
+            symbols: HashMap::new(),
+        }
+    }
+
+    /// Makes the entry block and takes the parameters as the first locals.
+    fn begin(&mut self, ty: &FuncType) {
+        self.results = ty.results.clone();
+        let entry = self.builder.create_block();
+        self.builder.append_block_params_for_function_params(entry);
+        self.builder.switch_to_block(entry);
+        self.builder.ensure_inserted_block();
+        self.builder.seal_block(entry);
+        self.declare_params(ty, entry);
+    }
+
+    fn function_body(&mut self, index: FuncIndex, body: &wasmparser::FunctionBody<'_>) -> Result<(), BodyError> {
+        let ty = self.env.module().func_type(index);
+        self.begin(ty);
+        self.declare_locals(body)?;
+        self.push_function_frame(ty);
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            let (op, offset) = ops.read_with_offset()?;
+            self.builder.set_srcloc(ir::SourceLoc::new(offset as u32));
+            self.operator(&op)?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    fn pop(&mut self) -> Value {
+        self.stack.pop().expect("validation keeps the operand stack in order")
+    }
+
+    /// The two topmost operands, in the order they were pushed.
+    fn pop2(&mut self) -> (Value, Value) {
+        let b = self.pop();
+        (self.pop(), b)
+    }
+
+    /// The three topmost operands, in the order they were pushed.
+    fn pop3(&mut self) -> (Value, Value, Value) {
+        let c = self.pop();
+        let (a, b) = self.pop2();
+        (a, b, c)
+    }
+
+    /// The topmost `n` operands, in the order they were pushed.
+    fn pop_n(&mut self, n: usize) -> Vec<Value> {
+        self.stack.split_off(self.stack.len() - n)
+    }
+
+    fn unary(&mut self, f: impl FnOnce(&mut Self, Value) -> Value) {
+        let a = self.pop();
+        let value = f(self, a);
+        self.push(value);
+    }
+
+    fn binary(&mut self, f: impl FnOnce(&mut Self, Value, Value) -> Value) {
+        let (a, b) = self.pop2();
+        let value = f(self, a, b);
+        self.push(value);
+    }
+
+    fn ins(&mut self) -> cranelift_frontend::FuncInstBuilder<'_, 'b> {
+        self.builder.ins()
+    }
+
+    fn type_of(&self, value: Value) -> Type {
+        self.builder.func.dfg.value_type(value)
+    }
+
+    /// An `i32` or `i64` operand as a 64-bit number without sign: an address, length or index.
+    fn zero_extend(&mut self, value: Value) -> Value {
+        if self.type_of(value) == types::I32 { self.ins().uextend(types::I64, value) } else { value }
+    }
+
+    /// Flags of an access that is aligned and cannot trap, in a region of its own.
+    fn trusted_region(&mut self, region: Region) -> MemFlagsData {
+        let region = self.region(region);
+        MemFlagsData::trusted().with_alias_region(Some(region))
+    }
+
+    /// The alias region; its number is the same in all functions, because inlining merges them.
+    fn region(&mut self, region: Region) -> ir::AliasRegion {
+        /// Flags of memory accesses are numbered with 16 bits per function: what has more regions shares one.
+        const MAX_INDEX: u32 = 4095;
+        let (kind, index, description) = match region {
+            Region::Context => (1, 0, "context"),
+            Region::Memory(i) => (2, i, "memory"),
+            Region::Global(i) => (3, i, "global"),
+            Region::Table(i) => (4, i, "table"),
+            Region::Constants => (5, 0, "constants"),
+            Region::ReturnArea => (6, 0, "return area"),
+        };
+        let user_id = kind << 16 | index.min(MAX_INDEX);
+        let regions = &mut self.builder.func.dfg.alias_regions;
+        regions.insert(AliasRegionData { user_id, description: Cow::Borrowed(description) })
+    }
+
+    /// The address of something outside the function.
+    fn symbol(&mut self, name: Name) -> Value {
+        let func = &mut *self.builder.func;
+        let global = *self.symbols.entry(name).or_insert_with(|| {
+            let name = func.declare_imported_user_function(name.to_clif());
+            func.create_global_value(ir::GlobalValueData::Symbol {
+                name: ir::ExternalName::user(name),
+                offset: 0.into(),
+                colocated: true,
+                tls: false,
+            })
+        });
+        self.ins().symbol_value(types::I64, global)
+    }
+
+    /// Traps where a condition is not zero.
+    fn trap_if(&mut self, condition: Value, trap: Trap) {
+        self.ins().trapnz(condition, trap_code(trap));
+    }
+
+    /// Ends the block at hand with a trap; what follows cannot be reached.
+    fn trap(&mut self, trap: Trap) {
+        self.ins().trap(trap_code(trap));
+        self.set_unreachable();
+    }
+}
+
+/// Our trap as Cranelift's trap code.
+pub fn trap_code(trap: Trap) -> ir::TrapCode {
+    ir::TrapCode::unwrap_user(trap as u8)
+}
+
+/// Cranelift's trap code as our trap; `None` for accesses to linear memory, whose faults need no entry.
+pub fn trap_of(code: ir::TrapCode) -> Option<Trap> {
+    match code {
+        ir::TrapCode::STACK_OVERFLOW => Some(Trap::StackExhausted),
+        ir::TrapCode::INTEGER_OVERFLOW => Some(Trap::IntegerOverflow),
+        ir::TrapCode::INTEGER_DIVISION_BY_ZERO => Some(Trap::IntegerDivideByZero),
+        ir::TrapCode::BAD_CONVERSION_TO_INTEGER => Some(Trap::InvalidConversionToInteger),
+        ir::TrapCode::HEAP_OUT_OF_BOUNDS => None,
+        code => Trap::from_u8(code.as_raw().get()),
+    }
+}

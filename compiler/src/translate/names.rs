@@ -1,0 +1,61 @@
+//! External names: how CLIF refers to what lies outside a function, and back again for relocations.
+
+use cranelift_codegen::ir::UserExternalName;
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::host::{HostFunction, WASI_P1};
+
+/// Something outside a function that its code refers to, before functions have their final order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// A live function of the instance: its place among them.
+    Function(u32),
+    /// A runtime function.
+    Builtin(u32),
+    /// A host function: its index in [`WASI_P1`].
+    Host(u32),
+    /// The first byte of the text section.
+    Text,
+    /// The record of a function reference.
+    Record(u32),
+    /// A table that never changes.
+    ConstTable(u32),
+}
+
+impl Name {
+    /// The name of a builtin.
+    pub fn builtin(builtin: Builtin) -> Self {
+        Self::Builtin(builtin as u32)
+    }
+
+    /// The name of a host function.
+    pub fn host(host: &'static HostFunction) -> Option<Self> {
+        WASI_P1.iter().position(|h| std::ptr::eq(h, host)).map(|i| Self::Host(i as u32))
+    }
+
+    /// As CLIF stores it.
+    pub fn to_clif(self) -> UserExternalName {
+        let (namespace, index) = match self {
+            Self::Function(i) => (0, i),
+            Self::Builtin(i) => (1, i),
+            Self::Host(i) => (2, i),
+            Self::Text => (3, 0),
+            Self::Record(i) => (4, i),
+            Self::ConstTable(i) => (5, i),
+        };
+        UserExternalName { namespace, index }
+    }
+
+    /// From what CLIF stores.
+    pub fn from_clif(name: &UserExternalName) -> Option<Self> {
+        let i = name.index;
+        Some(match name.namespace {
+            0 => Self::Function(i),
+            1 => Self::Builtin(i),
+            2 => Self::Host(i),
+            3 => Self::Text,
+            4 => Self::Record(i),
+            5 => Self::ConstTable(i),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! Integer and float operators.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::{InstBuilder as _, MemFlagsData, Type, types};
+
+use super::FuncTranslator;
+
+impl FuncTranslator<'_, '_> {
+    pub(super) fn compare(&mut self, condition: IntCC) {
+        let (a, b) = self.pop2();
+        let value = self.ins().icmp(condition, a, b);
+        self.push_bool(value);
+    }
+
+    pub(super) fn compare_float(&mut self, condition: FloatCC) {
+        let (a, b) = self.pop2();
+        let value = self.ins().fcmp(condition, a, b);
+        self.push_bool(value);
+    }
+
+    pub(super) fn eqz(&mut self) {
+        let a = self.pop();
+        let value = self.ins().icmp_imm_u(IntCC::Equal, a, 0);
+        self.push_bool(value);
+    }
+
+    pub(super) fn sign_extend_low(&mut self, narrow: Type) {
+        self.unary(|t, a| {
+            let wide = t.type_of(a);
+            let low = t.ins().ireduce(narrow, a);
+            t.ins().sextend(wide, low)
+        });
+    }
+
+    /// A float to an integer; traps on NaN and on what does not fit.
+    pub(super) fn truncate(&mut self, ty: Type, signed: bool) {
+        self.unary(|t, a| if signed { t.ins().fcvt_to_sint(ty, a) } else { t.ins().fcvt_to_uint(ty, a) });
+    }
+
+    /// A float to the nearest integer that fits; NaN becomes 0.
+    pub(super) fn truncate_saturating(&mut self, ty: Type, signed: bool) {
+        self.unary(|t, a| if signed { t.ins().fcvt_to_sint_sat(ty, a) } else { t.ins().fcvt_to_uint_sat(ty, a) });
+    }
+
+    pub(super) fn convert(&mut self, ty: Type, signed: bool) {
+        self.unary(|t, a| if signed { t.ins().fcvt_from_sint(ty, a) } else { t.ins().fcvt_from_uint(ty, a) });
+    }
+
+    pub(super) fn reinterpret(&mut self, ty: Type) {
+        self.unary(|t, a| t.ins().bitcast(ty, MemFlagsData::new(), a));
+    }
+
+    pub(super) fn wrap(&mut self) {
+        self.unary(|t, a| t.ins().ireduce(types::I32, a));
+    }
+}

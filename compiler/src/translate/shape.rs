@@ -1,0 +1,78 @@
+//! The two shapes of an instance, and the only place that tells them apart.
+//!
+//! In the `Single` shape a program has one context, known to all code through the pinned register, which also is the
+//! base of memory 0. In the `Many` shape (libraries) every function takes the context's address as its hidden first
+//! parameter. Everything else asks [`FuncTranslator::vmctx`] and [`FuncTranslator::memory_base`].
+
+use cranelift_codegen::cursor::{Cursor as _, FuncCursor};
+use cranelift_codegen::ir::{self, InstBuilder as _, MemFlagsData, Value, types};
+use wasmelt_abi::context::MEMORY0_LENGTH_OFFSET;
+
+use super::FuncTranslator;
+use crate::module::MemoryIndex;
+
+/// How code finds its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One instance per program: the pinned register holds `vmctx`, which equals the base of memory 0.
+    Single,
+    /// Any number of instances: `vmctx` is the first parameter.
+    Many,
+}
+
+impl FuncTranslator<'_, '_> {
+    /// The address that contexts are known by.
+    pub(super) fn vmctx(&mut self) -> Value {
+        if let Some(vmctx) = self.vmctx {
+            return vmctx;
+        }
+        let func = &mut *self.builder.func;
+        let entry = func.layout.entry_block().expect("the entry block comes first");
+        let vmctx = match self.env.shape {
+            // Read once, at the start: the pinned register never changes within a function, and one value lets
+            // address computations and loads be shared across blocks.
+            Shape::Single => FuncCursor::new(func).at_first_insertion_point(entry).ins().get_pinned_reg(types::I64),
+            Shape::Many => func.dfg.block_params(entry)[0],
+        };
+        self.vmctx = Some(vmctx);
+        vmctx
+    }
+
+    /// Whether functions take the context as their first parameter.
+    pub(super) fn vmctx_param(shape: Shape) -> Option<ir::AbiParam> {
+        match shape {
+            Shape::Single => None,
+            Shape::Many => Some(ir::AbiParam::special(types::I64, ir::ArgumentPurpose::VMContext)),
+        }
+    }
+
+    /// The first byte of a linear memory.
+    pub(super) fn memory_base(&mut self, memory: MemoryIndex) -> Value {
+        let vmctx = self.vmctx();
+        match (self.env.shape, memory.as_u32()) {
+            (Shape::Single, 0) => vmctx,
+            _ => {
+                // Memories never move, so the base is a constant of the instance.
+                let offset = self.env.instance.memories[memory].context_offset;
+                let flags = self.context_flags().with_readonly().with_can_move();
+                self.builder.ins().load(types::I64, flags, vmctx, offset)
+            }
+        }
+    }
+
+    /// The current length of a linear memory in bytes.
+    pub(super) fn memory_length_bytes(&mut self, memory: MemoryIndex) -> Value {
+        let vmctx = self.vmctx();
+        let offset = match memory.as_u32() {
+            0 => MEMORY0_LENGTH_OFFSET,
+            _ => self.env.instance.memories[memory].context_offset + 8,
+        };
+        let flags = self.context_flags();
+        self.builder.ins().load(types::I64, flags, vmctx, offset)
+    }
+
+    /// Flags of accesses to the context other than to globals.
+    pub(super) fn context_flags(&mut self) -> MemFlagsData {
+        self.trusted_region(super::Region::Context)
+    }
+}

@@ -1,0 +1,178 @@
+//! Tables: reading and writing elements, sizes, and the bulk operations on them.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder as _, Value, types};
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::trap::Trap;
+
+use super::{FuncTranslator, Name, Region};
+use crate::error::{Error, Result};
+use crate::module::TableIndex;
+use crate::program::TablePlace;
+
+impl FuncTranslator<'_, '_> {
+    /// Number of a table among those that can change, and where its record lies.
+    fn dynamic_table(&self, table: TableIndex) -> Result<(u32, i32)> {
+        match self.env.instance.tables[table] {
+            TablePlace::Dynamic(place) => Ok((place, self.env.instance.table_plans[place as usize].context_offset)),
+            _ => Err(Error::internal(format!("table {} was taken for one that never changes", table.as_u32()))),
+        }
+    }
+
+    /// Address of the [`wasmelt_abi::context::Table`] record.
+    fn table_record(&mut self, table: TableIndex) -> Result<Value> {
+        let (_, offset) = self.dynamic_table(table)?;
+        let vmctx = self.vmctx();
+        Ok(self.ins().iadd_imm_s(vmctx, i64::from(offset)))
+    }
+
+    fn table_length(&mut self, table: TableIndex) -> Value {
+        match self.env.instance.tables[table] {
+            TablePlace::Dynamic(place) => {
+                let offset = self.env.instance.table_plans[place as usize].context_offset;
+                let vmctx = self.vmctx();
+                let flags = self.context_flags();
+                self.ins().load(types::I64, flags, vmctx, offset + 8)
+            }
+            TablePlace::Const(place) => {
+                let length = self.env.instance.const_tables[place as usize].len();
+                self.ins().iconst(types::I64, length as i64)
+            }
+            TablePlace::Unused => self.ins().iconst(types::I64, 0),
+        }
+    }
+
+    /// Address of an element of a table that can change, after the bounds check.
+    fn table_element_address(&mut self, table: TableIndex, index: Value, trap: Trap) -> Value {
+        let length = self.table_length(table);
+        let index = self.check_index(index, length, trap);
+        let offset = match self.env.instance.tables[table] {
+            TablePlace::Dynamic(place) => self.env.instance.table_plans[place as usize].context_offset,
+            TablePlace::Const(_) | TablePlace::Unused => 0,
+        };
+        let vmctx = self.vmctx();
+        // Tables never move, so the base is a constant of the instance.
+        let flags = self.context_flags().with_readonly().with_can_move();
+        let base = self.ins().load(types::I64, flags, vmctx, offset);
+        let offset = self.ins().ishl_imm_u(index, 3);
+        self.ins().iadd(base, offset)
+    }
+
+    /// An element of a table that can change, after the bounds check.
+    pub(super) fn table_element(&mut self, table: TableIndex, index: Value, trap: Trap) -> Value {
+        let address = self.table_element_address(table, index, trap);
+        let flags = self.trusted_region(Region::Table(table.as_u32()));
+        self.ins().load(types::I64, flags, address, 0)
+    }
+
+    pub(super) fn table_get(&mut self, table: u32) -> Result<()> {
+        let table = TableIndex::from_u32(table);
+        let index = self.pop();
+        let index = self.zero_extend(index);
+        let value = match self.env.instance.tables[table] {
+            TablePlace::Dynamic(_) => self.table_element(table, index, Trap::TableOutOfBounds),
+            TablePlace::Const(place) => {
+                // An element of a table that never changes is itself the record.
+                let length = self.table_length(table);
+                let index = self.check_index(index, length, Trap::TableOutOfBounds);
+                let base = self.symbol(Name::ConstTable(place));
+                let offset = self.ins().ishl_imm_u(index, 3);
+                let element = self.ins().iadd(base, offset);
+                let flags = self.trusted_region(Region::Constants).with_readonly();
+                let ty = self.ins().load(types::I32, flags, element, 4);
+                let is_null = self.ins().icmp_imm_u(IntCC::Equal, ty, i64::from(FuncRecord::NULL_TYPE));
+                let null = self.ins().iconst(types::I64, 0);
+                self.ins().select(is_null, null, element)
+            }
+            TablePlace::Unused => return Err(Error::internal("a table that is read was dropped")),
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn table_set(&mut self, table: u32) -> Result<()> {
+        let table = TableIndex::from_u32(table);
+        self.dynamic_table(table)?;
+        let (index, value) = self.pop2();
+        let index = self.zero_extend(index);
+        let address = self.table_element_address(table, index, Trap::TableOutOfBounds);
+        let flags = self.trusted_region(Region::Table(table.as_u32()));
+        self.ins().store(flags, value, address, 0);
+        Ok(())
+    }
+
+    pub(super) fn table_size(&mut self, table: u32) {
+        let length = self.table_length(TableIndex::from_u32(table));
+        let length = self.ins().ireduce(types::I32, length);
+        self.push(length);
+    }
+
+    pub(super) fn table_grow(&mut self, table: u32) -> Result<()> {
+        let (place, _) = self.dynamic_table(TableIndex::from_u32(table))?;
+        let (value, delta) = self.pop2();
+        let delta = self.zero_extend(delta);
+        let vmctx = self.vmctx();
+        let place = self.ins().iconst(types::I32, i64::from(place));
+        let old = self.call_builtin(Builtin::table_grow, &[vmctx, place, delta, value]);
+        let old = old.ok_or_else(|| Error::internal("table_grow has a result"))?;
+        let old = self.ins().ireduce(types::I32, old);
+        self.push(old);
+        Ok(())
+    }
+
+    pub(super) fn table_fill(&mut self, table: u32) -> Result<()> {
+        let (dest, value, len) = self.pop3();
+        self.table_fill_values(TableIndex::from_u32(table), dest, value, len)
+    }
+
+    pub(super) fn table_fill_values(&mut self, table: TableIndex, dest: Value, value: Value, len: Value) -> Result<()> {
+        let (dest, len) = (self.zero_extend(dest), self.zero_extend(len));
+        let record = self.table_record(table)?;
+        let failed = self.call_builtin(Builtin::table_fill, &[record, dest, value, len]);
+        self.trap_if_failed(failed, Trap::TableOutOfBounds)
+    }
+
+    pub(super) fn table_copy(&mut self, dest_table: u32, src_table: u32) -> Result<()> {
+        let (dest, src, len) = self.pop3();
+        let (dest, src, len) = (self.zero_extend(dest), self.zero_extend(src), self.zero_extend(len));
+        let dest_record = self.table_record(TableIndex::from_u32(dest_table))?;
+        let src_record = self.table_record(TableIndex::from_u32(src_table))?;
+        let failed = self.call_builtin(Builtin::table_copy, &[dest_record, src_record, dest, src, len]);
+        self.trap_if_failed(failed, Trap::TableOutOfBounds)
+    }
+
+    pub(super) fn table_init(&mut self, segment: u32, table: u32) -> Result<()> {
+        let (dest, src, len) = self.pop3();
+        let dest = self.zero_extend(dest);
+        self.table_init_values(TableIndex::from_u32(table), segment, dest, src, len)
+    }
+
+    pub(super) fn table_init_values(
+        &mut self,
+        table: TableIndex,
+        segment: u32,
+        dest: Value,
+        src: Value,
+        len: Value,
+    ) -> Result<()> {
+        let record = self.table_record(table)?;
+        let vmctx = self.vmctx();
+        let segment = self.ins().iconst(types::I32, i64::from(segment));
+        let failed = self.call_builtin(Builtin::table_init, &[vmctx, record, segment, dest, src, len]);
+        self.trap_if_failed(failed, Trap::TableOutOfBounds)
+    }
+
+    pub(super) fn elem_drop(&mut self, segment: u32) {
+        let vmctx = self.vmctx();
+        let segment = self.ins().iconst(types::I32, i64::from(segment));
+        self.call_builtin(Builtin::elem_drop, &[vmctx, segment]);
+    }
+
+    /// Traps where a runtime function reported that a range was exceeded.
+    pub(super) fn trap_if_failed(&mut self, failed: Option<Value>, trap: Trap) -> Result<()> {
+        let failed = failed.ok_or_else(|| Error::internal("a checking runtime function has a result"))?;
+        self.trap_if(failed, trap);
+        Ok(())
+    }
+}

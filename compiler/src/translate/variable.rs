@@ -1,0 +1,130 @@
+//! Locals, globals and references to functions.
+
+use cranelift_codegen::ir::{self, InstBuilder as _, Value, types};
+use wasmparser::{FunctionBody, ValType};
+
+use super::{BodyError, FuncTranslator, Name, Region, clif_type, returns_in_memory};
+use crate::error::{Error, Result};
+use crate::module::{ConstValue, FuncIndex, FuncType, GlobalIndex};
+use crate::program::GlobalPlace;
+
+impl FuncTranslator<'_, '_> {
+    /// Parameters from the entry block.
+    pub(super) fn declare_params(&mut self, ty: &FuncType, entry: ir::Block) {
+        let mut params = self.builder.block_params(entry).to_vec().into_iter();
+        if FuncTranslator::vmctx_param(self.env.shape).is_some() {
+            self.vmctx = params.next();
+        }
+        if returns_in_memory(ty) {
+            self.return_area = params.next();
+        }
+        for (value, &ty) in params.zip(&ty.params) {
+            let local = self.builder.declare_var(clif_type(ty));
+            self.builder.def_var(local, value);
+            self.locals.push(local);
+        }
+    }
+
+    /// The other locals, zeroed.
+    pub(super) fn declare_locals(&mut self, body: &FunctionBody<'_>) -> Result<(), BodyError> {
+        for group in body.get_locals_reader()? {
+            let (count, ty) = group?;
+            let zero = self.zero(ty);
+            for _ in 0..count {
+                let local = self.builder.declare_var(clif_type(ty));
+                self.builder.def_var(local, zero);
+                self.locals.push(local);
+            }
+        }
+        Ok(())
+    }
+
+    /// The default value of a type.
+    fn zero(&mut self, ty: ValType) -> Value {
+        match ty {
+            ValType::I32 => self.ins().iconst(types::I32, 0),
+            ValType::F32 => self.ins().f32const(0.0),
+            ValType::F64 => self.ins().f64const(0.0),
+            ValType::V128 => self.v128_const([0; 16]),
+            ValType::I64 | ValType::Ref(_) => self.ins().iconst(types::I64, 0),
+        }
+    }
+
+    pub(super) fn local_get(&mut self, index: u32) {
+        let value = self.builder.use_var(self.locals[index as usize]);
+        self.push(value);
+    }
+
+    pub(super) fn local_set(&mut self, index: u32) {
+        let value = self.pop();
+        self.builder.def_var(self.locals[index as usize], value);
+    }
+
+    pub(super) fn local_tee(&mut self, index: u32) {
+        let value = self.pop();
+        self.builder.def_var(self.locals[index as usize], value);
+        self.push(value);
+    }
+
+    pub(super) fn global_get(&mut self, index: u32) -> Result<()> {
+        let global = GlobalIndex::from_u32(index);
+        let value = match self.env.instance.globals[global] {
+            GlobalPlace::Const(value) => self.constant(value)?,
+            GlobalPlace::Context(offset) => {
+                let vmctx = self.vmctx();
+                let flags = self.trusted_region(Region::Global(index));
+                let ty = clif_type(self.env.module().globals[global].ty);
+                self.ins().load(ty, flags, vmctx, offset)
+            }
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    pub(super) fn global_set(&mut self, index: u32) -> Result<()> {
+        let GlobalPlace::Context(offset) = self.env.instance.globals[GlobalIndex::from_u32(index)] else {
+            return Err(Error::internal(format!("global {index} is written but was taken for a constant")));
+        };
+        let value = self.pop();
+        let vmctx = self.vmctx();
+        let flags = self.trusted_region(Region::Global(index));
+        self.ins().store(flags, value, vmctx, offset);
+        Ok(())
+    }
+
+    /// A value that is known at compile time.
+    pub(super) fn constant(&mut self, value: ConstValue) -> Result<Value> {
+        Ok(match value {
+            ConstValue::I32(v) => self.ins().iconst(types::I32, i64::from(v as u32)),
+            ConstValue::I64(v) => self.ins().iconst(types::I64, v),
+            ConstValue::F32(bits) => self.ins().f32const(ir::immediates::Ieee32::with_bits(bits)),
+            ConstValue::F64(bits) => self.ins().f64const(ir::immediates::Ieee64::with_bits(bits)),
+            ConstValue::V128(bytes) => self.v128_const(bytes),
+            ConstValue::Null => self.ins().iconst(types::I64, 0),
+            ConstValue::Func(func) => self.func_ref(func)?,
+        })
+    }
+
+    pub(super) fn v128_const(&mut self, bytes: [u8; 16]) -> Value {
+        let constant = self.builder.func.dfg.constants.insert(bytes.as_slice().into());
+        self.ins().vconst(types::I8X16, constant)
+    }
+
+    /// A function's reference: the address of its record.
+    pub(super) fn func_ref(&mut self, func: FuncIndex) -> Result<Value> {
+        let record = self.env.instance.record_of.get(&func).copied();
+        let record = record.ok_or_else(|| Error::internal(format!("no record for function {}", func.as_u32())))?;
+        Ok(self.symbol(Name::Record(record)))
+    }
+
+    pub(super) fn ref_null(&mut self) {
+        let null = self.ins().iconst(types::I64, 0);
+        self.push(null);
+    }
+
+    pub(super) fn ref_is_null(&mut self) {
+        let value = self.pop();
+        let is_null = self.ins().icmp_imm_u(ir::condcodes::IntCC::Equal, value, 0);
+        self.push_bool(is_null);
+    }
+}

@@ -1,0 +1,20 @@
+//! What a WASI needs from the host, free of any WASI version: guest memory, the descriptor table, paths and their
+//! sandbox, streams, clocks, polling, and what the policy grants.
+//!
+//! In come guest numbers and guest addresses that nobody has checked; out come results, or an [`error::Errno`]. A
+//! front such as `wasi::p1` reads arguments, calls functions of this module and encodes what they return. Each
+//! function here is reached by name, never through a table of everything, so that the linker keeps what a program
+//! imports and drops the rest.
+
+pub mod clocks;
+pub mod descriptors;
+pub mod directory;
+pub mod error;
+pub mod files;
+pub mod guest_memory;
+pub mod path;
+pub mod poll;
+pub mod policy;
+pub mod preopens;
+pub mod sandbox;
+pub mod streams;

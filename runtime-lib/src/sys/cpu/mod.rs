@@ -1,0 +1,6 @@
+//! Which features the CPU has, whatever the operating system.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::*;

@@ -1,0 +1,143 @@
+//! Faults of the CPU, as Linux delivers them: signals on an alternate stack.
+//!
+//! In comes what the kernel passes to a signal handler; out comes a [`Fault`] without any signal number or register
+//! name, for the runtime to judge.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: this code runs in the middle of whatever faulted, guest or runtime. It allocates nothing, takes no lock
+// and trusts no register: what it reads comes from structures that the kernel wrote on the alternate stack.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::ffi::c_int;
+use core::mem::size_of;
+
+use linux_raw_sys::general::{
+    __NR_getpid, __NR_kill, __NR_rt_sigaction, __NR_sigaltstack, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGBUS, SIGFPE,
+    SIGILL, SIGSEGV, siginfo_t, stack_t,
+};
+
+use super::{SystemError, arch};
+
+/// What the CPU objected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// An access to memory that is not there or not allowed.
+    Access,
+    /// An access to a page that is allowed, whose bytes cannot be had: a file that shrank, a broken device.
+    Unavailable,
+    /// An instruction that does not exist.
+    Instruction,
+    /// Integer division.
+    Arithmetic,
+}
+
+/// A fault of the CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// What kind.
+    pub kind: FaultKind,
+    /// The address that was accessed, for [`FaultKind::Access`] and [`FaultKind::Unavailable`].
+    pub address: usize,
+    /// The instruction.
+    pub pc: usize,
+    /// The frame pointer register.
+    pub frame_pointer: usize,
+    /// The stack pointer register.
+    pub stack_pointer: usize,
+}
+
+/// What is done about faults.
+pub trait FaultHandler {
+    /// Called on the alternate stack, in the middle of whatever faulted.
+    fn handle(fault: &Fault) -> !;
+}
+
+/// The signals that faults arrive as.
+const SIGNALS: [u32; 4] = [SIGSEGV, SIGBUS, SIGILL, SIGFPE];
+
+/// How many bytes the alternate stack has: the registers that the kernel saves (11 KiB with AMX) and a report.
+pub const HANDLER_STACK_BYTES: usize = 64 << 10;
+
+/// The kernel's `struct sigaction`.
+#[repr(C)]
+struct SignalAction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// Sends faults to `H`, on the [`HANDLER_STACK_BYTES`] below `stack_top`.
+///
+/// # Safety
+/// From the first fault on, nothing uses the memory below `stack_top` that was in use when the fault occurred.
+pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemError> {
+    let stack = stack_t {
+        ss_sp: stack_top.wrapping_sub(HANDLER_STACK_BYTES).cast(),
+        ss_flags: 0,
+        ss_size: HANDLER_STACK_BYTES as _,
+    };
+    let arguments = [&raw const stack as usize, 0, 0, 0];
+    // SAFETY: the kernel reads `stack`, and uses the memory it names under this function's contract.
+    check(unsafe { arch::system_call(__NR_sigaltstack, arguments) })?;
+    let action = SignalAction {
+        handler: enter::<H> as *const () as usize,
+        flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER),
+        restorer: arch::return_from_signal as *const () as usize,
+        mask: 0,
+    };
+    for signal in SIGNALS {
+        // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
+        unsafe { set_action(signal, &action) }?;
+    }
+    Ok(())
+}
+
+/// The signal handler.
+///
+/// # Safety
+/// Only the kernel calls it, with the arguments of `SA_SIGINFO`.
+unsafe extern "C" fn enter<H: FaultHandler>(signal: c_int, info: *const siginfo_t, context: *const arch::Context) {
+    // SAFETY: the kernel passes a complete `siginfo_t`.
+    let (code, address) = unsafe {
+        let fields = &(*info).__bindgen_anon_1.__bindgen_anon_1;
+        (fields.si_code, fields._sifields._sigfault._addr as usize)
+    };
+    if code <= 0 {
+        // Another process sent it, so it means what it means to any process.
+        return die_by(signal as u32);
+    }
+    let kind = match signal as u32 {
+        SIGSEGV => FaultKind::Access,
+        SIGBUS => FaultKind::Unavailable,
+        SIGILL => FaultKind::Instruction,
+        _ => FaultKind::Arithmetic,
+    };
+    // SAFETY: the kernel passes the registers at the fault.
+    let (pc, frame_pointer, stack_pointer) = unsafe { (*context).registers() };
+    H::handle(&Fault { kind, address, pc, frame_pointer, stack_pointer })
+}
+
+/// Lets the signal that is being handled end the process as if there were no handler, once the handler returns.
+fn die_by(signal: u32) {
+    let default = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    // SAFETY: the default action runs no code of ours.
+    let _ = unsafe { set_action(signal, &default) };
+    // SAFETY: neither call touches memory. The signal is blocked until the handler returns.
+    unsafe {
+        let process = arch::system_call(__NR_getpid, [0; 4]);
+        arch::system_call(__NR_kill, [process as usize, signal as usize, 0, 0]);
+    }
+}
+
+/// # Safety
+/// The action's handler is sound to call when the signal arrives.
+unsafe fn set_action(signal: u32, action: &SignalAction) -> Result<(), SystemError> {
+    let arguments = [signal as usize, &raw const *action as usize, 0, size_of::<u64>()];
+    // SAFETY: the kernel reads `action`, and calls the handler under this function's contract.
+    check(unsafe { arch::system_call(__NR_rt_sigaction, arguments) })
+}
+
+fn check(result: isize) -> Result<(), SystemError> {
+    if result < 0 { Err(SystemError::from_raw_os_error(-result as i32)) } else { Ok(()) }
+}

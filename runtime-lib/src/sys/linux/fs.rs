@@ -1,0 +1,362 @@
+//! Handles, and operations on files relative to a directory handle. No function here looks at more than one component
+//! of a path, except [`open_beneath`], which makes the kernel keep the path below its start.
+
+use core::ffi::CStr;
+
+use linux_raw_sys::general::__NR_readlinkat;
+use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, ResolveFlags, Timestamps};
+
+use crate::host::error::{Errno, Result};
+
+use super::io_error::from_rustix;
+use super::io_syscall::call;
+
+/// How to open, in the words of `open(2)`.
+pub use rustix::fs::OFlags;
+
+/// An open file, directory, pipe or terminal of the operating system. Copies do not own it.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle(i32);
+
+impl Handle {
+    /// Standard input.
+    pub const STDIN: Handle = Handle(0);
+    /// Standard output.
+    pub const STDOUT: Handle = Handle(1);
+    /// Standard error.
+    pub const STDERR: Handle = Handle(2);
+
+    /// The argument of a system call.
+    pub(super) fn raw(self) -> usize {
+        self.0 as usize
+    }
+
+    fn fd(self) -> BorrowedFd<'static> {
+        // SAFETY: handles are made from descriptors of the kernel, so none is -1. One that was closed early would give
+        // EBADF, never an access to memory.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+
+    /// Closes the handle.
+    pub fn close(self) {
+        // SAFETY: handles own nothing that Rust relies on; the caller gives this one up.
+        unsafe { rustix::io::close(self.0) };
+    }
+}
+
+/// A handle that is closed when it is dropped.
+#[derive(Debug)]
+pub struct OwnedHandle(Handle);
+
+impl OwnedHandle {
+    /// Takes over what the kernel returned. A low number is moved up: where the process was started with a standard
+    /// stream closed, the next file would become the guest's standard output or receive our messages.
+    pub(super) fn from_kernel(raw: usize) -> Result<Self> {
+        const FIRST: i32 = 3;
+        // The kernel's descriptors fit 32 bits.
+        let handle = Self(Handle(raw as i32));
+        if handle.0.0 >= FIRST {
+            return Ok(handle);
+        }
+        // `handle` closes the low number afterwards.
+        rustix::io::fcntl_dupfd_cloexec(handle.0.fd(), FIRST).map(Self::from_fd).map_err(from_rustix)
+    }
+
+    fn from_fd(fd: OwnedFd) -> Self {
+        Self(Handle(fd.into_raw_fd()))
+    }
+
+    /// The handle, still owned by this value.
+    pub fn get(&self) -> Handle {
+        self.0
+    }
+
+    /// The handle, no longer owned.
+    pub fn release(self) -> Handle {
+        let handle = self.0;
+        core::mem::forget(self);
+        handle
+    }
+}
+
+impl Drop for OwnedHandle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What new files may be used for before the process's mask: everything but executing.
+const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+/// What new directories may be used for before the process's mask: everything.
+const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
+
+/// Flags that every open gets: no handle reaches a child process, and no terminal becomes ours.
+const ALWAYS: OFlags = OFlags::CLOEXEC;
+
+fn complete(flags: OFlags) -> OFlags {
+    // `openat2` accepts nothing beside O_PATH that it would ignore.
+    if flags.contains(OFlags::PATH) { flags | ALWAYS } else { flags | ALWAYS | OFlags::NOCTTY }
+}
+
+fn retry<T>(mut f: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
+    loop {
+        match f() {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result.map_err(from_rustix),
+        }
+    }
+}
+
+fn own(fd: OwnedFd) -> Result<OwnedHandle> {
+    OwnedHandle::from_kernel(fd.into_raw_fd() as usize)
+}
+
+/// Opens a granted directory by a path of the host.
+pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
+    retry(|| rustix::fs::open(path, complete(OFlags::PATH | OFlags::DIRECTORY), Mode::empty())).and_then(own)
+}
+
+/// Opens one component below a directory, `name` being neither `..` nor containing a `/`. A symbolic link is never
+/// followed.
+pub fn open_one(directory: Handle, name: &CStr, flags: OFlags) -> Result<OwnedHandle> {
+    let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
+    retry(|| rustix::fs::openat(directory.fd(), name, complete(flags) | OFlags::NOFOLLOW, mode)).and_then(own)
+}
+
+/// Opens a path, all of whose steps the kernel keeps below `directory`: [`Errno::Xdev`] where one would leave it,
+/// [`Errno::Again`] where something was renamed meanwhile.
+pub fn open_beneath(directory: Handle, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
+    let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    retry(|| rustix::fs::openat2(directory.fd(), path, complete(flags), mode, resolve)).and_then(own)
+}
+
+/// Reads the target of the symbolic link `name`, or of the link that `directory` itself is when `name` is empty; the
+/// number of bytes, which is the buffer's length where the target may be longer.
+pub fn read_link(directory: Handle, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    let arguments =
+        [directory.raw(), name.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
+    // SAFETY: the kernel writes no more than the buffer holds.
+    unsafe { call(__NR_readlinkat, arguments) }
+}
+
+/// Creates a directory.
+pub fn create_directory(directory: Handle, name: &CStr) -> Result<()> {
+    rustix::fs::mkdirat(directory.fd(), name, NEW_DIRECTORY).map_err(from_rustix)
+}
+
+/// Removes an empty directory.
+pub fn remove_directory(directory: Handle, name: &CStr) -> Result<()> {
+    rustix::fs::unlinkat(directory.fd(), name, AtFlags::REMOVEDIR).map_err(from_rustix)
+}
+
+/// Removes a name that is not a directory's.
+pub fn unlink(directory: Handle, name: &CStr) -> Result<()> {
+    rustix::fs::unlinkat(directory.fd(), name, AtFlags::empty()).map_err(from_rustix)
+}
+
+/// Renames; a file of the new name is replaced.
+pub fn rename(directory: Handle, name: &CStr, new_directory: Handle, new_name: &CStr) -> Result<()> {
+    rustix::fs::renameat(directory.fd(), name, new_directory.fd(), new_name).map_err(from_rustix)
+}
+
+/// Makes a hard link to a file, or to a symbolic link itself.
+pub fn hard_link(directory: Handle, name: &CStr, new_directory: Handle, new_name: &CStr) -> Result<()> {
+    rustix::fs::linkat(directory.fd(), name, new_directory.fd(), new_name, AtFlags::empty()).map_err(from_rustix)
+}
+
+/// Makes a symbolic link.
+pub fn symbolic_link(target: &CStr, directory: Handle, name: &CStr) -> Result<()> {
+    rustix::fs::symlinkat(target, directory.fd(), name).map_err(from_rustix)
+}
+
+/// What kind of thing a file is. The numbers are those of WASI preview 1.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileType {
+    /// Something that none of the others names, such as a pipe.
+    Unknown = 0,
+    /// A block device.
+    BlockDevice = 1,
+    /// A character device.
+    CharacterDevice = 2,
+    /// A directory.
+    Directory = 3,
+    /// A regular file.
+    RegularFile = 4,
+    /// A socket. Preview 1 tells datagrams from streams, files do not.
+    Socket = 6,
+    /// A symbolic link.
+    SymbolicLink = 7,
+}
+
+impl FileType {
+    /// From the type bits of `st_mode`, which are also `d_type` of a directory entry shifted by 12.
+    fn from_mode(mode: u32) -> Self {
+        match mode >> 12 & 15 {
+            2 => Self::CharacterDevice,
+            4 => Self::Directory,
+            6 => Self::BlockDevice,
+            8 => Self::RegularFile,
+            10 => Self::SymbolicLink,
+            12 => Self::Socket,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// From `d_type` of a directory entry; `None` where the file system does not tell.
+    pub fn from_entry(d_type: u8) -> Option<Self> {
+        (d_type != 0).then(|| Self::from_mode(u32::from(d_type) << 12))
+    }
+}
+
+/// Attributes of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Metadata {
+    /// Device that holds the file.
+    pub device: u64,
+    /// Number of the file on its device.
+    pub inode: u64,
+    /// Type.
+    pub file_type: FileType,
+    /// Number of hard links.
+    pub links: u64,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Last access, in nanoseconds since 1970; 0 for times before.
+    pub accessed_ns: u64,
+    /// Last change of the content.
+    pub modified_ns: u64,
+    /// Last change of content or attributes.
+    pub changed_ns: u64,
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the field types differ between architectures")]
+fn metadata_of(stat: &rustix::fs::Stat) -> Metadata {
+    let ns = |seconds: i64, nanoseconds: u64| {
+        u64::try_from(seconds).map_or(0, |s| s.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+    };
+    Metadata {
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        file_type: FileType::from_mode(stat.st_mode),
+        links: stat.st_nlink as u64,
+        size_bytes: stat.st_size as u64,
+        accessed_ns: ns(stat.st_atime as i64, stat.st_atime_nsec as u64),
+        modified_ns: ns(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+        changed_ns: ns(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
+    }
+}
+
+/// Attributes of an open file.
+pub fn metadata(handle: Handle) -> Result<Metadata> {
+    rustix::fs::fstat(handle.fd()).map(|s| metadata_of(&s)).map_err(from_rustix)
+}
+
+/// Attributes of `name`, of the symbolic link itself where it is one.
+pub fn metadata_at(directory: Handle, name: &CStr) -> Result<Metadata> {
+    rustix::fs::statat(directory.fd(), name, AtFlags::SYMLINK_NOFOLLOW).map(|s| metadata_of(&s)).map_err(from_rustix)
+}
+
+/// A new time stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NewTime {
+    /// The old one stays.
+    Keep,
+    /// The current time.
+    Now,
+    /// Nanoseconds since 1970.
+    At(u64),
+}
+
+impl NewTime {
+    fn timespec(self) -> rustix::fs::Timespec {
+        match self {
+            Self::Keep => rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            Self::Now => rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
+            Self::At(ns) => rustix::fs::Timespec {
+                tv_sec: (ns / 1_000_000_000) as i64,
+                tv_nsec: (ns % 1_000_000_000) as i64,
+            },
+        }
+    }
+}
+
+/// Sets the times of an open file.
+pub fn set_times(handle: Handle, accessed: NewTime, modified: NewTime) -> Result<()> {
+    let times = Timestamps { last_access: accessed.timespec(), last_modification: modified.timespec() };
+    rustix::fs::futimens(handle.fd(), &times).map_err(from_rustix)
+}
+
+/// Sets the times of `name`, of the symbolic link itself where it is one; of `directory` itself, even where it was
+/// opened as a mere location, when `name` is empty.
+pub fn set_times_at(directory: Handle, name: &CStr, accessed: NewTime, modified: NewTime) -> Result<()> {
+    let times = Timestamps { last_access: accessed.timespec(), last_modification: modified.timespec() };
+    let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::SYMLINK_NOFOLLOW };
+    rustix::fs::utimensat(directory.fd(), name, &times, flags).map_err(from_rustix)
+}
+
+/// Flags that a file was opened with, or that were set since.
+pub fn flags(handle: Handle) -> Result<OFlags> {
+    rustix::fs::fcntl_getfl(handle.fd()).map_err(from_rustix)
+}
+
+/// Sets the flags that can change: `O_APPEND`, `O_NONBLOCK`.
+pub fn set_flags(handle: Handle, flags: OFlags) -> Result<()> {
+    rustix::fs::fcntl_setfl(handle.fd(), flags).map_err(from_rustix)
+}
+
+/// What a new position is relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// The start of the file.
+    Start = 0,
+    /// The current position.
+    Current = 1,
+    /// The end of the file.
+    End = 2,
+}
+
+/// Moves the position; the new one.
+pub fn seek(handle: Handle, offset: i64, whence: Whence) -> Result<u64> {
+    // SAFETY: no memory is involved.
+    unsafe { call(linux_raw_sys::general::__NR_lseek, [handle.raw(), offset as usize, whence as usize, 0, 0, 0]) }
+        .map(|position| position as u64)
+}
+
+/// Sets the length of a file.
+pub fn set_size(handle: Handle, size_bytes: u64) -> Result<()> {
+    if i64::try_from(size_bytes).is_err() {
+        return Err(Errno::Inval);
+    }
+    retry(|| rustix::fs::ftruncate(handle.fd(), size_bytes))
+}
+
+/// Reserves space for a part of a file, which grows where it ends before.
+pub fn allocate(handle: Handle, offset: u64, len_bytes: u64) -> Result<()> {
+    retry(|| rustix::fs::fallocate(handle.fd(), rustix::fs::FallocateFlags::empty(), offset, len_bytes))
+}
+
+/// How a part of a file will be used.
+pub use rustix::fs::Advice;
+
+/// Says how a part of a file will be used.
+pub fn advise(handle: Handle, offset: u64, len_bytes: u64, advice: Advice) -> Result<()> {
+    if i64::try_from(offset).is_err() || i64::try_from(len_bytes).is_err() {
+        return Err(Errno::Inval);
+    }
+    let len = core::num::NonZeroU64::new(len_bytes);
+    rustix::fs::fadvise(handle.fd(), offset, len, advice).map_err(from_rustix)
+}
+
+/// Writes content and attributes to the device.
+pub fn sync(handle: Handle) -> Result<()> {
+    retry(|| rustix::fs::fsync(handle.fd()))
+}
+
+/// Writes the content to the device.
+pub fn sync_data(handle: Handle) -> Result<()> {
+    retry(|| rustix::fs::fdatasync(handle.fd()))
+}

@@ -1,0 +1,89 @@
+//! x86-64 on Linux: system calls that rustix lacks, the registers of a signal's context, the switch to another stack.
+
+use core::arch::{asm, naked_asm};
+
+use linux_raw_sys::general::__NR_rt_sigreturn;
+
+/// Enters the kernel; a negative result is an error number.
+///
+/// # Safety
+/// That of the system call.
+pub(super) unsafe fn system_call(number: u32, arguments: [usize; 4]) -> isize {
+    let result;
+    // SAFETY: the kernel changes `rax`, `rcx`, `r11` and what the arguments point to.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as usize => result,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") arguments[3],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags)
+        );
+    }
+    result
+}
+
+/// Where a signal handler returns to: the kernel has none of its own on this architecture.
+///
+/// # Safety
+/// Only returned to from a signal handler.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn return_from_signal() {
+    naked_asm!("mov eax, {}", "syscall", const __NR_rt_sigreturn)
+}
+
+/// The front of the kernel's `struct ucontext`, up to the last register that is needed here.
+#[repr(C)]
+pub(super) struct Context {
+    flags_link_and_stack: [u64; 5],
+    r8_to_r15: [u64; 8],
+    rdi: u64,
+    rsi: u64,
+    rbp: u64,
+    rbx: u64,
+    rdx: u64,
+    rax: u64,
+    rcx: u64,
+    rsp: u64,
+    rip: u64,
+}
+
+impl Context {
+    /// The program counter, the frame pointer and the stack pointer.
+    pub(super) fn registers(&self) -> (usize, usize, usize) {
+        (self.rip as usize, self.rbp as usize, self.rsp as usize)
+    }
+}
+
+/// Calls `function` on another stack, as the outermost frame of it.
+///
+/// # Safety
+/// `stack_top` is the upper end of a stack that nothing uses, a multiple of 16, and `function` is sound to call.
+pub unsafe fn call_on_stack(stack_top: *mut u8, function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> ! {
+    // SAFETY: by this function's contract. The zero frame pointer ends backtraces.
+    unsafe {
+        asm!(
+            "mov rsp, {stack_top}",
+            "xor ebp, ebp",
+            "call {function}",
+            "ud2",
+            stack_top = in(reg) stack_top,
+            function = in(reg) function,
+            in("rdi") argument,
+            options(noreturn)
+        )
+    }
+}
+
+/// The frame pointer register of the caller.
+#[inline(always)]
+pub fn frame_pointer() -> usize {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, rbp", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}

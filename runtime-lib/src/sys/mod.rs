@@ -1,0 +1,11 @@
+//! Everything that depends on the operating system or the CPU: the one module to edit for a new platform.
+//!
+//! A platform offers pages of memory ([`pages`]), faults ([`faults`]), a second stack ([`call_on_stack`]), output and
+//! exit; a CPU says which features it has ([`cpu`]). The rest of the runtime names no system call and no register.
+
+pub mod cpu;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::*;

@@ -1,0 +1,155 @@
+//! Programs that nobody wrote for wasmelt: the rows of a corpus manifest, compiled, run in a scratch copy of the
+//! corpus' data, and compared by SHA-256 of their output.
+//!
+//! `WASMELT_CORPUS` names the folder with `manifest.tsv`, by default `../shared/corpus` beside the repository;
+//! `WASMELT_CORPUS_FULL=1` runs the full arguments as well as the small ones.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::{env, fs};
+
+use libtest_mimic::{Failed, Trial};
+use sha2::{Digest as _, Sha256};
+
+use crate::support;
+
+/// Features of the manifest that are not supported yet: the error must name the proposal. More specific ones first.
+const UNSUPPORTED: &[&str] = &["legacy-exceptions", "exceptions", "memory64", "threads"];
+
+/// One program of the manifest.
+struct Row {
+    name: String,
+    wasm: PathBuf,
+    options: Vec<String>,
+    exit_code: i32,
+    unsupported: Option<&'static str>,
+    /// The small and the full run.
+    small: Run,
+    full: Run,
+    /// The executable, compiled by whichever run comes first; the folder goes away with the row.
+    executable: Mutex<Option<Result<PathBuf, String>>>,
+    folder: tempfile::TempDir,
+}
+
+/// One way to run a program.
+struct Run {
+    args: Vec<String>,
+    stdin: Option<String>,
+    /// SHA-256 of standard output; nothing is compared without one.
+    sha256: Option<String>,
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let root = env::var_os("WASMELT_CORPUS")
+        .map_or_else(|| support::repository().join("../shared/corpus"), PathBuf::from);
+    let manifest = root.join("manifest.tsv");
+    let Ok(text) = fs::read_to_string(&manifest) else {
+        return vec![support::skipped("corpus", format!("there is no {}", manifest.display()))];
+    };
+    match rows(&text, &root) {
+        Ok(rows) => rows.into_iter().flat_map(|row| row_trials(row, &root)).collect(),
+        Err(why) => vec![Trial::test("corpus", move || Err(why.into()))],
+    }
+}
+
+fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
+    let (row, data) = (Arc::new(row), root.join("d"));
+    if let Some(feature) = row.unsupported {
+        return vec![Trial::test(format!("corpus::{}::unsupported", row.name), move || row.must_be_refused(feature))];
+    }
+    let trial = |size: &'static str, run: fn(&Row) -> &Run| {
+        let (row, data) = (Arc::clone(&row), data.clone());
+        Trial::test(format!("corpus::{}::{size}", row.name), move || row.check(run(&row), &data))
+    };
+    let mut trials = vec![trial("small", |row| &row.small)];
+    if support::switch("WASMELT_CORPUS_FULL") {
+        trials.push(trial("full", |row| &row.full));
+    }
+    trials
+}
+
+impl Row {
+    fn check(&self, run: &Run, data: &Path) -> Result<(), Failed> {
+        let executable = self.executable()?;
+        let scratch = support::scratch();
+        // Programs write into `d/`: each run has its own.
+        support::copy_folder(data, &scratch.path().join("d"))?;
+        let stdin = match &run.stdin {
+            Some(name) => fs::read(scratch.path().join(name))?,
+            None => Vec::new(),
+        };
+        let mut command = Command::new(executable);
+        let outcome = support::run(command.args(&run.args).current_dir(scratch.path()), &stdin)?;
+        if outcome.code() != self.exit_code {
+            // Outputs can be megabytes long: only the errors are shown.
+            let (code, expected, stderr) = (outcome.code(), self.exit_code, outcome.stderr());
+            return Err(format!("exit code {code}, expected {expected}\n{stderr}").into());
+        }
+        let found = hex(&Sha256::digest(&outcome.stdout));
+        match &run.sha256 {
+            Some(expected) if *expected != found => {
+                let len = outcome.stdout.len();
+                Err(format!("output has SHA-256 {found}, expected {expected}; {len} bytes").into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn must_be_refused(&self, feature: &str) -> Result<(), Failed> {
+        let output = self.folder.path().join("out");
+        let outcome = support::run(support::wasmelt().arg("compile").arg(&self.wasm).arg("-o").arg(&output), b"")?;
+        if output.exists() {
+            return Err("an output was written".into());
+        }
+        outcome.expect_code(1)?.expect_stderr(&format!("`{feature}`"))?;
+        Ok(())
+    }
+
+    fn executable(&self) -> Result<PathBuf, Failed> {
+        let mut slot = self.executable.lock().map_err(|_| "another run of this row panicked")?;
+        let result = slot.get_or_insert_with(|| {
+            let executable = self.folder.path().join(&self.name);
+            match support::compile(&self.wasm, &executable, &self.options) {
+                Ok(()) => Ok(executable),
+                Err(failed) => Err(failed.message().unwrap_or("compilation failed").to_owned()),
+            }
+        });
+        Ok(result.clone()?)
+    }
+}
+
+fn rows(text: &str, root: &Path) -> Result<Vec<Row>, String> {
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().ok_or("the manifest is empty")?.split('\t').collect();
+    lines.map(|line| row(&header, line, root).map_err(|why| format!("manifest, `{line}`: {why}"))).collect()
+}
+
+fn row(header: &[&str], line: &str, root: &Path) -> Result<Row, String> {
+    let fields: Vec<&str> = line.split('\t').collect();
+    let get = |name: &str| -> Result<&str, String> {
+        let column = header.iter().position(|&h| h == name).ok_or(format!("there is no column `{name}`"))?;
+        let field = fields.get(column).ok_or(format!("column `{name}` is missing"))?;
+        Ok(if *field == "-" { "" } else { field })
+    };
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let run = |args: &str, stdin: &str, sha256: &str| -> Result<Run, String> {
+        Ok(Run { args: support::shell_words(get(args)?)?, stdin: some(get(stdin)?), sha256: some(get(sha256)?) })
+    };
+    let features: Vec<&str> = get("features")?.split(',').collect();
+    Ok(Row {
+        name: get("name")?.to_owned(),
+        wasm: root.join(get("path")?),
+        options: get("dirs")?.split_whitespace().flat_map(|dir| ["--dir".to_owned(), dir.to_owned()]).collect(),
+        exit_code: get("exit")?.parse().map_err(|_| "column `exit` is not a number".to_owned())?,
+        unsupported: UNSUPPORTED.iter().copied().find(|feature| features.contains(feature)),
+        small: run("argv_small", "stdin_small", "sha256_small")?,
+        full: run("argv", "stdin", "sha256_bench")?,
+        executable: Mutex::new(None),
+        folder: support::scratch(),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,22 @@
+//! Programs, compiled, linked and run as a user does it: the corpus, the examples, and small modules with one feature
+//! each. Their output and exit codes are compared with what is written down.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod corpus;
+mod examples;
+mod process;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = libtest_mimic::Arguments::from_args();
+    let mut trials = Vec::new();
+    trials.extend(corpus::trials());
+    trials.extend(examples::trials());
+    trials.extend(cases::trials());
+    trials.extend(process::trials());
+    libtest_mimic::run(&args, trials).exit_code()
+}
