@@ -87,29 +87,23 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the user's cache folder: `$WASMELT_CACHE_DIR`, `$XDG_CACHE_HOME/wasmelt` or `~/.cache/wasmelt`.
-    pub fn open() -> Result<Self> {
+    /// Opens the user's cache folder: `$WASMELT_CACHE_DIR`, `$XDG_CACHE_HOME/wasmelt` or `~/.cache/wasmelt`. `None`
+    /// where there cannot be one: no home, or one that cannot be written. An error where there is one that is not safe.
+    pub fn open() -> Result<Option<Self>> {
         let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let folder = set("WASMELT_CACHE_DIR")
             // The specification says that relative paths are to be ignored.
             .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("wasmelt")))
-            .or_else(|| set("HOME").map(|home| home.join(".cache/wasmelt")))
-            .ok_or_else(|| Error::new(ErrorKind::Io, "no cache folder is known: `HOME` is not set"))?;
-        Self::at(folder)
+            .or_else(|| set("HOME").map(|home| home.join(".cache/wasmelt")));
+        folder.map_or(Ok(None), Self::at)
     }
 
-    /// Opens a cache folder, creating it where it does not exist.
-    pub fn at(folder: PathBuf) -> Result<Self> {
+    /// Opens a cache folder, creating it where it does not exist; see [`Cache::open`].
+    pub fn at(folder: PathBuf) -> Result<Option<Self>> {
         let shown = folder.display();
-        let metadata = match fs::metadata(&folder) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .and_then(|()| fs::metadata(&folder))
-                .map_err(|e| Error::io(format!("cannot create the cache folder {shown}"), &e))?,
-            other => other.map_err(|e| Error::io(format!("cannot read the cache folder {shown}"), &e))?,
-        };
+        let create = || DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        let metadata = fs::metadata(&folder).or_else(|_| create().and_then(|()| fs::metadata(&folder)));
+        let Ok(metadata) = metadata else { return Ok(None) };
         if !metadata.is_dir() {
             return Err(Error::new(ErrorKind::Io, format!("the cache folder {shown} is not a folder")));
         }
@@ -120,7 +114,7 @@ impl Cache {
             )
             .hint(format!("it must belong to you, with permissions 0700: `chmod 700 {shown}`")));
         }
-        Ok(Self { folder })
+        Ok(Some(Self { folder }))
     }
 
     /// The executable of a key, if there is an intact one.
@@ -214,7 +208,7 @@ mod tests {
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::at(folder.path().join("a/b")).unwrap();
+        let cache = Cache::at(folder.path().join("a/b")).unwrap().unwrap();
         (folder, cache)
     }
 
@@ -288,10 +282,14 @@ mod tests {
             assert!(Cache::at(folder.path().to_owned()).is_err(), "{mode:o}");
         }
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Cache::at(folder.path().to_owned()).unwrap();
+        assert!(Cache::at(folder.path().to_owned()).unwrap().is_some());
         let created = folder.path().join("new");
-        Cache::at(created.clone()).unwrap();
+        assert!(Cache::at(created.clone()).unwrap().is_some());
         assert_eq!(fs::metadata(created).unwrap().mode() & 0o777, 0o700);
+        // Not a folder, and nowhere that a folder could be.
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(Cache::at(folder.path().join("file")).is_err());
+        assert!(Cache::at(folder.path().join("file/below")).unwrap().is_none());
     }
 
     #[test]
@@ -310,6 +308,6 @@ mod tests {
         assert!(paths.iter().all(|path| path.exists()));
         cache.trim(399, &paths[1]);
         let left: Vec<_> = paths.iter().map(|path| path.exists()).collect();
-        assert_eq!(left, [true, true, false, true]);
+        assert_eq!(left, [true, true, false, false]);
     }
 }

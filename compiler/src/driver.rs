@@ -92,7 +92,13 @@ impl Stages<'_> {
         if options.emit == Emit::Obj {
             return Ok(object);
         }
-        self.stage("link", || link::executable(&object, &link::LinkOptions::from_options(options)))
+        let link_options = link::LinkOptions {
+            target: &options.target,
+            linker: &options.linker,
+            runtime_dir: options.runtime_dir.as_deref(),
+            strip: options.strip,
+        };
+        self.stage("link", || link::executable(&object, &link_options))
     }
 
     fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -151,6 +157,7 @@ fn image<'a>(
         initial: instance.initial.clone(),
         hooks: program.hooks(options),
         policy: options.policy.clone(),
+        exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,
         stack_bytes: options.stack_bytes,
         note,

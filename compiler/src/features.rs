@@ -22,6 +22,10 @@ const fn on(name: &'static str, flag: WasmFeatures) -> Feature {
     Feature { name, flag, supported: true, default_on: true }
 }
 
+const fn off(name: &'static str, flag: WasmFeatures) -> Feature {
+    Feature { name, flag, supported: true, default_on: false }
+}
+
 const fn unsupported(name: &'static str, flag: WasmFeatures) -> Feature {
     Feature { name, flag, supported: false, default_on: false }
 }
@@ -39,14 +43,14 @@ pub const FEATURES: &[Feature] = &[
     on("relaxed-simd", WasmFeatures::RELAXED_SIMD),
     on("tail-call", WasmFeatures::TAIL_CALL),
     on("multi-memory", WasmFeatures::MULTI_MEMORY),
+    on("memory64", WasmFeatures::MEMORY64),
+    on("exceptions", WasmFeatures::EXCEPTIONS),
+    on("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
+    on("function-references", WasmFeatures::FUNCTION_REFERENCES),
+    off("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
+    off("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     unsupported("threads", WasmFeatures::THREADS),
-    unsupported("memory64", WasmFeatures::MEMORY64),
-    unsupported("exceptions", WasmFeatures::EXCEPTIONS),
-    unsupported("legacy-exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
-    unsupported("function-references", WasmFeatures::FUNCTION_REFERENCES),
     unsupported("gc", WasmFeatures::GC),
-    unsupported("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
-    unsupported("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     unsupported("memory-control", WasmFeatures::MEMORY_CONTROL),
     unsupported("stack-switching", WasmFeatures::STACK_SWITCHING),
     unsupported("shared-everything-threads", WasmFeatures::SHARED_EVERYTHING_THREADS),

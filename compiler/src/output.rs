@@ -155,7 +155,7 @@ impl AtomicFile {
     /// Writes everything and puts the file in its place. With `stamp` the file gets this modification time, and its
     /// contents have reached the disk before its name does.
     pub fn finish(self, bytes: &[u8], stamp: Option<SystemTime>) -> io::Result<()> {
-        let fill = |file: &mut File| {
+        let fill = |file: &mut File| -> io::Result<()> {
             file.write_all(bytes)?;
             if let Some(time) = stamp {
                 file.set_times(FileTimes::new().set_modified(time).set_accessed(SystemTime::now()))?;

@@ -36,6 +36,10 @@ pub const GUARD_PLAN_RESERVE_BYTES: u64 = 1 << 32;
 /// Inaccessible address space behind it. An access whose constant offset and size stay below this needs no check.
 pub const GUARD_PLAN_GUARD_BYTES: u64 = 1 << 31;
 
+/// Limit of a 64-bit memory's length where its type names none below: memories never move, so all that one may ever
+/// use is reserved from the start.
+pub const MAX_MEMORY64_BYTES: u64 = 1 << 38;
+
 /// Limit of a table's length, that of the JavaScript API (js-api/index.html#limits).
 pub const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
 
@@ -44,8 +48,6 @@ pub const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
 pub struct Program<'data> {
     /// Instances in order of instantiation.
     pub instances: PrimaryMap<InstanceIndex, Instance<'data>>,
-    /// Function types by number.
-    pub types: Vec<FuncType>,
     /// What the executable does after instantiation.
     pub entry: Entry,
 }
@@ -70,8 +72,6 @@ pub struct Instance<'data> {
     pub callees: PrimaryMap<FuncIndex, Callee>,
     /// Number of the type of each function.
     pub type_ids: PrimaryMap<FuncIndex, TypeId>,
-    /// Number of each type of the type section.
-    pub type_section_ids: Vec<TypeId>,
     /// Where each global lives.
     pub globals: PrimaryMap<GlobalIndex, GlobalPlace>,
     /// Where each table lives.
@@ -156,8 +156,7 @@ pub enum Action {
 impl<'data> Program<'data> {
     /// A program of one module, whose imports are met by the runtime.
     pub fn single(module: Module<'data>, options: &Options) -> Result<Self> {
-        let mut types = TypeInterner::default();
-        let mut instance = Instance::new(module, options, &mut types)?;
+        let mut instance = Instance::new(module, options)?;
         let entry = Entry::find(&instance, options)?;
         instance.find_live(&entry);
         instance.place_globals()?;
@@ -172,7 +171,7 @@ impl<'data> Program<'data> {
         instance.initial.sort_by_key(|(offset, _)| *offset);
         let mut instances = PrimaryMap::new();
         instances.push(instance);
-        Ok(Self { instances, types: types.types, entry })
+        Ok(Self { instances, entry })
     }
 
     /// The one instance of a program of one module.
@@ -195,24 +194,6 @@ impl<'data> Program<'data> {
             hooks.push(wasmelt_abi::symbols::HOOK_INVOKE);
         }
         hooks
-    }
-}
-
-#[derive(Default)]
-struct TypeInterner {
-    types: Vec<FuncType>,
-    ids: HashMap<FuncType, TypeId>,
-}
-
-impl TypeInterner {
-    fn intern(&mut self, ty: &FuncType) -> TypeId {
-        if let Some(&id) = self.ids.get(ty) {
-            return id;
-        }
-        let id = self.types.len() as TypeId;
-        self.types.push(ty.clone());
-        self.ids.insert(ty.clone(), id);
-        id
     }
 }
 
@@ -269,9 +250,8 @@ fn list_exports(module: &Module<'_>) -> String {
 }
 
 impl<'data> Instance<'data> {
-    fn new(module: Module<'data>, options: &Options, types: &mut TypeInterner) -> Result<Self> {
-        let type_section_ids: Vec<_> = module.types.values().map(|ty| types.intern(ty)).collect();
-        let type_ids = module.funcs.values().map(|f| type_section_ids[f.ty.as_u32() as usize]).collect();
+    fn new(module: Module<'data>, options: &Options) -> Result<Self> {
+        let type_ids = module.funcs.values().map(|f| module.canonical_types[f.ty]).collect();
         let callees = resolve_imports(&module, options)?;
         Ok(Self {
             globals: module.globals.keys().map(|_| GlobalPlace::Const(ConstValue::Null)).collect(),
@@ -281,7 +261,6 @@ impl<'data> Instance<'data> {
             module,
             callees,
             type_ids,
-            type_section_ids,
             memories: PrimaryMap::new(),
             table_plans: Vec::new(),
             const_tables: Vec::new(),
@@ -299,6 +278,11 @@ impl<'data> Instance<'data> {
     /// Whether any memory exists whose accesses rely on inaccessible pages.
     pub fn memory(&self, index: MemoryIndex) -> &MemoryPlan {
         &self.memories[index]
+    }
+
+    /// Bytes that the payload of the largest exception takes: 16 for each value.
+    pub fn exception_payload_bytes(&self) -> u32 {
+        self.module.tags.values().map(|&ty| 16 * self.module.types[ty].params.len() as u32).max().unwrap_or(0)
     }
 
     /// The record of a function for the image.
@@ -448,9 +432,11 @@ impl<'data> Instance<'data> {
                 0 => MEMORY0_LENGTH_OFFSET - 8,
                 _ => self.reserve_context(16)?,
             };
-            let addressable = 1u64 << 32;
-            let initial_bytes = memory.minimum_pages << memory.page_size_log2;
-            let type_maximum = memory.maximum_pages.map_or(addressable, |pages| pages << memory.page_size_log2);
+            let addressable = if memory.index_64 { MAX_MEMORY64_BYTES } else { 1 << 32 };
+            let bytes =
+                |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
+            let initial_bytes = bytes(memory.minimum_pages).unwrap_or(u64::MAX);
+            let type_maximum = memory.maximum_pages.and_then(bytes).unwrap_or(addressable);
             let maximum_bytes = type_maximum.min(addressable).min(options.max_memory_bytes.unwrap_or(u64::MAX));
             if initial_bytes > maximum_bytes {
                 return Err(Error::input(format!(
@@ -461,7 +447,9 @@ impl<'data> Instance<'data> {
             }
             let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
-                BoundsChecks::Guard => (GUARD_PLAN_RESERVE_BYTES, GUARD_PLAN_GUARD_BYTES),
+                // Inaccessible pages cannot end a memory within a page.
+                _ if memory.page_size_log2 < 16 => (maximum_bytes, 0),
+                BoundsChecks::Guard => (maximum_bytes.max(GUARD_PLAN_RESERVE_BYTES), GUARD_PLAN_GUARD_BYTES),
                 BoundsChecks::Explicit => (maximum_bytes, 0),
             };
             self.memories.push(MemoryPlan {
@@ -678,10 +666,11 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
             let kind = match import.entity {
                 Entity::Memory(_) => "memory",
                 Entity::Table(_) => "table",
-                _ => "global",
+                Entity::Tag(_) => "tag",
+                Entity::Func(_) | Entity::Global(_) => "global",
             };
             return Err(Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module))
-                .hint("an executable has nothing that provides memories, tables or globals: link the modules into one first"));
+                .hint("an executable has nothing that provides memories, tables, globals or tags: link the modules into one first"));
         };
         let ty = module.func_type(func);
         callees.push(match find_host(import.module, import.name) {
@@ -728,9 +717,7 @@ fn unknown_import(module: &str, name: &str, ty: &FuncType) -> Error {
         .filter(|(score, _)| *score > 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let error = match similar {
-        Some((_, h)) => {
-            error.hint(format!("there is `{}` {} in module `{}`", h.name, host_type(h), h.module))
-        }
+        Some((_, h)) => error.hint(format!("there is `{}` {} in module `{}`", h.name, host_type(h), h.module)),
         None if WASI_P1.iter().any(|h| h.module == module) => error,
         None => error.hint(format!(
             "nothing is provided under the module name `{module}`: the runtime has `{}`",

@@ -1,4 +1,5 @@
-// Prints SHA-256 and CRC-32 of the named files, or of standard input when none is named.
+// Prints SHA-256 and CRC-32 of the named files, or of standard input when none is named. Paths are relative to the
+// first granted directory, which is what Zig takes for the working directory.
 const std = @import("std");
 const Io = std.Io;
 const Sha256 = std.crypto.hash.sha2.Sha256;

@@ -9,4 +9,21 @@
 #[macro_use]
 extern crate std;
 
+pub mod backtrace;
+pub mod builtins;
+pub mod exception;
+pub mod executable;
+pub mod float;
+pub mod host;
+pub mod instance;
+pub mod invoke;
+pub mod memops;
+pub mod memory;
 pub mod process;
+pub mod report;
+pub mod sys;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod trap;
+pub mod wasi;

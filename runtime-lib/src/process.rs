@@ -80,12 +80,6 @@ pub fn env() -> Strings {
     Strings { next: stack.wrapping_add(1 + count + 1).cast() }
 }
 
-/// The environment block as the kernel left it, which is what `rustix::param::init` asks for before anything that
-/// uses the vDSO (clocks); null where the process was not started by wasmelt.
-pub fn environment_block() -> *const *const c_char {
-    env().next
-}
-
 /// The value of an entry of the auxiliary vector, by its `AT_` number.
 pub fn auxiliary(kind: usize) -> Option<usize> {
     let mut strings = env().next;

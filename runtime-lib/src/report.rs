@@ -2,33 +2,58 @@
 //! rest of a small program's runtime.
 
 use core::fmt;
-
-use wasmelt_abi::trap::{RUNTIME_BUG_EXIT_CODE, START_FAILED_EXIT_CODE};
+use core::mem::MaybeUninit;
 
 use crate::sys::{self, Stream};
 
 /// Bytes that are gathered before they are written.
 const CAPACITY: usize = 4096;
 
+/// The character of a hexadecimal digit.
+fn digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' - 10 + value }
+}
+
 /// Text on its way to a stream, written in one piece where it fits the buffer.
 pub struct Report {
     stream: Stream,
-    buffer: [u8; CAPACITY],
+    buffer: [MaybeUninit<u8>; CAPACITY],
     len: usize,
 }
 
 impl Report {
-    /// Nothing so far.
+    /// Nothing so far. Made where it is used: it is too large to be moved.
+    #[inline(always)]
     pub fn new(stream: Stream) -> Self {
-        Self { stream, buffer: [0; CAPACITY], len: 0 }
+        Self { stream, buffer: [const { MaybeUninit::uninit() }; CAPACITY], len: 0 }
+    }
+
+    /// Begins a message about why the program does not run: `wasmelt: ...`.
+    pub fn failure(&mut self) -> &mut Self {
+        self.text("wasmelt: ")
+    }
+
+    /// Begins a message about a bug in wasmelt, after which [`Report::exit`] takes
+    /// [`RUNTIME_BUG_EXIT_CODE`](wasmelt_abi::trap::RUNTIME_BUG_EXIT_CODE).
+    pub fn runtime_bug(&mut self) -> &mut Self {
+        self.text("wasmelt runtime bug: ")
+    }
+
+    /// Writes what has been gathered as a line, and ends the process.
+    #[inline(never)]
+    pub fn exit(&mut self, code: i32) -> ! {
+        self.text("\n").flush();
+        sys::exit(code)
     }
 
     /// What has been gathered.
     pub fn as_bytes(&self) -> &[u8] {
-        self.buffer.get(..self.len).unwrap_or_default()
+        // SAFETY: the first `len` bytes were written, and `len` is at most the buffer's length.
+        unsafe { core::slice::from_raw_parts(self.buffer.as_ptr().cast(), self.len) }
     }
 
     /// Adds bytes as they are.
+    #[inline(never)]
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
             self.byte(byte);
@@ -36,12 +61,13 @@ impl Report {
         self
     }
 
+    #[inline(never)]
     fn byte(&mut self, byte: u8) {
         if self.len == CAPACITY {
             self.flush();
         }
         if let Some(place) = self.buffer.get_mut(self.len) {
-            *place = byte;
+            place.write(byte);
             self.len += 1;
         }
     }
@@ -61,11 +87,12 @@ impl Report {
         self.text("0x").number(value, 16, 0)
     }
 
+    #[inline(never)]
     fn number(&mut self, mut value: u64, base: u64, width: usize) -> &mut Self {
         let mut digits = [b' '; 20];
         let mut count = 0;
         for place in digits.iter_mut().rev() {
-            *place = b"0123456789abcdef"[(value % base) as usize & 15];
+            *place = digit((value % base) as u8);
             count += 1;
             value /= base;
             if value == 0 {
@@ -76,17 +103,17 @@ impl Report {
         self.bytes(digits.get(len - count.max(width).min(len)..).unwrap_or_default())
     }
 
-    /// Adds at most `limit` bytes of text that the guest wrote: whatever could mean something to a terminal is
-    /// escaped, and `...` stands for what was left out.
+    /// Adds at most `limit` bytes of text that somebody else wrote: all but printable ASCII is escaped, so that it can
+    /// neither control a terminal nor reorder the text around it, and `...` stands for what was left out.
+    #[inline(never)]
     pub fn untrusted(&mut self, text: &[u8], limit: usize) -> &mut Self {
         let shown = text.get(..limit).unwrap_or(text);
-        for chunk in shown.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                self.untrusted_character(character);
-            }
-            // The rest of a character that the limit cut in two is left out.
-            if !(chunk.invalid().is_empty() || shown.len() < text.len() && chunk.invalid().len() < 4) {
-                self.text("\u{fffd}");
+        for &byte in shown {
+            if matches!(byte, b' '..=b'~') {
+                self.byte(byte);
+            } else {
+                self.text("\\x").byte(digit(byte >> 4));
+                self.byte(digit(byte & 15));
             }
         }
         if shown.len() < text.len() {
@@ -95,20 +122,8 @@ impl Report {
         self
     }
 
-    fn untrusted_character(&mut self, character: char) {
-        // Control characters, and those that change the direction or the order of the text around them.
-        let harmful = character.is_ascii_control()
-            || matches!(character, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(character, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
-        if harmful {
-            self.text("\\u{").number(u64::from(u32::from(character)), 16, 0).text("}");
-        } else {
-            let mut encoded = [0; 4];
-            self.bytes(character.encode_utf8(&mut encoded).as_bytes());
-        }
-    }
-
     /// Writes what has been gathered. An error is dropped: there is no better place to report it.
+    #[inline(never)]
     pub fn flush(&mut self) {
         let _ = sys::write(self.stream, self.as_bytes());
         self.len = 0;
@@ -126,32 +141,6 @@ impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report").field("stream", &self.stream).field("len", &self.len).finish_non_exhaustive()
     }
-}
-
-/// Ends the process with `code` after a message of the form `wasmelt: <message>`.
-#[cold]
-pub fn fail(code: i32, message: impl FnOnce(&mut Report)) -> ! {
-    let mut report = Report::new(Stream::Error);
-    report.text("wasmelt: ");
-    message(&mut report);
-    report.text("\n").flush();
-    sys::exit(code)
-}
-
-/// Ends the process because the program cannot be started here.
-#[cold]
-pub fn start_failed(message: impl FnOnce(&mut Report)) -> ! {
-    fail(START_FAILED_EXIT_CODE, message)
-}
-
-/// Ends the process because of a bug in wasmelt.
-#[cold]
-pub fn runtime_bug(message: impl FnOnce(&mut Report)) -> ! {
-    let mut report = Report::new(Stream::Error);
-    report.text("wasmelt runtime bug: ");
-    message(&mut report);
-    report.text("\n").flush();
-    sys::exit(RUNTIME_BUG_EXIT_CODE)
 }
 
 #[cfg(test)]
@@ -175,10 +164,8 @@ mod tests {
 
     #[test]
     fn guest_text_cannot_reach_the_terminal() {
-        assert_eq!(shown(|r| _ = r.untrusted(b"a\x1b[2Jb\n", 99)), "a\\u{1b}[2Jb\\u{a}");
-        assert_eq!(shown(|r| _ = r.untrusted("é\u{202e}\u{9b}x".as_bytes(), 99)), "é\\u{202e}\\u{9b}x");
-        assert_eq!(shown(|r| _ = r.untrusted(b"ab\xff", 99)), "ab\u{fffd}");
+        assert_eq!(shown(|r| _ = r.untrusted(b"a\x1b[2Jb\n", 99)), "a\\x1b[2Jb\\x0a");
+        assert_eq!(shown(|r| _ = r.untrusted("é\u{202e}x".as_bytes(), 99)), "\\xc3\\xa9\\xe2\\x80\\xaex");
         assert_eq!(shown(|r| _ = r.untrusted(b"abcdef", 4)), "abcd...");
-        assert_eq!(shown(|r| _ = r.untrusted("abcé".as_bytes(), 4)), "abc...");
     }
 }

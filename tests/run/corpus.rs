@@ -41,8 +41,8 @@ struct Run {
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let root = env::var_os("WASMELT_CORPUS")
-        .map_or_else(|| support::repository().join("../shared/corpus"), PathBuf::from);
+    let root =
+        env::var_os("WASMELT_CORPUS").map_or_else(|| support::repository().join("../shared/corpus"), PathBuf::from);
     let manifest = root.join("manifest.tsv");
     let Ok(text) = fs::read_to_string(&manifest) else {
         return vec![support::skipped("corpus", format!("there is no {}", manifest.display()))];

@@ -7,7 +7,9 @@ mod support;
 mod cases;
 mod corpus;
 mod examples;
+mod modules;
 mod process;
+mod sandbox;
 
 use std::process::ExitCode;
 
@@ -18,5 +20,6 @@ fn main() -> ExitCode {
     trials.extend(examples::trials());
     trials.extend(cases::trials());
     trials.extend(process::trials());
+    trials.extend(sandbox::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -47,7 +47,11 @@ pub fn skipped(name: impl Into<String>, reason: impl Into<String>) -> Trial {
         let reason = reason.clone();
         move || Err(format!("not skipped because of WASMELT_REQUIRE_ALL, although {reason}").into())
     });
-    if switch("WASMELT_REQUIRE_ALL") { trial } else { trial.with_kind(format!("skipped: {reason}")).with_ignored_flag(true) }
+    if switch("WASMELT_REQUIRE_ALL") {
+        trial
+    } else {
+        trial.with_kind(format!("skipped: {reason}")).with_ignored_flag(true)
+    }
 }
 
 /// A program of the system, if it is on PATH.

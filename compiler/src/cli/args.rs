@@ -9,8 +9,7 @@ use target_lexicon::Triple;
 use crate::error::Result;
 use crate::features::{self, FEATURES};
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, Emit, EnvGrant, Linker, OptLevel, Options, Policy,
-    UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, Emit, EnvGrant, Linker, OptLevel, Options, Policy, UnknownImports,
 };
 
 use super::{values, wasmtime};
@@ -37,8 +36,7 @@ pub(super) struct CodeArgs {
     bounds_checks: BoundsChecksArg,
 
     /// Mask indices against speculative execution past bounds checks
-    #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", num_args = 0..=1,
-        require_equals = true, default_missing_value = "y")]
+    #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y")]
     spectre_mitigations: bool,
 
     /// Make all NaN results the canonical one
@@ -114,7 +112,7 @@ pub(super) struct ReportArgs {
     pub(super) verbose: bool,
 
     /// Number of threads; 0 is one per core
-    #[arg(short = 'j', long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    #[arg(short = 'j', long, alias = "jobs", value_name = "N", default_value_t = 0, hide_default_value = true)]
     threads: usize,
 }
 
@@ -186,7 +184,7 @@ impl CommonArgs {
 }
 
 /// Options of a command line without any option: an executable for this machine.
-pub(super) fn host_defaults() -> Options {
+pub(crate) fn host_defaults() -> Options {
     Options {
         target: Triple::host(),
         emit: Emit::Exe,
@@ -268,9 +266,9 @@ fn takes_next(command: &clap::Command, arg: &OsStr) -> bool {
         })
     };
     match arg.strip_prefix("--") {
-        Some(long) => find(&|a| {
-            a.get_long() == Some(long) || a.get_all_aliases().is_some_and(|aliases| aliases.contains(&long))
-        }),
+        Some(long) => {
+            find(&|a| a.get_long() == Some(long) || a.get_all_aliases().is_some_and(|aliases| aliases.contains(&long)))
+        }
         None => {
             // In a cluster such as `-qo` the first one that takes a value takes the rest, or the next argument.
             let mut flags = arg.chars().skip(1).peekable();

@@ -94,7 +94,12 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     }
     if report.verbose {
         let (from, to) = (bytes.len(), compilation.bytes.len());
-        print_note(&format!("{} ({from} bytes) -> {} ({to} bytes) for {}", input.name, output.display(), options.target));
+        print_note(&format!(
+            "{} ({from} bytes) -> {} ({to} bytes) for {}",
+            input.name,
+            output.display(),
+            options.target
+        ));
     }
     Ok(())
 }

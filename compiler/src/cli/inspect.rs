@@ -32,8 +32,11 @@ pub(super) fn execute(args: &InspectArgs) -> Result<()> {
     let report = inspect::inspect(&bytes, &input.name)?;
     let text = if args.policy {
         let Report::Native(native) = &report else {
-            return Err(Error::usage(format!("{} is a module: capabilities are granted when it is compiled", input.name))
-                .hint("`--policy` shows those of an object or executable"));
+            return Err(Error::usage(format!(
+                "{} is a module: capabilities are granted when it is compiled",
+                input.name
+            ))
+            .hint("`--policy` shows those of an object or executable"));
         };
         let policy = &native.provenance.policy;
         if args.json { json(policy)? } else { inspect::policy_text(policy) }

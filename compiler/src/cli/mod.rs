@@ -18,12 +18,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
 
+#[cfg(test)]
 pub(crate) use args::host_defaults;
 
 /// Exit code after a bug in wasmelt: `EX_SOFTWARE` of `sysexits.h(3)`.
@@ -37,7 +39,7 @@ const STYLES: Styles = Styles::styled()
 
 /// The command line.
 #[derive(Parser, Debug)]
-#[command(name = "wasmelt", version, long_version = long_version(), styles = STYLES, arg_required_else_help = true,
+#[command(name = "wasmelt", version, long_version = LONG_VERSION.as_str(), styles = STYLES, arg_required_else_help = true,
     about = "Turns WebAssembly modules into native executables, with the sandbox and without an engine",
     after_help = "Without a command, `wasmelt [OPTIONS] app.wasm [ARGS]..` is `wasmelt run`.")]
 pub(crate) struct Cli {
@@ -66,7 +68,7 @@ pub fn main() -> ExitCode {
         }
     }));
     // The hook has printed what there is to say.
-    std::panic::catch_unwind(|| execute(std::env::args_os().collect())).unwrap_or(ExitCode::from(BUG_EXIT_CODE))
+    std::panic::catch_unwind(|| execute(std::env::args_os().collect())).unwrap_or(BUG_EXIT_CODE.into())
 }
 
 fn execute(args: Vec<OsString>) -> ExitCode {
@@ -124,7 +126,7 @@ fn implies_run(command: &clap::Command, first: &OsStr) -> bool {
 }
 
 /// What `--version` says: everything that decides the bytes of an output.
-fn long_version() -> String {
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{}\nCranelift {}\nABI {}\nhost {}",
         env!("CARGO_PKG_VERSION"),
@@ -132,7 +134,7 @@ fn long_version() -> String {
         wasmelt_abi::ABI_VERSION,
         target_lexicon::HOST
     )
-}
+});
 
 /// Prints an error and its hints to standard error, in colour on a terminal.
 fn print_error(error: &Error) {
@@ -145,7 +147,7 @@ fn print_error(error: &Error) {
             "this is a bug in wasmelt; please report it at {}/issues with the command line, the module if you can \
              share it, and: wasmelt {}",
             env!("CARGO_PKG_REPOSITORY"),
-            long_version().replace('\n', ", ")
+            LONG_VERSION.replace('\n', ", ")
         );
         print_line(*STYLES.get_valid(), "hint", &report);
     }

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::ReportArgs;
 use super::print_note;
-use crate::driver::{self, Compilation, Progress};
+use crate::driver::{self, Compilation, NoProgress, Progress};
 use crate::error::Result;
 use crate::options::Options;
 
@@ -21,14 +21,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// Compiles with a progress bar on a terminal.
 pub(super) fn compile(input: &[u8], name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
     // Drawn on standard error, and only where that is a terminal: see `ProgressDrawTarget::stderr`.
-    if report.quiet { driver::compile(input, name, options, &Silent) } else { driver::compile(input, name, options, &Bar::start()) }
-}
-
-struct Silent;
-
-impl Progress for Silent {
-    fn stage(&self, _name: &'static str) {}
-    fn functions(&self, _done: usize, _total: usize) {}
+    if report.quiet {
+        driver::compile(input, name, options, &NoProgress)
+    } else {
+        driver::compile(input, name, options, &Bar::start())
+    }
 }
 
 /// A progress bar that appears after a while and is gone without a trace in the end.
@@ -103,14 +100,24 @@ impl Times {
     /// Ends a stage that began where the last one ended.
     pub(super) fn stage(&mut self, name: &'static str) {
         let now = Instant::now();
-        self.stages.push((name, now - self.last));
+        self.add(name, now - self.last);
         self.last = now;
     }
 
     /// Ends stages that measured themselves.
     pub(super) fn stages(&mut self, stages: &[(&'static str, Duration)]) {
-        self.stages.extend_from_slice(stages);
+        for &(name, time) in stages {
+            self.add(name, time);
+        }
         self.last = Instant::now();
+    }
+
+    /// Adds to the last stage or begins another: reading a file and assembling its text are both "read".
+    fn add(&mut self, name: &'static str, time: Duration) {
+        match self.stages.last_mut() {
+            Some((last, sum)) if *last == name => *sum += time,
+            _ => self.stages.push((name, time)),
+        }
     }
 
     /// Prints one line per stage.

@@ -18,7 +18,7 @@ use super::progress::{self, Times};
 use super::wasmtime::{self, Codegen};
 use super::{print_note, print_warning};
 use crate::cache::{Cache, Key};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::options::{Cpu, Options, Policy};
 
 /// Compile a module into a cache and execute it
@@ -121,18 +121,14 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     Err(Error::io(format!("cannot execute what {} was compiled to", input.name), &error))
 }
 
-/// The cache, unless there is none that can be used. That it is unsafe is said, that there is none is not: both cost
-/// time only.
+/// The cache, if there can be one. Without it the result is the same; that one is not safe to use is worth a word.
 fn open_cache(quiet: bool) -> Option<Cache> {
-    match Cache::open() {
-        Ok(cache) => Some(cache),
-        Err(error) => {
-            if !quiet && error.kind() == ErrorKind::Usage {
-                print_warning(&error);
-            }
-            None
+    Cache::open().unwrap_or_else(|error| {
+        if !quiet {
+            print_warning(&error);
         }
-    }
+        None
+    })
 }
 
 /// How the executable is started.
@@ -201,7 +197,8 @@ mod tests {
     #[test]
     fn values_of_variables_do_not_reach_the_key() {
         let mut options = host_defaults();
-        options.policy.env = vec![grant("A", Some("1")), grant("B", None), grant("A", Some("2")), grant("C", Some("x"))];
+        options.policy.env =
+            vec![grant("A", Some("1")), grant("B", None), grant("A", Some("2")), grant("C", Some("x"))];
         options.policy.env.push(grant("C", None));
         options.policy.arg0 = Some("name".into());
         let guest = Guest::new(Path::new("dir/app.wasm"), &[], &mut options);

@@ -44,9 +44,19 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
             }
             // Exports that nobody calls are always allowed.
             "unknown-exports-allow" if switch("W", key, value)? => {}
-            "unknown-exports-allow" | "unknown-imports-default" | "fuel" | "epoch-interruption" | "timeout"
-            | "async-stack-size" | "async-stack-zero-memory" | "max-table-elements" | "max-instances"
-            | "max-tables" | "max-memories" | "trap-on-grow-failure" | "concurrency-support" => {
+            "unknown-exports-allow"
+            | "unknown-imports-default"
+            | "fuel"
+            | "epoch-interruption"
+            | "timeout"
+            | "async-stack-size"
+            | "async-stack-zero-memory"
+            | "max-table-elements"
+            | "max-instances"
+            | "max-tables"
+            | "max-memories"
+            | "trap-on-grow-failure"
+            | "concurrency-support" => {
                 return Err(Error::usage(format!("`-W {key}` of wasmtime is not supported"))
                     .hint("limits that wasmelt knows: `--max-memory`, `--stack-size`"));
             }

@@ -13,28 +13,50 @@ pub const DEFAULT_X86_64_CPU: &str = "x86-64-v3";
 
 /// Names that `--cpu` takes besides those of Cranelift, and what they stand for there.
 /// Source: x86-64 psABI, "Micro-Architecture Levels".
-const X86_64_LEVELS: &[(&str, &[&str])] = &[
-    ("x86-64-v1", &[]),
-    ("x86-64-v2", V2),
-    ("x86-64-v3", V3),
-    ("x86-64-v4", V4),
-];
+const X86_64_LEVELS: &[(&str, &[&str])] =
+    &[("x86-64-v1", &[]), ("x86-64-v2", V2), ("x86-64-v3", V3), ("x86-64-v4", V4)];
 const V2: &[&str] = &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
 const V3: &[&str] = &[
-    "has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_bmi1",
-    "has_bmi2", "has_fma", "has_lzcnt",
+    "has_cmpxchg16b",
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+    "has_avx",
+    "has_avx2",
+    "has_bmi1",
+    "has_bmi2",
+    "has_fma",
+    "has_lzcnt",
 ];
 const V4: &[&str] = &[
-    "has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_avx", "has_avx2", "has_bmi1",
-    "has_bmi2", "has_fma", "has_lzcnt", "has_avx512f", "has_avx512dq", "has_avx512vl",
+    "has_cmpxchg16b",
+    "has_sse3",
+    "has_ssse3",
+    "has_sse41",
+    "has_sse42",
+    "has_popcnt",
+    "has_avx",
+    "has_avx2",
+    "has_bmi1",
+    "has_bmi2",
+    "has_fma",
+    "has_lzcnt",
+    "has_avx512f",
+    "has_avx512dq",
+    "has_avx512vl",
 ];
 
 /// The machine that code is generated for.
 pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
     let triple = &options.target;
     if triple.architecture != Architecture::X86_64 {
-        return Err(Error::usage(format!("target `{triple}`: code generation for `{}` is not supported yet", triple.architecture))
-            .hint("`wasmelt targets` lists what is"));
+        return Err(Error::usage(format!(
+            "target `{triple}`: code generation for `{}` is not supported yet",
+            triple.architecture
+        ))
+        .hint("`wasmelt targets` lists what is"));
     }
     let flags = flags(options)?;
     let mut builder = match options.cpu {
@@ -56,10 +78,12 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
 fn native_builder(triple: &Triple) -> Result<isa::Builder> {
     let host = Triple::host();
     if host.architecture != triple.architecture {
-        return Err(Error::usage(format!("`--cpu native` needs a target of this machine's architecture, not `{triple}`")));
+        return Err(Error::usage(format!(
+            "`--cpu native` needs a target of this machine's architecture, not `{triple}`"
+        )));
     }
-    let mut builder =
-        isa::lookup(triple.clone()).map_err(|e| Error::usage(format!("target `{triple}`: no code generation for it: {e}")))?;
+    let mut builder = isa::lookup(triple.clone())
+        .map_err(|e| Error::usage(format!("target `{triple}`: no code generation for it: {e}")))?;
     cranelift_native::infer_native_flags(&mut builder)
         .map_err(|e| Error::usage(format!("`--cpu native` does not work on this machine: {e}")))?;
     Ok(builder)

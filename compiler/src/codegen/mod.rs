@@ -7,14 +7,14 @@ mod isa;
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
-use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget, MachTrap};
+use cranelift_codegen::{CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::WASI_P1;
 
 use crate::driver::Progress;
-use crate::emit::image::{ImageFunction, Reloc, RelocTarget};
+use crate::emit::image::{CallSite, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
 use crate::module::{DefinedFuncIndex, FuncIndex};
 use crate::translate::{self, FuncEnv, Name};
@@ -134,9 +134,7 @@ fn compile_piece(
 
     let mut text = (listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
     context.set_disasm(listing == Listing::Asm);
-    context
-        .compile(env.isa, &mut ControlPlane::default())
-        .map_err(|e| codegen_error(&e).context(place()))?;
+    context.compile(env.isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
     let Some(code) = context.take_compiled_code() else {
         return Err(Error::internal("Cranelift compiled nothing").context(place()));
     };
@@ -203,9 +201,8 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         .filter_map(|&MachTrap { offset, code }| translate::trap_of(code).map(|trap| (offset as CodeOffset, trap)))
         .collect();
     traps.sort_unstable();
-    let unwind = code
-        .create_unwind_info(env.isa)
-        .map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
+    let unwind =
+        code.create_unwind_info(env.isa).map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
     Ok(ImageFunction {
         symbol: symbol(env, piece),
         name: index.and_then(|i| module.func_names.get(&i)).map_or_else(String::new, |n| (*n).to_owned()),
@@ -214,8 +211,28 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         align: code.buffer.alignment.max(env.isa.function_alignment().preferred),
         relocs,
         traps,
+        call_sites: call_sites(code)?,
         unwind,
     })
+}
+
+/// Calls within the reach of exception handlers.
+fn call_sites(code: &CompiledCode) -> Result<Vec<CallSite>> {
+    let mut sites = Vec::new();
+    for site in code.buffer.call_sites().filter(|site| !site.exception_handlers.is_empty()) {
+        let handlers = site.exception_handlers.iter().map(|handler| match *handler {
+            FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(tag.as_u32()), offset)),
+            FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
+            FinalizedMachExceptionHandler::Context(_) => Err(Error::internal("an exception handler with a context")),
+        });
+        sites.push(CallSite {
+            return_offset: site.ret_addr,
+            frame_bytes: site.frame_offset.ok_or_else(|| Error::internal("a call site without its frame's size"))?,
+            handlers: handlers.collect::<Result<_>>()?,
+        });
+    }
+    sites.sort_unstable_by_key(|site| site.return_offset);
+    Ok(sites)
 }
 
 /// What a relocation refers to.

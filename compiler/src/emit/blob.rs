@@ -74,7 +74,9 @@ impl Blob {
     pub(super) fn finish(self) -> Result<(Vec<u8>, Vec<Reference>)> {
         if i32::try_from(self.bytes.len()).is_err() {
             let gib = self.bytes.len() >> 30;
-            return Err(Error::input(format!("the program's constant data takes {gib} GiB, more than the limit of 2 GiB")));
+            return Err(Error::input(format!(
+                "the program's constant data takes {gib} GiB, more than the limit of 2 GiB"
+            )));
         }
         Ok((self.bytes, self.references))
     }

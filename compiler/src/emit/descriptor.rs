@@ -8,8 +8,8 @@ use std::mem::offset_of;
 
 use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::descriptor::{
-    CopyChunk, DataSegment, DirGrant, ElementSegment, EnvGrant, InvokePlan, MapChunk, MemoryPlan, Policy,
-    ProgramDescriptor, Rel, TablePlan,
+    CallSite, CopyChunk, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InvokePlan, MapChunk,
+    MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan,
 };
 use wasmelt_abi::{ABI_VERSION, symbols};
 
@@ -76,6 +76,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial) -> Re
     for table in &image.const_tables {
         const_tables.push(write_const_table(&mut blob, layout, table)? as u64);
     }
+    write_call_sites(&mut blob, program, image, layout);
     write_element_segments(&mut blob, program + offset_of!(ProgramDescriptor, element_segments), image, records)?;
     write_data_segments(&mut blob, program + offset_of!(ProgramDescriptor, data_segments), image);
     let maps = write_code_maps(&mut blob, program, image, layout)?;
@@ -256,6 +257,34 @@ fn write_data_segments(blob: &mut Blob, field: usize, image: &Image<'_>) {
     blob.link_slice(field, segments, image.data_segments.len());
     for (i, bytes) in image.data_segments.iter().enumerate() {
         blob.link_bytes(segments + i * size_of::<DataSegment>() + offset_of!(DataSegment, bytes), bytes);
+    }
+}
+
+/// The calls that exception handlers reach, sorted by return address as functions and calls in them are in order.
+fn write_call_sites(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &Layout) {
+    blob.put_u32(program + offset_of!(ProgramDescriptor, exception_payload_bytes), image.exception_payload_bytes);
+    let sites = || {
+        let functions = image.functions.iter().zip(&layout.offsets);
+        functions.flat_map(|(f, &start)| f.call_sites.iter().map(move |site| (start, site)))
+    };
+    let (count, handler_count) = (sites().count(), sites().map(|(_, site)| site.handlers.len()).sum());
+    let mut site_at = blob.alloc::<CallSite>(count);
+    blob.link_slice(program + offset_of!(ProgramDescriptor, call_sites), site_at, count);
+    let mut handler_at = blob.alloc::<ExceptionHandler>(handler_count);
+    blob.link_slice(program + offset_of!(ProgramDescriptor, handlers), handler_at, handler_count);
+    let mut first_handler = 0;
+    for (start, site) in sites() {
+        blob.put_u32(site_at + offset_of!(CallSite, return_offset), start + site.return_offset);
+        blob.put_u32(site_at + offset_of!(CallSite, frame_bytes), site.frame_bytes);
+        blob.put_u32(site_at + offset_of!(CallSite, first_handler), first_handler);
+        blob.put_u32(site_at + offset_of!(CallSite, handler_count), site.handlers.len() as u32);
+        for &(tag, landing) in &site.handlers {
+            blob.put_u32(handler_at + offset_of!(ExceptionHandler, tag), tag.unwrap_or(ExceptionHandler::ALL));
+            blob.put_u32(handler_at + offset_of!(ExceptionHandler, landing_offset), start + landing);
+            handler_at += size_of::<ExceptionHandler>();
+        }
+        site_at += size_of::<CallSite>();
+        first_handler += site.handlers.len() as u32;
     }
 }
 

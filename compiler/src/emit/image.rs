@@ -43,6 +43,8 @@ pub struct Image<'a> {
     pub hooks: Vec<&'static str>,
     /// What the guest may do.
     pub policy: Policy,
+    /// Bytes that the payload of the largest exception takes.
+    pub exception_payload_bytes: u32,
     /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].
     pub cpu_features: u32,
     /// Call stack of the guest in bytes.
@@ -69,8 +71,21 @@ pub struct ImageFunction {
     pub relocs: Vec<Reloc>,
     /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
     pub traps: Vec<(u32, Trap)>,
+    /// Calls within the reach of exception handlers, in order of their return addresses.
+    pub call_sites: Vec<CallSite>,
     /// Frame layout.
     pub unwind: Option<UnwindInfo>,
+}
+
+/// See [`wasmelt_abi::descriptor::CallSite`].
+#[derive(Clone, Debug)]
+pub struct CallSite {
+    /// Offset of the return address in the function's code.
+    pub return_offset: u32,
+    /// Distance in bytes from the frame pointer down to the stack pointer at the call.
+    pub frame_bytes: u32,
+    /// Tag, or `None` for all, and offset of the landing pad in the function's code; the first that matches is taken.
+    pub handlers: Vec<(Option<u32>, u32)>,
 }
 
 /// A place in code that depends on where something lies.

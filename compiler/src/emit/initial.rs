@@ -10,8 +10,8 @@ type Pieces<'a> = [(i64, Cow<'a, [u8]>)];
 /// Zeros between two runs of bytes that are worth leaving out: about what one more chunk takes in the file.
 const COPY_GAP_BYTES: u64 = 32;
 
-/// Shortest stretch of pages that is mapped. Below it, copying is as fast as the system call and the page faults that
-/// follow from it, see docs/RATIONALE.md "Why are 64 KiB of data copied and 65 mapped?".
+/// Shortest stretch of pages that is mapped. Here mapping starts to win where a program leaves most of its data alone,
+/// and costs a little where it writes to all of it, see docs/RATIONALE.md "Why is only large data mapped?".
 const MAP_MIN_BYTES: u64 = 64 << 10;
 
 /// A stretch of pages is mapped when at least one byte in so many belongs to a run: the file grows no further.
@@ -101,7 +101,8 @@ fn stretch(runs: &[Range<u64>], page_bytes: u64) -> (usize, Range<u64>) {
 /// Copies what `pieces` say about the bytes of memory 0 from `start` on into `into`, which is zero.
 fn gather(pieces: &Pieces<'_>, start: u64, into: &mut [u8]) {
     let end = start + into.len() as u64;
-    let first = pieces.partition_point(|(offset, bytes)| offset.saturating_add_unsigned(bytes.len() as u64) <= start as i64);
+    let first =
+        pieces.partition_point(|(offset, bytes)| offset.saturating_add_unsigned(bytes.len() as u64) <= start as i64);
     for (offset, bytes) in &pieces[first..] {
         let Ok(base) = u64::try_from(*offset) else { continue };
         if base >= end {

@@ -26,9 +26,13 @@ pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
     }
     let arch = reloc::Arch::of(triple)?;
     let layout = text::Layout::of(image)?;
-    let initial = initial::plan(&image.initial, image.memories.first().map_or(0, |m| m.initial_bytes), arch.page_bytes());
+    let initial =
+        initial::plan(&image.initial, image.memories.first().map_or(0, |m| m.initial_bytes), arch.page_bytes());
     let program = descriptor::write(image, &layout, &initial)?;
     let text = text::write(image, &layout, &program, arch)?;
     let unwind = unwind::write(image, &layout, arch)?;
     object::write(arch, object::Sections { image, layout, text, program, initial, unwind })
 }
+
+#[cfg(test)]
+mod tests;

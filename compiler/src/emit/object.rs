@@ -9,10 +9,10 @@ use wasmelt_abi::symbols;
 
 use super::descriptor::{self, Program};
 use super::initial::Initial;
+use super::note;
 use super::reloc::{Arch, Reference, Target};
 use super::text::{Layout, Text};
 use super::unwind::Unwind;
-use super::note;
 use crate::emit::image::Image;
 use crate::error::{Error, Result};
 
@@ -130,8 +130,7 @@ impl<'a> Writer<'_, 'a> {
             return symbol;
         }
         let bytes = name.as_bytes().to_vec();
-        let symbol =
-            self.symbol(bytes, 0, 0, SymbolKind::Unknown, SymbolScope::Unknown, SymbolSection::Undefined);
+        let symbol = self.symbol(bytes, 0, 0, SymbolKind::Unknown, SymbolScope::Unknown, SymbolSection::Undefined);
         self.symbols.runtime.insert(name.to_owned(), symbol);
         symbol
     }

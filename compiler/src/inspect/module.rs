@@ -9,8 +9,9 @@ use wasmparser::{
 
 use super::{Function, Section, largest};
 use crate::error::{Error, Result};
-use crate::features::{self, FEATURES, Feature};
-use crate::report::{Export, Import, Interface};
+use crate::features::{self, FEATURES};
+use crate::options::FeatureNames;
+use crate::report::{Export, Import, Interface, features_used};
 
 /// What a module is and holds.
 #[derive(Debug, Serialize)]
@@ -22,7 +23,7 @@ pub struct ModuleReport {
     /// BLAKE3 hash of the file in hexadecimal digits.
     pub blake3: String,
     /// Proposals without which it is not valid.
-    pub features_used: Vec<&'static str>,
+    pub features_used: FeatureNames,
     /// Those of them that wasmelt does not support.
     pub features_unsupported: Vec<&'static str>,
     /// What it imports.
@@ -85,15 +86,19 @@ pub(super) fn inspect(wasm: &[u8], file: &[u8], name: &str) -> Result<ModuleRepo
     }
     let in_file = |e: wasmparser::Error| features::describe_error(&e, WasmFeatures::all()).context(name.to_owned());
     validate(wasm, WasmFeatures::all()).map_err(in_file)?;
-    let used = features_used(wasm);
+    let used = features_used(wasm).map_err(in_file)?;
     let interface = Interface::read(wasm).map_err(in_file)?;
     let contents = Contents::read(wasm).map_err(in_file)?;
     Ok(ModuleReport {
         file: name.to_owned(),
         bytes: file.len() as u64,
         blake3: blake3::hash(file).to_hex().to_string(),
-        features_used: used.iter().map(|f| f.name).collect(),
-        features_unsupported: used.iter().filter(|f| !f.supported).map(|f| f.name).collect(),
+        features_unsupported: FEATURES
+            .iter()
+            .filter(|f| !f.supported && used.contains(f.name))
+            .map(|f| f.name)
+            .collect(),
+        features_used: used,
         imports: interface.imports,
         exports: interface.exports,
         memories: contents.memories,
@@ -107,28 +112,6 @@ pub(super) fn inspect(wasm: &[u8], file: &[u8], name: &str) -> Result<ModuleRepo
 
 fn validate(wasm: &[u8], features: WasmFeatures) -> wasmparser::Result<()> {
     Validator::new_with_features(features).validate_all(wasm).map(drop)
-}
-
-/// The proposals without which a valid module is not valid, in the order of the table.
-fn features_used(wasm: &[u8]) -> Vec<&'static Feature> {
-    /// Groups that can be taken away at once are dismissed at once: most modules need few proposals.
-    fn search(wasm: &[u8], candidates: &'static [Feature], used: &mut Vec<&'static Feature>) {
-        let without = candidates.iter().fold(WasmFeatures::all(), |rest, f| rest - f.flag);
-        if candidates.is_empty() || validate(wasm, without).is_ok() {
-            return;
-        }
-        match candidates {
-            [feature] => used.push(feature),
-            _ => {
-                let (first, second) = candidates.split_at(candidates.len() / 2);
-                search(wasm, first, used);
-                search(wasm, second, used);
-            }
-        }
-    }
-    let mut used = Vec::new();
-    search(wasm, FEATURES, &mut used);
-    used
 }
 
 /// What a pass over the sections finds.
@@ -193,7 +176,9 @@ impl Contents {
                     if let KnownCustom::Name(section) = custom.as_known() {
                         for subsection in section.into_iter().map_while(|subsection| subsection.ok()) {
                             if let Name::Function(map) = subsection {
-                                names.extend(map.into_iter().map_while(|n| n.ok()).map(|n| (u64::from(n.index), n.name)));
+                                names.extend(
+                                    map.into_iter().map_while(|n| n.ok()).map(|n| (u64::from(n.index), n.name)),
+                                );
                             }
                         }
                     }
@@ -239,8 +224,20 @@ fn constant(expr: &ConstExpr<'_>) -> Option<u64> {
 /// Names of sections by their number (binary/modules.html#sections).
 fn section_name(id: u8) -> &'static str {
     const NAMES: [&str; 14] = [
-        "custom", "type", "import", "function", "table", "memory", "global", "export", "start", "element", "code",
-        "data", "data count", "tag",
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
     ];
     NAMES.get(usize::from(id)).copied().unwrap_or("unknown")
 }
@@ -254,18 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn features_are_those_that_cannot_be_missed() {
-        assert!(report("(module (func))").features_used.is_empty());
-        let used = |text: &str| report(text).features_used;
-        assert_eq!(used("(module (func (result i32) i32.const 1 i32.extend8_s))"), ["sign-extension"]);
-        assert_eq!(used("(module (func (result v128) v128.const i64x2 1 2))"), ["simd"]);
-        assert_eq!(
-            used("(module (memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)) (return_call 0)))"),
-            ["bulk-memory", "tail-call"]
-        );
-        let report = report("(module (memory i64 1 2) (func))");
-        assert_eq!(report.features_unsupported, report.features_used);
-        assert_eq!(report.features_used, ["memory64"]);
+    fn features_are_named_with_those_that_are_not_supported() {
+        let report = report("(module (type (func)) (type (cont 0)) (func (result i32) i32.const 1 i32.extend8_s))");
+        assert_eq!(report.features_used, FeatureNames::from(["sign-extension", "stack-switching"]));
+        assert_eq!(report.features_unsupported, ["stack-switching"]);
     }
 
     #[test]

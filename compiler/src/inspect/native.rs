@@ -40,10 +40,10 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<NativeReport> {
         .map_err(|e| e.context(name.to_owned()))?
         .ok_or_else(|| Error::input(format!("{name} was not made by wasmelt: it has no note of it")))?;
     let provenance = Provenance::from_json(&note).map_err(|e| e.context(name.to_owned()))?;
-    let sections = file.sections().filter(|section| section.size() > 0).map(|section| Section {
-        name: section.name().unwrap_or("?").to_owned(),
-        bytes: section.size(),
-    });
+    let sections = file
+        .sections()
+        .filter(|section| section.size() > 0)
+        .map(|section| Section { name: section.name().unwrap_or("?").to_owned(), bytes: section.size() });
     let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
     let functions =
         functions.map(|symbol| Function { name: symbol.name().unwrap_or("?").to_owned(), bytes: symbol.size() });

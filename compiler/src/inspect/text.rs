@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, OptLevel, Policy, UnknownImports};
-use crate::report::{Export, Import, MemoryLayout, Provenance};
+use crate::report::{self, Export, Import, Provenance};
 
 /// A report as text.
 pub fn report_text(report: &Report) -> String {
@@ -68,7 +68,7 @@ impl Text {
     fn module(&mut self, report: &ModuleReport) {
         self.line(format_args!("{}: module, {}", Plain(&report.file), Bytes(report.bytes)));
         self.field("blake3", &report.blake3);
-        self.field("features", or_none(&report.features_used.join(", ")));
+        self.field("features", or_none(&report.features_used.iter().copied().collect::<Vec<_>>().join(", ")));
         if !report.features_unsupported.is_empty() {
             self.field("not supported", report.features_unsupported.join(", "));
         }
@@ -88,7 +88,13 @@ impl Text {
 
     fn native(&mut self, report: &NativeReport) {
         let made_by = &report.provenance;
-        self.line(format_args!("{}: {} {}, {}", Plain(&report.file), report.format, report.output, Bytes(report.bytes)));
+        self.line(format_args!(
+            "{}: {} {}, {}",
+            Plain(&report.file),
+            report.format,
+            report.output,
+            Bytes(report.bytes)
+        ));
         self.provenance(made_by);
         self.policy(&made_by.policy);
         self.interface(&made_by.imports, &made_by.exports);
@@ -206,14 +212,11 @@ fn module_memory(memory: &Memory) -> String {
     text
 }
 
-fn native_memory(memory: &MemoryLayout) -> String {
-    format!(
-        "{}, at most {}, reserves {} and {} of guard",
-        Bytes(memory.initial_bytes),
-        Bytes(memory.maximum_bytes),
-        Bytes(memory.reserve_bytes),
-        Bytes(memory.guard_bytes)
-    )
+fn native_memory(memory: &report::Memory) -> String {
+    match memory.maximum_bytes {
+        Some(maximum) => format!("{}, at most {}", Bytes(memory.initial_bytes), Bytes(maximum)),
+        None => format!("{}, no maximum", Bytes(memory.initial_bytes)),
+    }
 }
 
 #[cfg(test)]

@@ -44,7 +44,8 @@ pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archiv
         }
     }
     if !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
-        let bytes = zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
+        let bytes =
+            zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
         return Ok(Archive { bytes: bytes.into(), place: "the embedded runtime archive".to_owned() });
     }
     let embedded = if EMBEDDED.is_empty() { "none".to_owned() } else { format!("one for {EMBEDDED_TARGET}") };

@@ -6,6 +6,7 @@
 mod archive;
 mod embedded;
 mod external;
+mod files;
 
 use std::path::Path;
 
@@ -28,21 +29,21 @@ pub struct LinkOptions<'a> {
 }
 
 /// Links `object` with the runtime of its target. The bytes do not depend on the number of threads.
-pub fn executable(object: Vec<u8>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     if options.target.binary_format != BinaryFormat::Elf {
         return Err(Error::usage(format!("executables for {} are not supported yet", options.target)));
     }
     let archive = archive::find(options.target, options.runtime_dir)?;
     archive.check_version()?;
-    link(object, archive.bytes.into_owned(), options)
+    link(object, &archive.bytes, options)
 }
 
 /// Links `object` with `archive`.
-fn link(object: Vec<u8>, archive: Vec<u8>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+fn link(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let linked = match options.linker {
         Linker::Embedded => embedded::link(object, archive, options)?,
-        Linker::Cc => external::link_with_cc(&object, &archive, options)?,
-        Linker::Program(program) => external::link_with_ld(program, &object, &archive, options)?,
+        Linker::Cc => external::link_with_cc(object, archive, options)?,
+        Linker::Program(program) => external::link_with_ld(program, object, archive, options)?,
     };
     Ok(linked)
 }
@@ -63,12 +64,12 @@ fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
         "--no-eh-frame-hdr",
         "-z",
         "noexecstack",
+        // The segment that it asks for is protected by a dynamic linker, and there is none.
         "-z",
-        "now",
+        "norelro",
     ];
-    if options.strip {
-        arguments.push("--strip-all");
-    }
+    // Rust's `core` brings debug information of its own; symbols stay for debuggers and profilers.
+    arguments.push(if options.strip { "--strip-all" } else { "--strip-debug" });
     arguments
 }
 

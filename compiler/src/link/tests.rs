@@ -46,6 +46,7 @@ fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
         align: 16,
         relocs,
         traps: Vec::new(),
+        call_sites: Vec::new(),
         unwind: None,
     }
 }
@@ -60,7 +61,7 @@ fn image() -> Image<'static> {
         0x89, 0xc3, // mov ebx, eax
         0xe8, 0, 0, 0, 0, // call wasmelt_memory_fill
         0x01, 0xd8, // add eax, ebx
-        0x03, 0x05, 0, 0, 0, 0, // add eax, [record 1's type]
+        0x03, 0x05, 0, 0, 0, 0,    // add eax, [record 1's type]
         0x5b, // pop rbx
         0xc3, // ret
     ];
@@ -88,7 +89,7 @@ fn image() -> Image<'static> {
 /// A runtime: `_start` calls the program's entry and exits with what it returns.
 fn runtime_object() -> Vec<u8> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
-    let mut symbol = |object: &mut Object<'_>, name: &str, code: Option<&[u8]>| {
+    let symbol = |object: &mut Object<'_>, name: &str, code: Option<&[u8]>| {
         let section = code.map(|code| {
             let name = format!(".text.{name}").into_bytes();
             let section = object.add_section(Vec::new(), name, SectionKind::Text);
@@ -119,11 +120,8 @@ fn runtime_object() -> Vec<u8> {
     let (program, _) = symbol(&mut object, symbols::PROGRAM, None);
     let (_, section) = symbol(&mut object, "_start", Some(&start));
     let entry = std::mem::offset_of!(ProgramDescriptor, entry) as i64;
-    let flags = RelocationFlags::Generic {
-        kind: RelocationKind::Relative,
-        encoding: RelocationEncoding::Generic,
-        size: 32,
-    };
+    let flags =
+        RelocationFlags::Generic { kind: RelocationKind::Relative, encoding: RelocationEncoding::Generic, size: 32 };
     let relocation = Relocation { offset: 3, symbol: program, addend: entry - 4, flags };
     object.add_relocation(section.unwrap(), relocation).unwrap();
     symbol(&mut object, "wasmelt_memory_fill", Some(&[0xb8, 30, 0, 0, 0, 0xc3])); // mov eax, 30; ret
@@ -138,9 +136,7 @@ fn archive_of(object: &[u8]) -> Vec<u8> {
     let names: Vec<&str> =
         file.symbols().filter(|s| s.is_definition() && s.is_global()).map(|s| s.name().unwrap()).collect();
     let table_len = (4 + names.iter().map(|name| 4 + name.len() + 1).sum::<usize>()).next_multiple_of(2);
-    let header = |name: &str, len: usize| {
-        format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644)
-    };
+    let header = |name: &str, len: usize| format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{len:<10}`\n", 0, 0, 0, 644);
     let mut archive = b"!<arch>\n".to_vec();
     archive.extend(header("/", table_len).bytes());
     let member = (archive.len() + table_len) as u32;
@@ -283,7 +279,7 @@ fn damaged_inputs_are_errors() {
     let archive = archive_of(&runtime_object());
     assert!(link(object[..object.len() / 2].to_vec(), archive.clone(), &options).is_err());
     assert!(link(object.clone(), archive[..archive.len() / 2].to_vec(), &options).is_err());
-    assert!(link(object, Vec::new(), &options).is_err());
+    assert!(link(object, b"junk".to_vec(), &options).is_err());
 }
 
 #[test]
@@ -308,6 +304,18 @@ fn external_linkers_make_the_same_program() {
         assert_eq!(run(&executable).status.code(), Some(42), "{program}");
         assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE), "{program}");
     }
+}
+
+/// This program without `PATH` and everything else links as well: nothing is run to do so.
+#[test]
+fn the_embedded_linker_needs_no_other_program() {
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "link::tests::an_image_becomes_an_executable_that_runs"])
+        .env_clear()
+        .env("PATH", "")
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 #[test]

@@ -37,6 +37,8 @@ index_types! {
     MemoryIndex, "memory";
     /// Index into the global index space.
     GlobalIndex, "global";
+    /// Index into the tag index space.
+    TagIndex, "tag";
     /// Index into the data segments.
     DataIndex, "data";
     /// Index into the element segments.
@@ -78,6 +80,7 @@ pub enum Entity {
     Table(TableIndex),
     Memory(MemoryIndex),
     Global(GlobalIndex),
+    Tag(TagIndex),
 }
 
 /// An export.
@@ -105,6 +108,8 @@ pub struct Table {
     pub minimum: u64,
     /// Upper limit of its length.
     pub maximum: Option<u64>,
+    /// Whether indices are 64 bits wide.
+    pub index_64: bool,
     /// What the elements are before any segment is applied; null without it.
     pub init: Option<ConstExpr>,
 }
@@ -118,6 +123,8 @@ pub struct Memory {
     pub maximum_pages: Option<u64>,
     /// Logarithm of the page size.
     pub page_size_log2: u32,
+    /// Whether addresses are 64 bits wide.
+    pub index_64: bool,
 }
 
 /// A global.
@@ -178,6 +185,8 @@ pub struct Module<'data> {
     pub name: Option<&'data str>,
     /// Function types; other composite types have empty entries.
     pub types: PrimaryMap<TypeIndex, FuncType>,
+    /// Number of each type: equal types have equal numbers, whatever their place in the type section.
+    pub canonical_types: PrimaryMap<TypeIndex, u32>,
     /// Imports in order.
     pub imports: Vec<Import<'data>>,
     /// Functions, imported ones first.
@@ -196,6 +205,8 @@ pub struct Module<'data> {
     pub globals: PrimaryMap<GlobalIndex, Global>,
     /// Number of imported globals.
     pub imported_globals: usize,
+    /// Tags of exceptions by their types, imported ones first.
+    pub tags: PrimaryMap<TagIndex, TypeIndex>,
     /// Exports in order.
     pub exports: Vec<Export<'data>>,
     /// The start function.
@@ -213,9 +224,7 @@ pub struct Module<'data> {
 impl<'data> Module<'data> {
     /// Position among the defined functions; `None` for an imported one.
     pub fn defined_func(&self, func: FuncIndex) -> Option<DefinedFuncIndex> {
-        (func.as_u32() as usize)
-            .checked_sub(self.imported_funcs)
-            .map(|i| DefinedFuncIndex::from_u32(i as u32))
+        (func.as_u32() as usize).checked_sub(self.imported_funcs).map(|i| DefinedFuncIndex::from_u32(i as u32))
     }
 
     /// Index of a defined function in the function index space.

@@ -10,7 +10,7 @@ use wasmparser::{
 
 use super::{
     Body, BodyFacts, ConstExpr, ConstValue, DataSegment, ElementMode, ElementSegment, Entity, Export, Func, FuncIndex,
-    FuncType, Global, GlobalIndex, Import, Memory, MemoryIndex, Module, Table, TableIndex, TypeIndex,
+    FuncType, Global, GlobalIndex, Import, Memory, MemoryIndex, Module, Table, TableIndex, TagIndex, TypeIndex,
 };
 use crate::error::{Error, Result};
 use crate::features;
@@ -24,8 +24,10 @@ pub fn parse(bytes: &[u8], accepted: WasmFeatures) -> Result<Module<'_>> {
     let mut validator = Validator::new_with_features(accepted);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|e| reader.error(&e))?;
-        if let ValidPayload::Func(func, body) = validator.payload(&payload).map_err(|e| reader.error(&e))? {
-            reader.bodies.push((func, body));
+        match validator.payload(&payload).map_err(|e| reader.error(&e))? {
+            ValidPayload::Func(func, body) => reader.bodies.push((func, body)),
+            ValidPayload::End(types) => reader.canonicalize(types.as_ref()),
+            _ => {}
         }
         reader.section(payload).map_err(|e| match e {
             SectionError::Wasm(e) => reader.error(&e),
@@ -88,6 +90,16 @@ impl<'data> Reader<'data> {
         })
     }
 
+    /// Numbers types so that equal ones have equal numbers: the validator has compared them already.
+    fn canonicalize(&mut self, types: wasmparser::types::TypesRef<'_>) {
+        let mut numbers = std::collections::HashMap::new();
+        for index in 0..types.core_type_count_in_module() {
+            let next = numbers.len() as u32;
+            let number = *numbers.entry(types.core_type_at_in_module(index)).or_insert(next);
+            self.module.canonical_types.push(number);
+        }
+    }
+
     fn section(&mut self, payload: Payload<'data>) -> Result<(), SectionError> {
         match payload {
             Payload::TypeSection(types) => {
@@ -129,6 +141,11 @@ impl<'data> Reader<'data> {
                     self.module.memories.push(memory_type(&memory?));
                 }
             }
+            Payload::TagSection(tags) => {
+                for tag in tags {
+                    self.module.tags.push(TypeIndex::from_u32(tag?.func_type_idx));
+                }
+            }
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     let global = global?;
@@ -140,15 +157,11 @@ impl<'data> Reader<'data> {
                 for export in exports {
                     let export = export?;
                     let entity = match export.kind {
-                        ExternalKind::Func | ExternalKind::FuncExact => {
-                            Entity::Func(FuncIndex::from_u32(export.index))
-                        }
+                        ExternalKind::Func | ExternalKind::FuncExact => Entity::Func(FuncIndex::from_u32(export.index)),
                         ExternalKind::Table => Entity::Table(TableIndex::from_u32(export.index)),
                         ExternalKind::Memory => Entity::Memory(MemoryIndex::from_u32(export.index)),
                         ExternalKind::Global => Entity::Global(GlobalIndex::from_u32(export.index)),
-                        ExternalKind::Tag => {
-                            return Err(SectionError::Ours(Error::input("exported tags are not supported yet")));
-                        }
+                        ExternalKind::Tag => Entity::Tag(TagIndex::from_u32(export.index)),
                     };
                     self.module.exports.push(Export { name: export.name, entity });
                 }
@@ -203,9 +216,7 @@ impl<'data> Reader<'data> {
                 m.imported_globals += 1;
                 Entity::Global(m.globals.push(Global { ty: ty.content_type, mutable: ty.mutable, init: None }))
             }
-            TypeRef::Tag(_) => {
-                return Err(SectionError::Ours(Error::input("imported tags are not supported yet")));
-            }
+            TypeRef::Tag(ty) => Entity::Tag(m.tags.push(TypeIndex::from_u32(ty.func_type_idx))),
         })
     }
 
@@ -213,10 +224,9 @@ impl<'data> Reader<'data> {
         let mode = match &element.kind {
             ElementKind::Passive => ElementMode::Passive,
             ElementKind::Declared => ElementMode::Declared,
-            ElementKind::Active { table_index, offset_expr } => ElementMode::Active(
-                TableIndex::from_u32(table_index.unwrap_or(0)),
-                self.const_expr(offset_expr)?,
-            ),
+            ElementKind::Active { table_index, offset_expr } => {
+                ElementMode::Active(TableIndex::from_u32(table_index.unwrap_or(0)), self.const_expr(offset_expr)?)
+            }
         };
         let mut elements = Vec::new();
         match element.items {
@@ -309,7 +319,7 @@ fn validate_body<'data>(
 }
 
 fn table_type(ty: &wasmparser::TableType) -> Table {
-    Table { element: ty.element_type, minimum: ty.initial, maximum: ty.maximum, init: None }
+    Table { element: ty.element_type, minimum: ty.initial, maximum: ty.maximum, index_64: ty.table64, init: None }
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Memory {
@@ -317,5 +327,6 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Memory {
         minimum_pages: ty.initial,
         maximum_pages: ty.maximum,
         page_size_log2: ty.page_size_log2.unwrap_or(16),
+        index_64: ty.memory64,
     }
 }

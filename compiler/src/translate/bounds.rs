@@ -7,9 +7,11 @@
 //! └───────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
 //!
 //! For a 32-bit memory in the guard plan, `base + index + offset` with `index < 2^32` and
-//! `offset + size <= guard_bytes` stays below `base + reserve_bytes + guard_bytes`, whatever the index: no check. All
-//! other accesses compare `index + offset + size` with the current length, in 64 bits, where the sum cannot wrap: a
-//! 32-bit index plus a 32-bit offset plus a size.
+//! `offset + size <= guard_bytes` stays below `base + reserve_bytes + guard_bytes`, whatever the index: no check. For a
+//! 64-bit memory in the guard plan an index that does not exceed the current length is followed by the guard, so only
+//! the index is compared. All other accesses compare `index + offset + size` with the current length: for 32-bit
+//! memories the sum of a 32-bit index, a 32-bit offset and a size cannot wrap in 64 bits; for 64-bit memories a sum
+//! that wraps counts as outside.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder as _, MemFlagsData, Value, types};
@@ -37,9 +39,13 @@ impl FuncTranslator<'_, '_> {
         let flags = MemFlagsData::new()
             .with_endianness(cranelift_codegen::ir::Endianness::Little)
             .with_alias_region(Some(region));
-        let index_is_32_bits = plan.maximum_bytes <= 1 << 32;
-        let guarded = index_is_32_bits && plan.reserve_bytes >= 1 << 32 && end <= plan.guard_bytes;
-        let index = if guarded { index } else { self.check_memory_range(memory, index, end) };
+        let index_64 = self.env.module().memories[memory].index_64;
+        let guarded = end <= plan.guard_bytes;
+        let index = match (guarded, index_64) {
+            (true, false) => index,
+            (true, true) => self.check_memory_range(memory, index, 0),
+            (false, _) => self.check_memory_range(memory, index, end),
+        };
         let base = self.memory_base(memory);
         let mut address = self.ins().iadd(base, index);
         let offset = i32::try_from(memarg.offset).unwrap_or_else(|_| {
@@ -49,31 +55,35 @@ impl FuncTranslator<'_, '_> {
         Place { flags, address, offset }
     }
 
-    /// The index, when `index + end` does not exceed the current length; traps otherwise. `index` is below 2^32.
+    /// The index, when `index + end` does not exceed the current length; traps otherwise.
     fn check_memory_range(&mut self, memory: MemoryIndex, index: Value, end: u64) -> Value {
-        let length = self.memory_length_bytes(memory);
-        let Ok(end) = i64::try_from(end) else {
-            // No 32-bit memory has an access that ends there.
-            let always = self.ins().iconst(types::I8, 1);
-            self.trap_if(always, Trap::MemoryOutOfBounds);
-            return index;
-        };
-        let end = self.ins().iadd_imm_s(index, end);
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        let end = self.ins().iconst(types::I64, end as i64);
+        let outside = self.range_is_outside(memory, index, end);
         self.trap_if(outside, Trap::MemoryOutOfBounds);
         self.mask(outside, index)
     }
 
-    /// Checks a range given by values, for bulk operations: traps where `start + len` exceeds the current length, both
-    /// below 2^32. The start's address.
+    /// Checks a range given by values, for bulk operations: traps where `start + len` exceeds the current length. The
+    /// start's address.
     pub(super) fn checked_range(&mut self, memory: MemoryIndex, start: Value, len: Value) -> Value {
-        let length = self.memory_length_bytes(memory);
-        let end = self.ins().iadd(start, len);
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        let outside = self.range_is_outside(memory, start, len);
         self.trap_if(outside, Trap::MemoryOutOfBounds);
         let start = self.mask(outside, start);
         let base = self.memory_base(memory);
         self.ins().iadd(base, start)
+    }
+
+    /// Whether `start + len` exceeds the current length of a memory; both are 64-bit values, below 2^32 (a constant
+    /// offset and size: below 2^33) for a 32-bit memory.
+    fn range_is_outside(&mut self, memory: MemoryIndex, start: Value, len: Value) -> Value {
+        let length = self.memory_length_bytes(memory);
+        if !self.env.module().memories[memory].index_64 {
+            let end = self.ins().iadd(start, len);
+            return self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        }
+        let (end, wraps) = self.ins().uadd_overflow(start, len);
+        let beyond = self.ins().icmp(IntCC::UnsignedGreaterThan, end, length);
+        self.ins().bor(wraps, beyond)
     }
 
     fn mask(&mut self, outside: Value, index: Value) -> Value {

@@ -5,6 +5,7 @@ use cranelift_codegen::ir::{
     self, AbiParam, ExtFuncData, ExternalName, InstBuilder as _, MemFlagsData, Signature, StackSlotData, StackSlotKind,
     Value, types,
 };
+use cranelift_codegen::isa::CallConv;
 use wasmelt_abi::builtin::{Builtin, Kind};
 use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::host::HostFunction;
@@ -13,28 +14,29 @@ use wasmelt_abi::trap::Trap;
 use super::{FuncTranslator, Name, Region, SignatureKey, clif_type, place, returns_in_memory};
 use crate::clif_value_type;
 use crate::error::{Error, Result};
-use crate::module::{FuncIndex, FuncType, TableIndex};
+use crate::module::{FuncIndex, FuncType, TableIndex, TypeIndex};
 use crate::program::{Callee, TablePlace, TypeId};
 
-/// What a wasm call goes to, once it is resolved.
-enum Target {
+/// What a call goes to, once it is resolved.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
     Direct(ir::FuncRef),
     Indirect(ir::SigRef, Value),
 }
 
-impl FuncTranslator<'_, '_> {
-    fn wasm_signature(&mut self, id: TypeId) -> ir::SigRef {
+impl<'a> FuncTranslator<'a, '_> {
+    fn wasm_signature(&mut self, id: TypeId, ty: &FuncType) -> ir::SigRef {
         let key = SignatureKey::Wasm(id);
         if let Some(&sig) = self.signatures.get(&key) {
             return sig;
         }
-        let sig = self.env.signature(&self.env.program.types[id as usize]);
+        let sig = self.env.signature(ty);
         let sig = self.builder.import_signature(sig);
         self.signatures.insert(key, sig);
         sig
     }
 
-    fn function(&mut self, name: Name, signature: ir::SigRef) -> ir::FuncRef {
+    pub(super) fn function(&mut self, name: Name, signature: ir::SigRef) -> ir::FuncRef {
         let func = &mut *self.builder.func;
         *self.functions.entry(name).or_insert_with(|| {
             let user = func.declare_imported_user_function(name.to_clif());
@@ -52,7 +54,10 @@ impl FuncTranslator<'_, '_> {
         if let Some(&sig) = self.signatures.get(&key) {
             return sig;
         }
-        let mut sig = Signature::new(self.env.isa.default_call_conv());
+        // Under the `tail` convention no register survives a throw, so an unwinder has none to restore. On x86-64 both
+        // conventions pass the first integers in the same registers.
+        let throws = name == Name::builtin(Builtin::exception_throw);
+        let mut sig = Signature::new(if throws { CallConv::Tail } else { self.env.isa.default_call_conv() });
         make(&mut sig);
         let sig = self.builder.import_signature(sig);
         self.signatures.insert(key, sig);
@@ -61,6 +66,12 @@ impl FuncTranslator<'_, '_> {
 
     /// Calls a runtime function.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, args: &[Value]) -> Option<Value> {
+        let func = self.builtin(builtin);
+        let call = self.ins().call(func, args);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    pub(super) fn builtin(&mut self, builtin: Builtin) -> ir::FuncRef {
         let name = Name::builtin(builtin);
         let sig = self.native_signature(name, |sig| {
             let ty = |kind: Kind| match kind {
@@ -72,9 +83,7 @@ impl FuncTranslator<'_, '_> {
             sig.params.extend(builtin.params().iter().map(|&k| AbiParam::new(ty(k))));
             sig.returns.extend(builtin.result().map(|k| AbiParam::new(ty(k))));
         });
-        let func = self.function(name, sig);
-        let call = self.ins().call(func, args);
-        self.builder.inst_results(call).first().copied()
+        self.function(name, sig)
     }
 
     fn call_host(&mut self, host: &'static HostFunction, args: &[Value]) -> Result<Option<Value>> {
@@ -98,7 +107,7 @@ impl FuncTranslator<'_, '_> {
         let ty = instance.module.func_type(func);
         match instance.callees[func] {
             Callee::Defined(defined) => {
-                let sig = self.wasm_signature(instance.type_ids[func]);
+                let sig = self.wasm_signature(instance.type_ids[func], ty);
                 let target = self.function(Name::Function(place(instance, defined)?), sig);
                 self.call_target(Target::Direct(target), ty, tail);
             }
@@ -130,7 +139,8 @@ impl FuncTranslator<'_, '_> {
             Some(area) if tail => area,
             _ => {
                 let size = 16 * ty.results.len() as u32;
-                let slot = self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
+                let slot =
+                    self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
                 self.ins().stack_addr(types::I64, slot, 0)
             }
         });
@@ -144,12 +154,18 @@ impl FuncTranslator<'_, '_> {
             self.set_unreachable();
             return;
         }
-        let call = match target {
-            Target::Direct(func) => self.ins().call(func, &args),
-            Target::Indirect(sig, code) => self.ins().call_indirect(sig, code, &args),
+        let handlers = self.handlers(0);
+        let results = if handlers.is_empty() {
+            let call = match target {
+                Target::Direct(func) => self.ins().call(func, &args),
+                Target::Indirect(sig, code) => self.ins().call_indirect(sig, code, &args),
+            };
+            self.builder.inst_results(call).to_vec()
+        } else {
+            self.try_call(target, &args, &handlers)
         };
         match area {
-            None => self.stack.extend_from_slice(self.builder.inst_results(call)),
+            None => self.stack.extend(results),
             Some(area) => {
                 let flags = self.trusted_region(Region::ReturnArea);
                 for (i, &ty) in ty.results.iter().enumerate() {
@@ -168,7 +184,7 @@ impl FuncTranslator<'_, '_> {
     // └───────────────────────────────────────────────────────────────────────────────────────────────────────────┘
 
     pub(super) fn call_indirect(&mut self, type_index: u32, table_index: u32, tail: bool) -> Result<()> {
-        let type_id = self.env.instance.type_section_ids[type_index as usize];
+        let (type_id, ty) = self.type_at(type_index);
         let table = TableIndex::from_u32(table_index);
         let index = self.pop();
         let index = self.zero_extend(index);
@@ -191,10 +207,30 @@ impl FuncTranslator<'_, '_> {
         };
         self.check_type(record, type_id, table);
         let code = self.record_code(record);
-        let sig = self.wasm_signature(type_id);
-        let program = self.env.program;
-        self.call_target(Target::Indirect(sig, code), &program.types[type_id as usize], tail);
+        let sig = self.wasm_signature(type_id, ty);
+        self.call_target(Target::Indirect(sig, code), ty, tail);
         Ok(())
+    }
+
+    /// Calls a typed reference: its type is known by validation, only null is left to check.
+    pub(super) fn call_ref(&mut self, type_index: u32, tail: bool) {
+        let (type_id, ty) = self.type_at(type_index);
+        let record = self.pop();
+        self.trap_if_null(record);
+        let code = self.record_code(record);
+        let sig = self.wasm_signature(type_id, ty);
+        self.call_target(Target::Indirect(sig, code), ty, tail);
+    }
+
+    pub(super) fn trap_if_null(&mut self, reference: Value) {
+        let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.trap_if(is_null, Trap::NullReference);
+    }
+
+    fn type_at(&self, type_index: u32) -> (TypeId, &'a FuncType) {
+        let index = TypeIndex::from_u32(type_index);
+        let module = &self.env.instance.module;
+        (module.canonical_types[index], &module.types[index])
     }
 
     /// Traps unless the record's type is this one. Null elements of tables that never change have a type that no

@@ -3,6 +3,7 @@
 //! Each wasm block becomes a CLIF block for what follows it, with its results as block parameters; operands below it
 //! stay as they are. Code that cannot be reached is not translated.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder as _, JumpTableData, Value, types};
 use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, BrTable, ValType};
@@ -12,14 +13,14 @@ use crate::module::{FuncType, TypeIndex};
 
 /// An entry of the control stack.
 pub(super) struct Frame {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Height of the operand stack below the parameters.
-    height: usize,
-    params: usize,
-    results: usize,
+    pub(super) height: usize,
+    pub(super) params: usize,
+    pub(super) results: usize,
 }
 
-enum Kind {
+pub(super) enum Kind {
     /// Nothing in it can be reached.
     Dead,
     Block {
@@ -37,17 +38,71 @@ enum Kind {
     Else {
         next: Next,
     },
+    /// `try_table`, whose handlers reach the calls in it.
+    TryTable {
+        next: Next,
+        handlers: Vec<Handler>,
+    },
+    /// The body of a legacy `try`: all exceptions go to its pad, where the clauses that follow choose.
+    Try {
+        next: Next,
+        pad: ir::Block,
+    },
+    /// A clause of a legacy `try`: the exception that it caught, and where those go that no clause so far wanted.
+    Catch {
+        next: Next,
+        exception: Value,
+        others: Option<ir::Block>,
+    },
+}
+
+impl Kind {
+    /// What follows the frame, for those that are left through a block.
+    fn next(&self) -> Option<&Next> {
+        match self {
+            Self::Block { next }
+            | Self::If { next, .. }
+            | Self::Else { next }
+            | Self::TryTable { next, .. }
+            | Self::Try { next, .. }
+            | Self::Catch { next, .. } => Some(next),
+            Self::Dead | Self::Loop { .. } => None,
+        }
+    }
+
+    fn next_mut(&mut self) -> Option<&mut Next> {
+        match self {
+            Self::Block { next }
+            | Self::If { next, .. }
+            | Self::Else { next }
+            | Self::TryTable { next, .. }
+            | Self::Try { next, .. }
+            | Self::Catch { next, .. } => Some(next),
+            Self::Dead | Self::Loop { .. } => None,
+        }
+    }
+}
+
+/// Where exceptions of a tag, or all exceptions, go. The block takes the exception's reference.
+#[derive(Clone, Copy)]
+pub(super) struct Handler {
+    pub(super) tag: Option<u32>,
+    pub(super) block: ir::Block,
 }
 
 /// The block after a frame, made at the first branch to it.
 #[derive(Clone)]
-struct Next {
+pub(super) struct Next {
     block: Option<ir::Block>,
     types: Box<[ValType]>,
 }
 
 impl FuncTranslator<'_, '_> {
-    fn block_signature(&self, ty: BlockType) -> (Box<[ValType]>, Box<[ValType]>) {
+    pub(super) fn next_of(types: Box<[ValType]>) -> Next {
+        Next { block: None, types }
+    }
+
+    pub(super) fn block_signature(&self, ty: BlockType) -> (Box<[ValType]>, Box<[ValType]>) {
         match ty {
             BlockType::Empty => Default::default(),
             BlockType::Type(ty) => (Box::default(), Box::new([ty])),
@@ -157,14 +212,23 @@ impl FuncTranslator<'_, '_> {
                 self.reachable = false;
                 self.end_with_next();
             }
+            Kind::TryTable { handlers, .. } => {
+                let handlers = handlers.clone();
+                handlers.into_iter().for_each(|handler| self.builder.seal_block(handler.block));
+                self.end_with_next();
+            }
+            Kind::Try { .. } | Kind::Catch { .. } => {
+                self.legacy_end();
+                self.end_with_next();
+            }
             Kind::Block { .. } | Kind::Else { .. } => self.end_with_next(),
         }
     }
 
     /// Ends a frame that is left through its `next` block, or just falls through when nothing branches there.
-    fn end_with_next(&mut self) {
+    pub(super) fn end_with_next(&mut self) {
         let frame = self.control.last().expect("validation keeps the control stack in order");
-        let (Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. }) = &frame.kind else { return };
+        let Some(next) = frame.kind.next() else { return };
         if let Some(block) = next.block {
             if self.reachable {
                 self.branch_to(0);
@@ -183,7 +247,7 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    fn jump(&mut self, block: ir::Block, args: &[Value]) {
+    pub(super) fn jump(&mut self, block: ir::Block, args: &[Value]) {
         let args: Vec<_> = args.iter().map(|&v| BlockArg::Value(v)).collect();
         self.ins().jump(block, &args);
     }
@@ -192,24 +256,24 @@ impl FuncTranslator<'_, '_> {
     fn target(&mut self, depth: u32) -> (ir::Block, usize) {
         let index = self.control.len() - 1 - depth as usize;
         let frame = &self.control[index];
-        let (next, arity) = match &frame.kind {
-            Kind::Loop { header } => return (*header, frame.params),
-            Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. } => (next, frame.results),
-            Kind::Dead => unreachable!("no live code lies in a frame that cannot be reached"),
-        };
+        if let Kind::Loop { header } = frame.kind {
+            return (header, frame.params);
+        }
+        let next = frame.kind.next().expect("no live code lies in a frame that cannot be reached");
+        let arity = frame.results;
         if let Some(block) = next.block {
             return (block, arity);
         }
         let types = next.types.clone();
         let block = self.block_with_params(&types);
-        if let Kind::Block { next } | Kind::Else { next } | Kind::If { next, .. } = &mut self.control[index].kind {
+        if let Some(next) = self.control[index].kind.next_mut() {
             next.block = Some(block);
         }
         (block, arity)
     }
 
     /// Jumps to the target of a branch; code after it cannot be reached.
-    fn branch_to(&mut self, depth: u32) {
+    pub(super) fn branch_to(&mut self, depth: u32) {
         let (block, arity) = self.target(depth);
         let args = self.stack[self.stack.len() - arity..].to_vec();
         self.jump(block, &args);
@@ -222,6 +286,26 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
+        self.branch_if(condition, depth);
+    }
+
+    /// Branches, without the reference, when it is null; keeps it otherwise.
+    pub(super) fn br_on_null(&mut self, depth: u32) {
+        let reference = self.pop();
+        let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.branch_if(is_null, depth);
+        self.push(reference);
+    }
+
+    /// Branches with the reference when it is not null; drops it otherwise.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) {
+        let reference = *self.stack.last().expect("validation keeps the operand stack in order");
+        let is_some = self.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
+        self.branch_if(is_some, depth);
+        self.pop();
+    }
+
+    fn branch_if(&mut self, condition: Value, depth: u32) {
         let (block, arity) = self.target(depth);
         let args: Vec<_> = self.stack[self.stack.len() - arity..].iter().map(|&v| BlockArg::Value(v)).collect();
         let next = self.builder.create_block();

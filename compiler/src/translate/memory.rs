@@ -1,6 +1,6 @@
 //! Loads and stores of numbers, and the size of memories.
 
-use cranelift_codegen::ir::{InstBuilder as _, Type, types};
+use cranelift_codegen::ir::{InstBuilder as _, Type, Value, types};
 use wasmelt_abi::builtin::Builtin;
 use wasmparser::MemArg;
 
@@ -66,19 +66,24 @@ impl FuncTranslator<'_, '_> {
         let length = self.memory_length_bytes(memory);
         let page_size_log2 = self.env.instance.memories[memory].page_size_log2;
         let pages = self.ins().ushr_imm_u(length, i64::from(page_size_log2));
-        let pages = self.ins().ireduce(types::I32, pages);
-        self.push(pages);
+        self.push_index(pages, self.env.module().memories[memory].index_64);
     }
 
     pub(super) fn memory_grow(&mut self, memory: u32) -> Result<()> {
         let delta = self.pop();
         let delta = self.zero_extend(delta);
         let vmctx = self.vmctx();
+        let index_64 = self.env.module().memories[MemoryIndex::from_u32(memory)].index_64;
         let memory = self.ins().iconst(types::I32, i64::from(memory));
         let old = self.call_builtin(Builtin::memory_grow, &[vmctx, memory, delta]);
         let old = old.ok_or_else(|| Error::internal("memory_grow has a result"))?;
-        let old = self.ins().ireduce(types::I32, old);
-        self.push(old);
+        self.push_index(old, index_64);
         Ok(())
+    }
+
+    /// A 64-bit length as an operand of the memory's or table's index type.
+    pub(super) fn push_index(&mut self, value: Value, index_64: bool) {
+        let value = if index_64 { value } else { self.ins().ireduce(types::I32, value) };
+        self.push(value);
     }
 }

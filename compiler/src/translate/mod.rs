@@ -1,7 +1,7 @@
 //! One function body to CLIF.
 //!
 //! `operator.rs` maps each operator to one call; the work lies in the file of its concept: `control`, `call`,
-//! `numeric`, `memory` and `bounds`, `bulk`, `table`, `variable`, `simd`. What differs between executables and
+//! `numeric`, `memory` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
 //! libraries is in `shape`.
 
 mod bounds;
@@ -9,10 +9,13 @@ mod bulk;
 mod call;
 mod control;
 mod entry;
+mod exception;
 mod memory;
 mod names;
 mod numeric;
 mod operator;
+#[cfg(test)]
+mod operator_tests;
 mod shape;
 mod simd;
 mod table;
@@ -22,7 +25,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::{
-    self, AbiParam, AliasRegionData, Function, InstBuilder as _, MemFlagsData, Signature, Type, UserFuncName, Value, types,
+    self, AbiParam, AliasRegionData, Function, InstBuilder as _, MemFlagsData, Signature, Type, UserFuncName, Value,
+    types,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
@@ -100,6 +104,7 @@ enum Region {
     Memory(u32),
     Global(u32),
     Table(u32),
+    Exceptions,
     Constants,
     ReturnArea,
 }
@@ -285,6 +290,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::Table(i) => (4, i, "table"),
             Region::Constants => (5, 0, "constants"),
             Region::ReturnArea => (6, 0, "return area"),
+            Region::Exceptions => (7, 0, "exceptions"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

@@ -1,7 +1,7 @@
 //! Integer and float operators.
 
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
-use cranelift_codegen::ir::{InstBuilder as _, MemFlagsData, Type, types};
+use cranelift_codegen::ir::{InstBuilder as _, MemFlagsData, Type, Value, types};
 
 use super::FuncTranslator;
 
@@ -22,6 +22,27 @@ impl FuncTranslator<'_, '_> {
         let a = self.pop();
         let value = self.ins().icmp_imm_u(IntCC::Equal, a, 0);
         self.push_bool(value);
+    }
+
+    /// An operator on 128-bit integers, each given as its low and high half.
+    pub(super) fn arithmetic_128(&mut self, f: impl FnOnce(&mut Self, Value, Value) -> Value) {
+        let (b_low, b_high) = self.pop2();
+        let (a_low, a_high) = self.pop2();
+        let a = self.ins().iconcat(a_low, a_high);
+        let b = self.ins().iconcat(b_low, b_high);
+        let sum = f(self, a, b);
+        let (low, high) = self.ins().isplit(sum);
+        self.push(low);
+        self.push(high);
+    }
+
+    /// The 128-bit product of two 64-bit integers, low half first.
+    pub(super) fn multiply_wide(&mut self, high: impl FnOnce(&mut Self, Value, Value) -> Value) {
+        let (a, b) = self.pop2();
+        let low = self.ins().imul(a, b);
+        let high = high(self, a, b);
+        self.push(low);
+        self.push(high);
     }
 
     pub(super) fn sign_extend_low(&mut self, narrow: Type) {

@@ -39,6 +39,18 @@ impl FuncTranslator<'_, '_> {
             Operator::CallIndirect { type_index, table_index } => self.call_indirect(*type_index, *table_index, false)?,
             Operator::ReturnCall { function_index } => self.call(*function_index, true)?,
             Operator::ReturnCallIndirect { type_index, table_index } => self.call_indirect(*type_index, *table_index, true)?,
+            Operator::CallRef { type_index } => self.call_ref(*type_index, false),
+            Operator::ReturnCallRef { type_index } => self.call_ref(*type_index, true),
+
+            // Exceptions.
+            Operator::TryTable { try_table } => self.try_table(try_table),
+            Operator::Throw { tag_index } => self.throw(*tag_index)?,
+            Operator::ThrowRef => self.throw_ref(),
+            Operator::Try { blockty } => self.legacy_try(*blockty),
+            Operator::Catch { tag_index } => self.legacy_catch(*tag_index),
+            Operator::CatchAll => self.legacy_catch_all(),
+            Operator::Delegate { relative_depth } => self.legacy_delegate(*relative_depth),
+            Operator::Rethrow { relative_depth } => self.legacy_rethrow(*relative_depth),
 
             // Variables and references.
             Operator::LocalGet { local_index } => self.local_get(*local_index),
@@ -48,6 +60,9 @@ impl FuncTranslator<'_, '_> {
             Operator::GlobalSet { global_index } => self.global_set(*global_index)?,
             Operator::RefNull { .. } => self.ref_null(),
             Operator::RefIsNull => self.ref_is_null(),
+            Operator::RefAsNonNull => self.unary(|t, a| { t.trap_if_null(a); a }),
+            Operator::BrOnNull { relative_depth } => self.br_on_null(*relative_depth),
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth),
             Operator::RefFunc { function_index } => {
                 let value = self.func_ref(crate::module::FuncIndex::from_u32(*function_index))?;
                 self.push(value);
@@ -142,6 +157,11 @@ impl FuncTranslator<'_, '_> {
             Operator::I32Extend16S | Operator::I64Extend16S => self.sign_extend_low(I16),
             Operator::I64Extend32S => self.sign_extend_low(I32),
 
+            Operator::I64Add128 => self.arithmetic_128(|t, a, b| t.ins().iadd(a, b)),
+            Operator::I64Sub128 => self.arithmetic_128(|t, a, b| t.ins().isub(a, b)),
+            Operator::I64MulWideS => self.multiply_wide(|t, a, b| t.ins().smulhi(a, b)),
+            Operator::I64MulWideU => self.multiply_wide(|t, a, b| t.ins().umulhi(a, b)),
+
             // Floats.
             Operator::F32Abs | Operator::F64Abs => self.unary(|t, a| t.ins().fabs(a)),
             Operator::F32Neg | Operator::F64Neg => self.unary(|t, a| t.ins().fneg(a)),
@@ -192,8 +212,15 @@ impl FuncTranslator<'_, '_> {
     /// In code that cannot be reached only the nesting counts.
     fn unreachable_operator(&mut self, op: &Operator<'_>) -> Result<(), BodyError> {
         match op {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead_frame(),
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. }
+            | Operator::Try { .. } => self.dead_frame(),
             Operator::Else => self.else_(),
+            Operator::Catch { tag_index } => self.legacy_catch(*tag_index),
+            Operator::CatchAll => self.legacy_catch_all(),
+            Operator::Delegate { relative_depth } => self.legacy_delegate(*relative_depth),
             Operator::End => self.end(),
             _ => {}
         }

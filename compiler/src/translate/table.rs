@@ -104,8 +104,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_size(&mut self, table: u32) {
         let length = self.table_length(TableIndex::from_u32(table));
-        let length = self.ins().ireduce(types::I32, length);
-        self.push(length);
+        self.push_index(length, self.env.module().tables[TableIndex::from_u32(table)].index_64);
     }
 
     pub(super) fn table_grow(&mut self, table: u32) -> Result<()> {
@@ -116,8 +115,7 @@ impl FuncTranslator<'_, '_> {
         let place = self.ins().iconst(types::I32, i64::from(place));
         let old = self.call_builtin(Builtin::table_grow, &[vmctx, place, delta, value]);
         let old = old.ok_or_else(|| Error::internal("table_grow has a result"))?;
-        let old = self.ins().ireduce(types::I32, old);
-        self.push(old);
+        self.push_index(old, self.env.module().tables[TableIndex::from_u32(table)].index_64);
         Ok(())
     }
 

@@ -60,6 +60,28 @@ impl FuncRecord {
     pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
 }
 
+/// An exception that was thrown. References to exceptions (`exnref`) are its address.
+///
+/// Exceptions are made by `exception_new` and never change afterwards. They are freed when nothing on the guest's
+/// stack, in a context, a table or another exception looks like a reference to them.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub struct Exception {
+    /// Index of its tag.
+    pub tag: u32,
+    /// For the runtime.
+    pub mark: u32,
+    /// For the runtime.
+    pub next: *mut Exception,
+    // The values follow, 16 bytes each.
+}
+
+/// Offset of [`Exception::tag`].
+pub const EXCEPTION_TAG_OFFSET: i32 = offset_of!(Exception, tag) as i32;
+
+/// Offset of an exception's first value.
+pub const EXCEPTION_PAYLOAD_OFFSET: i32 = size_of::<Exception>() as i32;
+
 /// The fixed part of every context, directly below `vmctx`. The hottest fields come last: they get the shortest
 /// displacement.
 #[repr(C)]
@@ -97,5 +119,6 @@ mod tests {
         assert_eq!(size_of::<Memory>(), 16);
         assert_eq!(size_of::<Table>(), 16);
         assert_eq!(size_of::<FuncRecord>(), 8);
+        assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }
 }

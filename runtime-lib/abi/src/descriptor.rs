@@ -187,6 +187,35 @@ pub struct InvokePlan {
     pub results: RelSlice<u8>,
 }
 
+/// A call within the reach of exception handlers. Sorted by `return_offset`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CallSite {
+    /// Offset of its return address from [`crate::symbols::TEXT`], in bytes.
+    pub return_offset: u32,
+    /// Distance in bytes from the frame pointer down to the stack pointer at the call.
+    pub frame_bytes: u32,
+    /// Index of its first handler in [`ProgramDescriptor::handlers`].
+    pub first_handler: u32,
+    /// Number of its handlers; the first that matches is taken.
+    pub handler_count: u32,
+}
+
+/// An exception handler.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ExceptionHandler {
+    /// Index of the tag that it handles, or [`ExceptionHandler::ALL`].
+    pub tag: u32,
+    /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
+    pub landing_offset: u32,
+}
+
+impl ExceptionHandler {
+    /// It handles all exceptions.
+    pub const ALL: u32 = u32::MAX;
+}
+
 /// Number types as they are written into descriptors.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,6 +286,14 @@ pub struct ProgramDescriptor {
     pub hooks: RelSlice<Rel<u8>>,
     /// What the guest may do.
     pub policy: Policy,
+    /// Calls within the reach of exception handlers.
+    pub call_sites: RelSlice<CallSite>,
+    /// Handlers of `call_sites`.
+    pub handlers: RelSlice<ExceptionHandler>,
+    /// Bytes that the values of the largest exception take.
+    pub exception_payload_bytes: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].
@@ -311,7 +348,8 @@ mod tests {
         assert_eq!(offset_of!(ProgramDescriptor, entry), 96);
         assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
         assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
-        assert_eq!(size_of::<ProgramDescriptor>(), 144);
+        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 144);
+        assert_eq!(size_of::<ProgramDescriptor>(), 168);
     }
 
     #[test]

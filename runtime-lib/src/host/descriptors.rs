@@ -7,7 +7,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 
 use crate::sys::fs::{Handle, OwnedHandle};
-use crate::sys::memory;
+use crate::sys::io_memory as memory;
 
 use super::error::{Errno, Result};
 use super::sandbox::Root;

@@ -21,31 +21,45 @@ pub struct Path {
 }
 
 impl Path {
+    /// An empty path, to be filled in place: a path is too long to be moved around.
+    #[allow(clippy::new_without_default, reason = "an empty path is of no use")]
+    #[inline]
+    pub fn new() -> Self {
+        let mut path = Self { bytes: [const { MaybeUninit::uninit() }; PATH_MAX], len: 0 };
+        path.bytes[0].write(0);
+        path
+    }
+
     /// Copies a path out of guest memory.
     #[inline(never)]
-    pub fn from_guest(memory: &GuestMemory, at: u32, len_bytes: u32) -> Result<Self> {
+    pub fn read_guest(&mut self, memory: &GuestMemory, at: u32, len_bytes: u32) -> Result<()> {
         let from = memory.bytes(at, len_bytes)?;
-        let mut path = Self { bytes: [MaybeUninit::uninit(); PATH_MAX], len: 0 };
         let len = len_bytes as usize;
         if len >= PATH_MAX {
             return Err(Errno::Nametoolong);
         }
         // SAFETY: `bytes` checked the source; the destination has room for `len` bytes and the NUL.
         unsafe {
-            from.copy_to_nonoverlapping(path.bytes.as_mut_ptr().cast(), len);
-            path.bytes.as_mut_ptr().cast::<u8>().add(len).write(0);
+            from.copy_to_nonoverlapping(self.bytes.as_mut_ptr().cast(), len);
+            self.bytes.as_mut_ptr().cast::<u8>().add(len).write(0);
         }
-        path.len = len;
-        path.check()?;
-        Ok(path)
+        self.len = len;
+        self.check()
     }
 
-    /// A path from bytes of the host.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    /// Copies a path of the host.
+    pub fn set(&mut self, bytes: &[u8]) -> Result<()> {
         let len = u32::try_from(bytes.len()).map_err(|_| Errno::Nametoolong)?;
-        // SAFETY: the slice is readable for the call, and `from_guest` only reads.
+        // SAFETY: the slice is readable for the call, and `read_guest` only reads.
         let memory = unsafe { GuestMemory::new(bytes.as_ptr().cast_mut(), u64::from(len)) };
-        Self::from_guest(&memory, 0, len)
+        self.read_guest(&memory, 0, len)
+    }
+
+    /// A path for tests.
+    #[cfg(test)]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut path = Self::new();
+        path.set(bytes).map(|()| path)
     }
 
     fn check(&self) -> Result<()> {
@@ -71,7 +85,9 @@ impl Path {
     /// The path with its NUL.
     pub fn as_c_str(&self) -> &CStr {
         // SAFETY: `len` bytes without a NUL and then a NUL are initialised.
-        unsafe { CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len + 1)) }
+        unsafe {
+            CStr::from_bytes_with_nul_unchecked(core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len + 1))
+        }
     }
 
     /// Splits off the last component, see [`Split`].

@@ -1,1 +1,64 @@
+//! The static archive that turns a wasmelt object into an executable: the entry point, relocation of the executable
+//! by itself, the memory functions that compiled code expects, and what happens when the runtime itself panics.
+//!
+//! In comes an object that defines the symbols of [`wasmelt_abi::symbols`]; out comes, through a linker, a process.
+//! There is no libc: nothing but this crate and the kernel.
 #![no_std]
+
+use core::fmt::Write;
+
+use wasmelt_abi::descriptor::ProgramDescriptor;
+use wasmelt_abi::symbols;
+use wasmelt_abi::trap::RUNTIME_BUG_EXIT_CODE;
+use wasmelt_runtime::executable;
+use wasmelt_runtime::report::Report;
+use wasmelt_runtime::sys::Stream;
+
+mod memory_functions;
+mod relocate;
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+
+unsafe extern "C" {
+    /// The program, defined by the object: [`symbols::PROGRAM`].
+    #[link_name = "wasmelt_program"]
+    static PROGRAM: ProgramDescriptor;
+}
+
+const _: () = assert!(equal(symbols::PROGRAM, "wasmelt_program"));
+
+/// Objects refer to this symbol, so that one of another version does not link: [`symbols::ABI_ANCHOR`].
+#[unsafe(export_name = "wasmelt_abi_1")]
+static ABI_ANCHOR: u8 = 0;
+
+const _: () = assert!(equal(symbols::ABI_ANCHOR, "wasmelt_abi_1"));
+
+const fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+/// Where the entry point's few instructions lead to.
+///
+/// # Safety
+/// `initial_stack` is the stack pointer with which the kernel entered the process; `header` is the executable's ELF
+/// header in memory.
+unsafe extern "C" fn start(initial_stack: *const usize, header: *const relocate::FileHeader) -> ! {
+    // SAFETY: by this function's contract; nothing that needs relocation has been used.
+    unsafe { relocate::relocate(header) };
+    // SAFETY: the object defines the program, which nothing ever writes to.
+    unsafe { executable::run(&PROGRAM, initial_stack) }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let mut report = Report::new(Stream::Error);
+    report.runtime_bug();
+    // Writing to a report does not fail.
+    let _ = write!(report, "{info}");
+    report.exit(RUNTIME_BUG_EXIT_CODE)
+}

@@ -27,6 +27,8 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::test_directory;
 
 /// Who keeps a path below its root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,8 @@ const NAME_MAX: usize = 255;
 
 /// Opens `path` below `root`.
 pub(super) fn open(root: Handle, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
-    let mut walk = Walk { root, held: Held { handles: [Handle::STDIN; MAX_DEPTH], len: 0 }, rest: Rest::new(), links: 0 };
+    let mut walk =
+        Walk { root, held: Held { handles: [Handle::STDIN; MAX_DEPTH], len: 0 }, rest: Rest::new(), links: 0 };
     walk.rest.push(path.to_bytes())?;
     loop {
         if let Some(opened) = walk.step(flags)? {
@@ -50,12 +51,12 @@ impl Walk {
         match component.name.to_bytes() {
             b"." => {}
             b".." => self.held.pop()?,
-            _ if !component.is_last => return self.descend(here, component.name, true).map(|()| None),
+            _ if !component.is_last => return self.descend(here, component.name).map(|()| None),
             _ if component.trailing_slash => {
                 if flags.contains(OFlags::CREATE) {
                     return Err(Errno::Isdir);
                 }
-                self.descend(here, component.name, false)?;
+                self.descend(here, component.name)?;
                 // A link's target goes on; otherwise the directory just entered is what the path names.
                 if !self.rest.is_empty() {
                     return Ok(None);
@@ -71,28 +72,28 @@ impl Walk {
     }
 
     /// Enters a directory, or expands a link in the middle of a path.
-    fn descend(&mut self, here: Handle, name: &CStr, more_follows: bool) -> Result<()> {
+    fn descend(&mut self, here: Handle, name: &CStr) -> Result<()> {
         match fs::open_one(here, name, OFlags::PATH | OFlags::DIRECTORY) {
             Ok(directory) => self.held.push(directory),
             // A link is not a directory either.
             Err(Errno::Notdir | Errno::Loop) => match self.expand(here, name, true)? {
                 Expanded::Yes => Ok(()),
-                Expanded::NoLink => Err(Errno::Notdir),
+                // It may have become a directory since.
+                Expanded::NoLink(opened) => self.held.push(as_directory(opened.get())?),
             },
             Err(error) => Err(error),
         }
-        .inspect(|()| debug_assert!(more_follows || !self.rest.is_full()))
     }
 
     /// Opens what the path names, or expands the link that it is.
     fn open_last(&mut self, here: Handle, name: &CStr, flags: OFlags) -> Result<Option<OwnedHandle>> {
         let follow = !flags.contains(OFlags::NOFOLLOW);
         let error = match fs::open_one(here, name, flags) {
-            // Only O_PATH opens a link itself.
-            Ok(opened) if follow && flags.contains(OFlags::PATH) => {
-                return match self.expand_opened(opened.get(), false)? {
+            // Only O_PATH without O_DIRECTORY opens a link itself.
+            Ok(opened) if follow && flags & (OFlags::PATH | OFlags::DIRECTORY) == OFlags::PATH => {
+                return match self.expand_opened(opened, false)? {
                     Expanded::Yes => Ok(None),
-                    Expanded::NoLink => Ok(Some(opened)),
+                    Expanded::NoLink(opened) => Ok(Some(opened)),
                 };
             }
             Ok(opened) => return Ok(Some(opened)),
@@ -102,9 +103,11 @@ impl Walk {
         };
         match self.expand(here, name, false)? {
             Expanded::Yes => Ok(None),
-            Expanded::NoLink if error == Errno::Notdir => Err(error),
-            // It was a link a moment ago. Trying again counts as a link, so it ends.
-            Expanded::NoLink => {
+            // It was a link, or no directory, a moment ago. Trying again counts as a link, so it ends.
+            Expanded::NoLink(opened) => {
+                if error == Errno::Notdir {
+                    as_directory(opened.get())?;
+                }
                 self.count_link()?;
                 self.rest.push(name.to_bytes())?;
                 Ok(None)
@@ -115,16 +118,16 @@ impl Walk {
     /// Puts the target of the link `name` in front of what remains of the path.
     fn expand(&mut self, here: Handle, name: &CStr, slash: bool) -> Result<Expanded> {
         let link = fs::open_one(here, name, OFlags::PATH)?;
-        self.expand_opened(link.get(), slash)
+        self.expand_opened(link, slash)
     }
 
-    fn expand_opened(&mut self, link: Handle, slash: bool) -> Result<Expanded> {
+    fn expand_opened(&mut self, link: OwnedHandle, slash: bool) -> Result<Expanded> {
         let mut target = [0; PATH_MAX];
-        let target = match fs::read_link(link, c"", &mut target) {
+        let target = match fs::read_link(link.get(), c"", &mut target) {
             Ok(len) if len == PATH_MAX => return Err(Errno::Nametoolong),
             Ok(len) => target.get(..len).unwrap_or(&[]),
             // Kernels differ in what they say about a handle that is no link.
-            Err(Errno::Inval | Errno::Noent) => return Ok(Expanded::NoLink),
+            Err(Errno::Inval | Errno::Noent) => return Ok(Expanded::NoLink(link)),
             Err(error) => return Err(error),
         };
         self.count_link()?;
@@ -146,7 +149,13 @@ impl Walk {
 
 enum Expanded {
     Yes,
-    NoLink,
+    /// It is something else, which was opened as a mere location.
+    NoLink(OwnedHandle),
+}
+
+/// A second handle to a directory; an error where it is something else.
+fn as_directory(opened: Handle) -> Result<OwnedHandle> {
+    fs::open_one(opened, c".", OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// The directories between the root and the current one, the current one last.
@@ -204,10 +213,6 @@ impl Rest {
 
     fn is_empty(&self) -> bool {
         self.start == PATH_MAX
-    }
-
-    fn is_full(&self) -> bool {
-        self.start == 0
     }
 
     /// Puts bytes in front.

@@ -7,7 +7,7 @@
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 
-use wasmelt_abi::descriptor::{CpuFeature, CpuFeatures};
+use wasmelt_abi::descriptor::CpuFeatures;
 
 /// The bit of a feature by its name, while compiling.
 const fn bit(name: &str) -> u32 {
@@ -104,83 +104,121 @@ fn tzcnt(value: u32) -> u32 {
     result
 }
 
-/// Those of the wanted features that `cpuid` or the operating system denies.
-pub fn missing(wanted: u32) -> impl Iterator<Item = &'static CpuFeature> {
-    let missing = wanted & !present();
-    CpuFeatures::X86_64.iter().filter(move |(bit, _)| missing & bit != 0)
+/// Those of the wanted features, as bits, that `cpuid` or the operating system denies.
+pub fn missing(wanted: u32) -> u32 {
+    wanted & !present()
 }
 
-/// A register of `cpuid`'s result.
-#[derive(Clone, Copy)]
-enum Register {
-    Eax,
-    Ebx,
-    Ecx,
-}
-use Register::{Eax, Ebx, Ecx};
+/// The longest name.
+const NAME_BYTES: usize = 12;
 
-/// Registers that the operating system must save for a feature to be usable: bits of `xcr0`.
-mod state {
-    pub(super) const NONE: u64 = 0;
-    pub(super) const AVX: u64 = 0x06;
-    pub(super) const AVX512: u64 = 0xe6;
+/// The names, with zeros behind them: a table of strings would hold addresses, for each start to relocate.
+static NAMES: [[u8; NAME_BYTES]; CpuFeatures::X86_64.len()] = {
+    let mut names = [[0; NAME_BYTES]; CpuFeatures::X86_64.len()];
+    let mut i = 0;
+    while i < names.len() {
+        let (bit, name) = CpuFeatures::X86_64[i];
+        assert!(bit == 1 << i);
+        let mut at = 0;
+        while at < name.len() {
+            names[i][at] = name.as_bytes()[at];
+            at += 1;
+        }
+        i += 1;
+    }
+    names
+};
+
+/// The name of the feature whose bit has this number; empty where there is none.
+pub fn name(bit_number: u32) -> &'static [u8] {
+    let name = NAMES.get(bit_number as usize).map_or(&[][..], |name| name);
+    name.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// Where `cpuid` tells of each feature of [`CpuFeatures::X86_64`], in the same order: leaf, subleaf, register, bit,
-/// state. Source: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E.
-const PLACES: [(u32, u32, Register, u32, u64); CpuFeatures::X86_64.len()] = [
-    (1, 0, Ecx, 0, state::NONE),
-    (1, 0, Ecx, 9, state::NONE),
-    (1, 0, Ecx, 13, state::NONE),
-    (1, 0, Ecx, 19, state::NONE),
-    (1, 0, Ecx, 20, state::NONE),
-    (1, 0, Ecx, 23, state::NONE),
-    (1, 0, Ecx, 28, state::AVX),
-    (7, 0, Ebx, 5, state::AVX),
-    (1, 0, Ecx, 12, state::AVX),
-    (7, 0, Ebx, 3, state::NONE),
-    (7, 0, Ebx, 8, state::NONE),
-    (0x8000_0001, 0, Ecx, 5, state::NONE),
-    (7, 0, Ebx, 16, state::AVX512),
-    (7, 0, Ebx, 17, state::AVX512),
-    (7, 0, Ebx, 31, state::AVX512),
-    (7, 0, Ecx, 1, state::AVX512),
-    (7, 0, Ecx, 12, state::AVX512),
-    (7, 0, Ecx, 11, state::AVX512),
-    (7, 1, Eax, 4, state::AVX),
+/// Leaves of `cpuid`, each with its subleaf.
+const LEAVES: [(u32, u32); 4] = [(1, 0), (7, 0), (7, 1), (0x8000_0001, 0)];
+
+/// A place in the results of `cpuid`.
+struct Place {
+    /// Index in [`LEAVES`].
+    leaf: u8,
+    /// Index in `eax`, `ebx`, `ecx`.
+    register: u8,
+    /// Bit in the register.
+    bit: u8,
+    /// Bits of `xcr0`: registers that the operating system must save for the feature to be usable.
+    state: u8,
+}
+
+const fn place(leaf: u8, register: u8, bit: u8, state: u8) -> Place {
+    Place { leaf, register, bit, state }
+}
+
+const EAX: u8 = 0;
+const EBX: u8 = 1;
+const ECX: u8 = 2;
+const AVX: u8 = 0x06;
+const AVX512: u8 = 0xe6;
+
+/// Where `cpuid` tells of each feature of [`CpuFeatures::X86_64`], in the same order.
+/// Source: Intel SDM volume 2A, CPUID; AMD APM volume 3, appendix E.
+static PLACES: [Place; CpuFeatures::X86_64.len()] = [
+    place(0, ECX, 0, 0),
+    place(0, ECX, 9, 0),
+    place(0, ECX, 13, 0),
+    place(0, ECX, 19, 0),
+    place(0, ECX, 20, 0),
+    place(0, ECX, 23, 0),
+    place(0, ECX, 28, AVX),
+    place(1, EBX, 5, AVX),
+    place(0, ECX, 12, AVX),
+    place(1, EBX, 3, 0),
+    place(1, EBX, 8, 0),
+    place(3, ECX, 5, 0),
+    place(1, EBX, 16, AVX512),
+    place(1, EBX, 17, AVX512),
+    place(1, EBX, 31, AVX512),
+    place(1, ECX, 1, AVX512),
+    place(1, ECX, 12, AVX512),
+    place(1, ECX, 11, AVX512),
+    place(2, EAX, 4, AVX),
 ];
 
 /// All features that are there.
 fn present() -> u32 {
     let saved = saved_state();
     let mut found = 0;
-    for (&(leaf, subleaf, register, bit, state), feature) in PLACES.iter().zip(CpuFeatures::X86_64) {
-        if __cpuid(leaf & 0x8000_0000).eax < leaf {
-            continue;
-        }
-        let result = __cpuid_count(leaf, subleaf);
-        let value = match register {
-            Eax => result.eax,
-            Ebx => result.ebx,
-            Ecx => result.ecx,
-        };
-        if value >> bit & 1 == 1 && saved & state == state {
-            found |= feature.0;
-        }
+    for place in PLACES.iter().rev() {
+        found = found << 1 | u32::from(saved & place.state == place.state && is_set(place));
     }
     found
 }
 
-/// Which registers the operating system saves: `xcr0`, 0 where there is no such register.
-fn saved_state() -> u64 {
+/// Whether `cpuid` has set a bit.
+fn is_set(place: &Place) -> bool {
+    let (leaf, subleaf) = LEAVES[usize::from(place.leaf & 3)];
+    if __cpuid(leaf & 0x8000_0000).eax < leaf {
+        return false;
+    }
+    let result = __cpuid_count(leaf, subleaf);
+    let value = match place.register {
+        EAX => result.eax,
+        EBX => result.ebx,
+        _ => result.ecx,
+    };
+    value >> (place.bit & 31) & 1 == 1
+}
+
+/// Which registers the operating system saves: the low bits of `xcr0`, 0 where there is no such register.
+fn saved_state() -> u8 {
     const OSXSAVE: u32 = 1 << 27;
     if __cpuid(1).ecx & OSXSAVE == 0 {
         return 0;
     }
-    let (low, high): (u32, u32);
+    let low: u32;
     // SAFETY: the instruction exists where `OSXSAVE` is set, and only reads a register.
-    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
-    u64::from(high) << 32 | u64::from(low)
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack, preserves_flags)) };
+    low as u8
 }
 
 #[cfg(test)]
@@ -217,8 +255,16 @@ mod tests {
     }
 
     #[test]
+    fn features_have_their_names() {
+        for (number, (_, expected)) in CpuFeatures::X86_64.iter().enumerate() {
+            assert_eq!(name(number as u32), expected.as_bytes());
+        }
+        assert_eq!(name(31), b"");
+    }
+
+    #[test]
     fn what_is_present_can_be_probed() {
         assert!(probe(present()));
-        assert_eq!(missing(present()).count(), 0);
+        assert_eq!(missing(present()), 0);
     }
 }

@@ -79,7 +79,7 @@ pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemE
     };
     let arguments = [&raw const stack as usize, 0, 0, 0];
     // SAFETY: the kernel reads `stack`, and uses the memory it names under this function's contract.
-    check(unsafe { arch::system_call(__NR_sigaltstack, arguments) })?;
+    SystemError::check(unsafe { arch::system_call(__NR_sigaltstack, arguments) })?;
     let action = SignalAction {
         handler: enter::<H> as *const () as usize,
         flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER),
@@ -135,9 +135,5 @@ fn die_by(signal: u32) {
 unsafe fn set_action(signal: u32, action: &SignalAction) -> Result<(), SystemError> {
     let arguments = [signal as usize, &raw const *action as usize, 0, size_of::<u64>()];
     // SAFETY: the kernel reads `action`, and calls the handler under this function's contract.
-    check(unsafe { arch::system_call(__NR_rt_sigaction, arguments) })
-}
-
-fn check(result: isize) -> Result<(), SystemError> {
-    if result < 0 { Err(SystemError::from_raw_os_error(-result as i32)) } else { Ok(()) }
+    SystemError::check(unsafe { arch::system_call(__NR_rt_sigaction, arguments) }).map(|_| ())
 }

@@ -3,9 +3,12 @@
 
 use core::ffi::CStr;
 
-use linux_raw_sys::general::__NR_readlinkat;
-use rustix::fd::{BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, ResolveFlags, Timestamps};
+use linux_raw_sys::general::{
+    __NR_fcntl, __NR_lseek, __NR_openat, __NR_openat2, __NR_readlinkat, AT_FDCWD, F_DUPFD_CLOEXEC, RESOLVE_BENEATH,
+    RESOLVE_NO_MAGICLINKS,
+};
+use rustix::fd::BorrowedFd;
+use rustix::fs::{AtFlags, Mode, Timestamps};
 
 use crate::host::error::{Errno, Result};
 
@@ -34,8 +37,10 @@ impl Handle {
     }
 
     fn fd(self) -> BorrowedFd<'static> {
-        // SAFETY: handles are made from descriptors of the kernel, so none is -1. One that was closed early would give
-        // EBADF, never an access to memory.
+        // SAFETY: handles are made from descriptors of the kernel, so none is negative. Said aloud, because rustix would
+        // check it and bring in the code that reports a panic.
+        unsafe { core::hint::assert_unchecked(self.0 >= 0) };
+        // SAFETY: a handle that was closed early would give EBADF, never an access to memory.
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 
@@ -60,12 +65,9 @@ impl OwnedHandle {
         if handle.0.0 >= FIRST {
             return Ok(handle);
         }
-        // `handle` closes the low number afterwards.
-        rustix::io::fcntl_dupfd_cloexec(handle.0.fd(), FIRST).map(Self::from_fd).map_err(from_rustix)
-    }
-
-    fn from_fd(fd: OwnedFd) -> Self {
-        Self(Handle(fd.into_raw_fd()))
+        // SAFETY: no memory is involved. `handle` closes the low number afterwards.
+        let moved = unsafe { call(__NR_fcntl, [raw, F_DUPFD_CLOEXEC as usize, FIRST as usize, 0]) }?;
+        Ok(Self(Handle(moved as i32)))
     }
 
     /// The handle, still owned by this value.
@@ -87,8 +89,12 @@ impl Drop for OwnedHandle {
     }
 }
 
-/// What new files may be used for before the process's mask: everything but executing.
-const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
+/// What new files may be used for before the process's mask: everything but executing. Only asked for when one may be
+/// created, because `openat2` refuses it otherwise.
+fn mode(flags: OFlags) -> usize {
+    if flags.contains(OFlags::CREATE) { 0o666 } else { 0 }
+}
+
 /// What new directories may be used for before the process's mask: everything.
 const NEW_DIRECTORY: Mode = Mode::from_raw_mode(0o777);
 
@@ -109,35 +115,49 @@ fn retry<T>(mut f: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
     }
 }
 
-fn own(fd: OwnedFd) -> Result<OwnedHandle> {
-    OwnedHandle::from_kernel(fd.into_raw_fd() as usize)
-}
-
 /// Opens a granted directory by a path of the host.
 pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
-    retry(|| rustix::fs::open(path, complete(OFlags::PATH | OFlags::DIRECTORY), Mode::empty())).and_then(own)
+    let flags = OFlags::PATH.union(OFlags::DIRECTORY).union(ALWAYS);
+    // SAFETY: the path is a C string.
+    unsafe { call(__NR_openat, [AT_FDCWD as usize, path.as_ptr() as usize, flags.bits() as usize, 0]) }
+        .and_then(OwnedHandle::from_kernel)
 }
 
 /// Opens one component below a directory, `name` being neither `..` nor containing a `/`. A symbolic link is never
 /// followed.
 pub fn open_one(directory: Handle, name: &CStr, flags: OFlags) -> Result<OwnedHandle> {
-    let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
-    retry(|| rustix::fs::openat(directory.fd(), name, complete(flags) | OFlags::NOFOLLOW, mode)).and_then(own)
+    let (flags, mode) = (complete(flags) | OFlags::NOFOLLOW, mode(flags));
+    let arguments = [directory.raw(), name.as_ptr() as usize, flags.bits() as usize, mode];
+    // SAFETY: the name is a C string.
+    unsafe { call(__NR_openat, arguments) }.and_then(OwnedHandle::from_kernel)
+}
+
+/// `struct open_how`.
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
 }
 
 /// Opens a path, all of whose steps the kernel keeps below `directory`: [`Errno::Xdev`] where one would leave it,
 /// [`Errno::Again`] where something was renamed meanwhile.
 pub fn open_beneath(directory: Handle, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
-    let mode = if flags.contains(OFlags::CREATE) { NEW_FILE } else { Mode::empty() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    retry(|| rustix::fs::openat2(directory.fd(), path, complete(flags), mode, resolve)).and_then(own)
+    let how = OpenHow {
+        flags: u64::from(complete(flags).bits()),
+        mode: mode(flags) as u64,
+        resolve: u64::from(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS),
+    };
+    let how_at = core::ptr::from_ref(&how) as usize;
+    // SAFETY: the path is a C string, and the structure has the size that is passed.
+    unsafe { call(__NR_openat2, [directory.raw(), path.as_ptr() as usize, how_at, size_of::<OpenHow>()]) }
+        .and_then(OwnedHandle::from_kernel)
 }
 
 /// Reads the target of the symbolic link `name`, or of the link that `directory` itself is when `name` is empty; the
 /// number of bytes, which is the buffer's length where the target may be longer.
 pub fn read_link(directory: Handle, name: &CStr, buffer: &mut [u8]) -> Result<usize> {
-    let arguments =
-        [directory.raw(), name.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
+    let arguments = [directory.raw(), name.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len()];
     // SAFETY: the kernel writes no more than the buffer holds.
     unsafe { call(__NR_readlinkat, arguments) }
 }
@@ -276,10 +296,9 @@ impl NewTime {
         match self {
             Self::Keep => rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
             Self::Now => rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
-            Self::At(ns) => rustix::fs::Timespec {
-                tv_sec: (ns / 1_000_000_000) as i64,
-                tv_nsec: (ns % 1_000_000_000) as i64,
-            },
+            Self::At(ns) => {
+                rustix::fs::Timespec { tv_sec: (ns / 1_000_000_000) as i64, tv_nsec: (ns % 1_000_000_000) as i64 }
+            }
         }
     }
 }
@@ -322,8 +341,7 @@ pub enum Whence {
 /// Moves the position; the new one.
 pub fn seek(handle: Handle, offset: i64, whence: Whence) -> Result<u64> {
     // SAFETY: no memory is involved.
-    unsafe { call(linux_raw_sys::general::__NR_lseek, [handle.raw(), offset as usize, whence as usize, 0, 0, 0]) }
-        .map(|position| position as u64)
+    unsafe { call(__NR_lseek, [handle.raw(), offset as usize, whence as usize, 0]) }.map(|position| position as u64)
 }
 
 /// Sets the length of a file.

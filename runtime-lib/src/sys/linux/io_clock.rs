@@ -47,7 +47,7 @@ impl Timespec {
 fn read_clock(number: u32, clock: Clock) -> Result<u64> {
     let mut time = Timespec { seconds: 0, nanoseconds: 0 };
     // SAFETY: both calls write one `timespec`.
-    unsafe { call(number, [clock as usize, core::ptr::from_mut(&mut time) as usize, 0, 0, 0, 0]) }?;
+    unsafe { call(number, [clock as usize, core::ptr::from_mut(&mut time) as usize, 0, 0]) }?;
     time.to_ns()
 }
 
@@ -67,7 +67,7 @@ pub fn sleep_until(deadline: u64) -> Result<()> {
     let time = Timespec::from_ns(deadline);
     let time_at = core::ptr::from_ref(&time) as usize;
     // SAFETY: the call reads one `timespec`. With an absolute time it can be made again after a signal.
-    unsafe { call(__NR_clock_nanosleep, [Clock::Monotonic as usize, TIMER_ABSTIME, time_at, 0, 0, 0]) }.map(|_| ())
+    unsafe { call(__NR_clock_nanosleep, [Clock::Monotonic as usize, TIMER_ABSTIME, time_at, 0]) }.map(|_| ())
 }
 
 /// A handle to wait for: `struct pollfd`.
@@ -100,15 +100,12 @@ impl Watch {
 
 /// Waits until one of the handles is ready or the monotonic clock shows `deadline` nanoseconds; how many are ready.
 pub fn wait(watches: &mut [Watch], deadline: Option<u64>) -> Result<usize> {
-    let mut left = Timespec { seconds: 0, nanoseconds: 0 };
-    let left_at = match deadline {
-        Some(deadline) => {
-            left = Timespec::from_ns(deadline.saturating_sub(now(Clock::Monotonic)?));
-            core::ptr::from_mut(&mut left) as usize
-        }
-        None => 0,
+    let mut left = match deadline {
+        Some(deadline) => Some(Timespec::from_ns(deadline.saturating_sub(now(Clock::Monotonic)?))),
+        None => None,
     };
+    let left_at = left.as_mut().map_or(0, |left| core::ptr::from_mut(left) as usize);
     // SAFETY: the kernel writes the watches, and into the time how much of it is left: so the call can be made again
     // as it is after a signal.
-    unsafe { call(__NR_ppoll, [watches.as_mut_ptr() as usize, watches.len(), left_at, 0, 0, 0]) }
+    unsafe { call(__NR_ppoll, [watches.as_mut_ptr() as usize, watches.len(), left_at, 0]) }
 }

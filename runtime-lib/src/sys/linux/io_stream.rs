@@ -26,7 +26,7 @@ pub struct Buffer {
 /// The buffers are writable; nothing in Rust refers to what they hold.
 pub unsafe fn read(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     // SAFETY: `readv` writes no more than the buffers hold.
-    unsafe { call(__NR_readv, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), 0, 0, 0]) }
+    unsafe { call(__NR_readv, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), 0]) }
 }
 
 /// Writes buffers at the current position.
@@ -35,7 +35,7 @@ pub unsafe fn read(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
 /// The buffers are readable.
 pub unsafe fn write(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     // SAFETY: `writev` reads no more than the buffers hold.
-    unsafe { call(__NR_writev, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), 0, 0, 0]) }
+    unsafe { call(__NR_writev, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), 0]) }
 }
 
 /// Reads into buffers from a position.
@@ -44,7 +44,7 @@ pub unsafe fn write(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
 /// As for [`read`].
 pub unsafe fn read_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result<usize> {
     // SAFETY: `preadv` writes no more than the buffers hold. 64-bit kernels take the whole offset in one argument.
-    unsafe { call(__NR_preadv, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), offset as usize, 0, 0]) }
+    unsafe { call(__NR_preadv, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), offset as usize]) }
 }
 
 /// Writes buffers at a position.
@@ -53,7 +53,7 @@ pub unsafe fn read_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result
 /// As for [`write`].
 pub unsafe fn write_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result<usize> {
     // SAFETY: `pwritev` reads no more than the buffers hold.
-    unsafe { call(__NR_pwritev, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), offset as usize, 0, 0]) }
+    unsafe { call(__NR_pwritev, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), offset as usize]) }
 }
 
 /// Fills `len_bytes` bytes with random ones, at most; how many were filled.
@@ -62,13 +62,13 @@ pub unsafe fn write_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Resul
 /// The bytes are writable; nothing in Rust refers to them.
 pub unsafe fn random(to: *mut u8, len_bytes: usize) -> Result<usize> {
     // SAFETY: the caller's promise.
-    unsafe { call(__NR_getrandom, [to as usize, len_bytes, 0, 0, 0, 0]) }
+    unsafe { call(__NR_getrandom, [to as usize, len_bytes, 0, 0]) }
 }
 
 /// Reads directory entries in the form of `struct linux_dirent64` from the directory's current position.
 pub fn directory_entries(handle: Handle, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: the kernel writes no more than the buffer holds.
-    unsafe { call(__NR_getdents64, [handle.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
+    unsafe { call(__NR_getdents64, [handle.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0]) }
 }
 
 /// Whether a handle is a terminal.
@@ -77,7 +77,7 @@ pub fn is_terminal(handle: Handle) -> bool {
     // Larger than any architecture's `struct termios`, and aligned for it.
     let mut settings = [0u64; 16];
     // SAFETY: TCGETS writes one `struct termios`.
-    unsafe { call(__NR_ioctl, [handle.raw(), TCGETS, settings.as_mut_ptr() as usize, 0, 0, 0]) }.is_ok()
+    unsafe { call(__NR_ioctl, [handle.raw(), TCGETS, settings.as_mut_ptr() as usize, 0]) }.is_ok()
 }
 
 /// `struct msghdr` of 64-bit Linux.
@@ -123,7 +123,7 @@ pub unsafe fn receive(handle: Handle, buffers: &[Buffer], flags: u32) -> Result<
     let mut header = MessageHeader::new(buffers);
     let header_at = core::ptr::from_mut(&mut header) as usize;
     // SAFETY: the header describes writable buffers and room for nothing else.
-    let len = unsafe { call(__NR_recvmsg, [handle.raw(), header_at, flags as usize | MSG_CMSG_CLOEXEC, 0, 0, 0]) }?;
+    let len = unsafe { call(__NR_recvmsg, [handle.raw(), header_at, flags as usize | MSG_CMSG_CLOEXEC, 0]) }?;
     Ok((len, header.flags & MSG_TRUNC != 0))
 }
 
@@ -134,7 +134,7 @@ pub unsafe fn receive(handle: Handle, buffers: &[Buffer], flags: u32) -> Result<
 pub unsafe fn send(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     let header = MessageHeader::new(buffers);
     // SAFETY: the header describes readable buffers.
-    unsafe { call(__NR_sendmsg, [handle.raw(), core::ptr::from_ref(&header) as usize, MSG_NOSIGNAL, 0, 0, 0]) }
+    unsafe { call(__NR_sendmsg, [handle.raw(), core::ptr::from_ref(&header) as usize, MSG_NOSIGNAL, 0]) }
 }
 
 /// Accepts a connection.
@@ -143,12 +143,12 @@ pub fn accept(handle: Handle, nonblocking: bool) -> Result<OwnedHandle> {
     const SOCK_NONBLOCK: usize = 0o4_000;
     let flags = SOCK_CLOEXEC | if nonblocking { SOCK_NONBLOCK } else { 0 };
     // SAFETY: no address is asked for.
-    let raw = unsafe { call(__NR_accept4, [handle.raw(), 0, 0, flags, 0, 0]) }?;
+    let raw = unsafe { call(__NR_accept4, [handle.raw(), 0, 0, flags]) }?;
     OwnedHandle::from_kernel(raw)
 }
 
 /// Shuts down receiving (0), sending (1) or both (2).
 pub fn shutdown(handle: Handle, how: u32) -> Result<()> {
     // SAFETY: no memory is involved.
-    unsafe { call(__NR_shutdown, [handle.raw(), how as usize, 0, 0, 0, 0]) }.map(|_| ())
+    unsafe { call(__NR_shutdown, [handle.raw(), how as usize, 0, 0]) }.map(|_| ())
 }

@@ -1,22 +1,55 @@
 //! Linux: raw system calls, no libc. What rustix lacks goes through a few lines of assembly in `x86_64`.
 
-use core::ffi::c_int;
-
-use linux_raw_sys::general::{__NR_exit_group, STDERR_FILENO, STDOUT_FILENO};
-use rustix::fd::BorrowedFd;
+use linux_raw_sys::errno::{EACCES, EINTR, ENOMEM, EPERM};
+use linux_raw_sys::general::{__NR_exit_group, __NR_write, STDERR_FILENO, STDOUT_FILENO};
 use rustix::io::Errno;
 
 pub mod faults;
+pub mod fs;
+pub mod io_clock;
+mod io_error;
+pub mod io_memory;
+pub mod io_process;
+pub mod io_stream;
+mod io_syscall;
 pub mod pages;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+pub use arch::{call_on_stack, frame_pointer};
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;
-pub use arch::{call_on_stack, frame_pointer};
 
-/// An error number of the operating system.
-pub type SystemError = Errno;
+/// An error of the operating system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemError(u32);
+
+impl SystemError {
+    /// The system's number for it.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// What it means, for those that a start can meet.
+    pub fn words(self) -> Option<&'static str> {
+        match self.0 {
+            ENOMEM => Some("out of memory"),
+            EPERM | EACCES => Some("not permitted"),
+            _ => None,
+        }
+    }
+
+    /// The error in a system call's result, if it is one.
+    fn check(result: isize) -> Result<usize, Self> {
+        usize::try_from(result).map_err(|_| Self(result.unsigned_abs() as u32))
+    }
+}
+
+impl From<Errno> for SystemError {
+    fn from(error: Errno) -> Self {
+        Self(error.raw_os_error() as u32)
+    }
+}
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +70,16 @@ pub fn exit(code: i32) -> ! {
 
 /// Writes all of `bytes`; gives up at the first error.
 pub fn write(stream: Stream, mut bytes: &[u8]) -> Result<(), SystemError> {
-    let number: c_int = match stream {
+    let descriptor = match stream {
         Stream::Output => STDOUT_FILENO,
         Stream::Error => STDERR_FILENO,
-    } as c_int;
-    // SAFETY: a closed descriptor is an error of `write`, and nothing in the runtime reuses these numbers.
-    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    };
     while !bytes.is_empty() {
-        match rustix::io::write(descriptor, bytes) {
+        let arguments = [descriptor as usize, bytes.as_ptr() as usize, bytes.len(), 0];
+        // SAFETY: the kernel reads `bytes`.
+        match SystemError::check(unsafe { arch::system_call(__NR_write, arguments) }) {
             Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
+            Err(SystemError(EINTR)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -1,6 +1,5 @@
 //! Pages of memory: reserve address space, make part of it usable, move pages of the executable into it.
 
-use core::ffi::c_void;
 use core::ptr;
 
 use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
@@ -24,11 +23,13 @@ pub const fn round_up(bytes: usize) -> Option<usize> {
 /// Not `MAP_NORESERVE`: an inaccessible private mapping is not accounted for anyway, but pages that [`commit`] makes
 /// usable then are, so that `memory.grow` can fail where the system could never provide them.
 ///
-/// `MAP_STACK` keeps transparent huge pages out: with them the first touch of the call stack would clear 2 MiB.
+/// `MAP_STACK` keeps large pages out where the system uses them unasked: with them the first touch of the call stack
+/// would clear 2 MiB. A memory can ask for them, see [`prefer_large_pages`].
 pub fn reserve(len_bytes: usize) -> Result<*mut u8, SystemError> {
     let flags = MapFlags::PRIVATE | MapFlags::STACK;
     // SAFETY: a new mapping at an address of the kernel's choice.
-    unsafe { mm::mmap_anonymous(ptr::null_mut(), len_bytes, ProtFlags::empty(), flags) }.map(<*mut c_void>::cast)
+    let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), len_bytes, ProtFlags::empty(), flags) }?;
+    Ok(start.cast())
 }
 
 /// Makes reserved pages readable and writable; they are zero where they were not usable before.
@@ -40,7 +41,14 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
         return Ok(());
     }
     // SAFETY: by this function's contract nothing else lives in these pages.
-    unsafe { mm::mprotect(start.cast(), len_bytes, MprotectFlags::READ | MprotectFlags::WRITE) }
+    unsafe { mm::mprotect(start.cast(), len_bytes, MprotectFlags::READ | MprotectFlags::WRITE) }?;
+    Ok(())
+}
+
+/// Asks for large pages; the system may have none.
+pub fn prefer_large_pages(start: *mut u8, len_bytes: usize) {
+    // SAFETY: the advice changes no contents. An error only says that there are no large pages.
+    let _ = unsafe { mm::madvise(start.cast(), len_bytes, mm::Advice::LinuxHugepage) };
 }
 
 /// Moves pages to `dest` and replaces what was mapped there. Pages of a file stay copy-on-write and are not read.
@@ -49,14 +57,6 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
 /// Nothing refers to the source pages afterwards, and `dest` lies in a reservation of the caller's.
 pub unsafe fn move_pages(source: *mut u8, dest: *mut u8, len_bytes: usize) -> Result<(), SystemError> {
     // SAFETY: by this function's contract.
-    unsafe { mm::mremap_fixed(source.cast(), len_bytes, len_bytes, MremapFlags::MAYMOVE, dest.cast()) }.map(|_| ())
-}
-
-/// Gives a reservation back.
-///
-/// # Safety
-/// The range is what [`reserve`] returned, and nothing refers to it afterwards.
-pub unsafe fn release(start: *mut u8, len_bytes: usize) {
-    // SAFETY: by this function's contract. It only fails for a range that was never reserved.
-    let _ = unsafe { mm::munmap(start.cast(), len_bytes) };
+    unsafe { mm::mremap_fixed(source.cast(), len_bytes, len_bytes, MremapFlags::MAYMOVE, dest.cast()) }?;
+    Ok(())
 }

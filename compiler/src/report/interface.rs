@@ -1,169 +1,10 @@
-//! What an executable or object says about itself: policy and provenance, written into a note as JSON by the compiler
-//! and read back by `inspect`.
-//!
-//! Everything in it follows from the input and the flags: no time, no path of the machine, so that equal inputs give
-//! equal bytes.
+//! What a module shares with the outside, in words: the types of imports and exports as the text format writes them.
 
-use serde::{Deserialize, Serialize};
-use wasmelt_abi::descriptor::CpuFeatures;
 use wasmparser::{
     CompositeInnerType, ExternalKind, FuncType, GlobalType, MemoryType, Parser, Payload, SubType, TableType, TypeRef,
 };
 
-use crate::error::{Error, Result};
-use crate::options::{BoundsChecks, Cpu, FeatureNames, OptLevel, Options, Policy, UnknownImports};
-
-/// The note of an executable or object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// Version of wasmelt.
-    pub wasmelt_version: String,
-    /// Version of Cranelift, which generated the code.
-    pub cranelift_version: String,
-    /// [`wasmelt_abi::ABI_VERSION`].
-    pub abi_version: u32,
-    /// The module that it was made from.
-    pub source: Source,
-    /// Target triple.
-    pub target: String,
-    /// What `--cpu` said.
-    pub cpu: String,
-    /// CPU features beyond the architecture's first version that the code needs.
-    pub cpu_features: Vec<String>,
-    /// Level of optimisation.
-    pub opt_level: OptLevel,
-    /// How memory accesses are checked.
-    pub bounds_checks: BoundsChecks,
-    /// Indices are masked against speculation past bounds checks.
-    pub spectre_mitigations: bool,
-    /// NaN results are canonical.
-    pub nan_canonicalization: bool,
-    /// What imports do that nothing provides.
-    pub unknown_imports: UnknownImports,
-    /// Export that is called instead of `_start`.
-    pub invoke: Option<String>,
-    /// Call stack of the guest.
-    pub stack_bytes: u64,
-    /// Proposals that the module uses.
-    pub features_used: Vec<String>,
-    /// What the module imports.
-    pub imports: Vec<Import>,
-    /// What the module exports.
-    pub exports: Vec<Export>,
-    /// How its memories are laid out.
-    pub memories: Vec<MemoryLayout>,
-    /// What the guest may do.
-    pub policy: Policy,
-}
-
-/// The module that something was made from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Its file name, without folders.
-    pub name: String,
-    /// BLAKE3 hash of the file as it was read, in hexadecimal digits.
-    pub blake3: String,
-    /// Its length.
-    pub bytes: u64,
-}
-
-/// One import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Import {
-    /// Module name.
-    pub module: String,
-    /// Field name.
-    pub name: String,
-    /// Kind and type: `func (i32 i32) -> (i32)`.
-    #[serde(rename = "type")]
-    pub ty: String,
-}
-
-/// One export.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Export {
-    /// Its name.
-    pub name: String,
-    /// Kind and type: `memory 2..16`.
-    #[serde(rename = "type")]
-    pub ty: String,
-}
-
-/// How a memory is laid out in the process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryLayout {
-    /// Length at the start.
-    pub initial_bytes: u64,
-    /// Limit of its length.
-    pub maximum_bytes: u64,
-    /// Address space for it.
-    pub reserve_bytes: u64,
-    /// Inaccessible address space behind that.
-    pub guard_bytes: u64,
-}
-
-impl Provenance {
-    /// Describes a compilation. `input` is the file as it was read, `source_name` where it came from; `cpu_features`
-    /// are bits of [`CpuFeatures`].
-    pub fn build(
-        input: &[u8],
-        source_name: &str,
-        options: &Options,
-        cpu_features: u32,
-        features_used: &FeatureNames,
-        interface: Interface,
-        memories: Vec<MemoryLayout>,
-    ) -> Self {
-        let needed = CpuFeatures::X86_64.iter().filter(|(bit, _)| cpu_features & bit != 0);
-        Self {
-            wasmelt_version: env!("CARGO_PKG_VERSION").to_owned(),
-            cranelift_version: cranelift_codegen::VERSION.to_owned(),
-            abi_version: wasmelt_abi::ABI_VERSION,
-            source: Source {
-                name: file_name(source_name).to_owned(),
-                blake3: blake3::hash(input).to_hex().to_string(),
-                bytes: input.len() as u64,
-            },
-            target: options.target.to_string(),
-            cpu: match &options.cpu {
-                Cpu::Default => "default".to_owned(),
-                Cpu::Native => "native".to_owned(),
-                Cpu::Named(name) => name.clone(),
-            },
-            cpu_features: needed.map(|(_, name)| (*name).to_owned()).collect(),
-            opt_level: options.opt_level,
-            bounds_checks: options.bounds_checks,
-            spectre_mitigations: options.spectre_mitigations,
-            nan_canonicalization: options.nan_canonicalization,
-            unknown_imports: options.unknown_imports,
-            invoke: options.invoke.clone(),
-            stack_bytes: options.stack_bytes,
-            features_used: features_used.iter().map(|&name| name.to_owned()).collect(),
-            imports: interface.imports,
-            exports: interface.exports,
-            memories,
-            policy: options.policy.clone(),
-        }
-    }
-
-    /// The text of the note.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| Error::internal(format!("cannot write the note: {e}")))
-    }
-
-    /// Reads the text of a note. Fields that a later version added are ignored.
-    pub fn from_json(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|e| {
-            Error::input(format!("the note of wasmelt cannot be read: {e}"))
-                .hint("it was written by another version of wasmelt")
-        })
-    }
-}
-
-/// The last component of a path, with either separator.
-fn file_name(path: &str) -> &str {
-    path.rsplit(['/', '\\']).next().unwrap_or(path)
-}
+use super::{Export, Import};
 
 /// What a module shares with the outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -315,7 +156,6 @@ fn describe_memory(memory: &MemoryType) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
 
     const MODULE: &str = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
@@ -332,10 +172,7 @@ mod tests {
         let imports: Vec<_> = interface.imports.iter().map(|i| (&*i.module, &*i.name, &*i.ty)).collect();
         assert_eq!(
             imports,
-            [
-                ("wasi_snapshot_preview1", "fd_write", "func (i32 i32 i32 i32) -> (i32)"),
-                ("env", "base", "global i32")
-            ]
+            [("wasi_snapshot_preview1", "fd_write", "func (i32 i32 i32 i32) -> (i32)"), ("env", "base", "global i32")]
         );
         let exports: Vec<_> = interface.exports.iter().map(|e| (&*e.name, &*e.ty)).collect();
         assert_eq!(
@@ -347,20 +184,5 @@ mod tests {
                 ("add", "func (i32 i32) -> (i32 i64)")
             ]
         );
-    }
-
-    #[test]
-    fn notes_hold_no_folder_and_are_read_back() {
-        let build = |name: &str| {
-            let features = FeatureNames::from(["simd"]);
-            Provenance::build(b"x", name, &host_defaults(), 0b11, &features, Interface::default(), Vec::new())
-        };
-        let provenance = build("/home/someone/app.wasm");
-        assert_eq!(provenance, build("app.wasm"));
-        assert_eq!(provenance.source.name, "app.wasm");
-        assert_eq!(provenance.cpu_features, ["sse3", "ssse3"]);
-        let json = provenance.to_json().unwrap();
-        assert_eq!(Provenance::from_json(&json).unwrap(), provenance);
-        assert!(Provenance::from_json("{").is_err());
     }
 }

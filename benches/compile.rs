@@ -1,0 +1,3 @@
+//! Placeholder while this bench is being written.
+
+fn main() {}

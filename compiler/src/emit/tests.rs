@@ -1,0 +1,364 @@
+//! An object is read back: the descriptor by the contract's own offsets, unwind information against the symbols.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::{AbiParam, Function, InstBuilder, Signature, UserFuncName, types};
+use cranelift_codegen::isa::{self, CallConv};
+use cranelift_codegen::{Context, control::ControlPlane, settings};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
+use target_lexicon::Triple;
+use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::descriptor::{
+    CallSite, CopyChunk, CpuFeatures, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InvokePlan,
+    MapChunk, MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan, ValueType,
+};
+use wasmelt_abi::trap::Trap;
+use wasmelt_abi::{ABI_VERSION, code_map, symbols};
+
+use super::image::{self, CallSite as ImageCallSite, Image, ImageFunction, Invoke, Record};
+use crate::options;
+
+fn target() -> Triple {
+    "x86_64-unknown-linux-gnu".parse().unwrap()
+}
+
+fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFunction {
+    ImageFunction {
+        symbol: name.to_owned(),
+        name: name.to_owned(),
+        index,
+        code: vec![0xc3; 20],
+        align: 32,
+        relocs: Vec::new(),
+        traps,
+        call_sites: Vec::new(),
+        unwind: None,
+    }
+}
+
+/// A section of an object, with what its relocations refer to.
+struct Section<'a> {
+    object: &'a object::File<'a>,
+    section: object::Section<'a, 'a>,
+    data: &'a [u8],
+}
+
+impl<'a> Section<'a> {
+    fn of(object: &'a object::File<'a>, name: &str) -> Self {
+        let section = object.section_by_name(name).unwrap();
+        let data = section.data().unwrap();
+        Self { object, section, data }
+    }
+
+    fn u32(&self, at: usize) -> u32 {
+        u32::from_le_bytes(self.data[at..at + 4].try_into().unwrap())
+    }
+
+    fn u64(&self, at: usize) -> u64 {
+        u64::from_le_bytes(self.data[at..at + 8].try_into().unwrap())
+    }
+
+    /// What a `Rel` field refers to in the section itself.
+    fn rel(&self, at: usize) -> usize {
+        assert_ne!(self.u32(at), 0, "the field at {at} refers to nothing");
+        at.checked_add_signed(self.u32(at) as i32 as isize).unwrap()
+    }
+
+    /// The first element of a `RelSlice` field and the number of elements.
+    fn slice(&self, at: usize) -> (usize, usize) {
+        let len = self.u32(at + 4) as usize;
+        (if len == 0 { 0 } else { self.rel(at) }, len)
+    }
+
+    fn bytes(&self, at: usize) -> &'a [u8] {
+        let (start, len) = self.slice(at);
+        &self.data[start..start + len]
+    }
+
+    /// Name and addend of the symbol that the linker puts into the field.
+    fn reference(&self, at: usize) -> Option<(String, i64)> {
+        let (_, relocation) = self.section.relocations().find(|(offset, _)| *offset == at as u64)?;
+        assert_eq!((relocation.kind(), relocation.size()), (object::RelocationKind::Relative, 32));
+        let RelocationTarget::Symbol(index) = relocation.target() else { panic!("{relocation:?}") };
+        let symbol = self.object.symbol_by_index(index).unwrap();
+        let name = match symbol.kind() {
+            object::SymbolKind::Section => {
+                self.object.section_by_index(symbol.section_index().unwrap()).unwrap().name().unwrap()
+            }
+            _ => symbol.name().unwrap(),
+        };
+        Some((name.to_owned(), relocation.addend()))
+    }
+}
+
+/// An image with something in each field.
+fn image() -> Image<'static> {
+    let invoke = Invoke { name: "sum".to_owned(), params: vec![ValueType::I32; 2], results: vec![ValueType::I64] };
+    let dir = |host: &str, read_only| options::DirGrant { host: host.to_owned(), guest: "/g".to_owned(), read_only };
+    let env = |value: Option<&str>| options::EnvGrant { name: "N".to_owned(), value: value.map(str::to_owned) };
+    Image {
+        functions: vec![
+            function("entry", None, Vec::new()),
+            function("sum", Some(7), vec![(3, Trap::Unreachable), (9, Trap::IntegerOverflow)]),
+            function("", Some(8), vec![(0, Trap::Unreachable)]),
+        ],
+        entry: Some(0),
+        invoke_entry: Some(1),
+        invoke: Some(invoke),
+        records: vec![Record { function: 1, type_id: 5 }, Record { function: 2, type_id: 6 }],
+        const_tables: vec![vec![None, Some(Record { function: 2, type_id: 6 })]],
+        context_bytes: 96,
+        memories: vec![image::MemoryPlan {
+            context_offset: -16,
+            page_size_log2: 16,
+            initial_bytes: 1 << 20,
+            maximum_bytes: 2 << 20,
+            reserve_bytes: 3 << 20,
+            guard_bytes: 4 << 20,
+        }],
+        tables: vec![image::TablePlan { context_offset: -48, initial_elements: 11, maximum_elements: 12 }],
+        data_segments: vec![b"".into(), b"passive".into()],
+        element_segments: vec![vec![Some(1), None, Some(0)]],
+        initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
+        hooks: vec![symbols::HOOK_PREOPENS, symbols::HOOK_INVOKE],
+        policy: options::Policy {
+            dirs: vec![dir("a", true), dir("b", false)],
+            env: vec![env(Some("V")), env(None)],
+            inherit_env: true,
+            arg0: Some("zero".to_owned()),
+        },
+        cpu_features: CpuFeatures::X86_64[3].0,
+        stack_bytes: 1 << 16,
+        note: "{}".to_owned(),
+        ..Image::default()
+    }
+}
+
+macro_rules! at {
+    ($base:expr, $type:ty, $field:ident $(. $rest:ident)*) => { $base + offset_of!($type, $field $(. $rest)*) };
+}
+
+#[test]
+fn the_descriptor_is_what_the_contract_says() {
+    let bytes = super::object(&image(), &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let program = file.symbols().find(|s| s.name() == Ok(symbols::PROGRAM)).unwrap();
+    assert_eq!((program.address(), program.size()), (0, size_of::<ProgramDescriptor>() as u64));
+    let s = Section::of(&file, ".rodata.wasmelt");
+
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, abi_version)), ABI_VERSION);
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, cpu_features)), CpuFeatures::X86_64[3].0);
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, context_bytes)), 96);
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, segment_count)), 3);
+    assert_eq!(s.u64(at!(0, ProgramDescriptor, stack_bytes)), 1 << 16);
+    assert_eq!(s.reference(at!(0, ProgramDescriptor, text)), Some((".text".to_owned(), 0)));
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, text_bytes)), 84);
+    assert_eq!(s.reference(at!(0, ProgramDescriptor, entry)), Some((".text".to_owned(), 0)));
+    assert_eq!(s.reference(at!(0, ProgramDescriptor, invoke_entry)), Some((".text".to_owned(), 32)));
+    let anchor = size_of::<ProgramDescriptor>();
+    assert_eq!(s.reference(anchor), Some((symbols::ABI_ANCHOR.to_owned(), 0)));
+
+    let (hooks, count) = s.slice(at!(0, ProgramDescriptor, hooks));
+    let hooks: Vec<_> = (0..count).map(|i| s.reference(hooks + i * size_of::<Rel<u8>>()).unwrap()).collect();
+    assert_eq!(hooks, [(symbols::HOOK_PREOPENS.to_owned(), 0), (symbols::HOOK_INVOKE.to_owned(), 0)]);
+
+    let invoke = s.rel(at!(0, ProgramDescriptor, invoke));
+    assert_eq!(s.bytes(at!(invoke, InvokePlan, name)), b"sum");
+    assert_eq!(s.bytes(at!(invoke, InvokePlan, params)), [0x7f, 0x7f]);
+    assert_eq!(s.bytes(at!(invoke, InvokePlan, results)), [0x7e]);
+}
+
+#[test]
+fn memories_tables_and_segments_are_what_the_contract_says() {
+    let bytes = super::object(&image(), &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".rodata.wasmelt");
+
+    let (memory, count) = s.slice(at!(0, ProgramDescriptor, memories));
+    assert_eq!((count, memory % align_of::<MemoryPlan>()), (1, 0));
+    assert_eq!(s.u32(at!(memory, MemoryPlan, context_offset)) as i32, -16);
+    assert_eq!(s.u32(at!(memory, MemoryPlan, page_size_log2)), 16);
+    assert_eq!(s.u64(at!(memory, MemoryPlan, initial_bytes)), 1 << 20);
+    assert_eq!(s.u64(at!(memory, MemoryPlan, maximum_bytes)), 2 << 20);
+    assert_eq!(s.u64(at!(memory, MemoryPlan, reserve_bytes)), 3 << 20);
+    assert_eq!(s.u64(at!(memory, MemoryPlan, guard_bytes)), 4 << 20);
+
+    let (table, count) = s.slice(at!(0, ProgramDescriptor, tables));
+    assert_eq!((count, table % align_of::<TablePlan>()), (1, 0));
+    assert_eq!(s.u32(at!(table, TablePlan, context_offset)) as i32, -48);
+    assert_eq!(s.u64(at!(table, TablePlan, initial_elements)), 11);
+    assert_eq!(s.u64(at!(table, TablePlan, maximum_elements)), 12);
+
+    let (data, count) = s.slice(at!(0, ProgramDescriptor, data_segments));
+    assert_eq!(count, 2);
+    assert_eq!(s.bytes(at!(data, DataSegment, bytes)), b"");
+    assert_eq!(s.bytes(at!(data + size_of::<DataSegment>(), DataSegment, bytes)), b"passive");
+
+    let (segment, count) = s.slice(at!(0, ProgramDescriptor, element_segments));
+    assert_eq!(count, 1);
+    let (elements, count) = s.slice(at!(segment, ElementSegment, elements));
+    assert_eq!((count, s.u32(elements + 4)), (3, 0));
+    for (element, code_offset, type_id) in [(elements, 64, 6), (elements + 8, 32, 5)] {
+        let record = s.rel(element);
+        assert_eq!(s.u32(at!(record, FuncRecord, code_offset)), code_offset);
+        assert_eq!(s.u32(at!(record, FuncRecord, type_id)), type_id);
+    }
+}
+
+#[test]
+fn initial_bytes_and_policy_are_what_the_contract_says() {
+    let bytes = super::object(&image(), &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".rodata.wasmelt");
+
+    let (copies, count) = s.slice(at!(0, ProgramDescriptor, copies));
+    let copies: Vec<_> = (0..count)
+        .map(|i| copies + i * size_of::<CopyChunk>())
+        .map(|at| (s.u64(at!(at, CopyChunk, dest_offset)) as i64, s.bytes(at!(at, CopyChunk, bytes))))
+        .collect();
+    assert_eq!(copies, [(-64, &b"global"[..])]);
+    let (map, count) = s.slice(at!(0, ProgramDescriptor, maps));
+    assert_eq!(count, 1);
+    assert_eq!(s.u64(at!(map, MapChunk, dest_offset)), 0);
+    assert_eq!(s.u64(at!(map, MapChunk, len_bytes)), 106_496);
+    assert_eq!(s.reference(at!(map, MapChunk, source)), Some((".wasmelt.image".to_owned(), 0)));
+    let pages = Section::of(&file, ".wasmelt.image");
+    assert_eq!((pages.data.len(), pages.section.align()), (106_496, 4096));
+    assert_eq!((&pages.data[16..20], &pages.data[4096..4098]), (&b"data"[..], &[9, 9][..]));
+
+    let policy = at!(0, ProgramDescriptor, policy);
+    assert_eq!(s.u32(at!(policy, Policy, flags)), Policy::INHERIT_ENV | Policy::HAS_ARG0);
+    assert_eq!(s.bytes(at!(policy, Policy, arg0)), b"zero");
+    let (dirs, count) = s.slice(at!(policy, Policy, dirs));
+    assert_eq!(count, 2);
+    for (dir, host, flags) in [(dirs, b"a", DirGrant::READ_ONLY), (dirs + size_of::<DirGrant>(), b"b", 0)] {
+        assert_eq!(s.bytes(at!(dir, DirGrant, host)), host);
+        assert_eq!(s.bytes(at!(dir, DirGrant, guest)), b"/g");
+        assert_eq!(s.u32(at!(dir, DirGrant, flags)), flags);
+    }
+    let (env, count) = s.slice(at!(policy, Policy, env));
+    assert_eq!(count, 2);
+    for (env, value, flags) in [(env, &b"V"[..], 0), (env + size_of::<EnvGrant>(), b"", EnvGrant::INHERIT)] {
+        assert_eq!(s.bytes(at!(env, EnvGrant, name)), b"N");
+        assert_eq!(s.bytes(at!(env, EnvGrant, value)), value);
+        assert_eq!(s.u32(at!(env, EnvGrant, flags)), flags);
+    }
+}
+
+#[test]
+fn call_sites_are_what_the_contract_says() {
+    let mut image = Image { exception_payload_bytes: 32, ..image() };
+    let site = |return_offset, handlers| ImageCallSite { return_offset, frame_bytes: 48, handlers };
+    image.functions[1].call_sites = vec![site(5, vec![(Some(3), 10), (None, 12)]), site(8, Vec::new())];
+    image.functions[2].call_sites = vec![site(1, vec![(None, 2)])];
+    let bytes = super::object(&image, &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".rodata.wasmelt");
+
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, exception_payload_bytes)), 32);
+    let (sites, count) = s.slice(at!(0, ProgramDescriptor, call_sites));
+    let (handlers, handler_count) = s.slice(at!(0, ProgramDescriptor, handlers));
+    assert_eq!((count, handler_count), (3, 3));
+    for (i, (return_offset, first_handler, handler_count)) in
+        [(37, 0, 2), (40, 2, 0), (65, 2, 1)].into_iter().enumerate()
+    {
+        let at = sites + i * size_of::<CallSite>();
+        assert_eq!(s.u32(at!(at, CallSite, return_offset)), return_offset);
+        assert_eq!(s.u32(at!(at, CallSite, frame_bytes)), 48);
+        assert_eq!(s.u32(at!(at, CallSite, first_handler)), first_handler);
+        assert_eq!(s.u32(at!(at, CallSite, handler_count)), handler_count);
+    }
+    let all = ExceptionHandler::ALL;
+    for (i, (tag, landing_offset)) in [(3, 42), (all, 44), (all, 66)].into_iter().enumerate() {
+        let at = handlers + i * size_of::<ExceptionHandler>();
+        assert_eq!(s.u32(at!(at, ExceptionHandler, tag)), tag);
+        assert_eq!(s.u32(at!(at, ExceptionHandler, landing_offset)), landing_offset);
+    }
+}
+
+#[test]
+fn code_maps_find_traps_and_functions() {
+    let bytes = super::object(&image(), &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".rodata.wasmelt");
+    let maps = Section::of(&file, ".wasmelt.maps");
+    let table = |field: usize| {
+        let (name, start) = s.reference(field).unwrap();
+        assert_eq!(name, ".wasmelt.maps");
+        &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
+    };
+    let traps = table(at!(0, ProgramDescriptor, traps));
+    assert_eq!(code_map::traps::find(traps, 35), Some(Trap::Unreachable));
+    assert_eq!(code_map::traps::find(traps, 41), Some(Trap::IntegerOverflow));
+    assert_eq!(code_map::traps::find(traps, 64), Some(Trap::Unreachable));
+    let functions = table(at!(0, ProgramDescriptor, functions));
+    let found = |offset| code_map::functions::find(functions, offset).map(|f| (f.start, f.index, f.name));
+    assert_eq!(found(19), Some((0, super::text::NO_FUNCTION_INDEX, &b"entry"[..])));
+    assert_eq!(found(51), Some((32, 7, &b"sum"[..])));
+    assert_eq!(found(64), Some((64, 8, &b""[..])));
+}
+
+/// A function that Cranelift made, with its unwind information.
+fn compiled(symbol: &str) -> ImageFunction {
+    let isa = isa::lookup(target()).unwrap().finish(settings::Flags::new(settings::builder())).unwrap();
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params.push(AbiParam::new(types::I32));
+    signature.returns.push(AbiParam::new(types::I32));
+    let mut context = Context::for_function(Function::with_name_signature(UserFuncName::default(), signature));
+    let mut builder_context = FunctionBuilderContext::new();
+    let mut builder = FunctionBuilder::new(&mut context.func, &mut builder_context);
+    let block = builder.create_block();
+    builder.append_block_params_for_function_params(block);
+    builder.switch_to_block(block);
+    builder.seal_all_blocks();
+    let param = builder.block_params(block)[0];
+    let sum = builder.ins().iadd_imm_s(param, 40);
+    builder.ins().return_(&[sum]);
+    builder.finalize(isa.frontend_config());
+    let code = context.compile(&*isa, &mut ControlPlane::default()).unwrap();
+    let unwind = code.create_unwind_info(&*isa).unwrap();
+    assert!(unwind.is_some());
+    ImageFunction { code: code.code_buffer().to_vec(), unwind, ..function(symbol, Some(0), Vec::new()) }
+}
+
+#[test]
+fn unwind_information_names_every_function() {
+    let image = Image { functions: vec![compiled("a"), compiled("b"), compiled("c")], ..Image::default() };
+    let bytes = super::object(&image, &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".eh_frame");
+    let (mut at, mut found) = (0, Vec::new());
+    while at < s.data.len() {
+        let (len, id) = (s.u32(at) as usize, s.u32(at + 4));
+        if id == 0 {
+            // A CIE says that addresses are 32 bits relative to their place: augmentation "zR", DW_EH_PE 0x1b.
+            assert_eq!(&s.data[at + 9..at + 12], b"zR\0");
+            assert_eq!(s.data[at + 8 + 1 + 3 + 3 + 1], 0x1b);
+        } else {
+            let (section, start) = s.reference(at + 8).unwrap();
+            assert_eq!(section, ".text");
+            found.push((start as u64, u64::from(s.u32(at + 12))));
+        }
+        at += 4 + len;
+    }
+    let expected: Vec<_> = ["a", "b", "c"]
+        .map(|name| file.symbols().find(|s| s.name() == Ok(name)).map(|s| (s.address(), s.size())).unwrap())
+        .into();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn mistakes_of_earlier_stages_are_errors() {
+    let broken = [
+        Image { entry: Some(3), ..image() },
+        Image { records: vec![Record { function: 9, type_id: 0 }], ..image() },
+        Image { element_segments: vec![vec![Some(2)]], ..image() },
+    ];
+    for image in broken {
+        assert!(super::object(&image, &target()).is_err());
+    }
+    for triple in ["x86_64-pc-windows-gnu", "riscv64gc-unknown-linux-gnu"] {
+        assert!(super::object(&image(), &triple.parse().unwrap()).is_err());
+    }
+}

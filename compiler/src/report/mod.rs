@@ -1,0 +1,209 @@
+//! What an executable or object says about itself: policy and provenance, written into a note as JSON by the compiler
+//! and read back by `inspect`.
+//!
+//! Everything in it follows from the input and the flags: no time, no path of the machine, so that equal inputs give
+//! equal bytes.
+
+mod interface;
+mod proposals;
+
+use cranelift_codegen::isa::TargetIsa;
+use serde::{Deserialize, Serialize};
+use wasmelt_abi::descriptor::CpuFeatures;
+
+use crate::codegen;
+use crate::error::{Error, Result};
+use crate::module::Module;
+use crate::options::{BoundsChecks, Cpu, OptLevel, Options, Policy, UnknownImports};
+
+pub use interface::Interface;
+pub use proposals::features_used;
+
+/// The note of an executable or object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of wasmelt.
+    pub wasmelt_version: String,
+    /// Version of Cranelift, which generated the code.
+    pub cranelift_version: String,
+    /// [`wasmelt_abi::ABI_VERSION`].
+    pub abi_version: u32,
+    /// The module that it was made from.
+    pub source: Source,
+    /// Target triple.
+    pub target: String,
+    /// What `--cpu` said.
+    pub cpu: String,
+    /// CPU features beyond the architecture's first version that the code needs.
+    pub cpu_features: Vec<String>,
+    /// Level of optimisation.
+    pub opt_level: OptLevel,
+    /// How memory accesses are checked.
+    pub bounds_checks: BoundsChecks,
+    /// Indices are masked against speculation past bounds checks.
+    pub spectre_mitigations: bool,
+    /// NaN results are canonical.
+    pub nan_canonicalization: bool,
+    /// What imports do that nothing provides.
+    pub unknown_imports: UnknownImports,
+    /// Export that is called instead of `_start`.
+    pub invoke: Option<String>,
+    /// Call stack of the guest.
+    pub stack_bytes: u64,
+    /// Proposals that the module uses.
+    pub features_used: Vec<String>,
+    /// What the module imports.
+    pub imports: Vec<Import>,
+    /// What the module exports.
+    pub exports: Vec<Export>,
+    /// Its linear memories.
+    pub memories: Vec<Memory>,
+    /// What the guest may do.
+    pub policy: Policy,
+}
+
+/// The module that something was made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its file name, without folders.
+    pub name: String,
+    /// BLAKE3 hash of the module in the binary format, in hexadecimal digits.
+    pub blake3: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// Module name.
+    pub module: String,
+    /// Field name.
+    pub name: String,
+    /// Kind and type: `func (i32 i32) -> (i32)`.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// One export.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Kind and type: `memory 2..16`.
+    #[serde(rename = "type")]
+    pub ty: String,
+}
+
+/// One linear memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Length at the start.
+    pub initial_bytes: u64,
+    /// Limit of its length: the module's and that of `--max-memory`, whichever is less.
+    pub maximum_bytes: Option<u64>,
+}
+
+impl Provenance {
+    /// Describes a compilation: `wasm` is the module in the binary format, which `module` was parsed from,
+    /// `source_name` says where it came from.
+    pub fn build(
+        wasm: &[u8],
+        source_name: &str,
+        module: &Module<'_>,
+        options: &Options,
+        isa: &dyn TargetIsa,
+    ) -> Result<Self> {
+        let unreadable = |e: wasmparser::Error| Error::internal(format!("a valid module cannot be read again: {e}"));
+        let interface = Interface::read(wasm).map_err(unreadable)?;
+        let features_used = features_used(wasm).map_err(unreadable)?;
+        let cpu_features = codegen::cpu_features(isa)?;
+        let needed = CpuFeatures::X86_64.iter().filter(|(bit, _)| cpu_features & bit != 0);
+        let memories = module.memories.values().map(|memory| {
+            let bytes = |pages: u64| pages.saturating_mul(1 << memory.page_size_log2);
+            let limits = [memory.maximum_pages.map(bytes), options.max_memory_bytes];
+            Memory { initial_bytes: bytes(memory.minimum_pages), maximum_bytes: limits.into_iter().flatten().min() }
+        });
+        Ok(Self {
+            wasmelt_version: env!("CARGO_PKG_VERSION").to_owned(),
+            cranelift_version: cranelift_codegen::VERSION.to_owned(),
+            abi_version: wasmelt_abi::ABI_VERSION,
+            source: Source {
+                name: file_name(source_name).to_owned(),
+                blake3: blake3::hash(wasm).to_hex().to_string(),
+                bytes: wasm.len() as u64,
+            },
+            target: options.target.to_string(),
+            cpu: match &options.cpu {
+                Cpu::Default => "default".to_owned(),
+                Cpu::Native => "native".to_owned(),
+                Cpu::Named(name) => name.clone(),
+            },
+            cpu_features: needed.map(|(_, name)| (*name).to_owned()).collect(),
+            opt_level: options.opt_level,
+            bounds_checks: options.bounds_checks,
+            spectre_mitigations: options.spectre_mitigations,
+            nan_canonicalization: options.nan_canonicalization,
+            unknown_imports: options.unknown_imports,
+            invoke: options.invoke.clone(),
+            stack_bytes: options.stack_bytes,
+            features_used: features_used.into_iter().map(str::to_owned).collect(),
+            imports: interface.imports,
+            exports: interface.exports,
+            memories: memories.collect(),
+            policy: options.policy.clone(),
+        })
+    }
+
+    /// The text of the note.
+    pub fn to_json(&self) -> String {
+        // Only a map with keys that are no strings, or a failing `Serialize`, could fail: there is neither.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the text of a note. Fields that a later version added are ignored.
+    pub fn from_json(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|e| {
+            Error::input(format!("the note of wasmelt cannot be read: {e}"))
+                .hint("it was written by another version of wasmelt")
+        })
+    }
+}
+
+/// The last component of a path, with either separator.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::host_defaults;
+
+    const MODULE: &str = r#"(module (memory 1 4) (func (export "_start") (drop (i32.extend8_s (i32.const 1)))))"#;
+
+    fn build(name: &str, options: &Options) -> Provenance {
+        let wasm = wat::parse_str(MODULE).unwrap();
+        let module = crate::module::parse(&wasm, options.features).unwrap();
+        Provenance::build(&wasm, name, &module, options, &*codegen::isa(options).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn notes_hold_no_folder_and_are_read_back() {
+        let options = Options { max_memory_bytes: Some(3 << 16), ..host_defaults() };
+        let provenance = build("/home/someone/app.wasm", &options);
+        assert_eq!(provenance, build("app.wasm", &options));
+        assert_eq!(provenance.source.name, "app.wasm");
+        assert_eq!(provenance.features_used, ["sign-extension"]);
+        assert_eq!(provenance.memories, [Memory { initial_bytes: 1 << 16, maximum_bytes: Some(3 << 16) }]);
+        assert_eq!(Provenance::from_json(&provenance.to_json()).unwrap(), provenance);
+    }
+
+    #[test]
+    fn later_fields_are_ignored_and_damage_is_not() {
+        let json = build("app.wasm", &host_defaults()).to_json();
+        let later = json.replacen('{', r#"{"of_a_later_version":1,"#, 1);
+        assert!(Provenance::from_json(&later).is_ok());
+        assert!(Provenance::from_json(&json[1..]).is_err());
+    }
+}

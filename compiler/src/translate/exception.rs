@@ -1,0 +1,250 @@
+//! Exceptions: `try_table` and `throw`, and the legacy `try`, `catch`, `delegate` and `rethrow`.
+//!
+//! A call within the reach of handlers is a `try_call` that names them; the runtime finds the handler by the call's
+//! return address, walking frame pointers, and continues at its block with the exception's reference. An exception is
+//! a [`wasmelt_abi::context::Exception`]: its tag, then its values, 16 bytes each.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    self, BlockArg, ExceptionTableData, ExceptionTableItem, ExceptionTag, InstBuilder as _, Value, types,
+};
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::context::{EXCEPTION_PAYLOAD_OFFSET, EXCEPTION_TAG_OFFSET};
+use wasmelt_abi::trap::Trap;
+use wasmparser::{BlockType, Catch, TryTable};
+
+use super::call::Target;
+use super::control::{Frame, Handler, Kind};
+use super::{FuncTranslator, Region, clif_type};
+use crate::error::{Error, Result};
+use crate::module::TagIndex;
+
+impl FuncTranslator<'_, '_> {
+    /// The handlers that reach code in the frame at this depth, innermost first.
+    pub(super) fn handlers(&self, depth: u32) -> Vec<Handler> {
+        let mut found = Vec::new();
+        for frame in self.control.iter().rev().skip(depth as usize) {
+            match &frame.kind {
+                Kind::TryTable { handlers, .. } => {
+                    found.extend(handlers);
+                    if handlers.iter().any(|handler| handler.tag.is_none()) {
+                        break;
+                    }
+                }
+                Kind::Try { pad, .. } => {
+                    found.push(Handler { tag: None, block: *pad });
+                    break;
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Calls within the reach of handlers. The results.
+    pub(super) fn try_call(&mut self, target: Target, args: &[Value], handlers: &[Handler]) -> Vec<Value> {
+        let sig = match target {
+            Target::Direct(func) => self.builder.func.dfg.ext_funcs[func].signature,
+            Target::Indirect(sig, _) => sig,
+        };
+        let result_types: Vec<_> =
+            self.builder.func.dfg.signatures[sig].returns.iter().map(|result| result.value_type).collect();
+        let normal = self.builder.create_block();
+        for &ty in &result_types {
+            self.builder.append_block_param(normal, ty);
+        }
+        let results: Vec<_> = (0..result_types.len() as u32).map(BlockArg::TryCallRet).collect();
+        let dfg = &mut self.builder.func.dfg;
+        let normal_call = dfg.block_call(normal, &results);
+        let items: Vec<_> = handlers
+            .iter()
+            .map(|handler| {
+                let call = dfg.block_call(handler.block, &[BlockArg::TryCallExn(0)]);
+                match handler.tag {
+                    Some(tag) => ExceptionTableItem::Tag(ExceptionTag::from_u32(tag), call),
+                    None => ExceptionTableItem::Default(call),
+                }
+            })
+            .collect();
+        let table = dfg.exception_tables.push(ExceptionTableData::new(sig, normal_call, items));
+        match target {
+            Target::Direct(func) => self.ins().try_call(func, args, table),
+            Target::Indirect(_, code) => self.ins().try_call_indirect(code, args, table),
+        };
+        self.builder.seal_block(normal);
+        self.builder.switch_to_block(normal);
+        self.builder.block_params(normal).to_vec()
+    }
+
+    fn new_handler_block(&mut self) -> ir::Block {
+        let block = self.builder.create_block();
+        self.builder.append_block_param(block, types::I64);
+        self.builder.set_cold_block(block);
+        block
+    }
+
+    /// Pushes the values of an exception.
+    fn push_payload(&mut self, tag: u32, exception: Value) {
+        let module = self.env.module();
+        let flags = self.trusted_region(Region::Exceptions);
+        for (i, &ty) in module.types[module.tags[TagIndex::from_u32(tag)]].params.iter().enumerate() {
+            let offset = EXCEPTION_PAYLOAD_OFFSET + 16 * i as i32;
+            let value = self.ins().load(clif_type(ty), flags, exception, offset);
+            self.push(value);
+        }
+    }
+
+    pub(super) fn try_table(&mut self, try_table: &TryTable) {
+        let (params, results) = self.block_signature(try_table.ty);
+        let body = self.builder.create_block();
+        self.jump(body, &[]);
+        self.builder.seal_block(body);
+        // Labels of the clauses count from outside the block.
+        let mut handlers = Vec::with_capacity(try_table.catches.len());
+        for catch in &try_table.catches {
+            let (tag, label, with_reference) = match *catch {
+                Catch::One { tag, label } => (Some(tag), label, false),
+                Catch::OneRef { tag, label } => (Some(tag), label, true),
+                Catch::All { label } => (None, label, false),
+                Catch::AllRef { label } => (None, label, true),
+            };
+            let block = self.new_handler_block();
+            self.builder.switch_to_block(block);
+            let exception = self.builder.block_params(block)[0];
+            let height = self.stack.len();
+            if let Some(tag) = tag {
+                self.push_payload(tag, exception);
+            }
+            if with_reference {
+                self.push(exception);
+            }
+            self.branch_to(label);
+            self.stack.truncate(height);
+            handlers.push(Handler { tag, block });
+        }
+        self.builder.switch_to_block(body);
+        let height = self.stack.len() - params.len();
+        let (params, results_len) = (params.len(), results.len());
+        let kind = Kind::TryTable { next: Self::next_of(results), handlers };
+        self.control.push(Frame { kind, height, params, results: results_len });
+    }
+
+    pub(super) fn throw(&mut self, tag: u32) -> Result<()> {
+        let module = self.env.module();
+        let values = self.pop_n(module.types[module.tags[TagIndex::from_u32(tag)]].params.len());
+        let vmctx = self.vmctx();
+        let tag = self.ins().iconst(types::I32, i64::from(tag));
+        let exception = self.call_builtin(Builtin::exception_new, &[vmctx, tag]);
+        let exception = exception.ok_or_else(|| Error::internal("exception_new has a result"))?;
+        let flags = self.trusted_region(Region::Exceptions);
+        for (i, value) in values.into_iter().enumerate() {
+            self.ins().store(flags, value, exception, EXCEPTION_PAYLOAD_OFFSET + 16 * i as i32);
+        }
+        self.throw_to(exception, 0);
+        Ok(())
+    }
+
+    pub(super) fn throw_ref(&mut self) {
+        let exception = self.pop();
+        self.trap_if_null(exception);
+        self.throw_to(exception, 0);
+    }
+
+    /// Throws to the handlers that reach code in the frame at this depth; what follows cannot be reached.
+    fn throw_to(&mut self, exception: Value, depth: u32) {
+        let vmctx = self.vmctx();
+        let func = self.builtin(Builtin::exception_throw);
+        let handlers = self.handlers(depth);
+        if handlers.is_empty() {
+            self.ins().call(func, &[vmctx, exception]);
+        } else {
+            self.try_call(Target::Direct(func), &[vmctx, exception], &handlers);
+        }
+        // The runtime does not come back.
+        self.trap(Trap::UncaughtException);
+    }
+
+    pub(super) fn legacy_try(&mut self, ty: BlockType) {
+        let (params, results) = self.block_signature(ty);
+        let pad = self.new_handler_block();
+        let height = self.stack.len() - params.len();
+        let (params, results_len) = (params.len(), results.len());
+        let kind = Kind::Try { next: Self::next_of(results), pad };
+        self.control.push(Frame { kind, height, params, results: results_len });
+    }
+
+    /// Ends the body or clause at hand and goes to where the exceptions are that it does not handle; their reference,
+    /// or `None` in a frame that cannot be reached.
+    fn legacy_next_clause(&mut self) -> Option<Value> {
+        let frame = self.control.last().expect("validation keeps the control stack in order");
+        let (block, caught) = match frame.kind {
+            Kind::Try { pad, .. } => (pad, None),
+            Kind::Catch { others: Some(others), exception, .. } => (others, Some(exception)),
+            _ => return None,
+        };
+        let height = frame.height;
+        if self.reachable {
+            self.branch_to(0);
+        }
+        self.stack.truncate(height);
+        self.builder.seal_block(block);
+        self.builder.switch_to_block(block);
+        self.reachable = true;
+        Some(caught.unwrap_or_else(|| self.builder.block_params(block)[0]))
+    }
+
+    fn set_legacy_clause(&mut self, exception: Value, others: Option<ir::Block>) {
+        let frame = self.control.last_mut().expect("validation keeps the control stack in order");
+        if let Kind::Try { next, .. } | Kind::Catch { next, .. } = &frame.kind {
+            frame.kind = Kind::Catch { next: next.clone(), exception, others };
+        }
+    }
+
+    pub(super) fn legacy_catch(&mut self, tag: u32) {
+        let Some(exception) = self.legacy_next_clause() else { return };
+        let flags = self.trusted_region(Region::Exceptions).with_readonly();
+        let found = self.ins().load(types::I32, flags, exception, EXCEPTION_TAG_OFFSET);
+        let matches = self.ins().icmp_imm_u(IntCC::Equal, found, i64::from(tag));
+        let (clause, others) = (self.builder.create_block(), self.builder.create_block());
+        self.ins().brif(matches, clause, &[], others, &[]);
+        self.builder.seal_block(clause);
+        self.builder.switch_to_block(clause);
+        self.set_legacy_clause(exception, Some(others));
+        self.push_payload(tag, exception);
+    }
+
+    pub(super) fn legacy_catch_all(&mut self) {
+        let Some(exception) = self.legacy_next_clause() else { return };
+        self.set_legacy_clause(exception, None);
+    }
+
+    /// Throws on what no clause of the `try` that ends here wanted.
+    pub(super) fn legacy_end(&mut self) {
+        if let Some(exception) = self.legacy_next_clause() {
+            self.set_legacy_clause(exception, None);
+            self.throw_to(exception, 0);
+        } else if self.reachable {
+            // The last clause caught everything: leave it like a block.
+            self.branch_to(0);
+        }
+        self.reachable = false;
+    }
+
+    /// Ends a `try` whose exceptions go to the handlers of an outer frame.
+    pub(super) fn legacy_delegate(&mut self, depth: u32) {
+        let Some(exception) = self.legacy_next_clause() else {
+            self.control.pop();
+            return;
+        };
+        self.set_legacy_clause(exception, None);
+        self.throw_to(exception, depth + 1);
+        self.end_with_next();
+    }
+
+    pub(super) fn legacy_rethrow(&mut self, depth: u32) {
+        let index = self.control.len() - 1 - depth as usize;
+        if let Kind::Catch { exception, .. } = self.control[index].kind {
+            self.throw_to(exception, 0);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Backtraces of guest code: in comes where the stack stands; out come lines with the functions' names.
+//!
+//! Frames are found by frame pointers, which all generated code keeps. The runtime is compiled to keep them too, so a
+//! trap inside a host function shows the guest functions that called it.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: runs in the signal handler. The stack's contents are data of unknown quality: each frame address is
+// checked to lie in the guest stack and above the one before, so a walk ends and reads nothing else. Names come from
+// the module: they are printed as untrusted text.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::mem::size_of;
+use core::ops::Range;
+
+use wasmelt_abi::code_map::functions;
+
+use crate::instance::{Instance, slice};
+use crate::report::Report;
+
+/// How many lines a backtrace has at most.
+const MAX_LINES: u64 = 64;
+
+/// How many bytes of a name are printed at most.
+const MAX_NAME_BYTES: usize = 256;
+
+/// Where a walk starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The instruction that trapped; 0 when it is one of the runtime, which is not shown.
+    pub pc: usize,
+    /// The frame pointer register.
+    pub frame_pointer: usize,
+    /// The stack pointer register; 0 when `pc` is.
+    pub stack_pointer: usize,
+}
+
+/// Prints the functions that are being executed, the innermost first.
+pub fn print(report: &mut Report, instance: Instance, start: Start) {
+    let text = instance.text();
+    let mut walk =
+        Walk { stack: instance.stack(), text: text.clone(), frame_pointer: start.frame_pointer, in_guest: false };
+    let mut lines = Lines { report, instance, frames: 0, shown: 0, last: 0, repeated: 0, hidden: 0 };
+    if text.contains(&start.pc) {
+        walk.in_guest = true;
+        let offset = start.pc - text.start;
+        lines.push(offset);
+        // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
+        if function_at(instance, offset).is_some_and(|f| f.start as usize == offset)
+            && let Some(caller) = walk.read(start.stack_pointer).and_then(|pc| walk.in_text(pc))
+        {
+            lines.push(caller);
+        }
+    }
+    for offset in walk {
+        lines.push(offset);
+    }
+    lines.finish();
+}
+
+/// The calls that are being executed: offsets in the text of the call instructions' last bytes.
+struct Walk {
+    stack: Range<usize>,
+    text: Range<usize>,
+    frame_pointer: usize,
+    /// Frames of the runtime may come first, but not between those of the guest and not after them.
+    in_guest: bool,
+}
+
+impl Walk {
+    /// A word of the guest stack.
+    fn read(&self, address: usize) -> Option<usize> {
+        let inside = address >= self.stack.start && address.checked_add(size_of::<usize>())? <= self.stack.end;
+        // SAFETY: the address was just checked, and the guest stack is readable.
+        (inside && address.is_multiple_of(size_of::<usize>()))
+            .then(|| unsafe { (address as *const usize).read_volatile() })
+    }
+
+    /// The offset in the text of the call that returns to `return_address`.
+    fn in_text(&self, return_address: usize) -> Option<usize> {
+        let call = return_address.checked_sub(1)?;
+        self.text.contains(&call).then(|| call - self.text.start)
+    }
+}
+
+impl Iterator for Walk {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let frame = self.frame_pointer;
+            let caller = self.read(frame)?;
+            let return_address = self.read(frame.checked_add(size_of::<usize>())?)?;
+            // The stack grows downwards, so callers lie above; anything else ends the walk here or at the next step.
+            self.frame_pointer = if caller > frame { caller } else { 0 };
+            match self.in_text(return_address) {
+                Some(offset) => {
+                    self.in_guest = true;
+                    return Some(offset);
+                }
+                None if self.in_guest => return None,
+                None => {}
+            }
+        }
+    }
+}
+
+/// The function that an offset in the text lies in, `None` for code that wasmelt made itself, such as the entry.
+fn function_at(instance: Instance, offset: usize) -> Option<functions::Function<'static>> {
+    let function = functions::find(slice(&instance.program().functions), u32::try_from(offset).ok()?)?;
+    (function.index != u32::MAX).then_some(function)
+}
+
+/// The lines of a backtrace: the innermost frames, of which repetitions of one call take one line.
+struct Lines<'a> {
+    report: &'a mut Report,
+    instance: Instance,
+    frames: u64,
+    shown: u64,
+    last: usize,
+    repeated: u64,
+    hidden: u64,
+}
+
+impl Lines<'_> {
+    fn push(&mut self, offset: usize) {
+        if self.shown >= MAX_LINES {
+            self.hidden += 1;
+        } else if self.shown > 0 && offset == self.last {
+            self.repeated += 1;
+        } else {
+            self.end_repetition();
+            self.last = offset;
+            self.line(self.frames);
+        }
+        self.frames += 1;
+    }
+
+    #[inline(never)]
+    fn line(&mut self, number: u64) {
+        let Some(function) = function_at(self.instance, self.last) else { return };
+        self.shown += 1;
+        self.report.decimal(number, 5).text(": ");
+        if function.name.is_empty() {
+            self.report.text("<wasm function ").decimal(function.index.into(), 0).text(">\n");
+        } else {
+            self.report.untrusted(function.name, MAX_NAME_BYTES).text("\n");
+        }
+    }
+
+    /// A single repetition is a line like any other; more are counted.
+    #[inline(never)]
+    fn end_repetition(&mut self) {
+        match core::mem::take(&mut self.repeated) {
+            0 => {}
+            1 => self.line(self.frames - 1),
+            count => {
+                self.shown += 1;
+                self.report.text("       ... (").decimal(count, 0).text(" more of the same call)\n");
+            }
+        }
+    }
+
+    fn finish(mut self) {
+        self.end_repetition();
+        if self.hidden > 0 {
+            self.report.text("       ... (").decimal(self.hidden, 0).text(" more frames)\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Stream;
+    use crate::testing::TestProgram;
+    use std::string::String;
+    use std::vec::Vec;
+
+    /// The backtrace of a stack with these return addresses as offsets in the text, innermost first.
+    fn backtrace(pc: usize, frames: impl Iterator<Item = usize>) -> String {
+        let mut program = TestProgram::with_memory(0, 0);
+        let table = [(0, 0, &b"main"[..]), (16, 1, b""), (32, 2, b"a\x07b"), (64, u32::MAX, b"")];
+        let mut at = 0;
+        functions::encode(table.map(|(start, index, name)| functions::Function { start, index, name }), |byte| {
+            program.functions[at] = byte;
+            at += 1;
+        });
+        let instance = Instance::create(program.leak()).unwrap();
+        let (stack, text) = (instance.stack(), instance.text());
+        let returns: Vec<usize> = frames.collect();
+        let mut frame = stack.end - 16 * (returns.len() + 1);
+        let start = Start { pc: text.start + pc, frame_pointer: frame, stack_pointer: frame - 8 };
+        for offset in returns {
+            // SAFETY: the two words lie in the stack.
+            unsafe { (frame as *mut [usize; 2]).write([frame + 16, text.start + offset]) };
+            frame += 16;
+        }
+        let mut report = Report::new(Stream::Error);
+        print(&mut report, instance, start);
+        String::from_utf8(report.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn frames_have_names_or_numbers() {
+        let expected = "    0: a\\x07b\n    1: <wasm function 1>\n    2: main\n";
+        assert_eq!(backtrace(40, [20, 9, 70].into_iter()), expected);
+    }
+
+    #[test]
+    fn recursion_is_counted_and_length_is_bounded() {
+        let recursion = core::iter::repeat_n(20, 500).chain([9]);
+        let expected =
+            "    0: a\\x07b\n    1: <wasm function 1>\n       ... (499 more of the same call)\n  501: main\n";
+        assert_eq!(backtrace(40, recursion), expected);
+        let alternating = backtrace(40, (0..1000).map(|i| 20 + i % 2));
+        assert_eq!(alternating.lines().count(), MAX_LINES as usize + 1);
+        assert!(alternating.ends_with("   63: <wasm function 1>\n       ... (937 more frames)\n"), "{alternating}");
+    }
+
+    #[test]
+    fn the_caller_is_shown_where_no_frame_was_made_yet() {
+        // The word at the stack pointer is 0 here, so no caller is found there and the frames follow.
+        assert_eq!(backtrace(32, [9].into_iter()), "    0: a\\x07b\n    1: main\n");
+    }
+
+    #[test]
+    fn a_broken_stack_ends_the_walk() {
+        let instance = Instance::create(TestProgram::with_memory(0, 0).leak()).unwrap();
+        let (stack, text) = (instance.stack(), instance.text());
+        for frame_pointer in [0, 8, stack.start - 8, stack.end - 8, stack.start + 4, usize::MAX - 7] {
+            let mut walk = Walk { stack: stack.clone(), text: text.clone(), frame_pointer, in_guest: true };
+            assert_eq!(walk.next(), None, "{frame_pointer:#x}");
+        }
+        // A frame that is its own caller.
+        let frame = stack.end - 64;
+        // SAFETY: the two words lie in the stack.
+        unsafe { (frame as *mut [usize; 2]).write([frame, text.start + 20]) };
+        assert_eq!(Walk { stack, text, frame_pointer: frame, in_guest: true }.count(), 1);
+    }
+}

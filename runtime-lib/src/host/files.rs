@@ -1,0 +1,150 @@
+//! Operations on files by path, each below the root that it is given.
+//!
+//! In come a [`Root`] and a [`Path`]; the sandbox turns them into a directory handle and one component, on which the
+//! operation works without following a link. Whether the grant allows changes is the caller's question, before.
+
+use crate::sys::fs::{self, FileType, Handle, Metadata, NewTime, OFlags, OwnedHandle};
+
+use super::error::{Errno, Result};
+use super::path::Path;
+use super::sandbox::Root;
+
+/// Flags for a handle that only says where something is.
+const LOCATION: OFlags = OFlags::PATH;
+
+/// Opens the directory that a path with a trailing slash names, following links as such a path does.
+fn open_directory(root: Root, path: &Path) -> Result<OwnedHandle> {
+    root.open(path.as_c_str(), LOCATION.union(OFlags::DIRECTORY))
+}
+
+/// Whether a path must name a directory because of its slash. Asked before the path is split.
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_bytes().ends_with(b"/")
+}
+
+/// Creates a directory.
+pub fn create_directory(root: Root, path: &mut Path) -> Result<()> {
+    let parent = root.parent(path)?;
+    fs::create_directory(parent.directory(), parent.name)
+}
+
+/// Removes an empty directory.
+pub fn remove_directory(root: Root, path: &mut Path) -> Result<()> {
+    let parent = root.parent(path)?;
+    fs::remove_directory(parent.directory(), parent.name)
+}
+
+/// Removes a file or a symbolic link.
+pub fn unlink(root: Root, path: &mut Path) -> Result<()> {
+    let parent = root.parent(path)?;
+    if parent.trailing_slash {
+        // Nothing with a slash behind it can be unlinked: say why.
+        let is_directory = fs::metadata_at(parent.directory(), parent.name)?.file_type == FileType::Directory;
+        return Err(if is_directory { Errno::Isdir } else { Errno::Notdir });
+    }
+    fs::unlink(parent.directory(), parent.name)
+}
+
+/// Attributes of what a path names; of a symbolic link itself unless `follow`.
+pub fn metadata(root: Root, path: &mut Path, follow: bool) -> Result<Metadata> {
+    if ends_with_slash(path) {
+        return fs::metadata(open_directory(root, path)?.get());
+    }
+    if !follow {
+        let parent = root.parent(path)?;
+        return fs::metadata_at(parent.directory(), parent.name);
+    }
+    // Most files are no links: then one call does for a single component what opening would do in three.
+    if !path.as_bytes().contains(&b'/') && path.as_bytes() != b".." {
+        let found = fs::metadata_at(root.handle(), path.as_c_str())?;
+        if found.file_type != FileType::SymbolicLink {
+            return Ok(found);
+        }
+    }
+    fs::metadata(root.open(path.as_c_str(), LOCATION)?.get())
+}
+
+/// Sets the times of what a path names; of a symbolic link itself unless `follow`.
+pub fn set_times(root: Root, path: &mut Path, follow: bool, accessed: NewTime, modified: NewTime) -> Result<()> {
+    if !follow && !ends_with_slash(path) {
+        let parent = root.parent(path)?;
+        return fs::set_times_at(parent.directory(), parent.name, accessed, modified);
+    }
+    let directory = if ends_with_slash(path) { OFlags::DIRECTORY } else { OFlags::empty() };
+    let location = root.open(path.as_c_str(), LOCATION.union(directory))?;
+    match fs::set_times_at(location.get(), c"", accessed, modified) {
+        // Kernels before 5.8 cannot do it through a mere location.
+        Err(Errno::Inval) => {
+            let opened = root.open(path.as_c_str(), directory.union(OFlags::NONBLOCK))?;
+            fs::set_times(opened.get(), accessed, modified)
+        }
+        result => result,
+    }
+}
+
+/// Makes a hard link at `new_path` to the file, or the symbolic link itself, that `path` names.
+pub fn hard_link(root: Root, path: &mut Path, new_root: Root, new_path: &mut Path) -> Result<()> {
+    if ends_with_slash(path) {
+        open_directory(root, path)?;
+        return Err(Errno::Perm);
+    }
+    refuse_new_directory(new_root, new_path)?;
+    let (old, new) = (root.parent(path)?, new_root.parent(new_path)?);
+    fs::hard_link(old.directory(), old.name, new.directory(), new.name)
+}
+
+/// Makes a symbolic link. The target is text that is only looked at when the link is used, but an absolute one could
+/// never be followed and is refused.
+pub fn symbolic_link(target: &Path, root: Root, path: &mut Path) -> Result<()> {
+    if target.as_bytes().starts_with(b"/") {
+        return Err(Errno::Perm);
+    }
+    refuse_new_directory(root, path)?;
+    let parent = root.parent(path)?;
+    fs::symbolic_link(target.as_c_str(), parent.directory(), parent.name)
+}
+
+/// Fails where the path of something new that is no directory ends with a slash.
+fn refuse_new_directory(root: Root, path: &Path) -> Result<()> {
+    if ends_with_slash(path) {
+        open_directory(root, path)?;
+        return Err(Errno::Exist);
+    }
+    Ok(())
+}
+
+/// Reads the target of a symbolic link into `buffer`; how many bytes were read, all of the buffer where it is too
+/// short. An absolute target is of no use to the guest and says something about the host: it is refused.
+pub fn read_link(root: Root, path: &mut Path, buffer: &mut [u8]) -> Result<usize> {
+    if ends_with_slash(path) {
+        open_directory(root, path)?;
+        return Err(Errno::Inval);
+    }
+    let parent = root.parent(path)?;
+    let len = fs::read_link(parent.directory(), parent.name, buffer)?;
+    if buffer.starts_with(b"/") {
+        return Err(Errno::Perm);
+    }
+    Ok(len)
+}
+
+/// Renames; a file of the new name is replaced.
+pub fn rename(root: Root, path: &mut Path, new_root: Root, new_path: &mut Path) -> Result<()> {
+    let (old, new) = (root.parent(path)?, new_root.parent(new_path)?);
+    if (old.trailing_slash || new.trailing_slash)
+        && fs::metadata_at(old.directory(), old.name)?.file_type != FileType::Directory
+    {
+        return Err(Errno::Notdir);
+    }
+    fs::rename(old.directory(), old.name, new.directory(), new.name)
+}
+
+/// Sets the times of an open file or directory.
+pub fn set_open_times(handle: Handle, is_directory: bool, accessed: NewTime, modified: NewTime) -> Result<()> {
+    // A directory may be open as a mere location, which has no times of its own but has a name.
+    if is_directory {
+        fs::set_times_at(handle, c".", accessed, modified)
+    } else {
+        fs::set_times(handle, accessed, modified)
+    }
+}

@@ -1,0 +1,85 @@
+//! Opens the granted directories before the program starts.
+//!
+//! In comes the policy; out come descriptors from 3 on, in the order of the grants. A directory that cannot be opened
+//! ends the process: a program that finds less than it was granted would fail later and less clearly.
+
+use wasmelt_abi::descriptor::DirGrant;
+use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
+
+use crate::sys::{self, Stream, fs};
+
+use super::descriptors::{self, Descriptor, Kind};
+use super::error::{Errno, Result};
+use super::path::Path;
+use super::policy::{self, slice};
+
+/// Opens the granted directories, see [`wasmelt_abi::symbols::HOOK_PREOPENS`].
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasmelt_hook_preopens")]
+pub unsafe extern "C" fn open_granted_directories(vmctx: *mut u8) {
+    // SAFETY: the caller's promise.
+    let policy = unsafe { policy::of(vmctx) };
+    let mut number = 0;
+    for grant in policy::directories(policy) {
+        number += 1;
+        if let Err(error) = open(grant, number) {
+            fail(slice(&grant.host), error);
+        }
+    }
+}
+
+fn open(grant: &'static DirGrant, number: u32) -> Result<()> {
+    let mut path = Path::new();
+    path.set(slice(&grant.host))?;
+    let fd = descriptors::reserve()?;
+    let read_only = if grant.flags & DirGrant::READ_ONLY != 0 { Descriptor::READ_ONLY } else { 0 };
+    let handle = fs::open_granted(path.as_c_str())?;
+    descriptors::set(fd, handle, Kind::Directory, Descriptor::LOCATION | read_only, number)
+}
+
+/// Says which directory could not be opened, and ends the process.
+#[cold]
+fn fail(host: &'static [u8], error: Errno) -> ! {
+    for part in [b"wasmelt: cannot open granted directory '", host, b"': ", describe(error), b"\n"] {
+        // Where standard error is closed, nobody can be told.
+        let _ = sys::write(Stream::Error, part);
+    }
+    sys::exit(START_FAILED_EXIT_CODE)
+}
+
+/// The words for an error of opening a directory.
+fn describe(error: Errno) -> &'static [u8] {
+    // One string, because a table of strings would need relocations in a position-independent executable.
+    const WORDS: &[u8] = b"\x2cno such file or directory\0\x02permission denied\0\x36not a directory\0\
+        \x20too many levels of symbolic links\0\x25file name too long\0\x21too many open files\0\
+        \x29too many open files in system\0\x3foperation not permitted\0";
+    for entry in WORDS.split(|&b| b == 0) {
+        if let Some((&number, words)) = entry.split_first()
+            && number == error as u8
+        {
+            return words;
+        }
+    }
+    b"the operating system refused"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_have_words() {
+        let of = |error| std::str::from_utf8(describe(error)).unwrap();
+        assert_eq!(of(Errno::Noent), "no such file or directory");
+        assert_eq!(of(Errno::Acces), "permission denied");
+        assert_eq!(of(Errno::Notdir), "not a directory");
+        assert_eq!(of(Errno::Loop), "too many levels of symbolic links");
+        assert_eq!(of(Errno::Nametoolong), "file name too long");
+        assert_eq!(of(Errno::Mfile), "too many open files");
+        assert_eq!(of(Errno::Nfile), "too many open files in system");
+        assert_eq!(of(Errno::Perm), "operation not permitted");
+        assert_eq!(of(Errno::Io), "the operating system refused");
+    }
+}

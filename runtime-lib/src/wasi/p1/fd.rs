@@ -1,0 +1,322 @@
+//! `fd_*` other than moving bytes, directories' entries and grants: state and attributes of what is open.
+
+use crate::host::descriptors::{self, Descriptor, Kind};
+use crate::host::error::{Errno, Result};
+use crate::host::files;
+use crate::sys::fs::{self, Advice, FileType, Metadata, OFlags, Whence};
+use crate::sys::io_stream;
+
+use super::types::{
+    FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,
+    check_flags, new_times, write_filestat,
+};
+use super::{memory, status};
+
+/// All rights of the specification.
+const RIGHTS_ALL: u64 = (1 << 30) - 1;
+const RIGHT_FD_SEEK: u64 = 1 << 2;
+const RIGHT_FD_READDIR: u64 = 1 << 14;
+const RIGHT_PATH_FILESTAT_SET_SIZE: u64 = 1 << 19;
+const RIGHT_FD_FILESTAT_SET_SIZE: u64 = 1 << 22;
+
+/// Rights of a granted directory: everything that concerns paths, entries and attributes but sizes. Older C libraries
+/// look at them before they use a directory.
+const RIGHTS_GRANT: u64 = 0b111 << 24 | 1 << 23 | 1 << 21 | 1 << 20 | 1 << 18 | 0b1_1111_1111 << 9;
+
+/// Rights of what is opened through a granted directory: everything that concerns files besides.
+const RIGHTS_GRANT_INHERITING: u64 = RIGHTS_GRANT | 0b1_1111_1111 | 1 << 22 | 1 << 27;
+
+/// `fdstat`: type, flags, rights of the descriptor, and rights of what is opened through it.
+struct Fdstat {
+    file_type: FileType,
+    flags: u32,
+    rights: u64,
+    rights_inheriting: u64,
+}
+
+impl Fdstat {
+    fn new(file_type: FileType, flags: u32, rights: u64) -> Self {
+        Self { file_type, flags, rights, rights_inheriting: rights }
+    }
+
+    fn of(descriptor: Descriptor) -> Result<Self> {
+        match descriptor.kind {
+            Kind::Free => Err(Errno::Badf),
+            Kind::Stdin => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_READ)),
+            Kind::Output => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_WRITE)),
+            Kind::Directory if descriptor.grant != 0 => Ok(Self {
+                file_type: FileType::Directory,
+                flags: 0,
+                rights: RIGHTS_GRANT,
+                rights_inheriting: RIGHTS_GRANT_INHERITING,
+            }),
+            Kind::Directory => {
+                let never = RIGHT_FD_SEEK | RIGHT_FD_WRITE | RIGHT_FD_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_SIZE;
+                Ok(Self::new(FileType::Directory, 0, RIGHTS_ALL & !never))
+            }
+            Kind::File | Kind::Socket => {
+                let flags = fs::flags(descriptor.handle)?;
+                let mut rights = RIGHTS_ALL;
+                match flags & OFlags::RWMODE {
+                    OFlags::WRONLY => rights &= !(RIGHT_FD_READ | RIGHT_FD_READDIR),
+                    OFlags::RDWR => {}
+                    _ => rights &= !RIGHT_FD_WRITE,
+                }
+                Ok(Self::new(fs::metadata(descriptor.handle)?.file_type, fdflags(flags), rights))
+            }
+        }
+    }
+
+    fn to_bytes(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        let words = [self.file_type as u64 | u64::from(self.flags) << 16, self.rights, self.rights_inheriting];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+/// A standard stream is a terminal or something that the guest need not know more about.
+fn standard_type(descriptor: &Descriptor) -> FileType {
+    if io_stream::is_terminal(descriptor.handle) { FileType::CharacterDevice } else { FileType::Unknown }
+}
+
+/// `fdflags` of what a file was opened with.
+fn fdflags(flags: OFlags) -> u32 {
+    let bit = |os: OFlags, ours: u32| if flags.contains(os) { ours } else { 0 };
+    // The kernel's O_SYNC contains O_DSYNC and is O_RSYNC.
+    let sync = if flags.contains(OFlags::SYNC) { FDFLAG_SYNC | FDFLAG_RSYNC } else { bit(OFlags::DSYNC, FDFLAG_DSYNC) };
+    bit(OFlags::APPEND, FDFLAG_APPEND) | bit(OFlags::NONBLOCK, FDFLAG_NONBLOCK) | sync
+}
+
+/// Says how a part of a file will be used.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_advise")]
+pub unsafe extern "C" fn fd_advise(_vmctx: *mut u8, fd: u32, offset: u64, len: u64, advice: u32) -> u32 {
+    let advice = match advice {
+        0 => Advice::Normal,
+        1 => Advice::Sequential,
+        2 => Advice::Random,
+        3 => Advice::WillNeed,
+        4 => Advice::DontNeed,
+        5 => Advice::NoReuse,
+        _ => return Errno::Inval as u32,
+    };
+    status(descriptors::file(fd).and_then(|file| fs::advise(file.handle, offset, len, advice)))
+}
+
+/// Reserves space for a part of a file.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_allocate")]
+pub unsafe extern "C" fn fd_allocate(_vmctx: *mut u8, fd: u32, offset: u64, len: u64) -> u32 {
+    status(descriptors::file(fd).and_then(|file| fs::allocate(file.handle, offset, len)))
+}
+
+/// Closes a descriptor.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_close")]
+pub unsafe extern "C" fn fd_close(_vmctx: *mut u8, fd: u32) -> u32 {
+    status(descriptors::close(fd))
+}
+
+/// Writes a file's content to its device.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_datasync")]
+pub unsafe extern "C" fn fd_datasync(_vmctx: *mut u8, fd: u32) -> u32 {
+    status(descriptors::file(fd).and_then(|file| fs::sync_data(file.handle)))
+}
+
+/// Writes type, flags and rights of a descriptor.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_get")]
+pub unsafe extern "C" fn fd_fdstat_get(vmctx: *mut u8, fd: u32, fdstat_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let fdstat = descriptors::get(fd).and_then(Fdstat::of);
+    status(fdstat.and_then(|fdstat| memory.write(fdstat_at, fdstat.to_bytes())))
+}
+
+/// Sets `append` and `nonblock`; the other flags cannot change.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_set_flags")]
+pub unsafe extern "C" fn fd_fdstat_set_flags(_vmctx: *mut u8, fd: u32, flags: u32) -> u32 {
+    status(descriptors::get(fd).and_then(|descriptor| {
+        // The standard streams are shared with other processes, which would not expect their flags to change.
+        if !matches!(descriptor.kind, Kind::File | Kind::Socket) {
+            return Err(Errno::Badf);
+        }
+        check_flags(flags, FDFLAG_APPEND | FDFLAG_NONBLOCK)?;
+        let mut new = OFlags::empty();
+        if flags & FDFLAG_APPEND != 0 {
+            new |= OFlags::APPEND;
+        }
+        if flags & FDFLAG_NONBLOCK != 0 {
+            new |= OFlags::NONBLOCK;
+        }
+        fs::set_flags(descriptor.handle, new)
+    }))
+}
+
+/// Would narrow the rights of a descriptor. What a descriptor can do is decided by how it was opened.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_set_rights")]
+pub unsafe extern "C" fn fd_fdstat_set_rights(_vmctx: *mut u8, fd: u32, _rights: u64, _inheriting: u64) -> u32 {
+    status(
+        descriptors::get(fd)
+            .and_then(|descriptor| Err(if descriptor.is_standard() { Errno::Badf } else { Errno::Notsup })),
+    )
+}
+
+/// Writes the attributes of what is open.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_get")]
+pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let metadata = descriptors::get(fd).and_then(|descriptor| {
+        if !descriptor.is_standard() {
+            return fs::metadata(descriptor.handle);
+        }
+        // Where the standard streams lead is none of the guest's business.
+        Ok(Metadata {
+            device: 0,
+            inode: 0,
+            file_type: standard_type(&descriptor),
+            links: 0,
+            size_bytes: 0,
+            accessed_ns: 0,
+            modified_ns: 0,
+            changed_ns: 0,
+        })
+    });
+    status(metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+}
+
+/// Sets the length of a file.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_set_size")]
+pub unsafe extern "C" fn fd_filestat_set_size(_vmctx: *mut u8, fd: u32, size: u64) -> u32 {
+    status(descriptors::file(fd).and_then(|file| {
+        file.check_writable()?;
+        fs::set_size(file.handle, size)
+    }))
+}
+
+/// Sets the times of what is open.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_set_times")]
+pub unsafe extern "C" fn fd_filestat_set_times(
+    _vmctx: *mut u8,
+    fd: u32,
+    accessed: u64,
+    modified: u64,
+    flags: u32,
+) -> u32 {
+    status(new_times(accessed, modified, flags).and_then(|(accessed, modified)| {
+        let descriptor = descriptors::get(fd)?;
+        if descriptor.is_standard() {
+            return Err(Errno::Badf);
+        }
+        descriptor.check_writable()?;
+        files::set_open_times(descriptor.handle, descriptor.kind == Kind::Directory, accessed, modified)
+    }))
+}
+
+/// Makes one descriptor take another's number.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_renumber")]
+pub unsafe extern "C" fn fd_renumber(_vmctx: *mut u8, from: u32, to: u32) -> u32 {
+    status(descriptors::renumber(from, to))
+}
+
+/// Moves the position in a file; the standard streams have none.
+fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
+    let descriptor = descriptors::get(fd)?;
+    match descriptor.kind {
+        Kind::File => fs::seek(descriptor.handle, offset, whence),
+        Kind::Stdin | Kind::Output | Kind::Socket => Err(Errno::Spipe),
+        Kind::Free | Kind::Directory => Err(Errno::Badf),
+    }
+}
+
+/// Moves the position and writes the new one.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_seek")]
+pub unsafe extern "C" fn fd_seek(vmctx: *mut u8, fd: u32, offset: u64, whence: u32, position_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let whence = match whence {
+        0 => Whence::Start,
+        1 => Whence::Current,
+        2 => Whence::End,
+        _ => return Errno::Inval as u32,
+    };
+    status(seek(fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position)))
+}
+
+/// Writes a file's content and attributes to its device.
+///
+/// # Safety
+/// None of the arguments matters.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_sync")]
+pub unsafe extern "C" fn fd_sync(_vmctx: *mut u8, fd: u32) -> u32 {
+    status(descriptors::file(fd).and_then(|file| fs::sync(file.handle)))
+}
+
+/// Writes the position.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.fd_tell")]
+pub unsafe extern "C" fn fd_tell(vmctx: *mut u8, fd: u32, position_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(seek(fd, 0, Whence::Current).and_then(|position| memory.write_u64(position_at, position)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_those_of_the_specification() {
+        // Bits by name, in the order of the specification.
+        let path_and_entries = [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 23, 24, 25, 26];
+        assert_eq!(RIGHTS_GRANT, path_and_entries.iter().map(|bit| 1u64 << bit).sum::<u64>());
+        let files = [0, 1, 2, 3, 4, 5, 6, 7, 8, 22, 27];
+        assert_eq!(RIGHTS_GRANT_INHERITING, RIGHTS_GRANT | files.iter().map(|bit| 1u64 << bit).sum::<u64>());
+    }
+
+    #[test]
+    fn an_fdstat_has_the_layout_of_the_specification() {
+        let fdstat = Fdstat { file_type: FileType::RegularFile, flags: 0x1f, rights: 2, rights_inheriting: 3 };
+        let bytes = fdstat.to_bytes();
+        assert_eq!((bytes[0], bytes[2], bytes[8], bytes[16]), (4, 0x1f, 2, 3));
+        assert_eq!(bytes.iter().map(|&b| u32::from(b)).sum::<u32>(), 4 + 0x1f + 2 + 3);
+    }
+}

@@ -1,0 +1,44 @@
+//! WASI preview 1: the functions of the import module `wasi_snapshot_preview1`.
+//!
+//! In come the context of the calling instance and the import's parameters as they are; out comes an error number, 0
+//! for success. Each function reads guest memory through [`GuestMemory`], calls [`crate::host`] and encodes what it
+//! returns; layouts and numbers are those of `wasi_snapshot_preview1.witx`. One file per family of functions.
+//!
+//! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation of preview 1, so that
+//! a program finds the same errors in both. A pointer outside the memory is [`Errno::Fault`].
+
+use crate::host::error::Result;
+use crate::host::guest_memory::GuestMemory;
+
+pub mod args;
+pub mod clock;
+pub mod fd;
+pub mod fd_io;
+pub mod path;
+pub mod poll;
+pub mod preopen;
+pub mod proc;
+pub mod random;
+pub mod readdir;
+mod signatures;
+pub mod sock;
+mod types;
+
+/// The result of an import: 0, or the number of the error.
+#[inline]
+fn status(result: Result<()>) -> u32 {
+    match result {
+        Ok(()) => 0,
+        Err(error) => error as u32,
+    }
+}
+
+/// The memory of the calling instance.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[inline]
+unsafe fn memory(vmctx: *mut u8) -> GuestMemory {
+    // SAFETY: by this function's contract.
+    unsafe { GuestMemory::of(vmctx) }
+}

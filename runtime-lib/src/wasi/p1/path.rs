@@ -1,0 +1,340 @@
+//! `path_*`: files by path, each below a directory that the guest has open.
+
+use crate::host::descriptors::{self, Descriptor, Kind};
+use crate::host::error::{Errno, Result};
+use crate::host::files;
+use crate::host::guest_memory::GuestMemory;
+use crate::host::path::{PATH_MAX, Path};
+use crate::host::sandbox::Root;
+use crate::sys::fs::{self, FileType, OFlags};
+
+use super::types::{
+    FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,
+    check_flags, follows, new_times, write_filestat,
+};
+use super::{memory, status};
+
+/// A path as a guest passes it: address and length.
+type GuestPath = (u32, u32);
+
+/// The directory that a path is relative to, for a function that only looks; the path goes into `path`.
+fn readable(memory: &GuestMemory, fd: u32, from: GuestPath, path: &mut Path) -> Result<Root> {
+    let root = descriptors::directory(fd)?.root();
+    path.read_guest(memory, from.0, from.1)?;
+    Ok(root)
+}
+
+/// The same for a function that changes something: not through a read-only grant.
+fn writable(memory: &GuestMemory, fd: u32, from: GuestPath, path: &mut Path) -> Result<Root> {
+    let directory = descriptors::directory(fd)?;
+    path.read_guest(memory, from.0, from.1)?;
+    directory.check_writable()?;
+    Ok(directory.root())
+}
+
+/// Creates a directory.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_create_directory")]
+pub unsafe extern "C" fn path_create_directory(vmctx: *mut u8, fd: u32, path: u32, path_len: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(
+        writable(&memory, fd, (path, path_len), &mut store).and_then(|root| files::create_directory(root, &mut store)),
+    )
+}
+
+/// Writes the attributes of a file.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_filestat_get")]
+pub unsafe extern "C" fn path_filestat_get(
+    vmctx: *mut u8,
+    fd: u32,
+    lookup_flags: u32,
+    path: u32,
+    path_len: u32,
+    filestat_at: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(follows(lookup_flags).and_then(|follow| {
+        let mut store = Path::new();
+        let root = readable(&memory, fd, (path, path_len), &mut store)?;
+        let metadata = files::metadata(root, &mut store, follow)?;
+        write_filestat(&memory, filestat_at, &metadata)
+    }))
+}
+
+/// Sets the times of a file.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_filestat_set_times")]
+pub unsafe extern "C" fn path_filestat_set_times(
+    vmctx: *mut u8,
+    fd: u32,
+    lookup_flags: u32,
+    path: u32,
+    path_len: u32,
+    accessed: u64,
+    modified: u64,
+    flags: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(follows(lookup_flags).and_then(|follow| {
+        let (accessed, modified) = new_times(accessed, modified, flags)?;
+        let mut store = Path::new();
+        let root = writable(&memory, fd, (path, path_len), &mut store)?;
+        files::set_times(root, &mut store, follow, accessed, modified)
+    }))
+}
+
+/// Makes a hard link. A symbolic link is never followed to what gets the new name.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_link")]
+pub unsafe extern "C" fn path_link(
+    vmctx: *mut u8,
+    fd: u32,
+    lookup_flags: u32,
+    path: u32,
+    path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(follows(lookup_flags).and_then(|follow| {
+        let mut store = Path::new();
+        let root = writable(&memory, fd, (path, path_len), &mut store)?;
+        let mut new_store = Path::new();
+        let new_root = writable(&memory, new_fd, (new_path, new_path_len), &mut new_store)?;
+        if follow {
+            return Err(Errno::Inval);
+        }
+        files::hard_link(root, &mut store, new_root, &mut new_store)
+    }))
+}
+
+/// `creat` of `oflags`.
+const OFLAG_CREAT: u32 = 1;
+/// `directory` of `oflags`.
+const OFLAG_DIRECTORY: u32 = 1 << 1;
+/// `excl` of `oflags`.
+const OFLAG_EXCL: u32 = 1 << 2;
+/// `trunc` of `oflags`.
+const OFLAG_TRUNC: u32 = 1 << 3;
+
+/// The flags of `open(2)` for those of `path_open`.
+fn open_flags(follow: bool, oflags: u32, rights: u64, fdflags: u32) -> Result<OFlags> {
+    check_flags(oflags, 0xf)?;
+    check_flags(fdflags, 0x1f)?;
+    let creates = oflags & (OFLAG_CREAT | OFLAG_TRUNC) != 0;
+    if oflags & OFLAG_DIRECTORY != 0 && oflags != OFLAG_DIRECTORY {
+        return Err(Errno::Inval);
+    }
+    // Creating and truncating need write access, whatever the rights say; and where writing is not asked for, reading
+    // must be possible for anything to be.
+    let write = creates || rights & RIGHT_FD_WRITE != 0;
+    let read = rights & RIGHT_FD_READ != 0 || rights & RIGHT_FD_WRITE == 0;
+    let mut flags = match (read, write) {
+        (_, false) => OFlags::RDONLY,
+        (false, true) => OFlags::WRONLY,
+        (true, true) => OFlags::RDWR,
+    };
+    let mut add = |condition: bool, flag: OFlags| {
+        if condition {
+            flags |= flag;
+        }
+    };
+    add(!follow, OFlags::NOFOLLOW);
+    add(oflags & OFLAG_CREAT != 0, OFlags::CREATE);
+    add(oflags & OFLAG_CREAT != 0 && oflags & OFLAG_EXCL != 0, OFlags::EXCL);
+    add(oflags & OFLAG_TRUNC != 0, OFlags::TRUNC);
+    add(oflags & OFLAG_DIRECTORY != 0, OFlags::DIRECTORY);
+    add(fdflags & FDFLAG_APPEND != 0, OFlags::APPEND);
+    add(fdflags & FDFLAG_NONBLOCK != 0, OFlags::NONBLOCK);
+    add(fdflags & FDFLAG_DSYNC != 0, OFlags::DSYNC);
+    add(fdflags & (FDFLAG_SYNC | FDFLAG_RSYNC) != 0, OFlags::SYNC);
+    Ok(flags)
+}
+
+/// Opens a path and gives it a number.
+fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
+    let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
+    if writes {
+        directory.check_writable()?;
+    }
+    let fd = descriptors::reserve()?;
+    let opened = directory.root().open(path.as_c_str(), flags)?;
+    // What was opened for writing is no directory.
+    let is_directory =
+        !writes && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);
+    let kind = if is_directory { Kind::Directory } else { Kind::File };
+    descriptors::set(fd, opened, kind, directory.flags & Descriptor::READ_ONLY, 0)?;
+    Ok(fd)
+}
+
+/// Opens a file or directory and writes its descriptor.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_open")]
+pub unsafe extern "C" fn path_open(
+    vmctx: *mut u8,
+    fd: u32,
+    lookup_flags: u32,
+    path: u32,
+    path_len: u32,
+    oflags: u32,
+    rights: u64,
+    _rights_inheriting: u64,
+    fdflags: u32,
+    opened_at: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(follows(lookup_flags).and_then(|follow| {
+        // Checked first: a descriptor that the guest does not hear of would stay open.
+        memory.bytes(opened_at, 4)?;
+        let mut store = Path::new();
+        store.read_guest(&memory, path, path_len)?;
+        let directory = descriptors::get(fd)?;
+        match directory.kind {
+            Kind::Directory => {}
+            Kind::File => return Err(Errno::Notdir),
+            _ => return Err(Errno::Badf),
+        }
+        let opened = open(directory, &store, open_flags(follow, oflags, rights, fdflags)?)?;
+        memory.write_u32(opened_at, opened)
+    }))
+}
+
+/// Reads the target of a symbolic link, as much of it as the buffer holds, and writes how much that was.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_readlink")]
+pub unsafe extern "C" fn path_readlink(
+    vmctx: *mut u8,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+    buffer: u32,
+    buffer_len: u32,
+    used_at: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(readable(&memory, fd, (path, path_len), &mut store).and_then(|root| {
+        let mut target = [0; PATH_MAX];
+        let len = files::read_link(root, &mut store, &mut target)?.min(buffer_len as usize);
+        let target = target.get(..len).unwrap_or_default();
+        memory.write_bytes(buffer, target)?;
+        memory.write_u32(used_at, len as u32)
+    }))
+}
+
+/// Removes an empty directory.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_remove_directory")]
+pub unsafe extern "C" fn path_remove_directory(vmctx: *mut u8, fd: u32, path: u32, path_len: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(
+        writable(&memory, fd, (path, path_len), &mut store).and_then(|root| files::remove_directory(root, &mut store)),
+    )
+}
+
+/// Renames a file or directory, also from one granted directory to another.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_rename")]
+pub unsafe extern "C" fn path_rename(
+    vmctx: *mut u8,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(writable(&memory, fd, (path, path_len), &mut store).and_then(|root| {
+        let mut new_store = Path::new();
+        let new_root = writable(&memory, new_fd, (new_path, new_path_len), &mut new_store)?;
+        files::rename(root, &mut store, new_root, &mut new_store)
+    }))
+}
+
+/// Makes a symbolic link.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_symlink")]
+pub unsafe extern "C" fn path_symlink(
+    vmctx: *mut u8,
+    target: u32,
+    target_len: u32,
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(writable(&memory, fd, (path, path_len), &mut store).and_then(|root| {
+        let mut target_store = Path::new();
+        target_store.read_guest(&memory, target, target_len)?;
+        files::symbolic_link(&target_store, root, &mut store)
+    }))
+}
+
+/// Removes a file or a symbolic link.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_snapshot_preview1.path_unlink_file")]
+pub unsafe extern "C" fn path_unlink_file(vmctx: *mut u8, fd: u32, path: u32, path_len: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let mut store = Path::new();
+    status(writable(&memory, fd, (path, path_len), &mut store).and_then(|root| files::unlink(root, &mut store)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn access_follows_rights_and_what_is_asked_for() {
+        let mode = |oflags, rights| open_flags(true, oflags, rights, 0).unwrap() & OFlags::RWMODE;
+        assert_eq!(mode(0, 0), OFlags::RDONLY);
+        assert_eq!(mode(0, RIGHT_FD_READ), OFlags::RDONLY);
+        assert_eq!(mode(0, RIGHT_FD_WRITE), OFlags::WRONLY);
+        assert_eq!(mode(0, RIGHT_FD_READ | RIGHT_FD_WRITE), OFlags::RDWR);
+        assert_eq!(mode(OFLAG_CREAT, 0), OFlags::RDWR);
+        assert_eq!(mode(OFLAG_TRUNC, RIGHT_FD_READ), OFlags::RDWR);
+        assert_eq!(mode(OFLAG_CREAT, RIGHT_FD_WRITE), OFlags::WRONLY);
+        assert_eq!(open_flags(true, OFLAG_DIRECTORY | OFLAG_CREAT, 0, 0), Err(Errno::Inval));
+        assert_eq!(open_flags(true, 0x10, 0, 0), Err(Errno::Inval));
+        assert_eq!(open_flags(true, 0, 0, 0x20), Err(Errno::Inval));
+        assert!(!open_flags(true, 0, 0, 0).unwrap().contains(OFlags::NOFOLLOW));
+        assert!(open_flags(false, 0, 0, 0).unwrap().contains(OFlags::NOFOLLOW));
+        assert!(!open_flags(true, OFLAG_EXCL, 0, 0).unwrap().contains(OFlags::EXCL));
+    }
+}

@@ -1,0 +1,3 @@
+(module
+  (tag $t)
+  (func (export "_start") (throw $t)))

@@ -1,0 +1,21 @@
+;; Active segments, later ones over earlier ones; passive ones with memory.init and data.drop.
+(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Ends with the number of a check that fails.
+  (func $check (param $number i32) (param $holds i32)
+    (if (i32.eqz (local.get $holds)) (then (call $exit (local.get $number)))))
+  (data (i32.const 16) "aaaaaaaa")
+  (data (i32.const 20) "bb")
+  (data (i32.const 65535) "z")
+  (data $passive "passive")
+  (data (i32.const 30) "")
+  (func $_start (export "_start")
+    (call $check (i32.const 1) (i64.eq (i64.load (i32.const 16)) (i64.const 0x6161626261616161)))
+    (call $check (i32.const 2) (i32.eq (i32.load8_u (i32.const 65535)) (i32.const 0x7a)))
+    (memory.init $passive (i32.const 100) (i32.const 1) (i32.const 4))
+    (call $check (i32.const 3) (i32.eq (i32.load (i32.const 100)) (i32.const 0x69737361)))
+    (call $check (i32.const 4) (i32.eqz (i32.load8_u (i32.const 104))))
+    (data.drop $passive)
+    (data.drop $passive)
+    (memory.init $passive (i32.const 65536) (i32.const 0) (i32.const 0))))

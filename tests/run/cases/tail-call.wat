@@ -1,0 +1,27 @@
+;; return_call and return_call_indirect use no stack: a million calls in 64 KiB, with arguments on the stack as well.
+;;! compile: --stack-size 64K
+(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  ;; Ends with the number of a check that fails.
+  (func $check (param $number i32) (param $holds i32)
+    (if (i32.eqz (local.get $holds)) (then (call $exit (local.get $number)))))
+  (type $step (func (param i32 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (result i64)))
+  (table funcref (elem $even $odd))
+  (func $even (type $step)
+    (if (i32.eqz (local.get 0)) (then (return (local.get 10))))
+    (return_call $odd (i32.sub (local.get 0) (i32.const 1)) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+      (local.get 6) (local.get 7) (local.get 8) (local.get 9) (local.get 10) (local.get 1)))
+  (func $odd (type $step)
+    (if (i32.eqz (local.get 0)) (then (return (i64.const -1))))
+    (return_call_indirect (type $step) (i32.sub (local.get 0) (i32.const 1)) (local.get 1) (local.get 2)
+      (local.get 3) (local.get 4) (local.get 5) (local.get 6) (local.get 7) (local.get 8) (local.get 9)
+      (i64.add (local.get 10) (i64.const 1)) (i32.const 0)))
+  (func $more (param i32) (result i64)
+    (return_call $even (local.get 0) (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5)
+      (i64.const 6) (i64.const 7) (i64.const 8) (i64.const 9) (i64.const 10)))
+  (func $_start (export "_start")
+    (call $check (i32.const 1) (i64.eq (call $more (i32.const 0)) (i64.const 10)))
+    (call $check (i32.const 2) (i64.eq (call $more (i32.const 2)) (i64.const 2)))
+    (call $check (i32.const 3) (i64.eq (call $more (i32.const 1000000)) (i64.const 50010)))
+    (call $check (i32.const 4) (i64.eq (call $more (i32.const 1000001)) (i64.const -1)))))

@@ -1,0 +1,202 @@
+//! Dependencies point one way: each part uses what it needs and nothing of a later stage.
+
+use crate::{File, code_lines, rust};
+
+/// What files below a folder must not name, and why.
+struct Border {
+    folder: &'static str,
+    forbidden: &'static [&'static str],
+    reason: &'static str,
+}
+
+const BORDERS: &[Border] = &[
+    Border {
+        folder: "compiler/src/module/",
+        forbidden: &[
+            "cranelift_codegen",
+            "cranelift_frontend",
+            "object::",
+            "std::fs",
+            "std::process",
+            "std::env",
+            "crate::program",
+            "crate::translate",
+            "crate::codegen",
+            "crate::emit",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "module/ turns bytes into data",
+    },
+    Border {
+        folder: "compiler/src/program.rs",
+        forbidden: &[
+            "object::",
+            "std::fs",
+            "std::process",
+            "crate::codegen",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "a program is plain data, planned before code is generated",
+    },
+    Border {
+        folder: "compiler/src/translate/",
+        forbidden: &[
+            "object::",
+            "gimli",
+            "std::fs",
+            "std::process",
+            "std::env",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+            "crate::cache",
+            "crate::output",
+        ],
+        reason: "translate/ knows CLIF and wasm, no files and no object formats",
+    },
+    Border {
+        folder: "compiler/src/codegen/",
+        forbidden: &[
+            "object::",
+            "std::fs",
+            "std::process",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+            "crate::cache",
+        ],
+        reason: "codegen/ makes machine code in memory",
+    },
+    Border {
+        folder: "compiler/src/emit/",
+        forbidden: &[
+            "wasmparser",
+            "std::fs",
+            "std::process",
+            "crate::module",
+            "crate::translate",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "emit/ knows object formats and no wasm",
+    },
+    Border {
+        folder: "compiler/src/link/",
+        forbidden: &[
+            "wasmparser",
+            "cranelift",
+            "crate::module",
+            "crate::program",
+            "crate::translate",
+            "crate::codegen",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "link/ knows linkers and no wasm",
+    },
+    Border {
+        folder: "compiler/src/cli/",
+        forbidden: &[
+            "wasmparser::",
+            "cranelift_frontend",
+            "object::",
+            "libwild",
+            "crate::translate",
+            "crate::emit::object",
+            "crate::link::",
+        ],
+        reason: "cli/ says what the user typed; the library does the work",
+    },
+    Border {
+        folder: "runtime-lib/",
+        forbidden: &["wasmparser", "cranelift", "extern crate alloc", "println!"],
+        reason: "the runtime is freestanding and holds no part of a compiler",
+    },
+    Border {
+        folder: "runtime-lib/src/host/",
+        forbidden: &["crate::wasi"],
+        reason: "host/ is free of any version of WASI",
+    },
+    Border {
+        folder: "runtime-lib/abi/",
+        forbidden: &["rustix", "wasmelt_runtime", "std::fs"],
+        reason: "the contract depends on nothing",
+    },
+];
+
+pub(crate) fn use_only_what_they_may(files: &[File]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for border in BORDERS {
+        let inside: Vec<&File> = rust(files).filter(|file| file.path.starts_with(border.folder)).collect();
+        if inside.is_empty() {
+            breaches.push(format!("{}: there is no such part any more; its border needs another name", border.folder));
+        }
+        for file in inside.into_iter().filter(|file| !is_test(&file.path)) {
+            for (number, line) in code_lines(before_unit_tests(&file.text)) {
+                for word in border.forbidden.iter().filter(|word| names(&line, word)) {
+                    breaches.push(format!("{}:{number}: `{word}`: {}", file.path, border.reason));
+                }
+            }
+        }
+    }
+    breaches
+}
+
+/// Whether the line has this word, not as a part of a longer one.
+fn names(line: &str, word: &str) -> bool {
+    let in_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| {
+        let after = &line[at + word.len()..];
+        // `cranelift` stands for all crates whose name begins with it, `object::` for all paths into it.
+        let whole = word.ends_with(':') || word == "cranelift" || !in_word(after.chars().next());
+        whole && !in_word(line[..at].chars().next_back())
+    })
+}
+
+/// Whether the file holds nothing but unit tests.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/") || path.ends_with("/testing.rs")
+}
+
+/// The part of a file that is compiled into the product.
+fn before_unit_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod tests {").map_or(text, |end| &text[..end])
+}
+
+pub(crate) fn unsafe_only_in_the_runtime(files: &[File]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for file in rust(files).filter(|file| !file.path.starts_with("runtime-lib/")) {
+        for (number, line) in code_lines(&file.text) {
+            let word = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
+            if word {
+                breaches.push(format!("{}:{number}: `unsafe` outside runtime-lib/", file.path));
+            }
+        }
+    }
+    if !files.iter().any(|f| f.path == "compiler/src/lib.rs" && f.text.contains("#![forbid(unsafe_code)]")) {
+        breaches.push("compiler/src/lib.rs: `#![forbid(unsafe_code)]` is missing".to_owned());
+    }
+    breaches
+}
+
+pub(crate) fn unsafe_blocks_have_reasons(files: &[File]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for file in rust(files) {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (number, line) in code_lines(&file.text) {
+            let opens_block = line.contains("unsafe {") && !line.contains("unsafe fn");
+            let explains = |line: &&str| line.trim_start().starts_with("//") && line.contains("SAFETY:");
+            // The comment stands above the statement, which may begin some lines before the block.
+            let above = &lines[number.saturating_sub(8)..number];
+            if opens_block && !above.iter().any(explains) {
+                breaches.push(format!("{}:{number}: an unsafe block without `// SAFETY:`", file.path));
+            }
+        }
+    }
+    breaches
+}
