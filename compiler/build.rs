@@ -9,6 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "build/archive.rs"]
+mod archive;
+
 /// Compression level: decompression takes the same time at each, and this runs once per build of the runtime.
 const ZSTD_LEVEL: i32 = 19;
 
@@ -19,6 +22,7 @@ const KEPT: &[&str] =
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build/archive.rs");
     let target = variable("TARGET");
     println!("cargo::rustc-env=WASMELT_TARGET={target}");
     let out_dir = PathBuf::from(variable("OUT_DIR"));
@@ -69,8 +73,9 @@ fn build(root: &Path, out_dir: &Path, target: &str) -> Vec<u8> {
         Ok(status) => fail(&format!("building the runtime failed ({status}): {command:?}")),
         Err(e) => fail(&format!("cannot run {command:?}: {e}")),
     }
-    let archive = target_dir.join(target).join("runtime").join("libwasmelt_start.a");
-    fs::read(&archive).unwrap_or_else(|e| fail(&format!("reading {}: {e}", archive.display())))
+    let path = target_dir.join(target).join("runtime").join("libwasmelt_start.a");
+    let whole = fs::read(&path).unwrap_or_else(|e| fail(&format!("reading {}: {e}", path.display())));
+    archive::trim(&whole, "wasmelt_start").unwrap_or_else(|e| fail(&format!("reading {}: {e}", path.display())))
 }
 
 /// Flags for the runtime, in place of all that the user's configuration has.
@@ -81,8 +86,6 @@ fn rustflags(root: &Path) -> Vec<String> {
         "-Crelocation-model=pie".to_owned(),
         // A backtrace walks frame pointers, also out of a host function that was called by the guest.
         "-Cforce-frame-pointers=yes".to_owned(),
-        // Nothing unwinds through the runtime.
-        "-Cforce-unwind-tables=no".to_owned(),
     ];
     // Same source, same bytes: no path of this machine in the archive.
     let root = fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());

@@ -60,7 +60,7 @@ impl Output {
         let target = follow_links(path).map_err(|e| failed(&e))?;
         let sink = match fs::metadata(&target) {
             Ok(old) if old.is_dir() => {
-                return Err(Error::new(ErrorKind::Io, format!("cannot write {shown}: it is a folder"))
+                return Err(Error::new(ErrorKind::Io, format!("cannot write {shown}: is a directory"))
                     .hint(format!("a file in it is named by `-o {}/NAME`", shown.trim_end_matches('/'))));
             }
             Ok(old) if !old.is_file() => {
@@ -302,7 +302,7 @@ mod tests {
         let error = write(Path::new("/dev/full"), b"x").unwrap_err();
         assert_eq!(error.to_string(), "cannot write /dev/full: no space left on device");
         let folder = tempfile::tempdir().unwrap();
-        assert!(write(folder.path(), b"x").unwrap_err().to_string().contains("folder"));
+        assert!(write(folder.path(), b"x").unwrap_err().to_string().contains("is a directory"));
         let error = write(&folder.path().join("missing/out"), b"x").unwrap_err();
         assert!(error.to_string().contains("no such file or directory"), "{error}");
     }

@@ -126,7 +126,7 @@ fn run(line: &str, folder: &Path) -> Result<String, Failed> {
     command.args(["-c", line]).current_dir(&work).env_clear();
     command.envs([("PATH", path.as_str()), ("NO_COLOR", "1"), ("COLUMNS", "100"), ("LC_ALL", "C.UTF-8")]);
     command.env("WASMELT", support::wasmelt_path()).env("HOME", folder.join("home"));
-    command.env("XDG_CACHE_HOME", folder.join("cache"));
+    command.env("XDG_CACHE_HOME", folder.join("cache")).env("TMPDIR", folder);
     let outcome = support::run(&mut command, b"")?;
     let mut found = String::new();
     for (prefix, text) in [("1>", outcome.stdout()), ("2>", outcome.stderr())] {
@@ -144,7 +144,11 @@ fn run(line: &str, folder: &Path) -> Result<String, Failed> {
 /// Takes out what differs from machine to machine and from version to version.
 fn normalise(text: &str, folder: &Path) -> String {
     let work = folder.join("work").display().to_string();
-    text.replace(&work, "{dir}").replace(&folder.display().to_string(), "{dir}/..").replace(VERSION, "{version}")
+    let text = text.replace(&work, "{dir}").replace(&folder.display().to_string(), "{dir}/..").replace(VERSION, "{version}");
+    // A folder that wasmelt made for a moment has a name that nobody can foresee.
+    let mut parts = text.split("{dir}/../wasmelt-");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "{temporary}" + part.trim_start_matches(|c: char| c.is_ascii_alphanumeric()))
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,11 +11,14 @@ use std::{env, fs};
 
 use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
+use wasmelt::features::FEATURES;
 
 use crate::support;
 
-/// Features of the manifest that are not supported yet: the error must name the proposal. More specific ones first.
-const UNSUPPORTED: &[&str] = &["legacy-exceptions", "exceptions", "memory64", "threads"];
+/// The proposal that keeps a row from running, from wasmelt's own table: the error must name it.
+fn unsupported(features: &[&str]) -> Option<&'static str> {
+    FEATURES.iter().find(|known| !known.supported && features.contains(&known.name)).map(|known| known.name)
+}
 
 /// One program of the manifest.
 struct Row {
@@ -137,12 +140,16 @@ fn row(header: &[&str], line: &str, root: &Path) -> Result<Row, String> {
         Ok(Run { args: support::shell_words(get(args)?)?, stdin: some(get(stdin)?), sha256: some(get(sha256)?) })
     };
     let features: Vec<&str> = get("features")?.split(',').collect();
+    let grants = get("dirs")?.split_whitespace().map(|dir| ("--dir", dir));
+    let switched_off = FEATURES.iter().filter(|f| f.supported && !f.default_on && features.contains(&f.name));
+    let options = grants.chain(switched_off.map(|f| ("-W", f.name)));
+    let options = options.flat_map(|(option, value)| [option.to_owned(), value.to_owned()]).collect();
     Ok(Row {
         name: get("name")?.to_owned(),
         wasm: root.join(get("path")?),
-        options: get("dirs")?.split_whitespace().flat_map(|dir| ["--dir".to_owned(), dir.to_owned()]).collect(),
+        options,
         exit_code: get("exit")?.parse().map_err(|_| "column `exit` is not a number".to_owned())?,
-        unsupported: UNSUPPORTED.iter().copied().find(|feature| features.contains(feature)),
+        unsupported: unsupported(&features),
         small: run("argv_small", "stdin_small", "sha256_small")?,
         full: run("argv", "stdin", "sha256_bench")?,
         executable: Mutex::new(None),

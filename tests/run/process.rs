@@ -243,7 +243,7 @@ fn large_data_is_mapped() -> Result<(), Failed> {
 
 /// Frames larger than the stack's guard still end in the trap, at every level of optimisation.
 fn large_frames_hit_the_guard() -> Result<(), Failed> {
-    for values in [3_000, 40_000] {
+    for values in [3_000, 12_000] {
         let wasm = modules::endless_recursion_with_large_frames(values);
         for level in ["-O", "-O0"] {
             let folder = support::scratch();

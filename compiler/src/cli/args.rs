@@ -235,7 +235,7 @@ pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args
             break;
         }
         if arg == "-O" {
-            let next_is_key = rest.peek().is_some_and(|next| next.as_encoded_bytes().starts_with(b"opt-level="));
+            let next_is_key = rest.peek().is_some_and(|next| is_key_and_value(next));
             out.push(if next_is_key { arg } else { "-Ospeed".into() });
             if next_is_key {
                 out.extend(rest.next());
@@ -252,6 +252,12 @@ pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args
     out
 }
 
+/// Whether an argument looks like `opt-level=s`, what wasmtime's `-O` takes.
+fn is_key_and_value(arg: &OsStr) -> bool {
+    let key = arg.to_str().and_then(|arg| arg.split_once('=')).map_or("", |(key, _)| key);
+    key.contains('-') && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+}
+
 /// Whether an argument is an option (`-` alone is standard input).
 fn is_option(arg: &OsStr) -> bool {
     arg.as_encoded_bytes().starts_with(b"-") && arg != "-"
@@ -261,9 +267,7 @@ fn is_option(arg: &OsStr) -> bool {
 fn takes_next(command: &clap::Command, arg: &OsStr) -> bool {
     let Some(arg) = arg.to_str().filter(|arg| is_option(OsStr::new(arg))) else { return false };
     let find = |wanted: &dyn Fn(&clap::Arg) -> bool| {
-        command.get_arguments().find(|a| !a.is_positional() && wanted(a)).is_some_and(|a| {
-            a.get_action().takes_values() && a.get_num_args().is_none_or(|values| values.min_values() > 0)
-        })
+        command.get_arguments().find(|a| !a.is_positional() && wanted(a)).is_some_and(|a| a.get_action().takes_values())
     };
     match arg.strip_prefix("--") {
         Some(long) => {
@@ -288,8 +292,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     fn rewritten(args: &[&str], subcommand: &str) -> Vec<String> {
-        let mut command = crate::cli::Cli::command();
-        command.build();
+        let command = crate::cli::Cli::command();
         let command = command.find_subcommand(subcommand).unwrap();
         let out = normalise(command, args.iter().map(OsString::from).collect(), subcommand == "run");
         out.into_iter().map(|arg| arg.into_string().unwrap()).collect()
@@ -300,6 +303,7 @@ mod tests {
         assert_eq!(rewritten(&["-O", "a.wasm"], "compile"), ["-Ospeed", "a.wasm"]);
         assert_eq!(rewritten(&["a.wasm", "-O"], "compile"), ["a.wasm", "-Ospeed"]);
         assert_eq!(rewritten(&["-O", "opt-level=s", "a.wasm"], "compile"), ["-O", "opt-level=s", "a.wasm"]);
+        assert_eq!(rewritten(&["-O", "a=b.wasm"], "compile"), ["-Ospeed", "a=b.wasm"]);
         assert_eq!(rewritten(&["-Os", "-O0"], "compile"), ["-Os", "-O0"]);
         assert_eq!(rewritten(&["--", "-O"], "compile"), ["--", "-O"]);
     }
@@ -309,6 +313,7 @@ mod tests {
         assert_eq!(rewritten(&["-O", "a.wasm", "-O"], "run"), ["-Ospeed", "a.wasm", "-O"]);
         assert_eq!(rewritten(&["--dir", ".", "-O", "a.wasm", "-O"], "run")[2..], ["-Ospeed", "a.wasm", "-O"]);
         assert_eq!(rewritten(&["--dir=.", "a.wasm", "-O"], "run"), ["--dir=.", "a.wasm", "-O"]);
+        assert_eq!(rewritten(&["-O", "table-lazy-init=y", "a", "-O"], "run"), ["-O", "table-lazy-init=y", "a", "-O"]);
         assert_eq!(rewritten(&["--argv0", "-O", "-", "-O"], "run"), ["--argv0", "-O", "-", "-O"]);
         assert_eq!(rewritten(&["-qW", "-O", "-O", "a"], "run"), ["-qW", "-O", "-Ospeed", "a"]);
     }

@@ -72,8 +72,8 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(args: Vec<OsString>) -> ExitCode {
-    let mut command = Cli::command();
-    let args = prepare(&mut command, args);
+    let command = Cli::command();
+    let args = prepare(&command, args);
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -99,8 +99,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
 }
 
 /// Inserts `run` where it is meant, and rewrites what clap cannot express.
-fn prepare(command: &mut clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
-    command.build();
+fn prepare(command: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|first| implies_run(command, first)) {
         args.insert(1, "run".into());
     }
@@ -118,7 +117,7 @@ fn prepare(command: &mut clap::Command, mut args: Vec<OsString>) -> Vec<OsString
 /// Anything else is for clap, which knows what was meant by `wasmelt complie`.
 fn implies_run(command: &clap::Command, first: &OsStr) -> bool {
     match first.to_str() {
-        Some("-h" | "--help" | "-V" | "--version") => false,
+        Some("-h" | "--help" | "-V" | "--version" | "help") => false,
         Some(name) if command.find_subcommand(name).is_some() => false,
         Some(name) => name.starts_with('-') || name.contains(['.', '/', '\\']) || Path::new(name).exists(),
         None => true,
@@ -191,7 +190,7 @@ mod tests {
 
     fn prepared(args: &[&str]) -> Vec<String> {
         let args = std::iter::once("wasmelt").chain(args.iter().copied()).map(OsString::from).collect();
-        let out = prepare(&mut Cli::command(), args);
+        let out = prepare(&Cli::command(), args);
         out[1..].iter().map(|arg| arg.to_str().unwrap().to_owned()).collect()
     }
 

@@ -28,7 +28,7 @@ use crate::options::{Cpu, Options, Policy};
 #[command(args_override_self = true, override_usage = "wasmelt run [OPTIONS] MODULE [ARGS]...")]
 pub(super) struct RunArgs {
     /// Module as `.wasm` or `.wat` (`-` is standard input), and the guest's arguments
-    #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "MODULE", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     module_and_args: Vec<OsString>,
 
     /// Compile again, and keep nothing

@@ -18,9 +18,9 @@ use crate::report::{Export, Import, Interface, features_used};
 pub struct ModuleReport {
     /// Name of the file.
     pub file: String,
-    /// Length of the file.
+    /// Length of the module in the binary format.
     pub bytes: u64,
-    /// BLAKE3 hash of the file in hexadecimal digits.
+    /// BLAKE3 hash of the module in the binary format, in hexadecimal digits.
     pub blake3: String,
     /// Proposals without which it is not valid.
     pub features_used: FeatureNames,
@@ -78,8 +78,8 @@ pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
     wat::parse_str(text).map_err(|e| Error::input(format!("{name} is not valid text: {e}")))
 }
 
-/// Looks into a module: `wasm` in the binary format, `file` as it was read.
-pub(super) fn inspect(wasm: &[u8], file: &[u8], name: &str) -> Result<ModuleReport> {
+/// Looks into a module in the binary format.
+pub(super) fn inspect(wasm: &[u8], name: &str) -> Result<ModuleReport> {
     if Parser::is_component(wasm) {
         return Err(Error::input(format!("{name} is a component, and components are not supported yet"))
             .hint("most toolchains can make a core module as well, for the target `wasm32-wasip1`"));
@@ -91,8 +91,8 @@ pub(super) fn inspect(wasm: &[u8], file: &[u8], name: &str) -> Result<ModuleRepo
     let contents = Contents::read(wasm).map_err(in_file)?;
     Ok(ModuleReport {
         file: name.to_owned(),
-        bytes: file.len() as u64,
-        blake3: blake3::hash(file).to_hex().to_string(),
+        bytes: wasm.len() as u64,
+        blake3: blake3::hash(wasm).to_hex().to_string(),
         features_unsupported: FEATURES
             .iter()
             .filter(|f| !f.supported && used.contains(f.name))
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     fn report(text: &str) -> ModuleReport {
-        inspect(&wat::parse_str(text).unwrap(), text.as_bytes(), "test.wat").unwrap()
+        inspect(&wat::parse_str(text).unwrap(), "test.wat").unwrap()
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         assert!(from_text(b"hello", "x").unwrap_err().to_string().contains("neither"));
         assert!(from_text(b"\xff(", "x").is_err());
         assert!(from_text(b"(module", "x").is_err());
-        assert!(inspect(b"\0asm\x0d\0\x01\0", b"", "x").unwrap_err().to_string().contains("component"));
-        assert!(inspect(b"\0asm\x01\0\0\0\xff", b"", "x").is_err());
+        assert!(inspect(b"\0asm\x0d\0\x01\0", "x").unwrap_err().to_string().contains("component"));
+        assert!(inspect(b"\0asm\x01\0\0\0\xff", "x").is_err());
     }
 }

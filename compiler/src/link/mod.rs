@@ -60,6 +60,8 @@ fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
         "--gc-sections",
         // Same input, same bytes; and no section that nobody reads.
         "--build-id=none",
+        // The runtime's debug information is that of Rust's core library: six times as large as a small program.
+        "--strip-debug",
         "--hash-style=gnu",
         "--no-eh-frame-hdr",
         "-z",

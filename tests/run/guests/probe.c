@@ -144,8 +144,10 @@ int main(int argc, char **argv) {
         }
     }
     if (!strcmp(op, "grow")) {
+        // Volatile, or the compiler takes away what is allocated and not used.
+        void *volatile block;
         size_t mib = 0;
-        while (mib < 8192 && malloc(1 << 20)) mib++;
+        while (mib < 8192 && (block = malloc(1 << 20))) mib++;
         puts(mib < 4096 ? "malloc failed" : "too much");
         return 0;
     }

@@ -443,8 +443,7 @@ fn both_back_ends_agree_on_made_up_paths() {
                 (metadata.device, metadata.inode)
             })
         });
-        // Where several things are wrong with a path, which one is reported may differ only in this: the kernel looks
-        // at a whole path with links before it says that a step leaves the root or that something is missing.
+        // The same file, and where several things are wrong with a path, the same error.
         assert_eq!(kernel, walk, "{path} with {flags:?}");
         opened += usize::from(kernel.is_ok());
     }

@@ -362,9 +362,6 @@ pub use rustix::fs::Advice;
 
 /// Says how a part of a file will be used.
 pub fn advise(handle: Handle, offset: u64, len_bytes: u64, advice: Advice) -> Result<()> {
-    if i64::try_from(offset).is_err() || i64::try_from(len_bytes).is_err() {
-        return Err(Errno::Inval);
-    }
     let len = core::num::NonZeroU64::new(len_bytes);
     rustix::fs::fadvise(handle.fd(), offset, len, advice).map_err(from_rustix)
 }
