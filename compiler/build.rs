@@ -11,6 +11,8 @@ use std::process::Command;
 
 #[path = "build/archive.rs"]
 mod archive;
+#[path = "build/member.rs"]
+mod member;
 
 /// Compression level: decompression takes the same time at each, and this runs once per build of the runtime.
 const ZSTD_LEVEL: i32 = 19;
@@ -22,7 +24,7 @@ const KEPT: &[&str] =
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=build/archive.rs");
+    println!("cargo::rerun-if-changed=build");
     let target = variable("TARGET");
     println!("cargo::rustc-env=WASMELT_TARGET={target}");
     let out_dir = PathBuf::from(variable("OUT_DIR"));

@@ -1,12 +1,15 @@
-//! Trims a static library: in goes what rustc made, out comes an archive of the members that are needed.
+//! Trims a static library: in goes what rustc made, out comes an archive of the members that are needed, pruned.
 //!
 //! rustc adds all of `compiler_builtins`, hundreds of members of which the runtime uses none or few. Without them the
 //! archive that the compiler embeds, and unpacks for each program that it links, is a tenth as large.
 
 use std::collections::HashMap;
+use std::error::Error;
 
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
+
+use super::member;
 
 /// A member of an archive.
 struct Member<'a> {
@@ -18,7 +21,7 @@ struct Member<'a> {
 }
 
 /// The archive without the members that nothing in those of `crate_name` needs, directly or indirectly.
-pub fn trim(archive: &[u8], crate_name: &str) -> object::Result<Vec<u8>> {
+pub(crate) fn trim(archive: &[u8], crate_name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let members = read(archive, crate_name)?;
     let mut definitions = HashMap::new();
     for (i, member) in members.iter().enumerate() {
@@ -33,7 +36,10 @@ pub fn trim(archive: &[u8], crate_name: &str) -> object::Result<Vec<u8>> {
             pending.extend(members[i].undefined.iter().filter_map(|name| definitions.get(name.as_str())));
         }
     }
-    let kept: Vec<&Member<'_>> = members.iter().zip(needed).filter(|(_, needed)| *needed).map(|(m, _)| m).collect();
+    let mut kept = Vec::new();
+    for (member, _) in members.iter().zip(needed).filter(|(_, needed)| *needed) {
+        kept.push((member, member::prune(member.data)?));
+    }
     Ok(write(&kept))
 }
 
@@ -58,15 +64,15 @@ fn read<'a>(archive: &'a [u8], crate_name: &str) -> object::Result<Vec<Member<'a
     Ok(members)
 }
 
-/// Writes an archive in GNU's format: the symbol table, then the members, named by their number.
-fn write(members: &[&Member<'_>]) -> Vec<u8> {
-    let names = || members.iter().enumerate().flat_map(|(i, m)| m.defined.iter().map(move |name| (i, name)));
+/// Writes an archive in GNU's format: the symbol table, then the pruned members, named by their number.
+fn write(members: &[(&Member<'_>, Vec<u8>)]) -> Vec<u8> {
+    let names = || members.iter().enumerate().flat_map(|(i, (m, _))| m.defined.iter().map(move |name| (i, name)));
     let table_bytes = names().map(|(_, name)| 4 + name.len() + 1).sum::<usize>() + 4;
     let mut starts = Vec::with_capacity(members.len());
     let mut end = MAGIC.len() + HEADER_BYTES + table_bytes.next_multiple_of(2);
-    for member in members {
+    for (_, data) in members {
         starts.push(end as u32);
-        end += HEADER_BYTES + member.data.len().next_multiple_of(2);
+        end += HEADER_BYTES + data.len().next_multiple_of(2);
     }
     let mut archive = MAGIC.to_vec();
     archive.extend(header("/", table_bytes).bytes());
@@ -74,9 +80,9 @@ fn write(members: &[&Member<'_>]) -> Vec<u8> {
     archive.extend(names().flat_map(|(i, _)| starts[i].to_be_bytes()));
     archive.extend(names().flat_map(|(_, name)| name.bytes().chain([0])));
     archive.resize(archive.len().next_multiple_of(2), b'\n');
-    for (i, member) in members.iter().enumerate() {
-        archive.extend(header(&format!("{i}.o/"), member.data.len()).bytes());
-        archive.extend(member.data);
+    for (i, (_, data)) in members.iter().enumerate() {
+        archive.extend(header(&format!("{i}.o/"), data.len()).bytes());
+        archive.extend(data);
         archive.resize(archive.len().next_multiple_of(2), b'\n');
     }
     archive

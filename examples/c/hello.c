@@ -1,12 +1,7 @@
-// Greets everyone who is named on the command line.
+// The hello world of C: printf with a few conversions.
 #include <stdio.h>
 
-int main(int argc, char **argv) {
-    if (argc < 2) {
-        printf("Hello, world!\n");
-    }
-    for (int i = 1; i < argc; i++) {
-        printf("%d: Hello, %s!\n", i, argv[i]);
-    }
+int main(void) {
+    printf("Hello, %s! %d * %d = %d, %#x\n", "world", 6, 7, 6 * 7, 51966);
     return 0;
 }

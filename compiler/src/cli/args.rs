@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use target_lexicon::Triple;
 
 use crate::error::Result;
@@ -36,7 +36,7 @@ pub(super) struct CodeArgs {
     bounds_checks: BoundsChecksArg,
 
     /// Mask indices against speculative execution past bounds checks
-    #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y")]
+    #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", action = ArgAction::Set)]
     spectre_mitigations: bool,
 
     /// Make all NaN results the canonical one
@@ -322,5 +322,48 @@ mod tests {
     fn values_of_options_are_left_alone() {
         assert_eq!(rewritten(&["-o", "-O", "a.wasm"], "compile"), ["-o", "-O", "a.wasm"]);
         assert_eq!(rewritten(&["-ox", "-O", "a.wasm"], "compile"), ["-ox", "-Ospeed", "a.wasm"]);
+    }
+
+    #[test]
+    fn options_mean_what_they_say() {
+        use clap::Parser as _;
+        let options = |args: &[&str]| {
+            #[derive(clap::Parser)]
+            #[command(args_override_self = true)]
+            struct Line {
+                #[command(flatten)]
+                common: CommonArgs,
+            }
+            Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options().unwrap()
+        };
+        assert_eq!(format!("{:?}", options(&[])), format!("{:?}", host_defaults()));
+        let all = options(&[
+            "-Os",
+            "-O0",
+            "--cpu=x86-64-v2",
+            "--bounds-checks",
+            "explicit",
+            "--spectre-mitigations",
+            "n",
+            "--nan-canonicalization",
+            "--unknown-imports=trap",
+            "--invoke=f",
+            "--dir=.::/:ro",
+            "--env=A=b",
+            "--inherit-env",
+            "--argv0=name",
+            "--max-memory=64M",
+            "--stack-size=1M",
+            "--linker=cc",
+            "-j2",
+            "-Wsimd=n,max-wasm-stack=2M",
+        ]);
+        assert_eq!((all.opt_level, all.cpu), (OptLevel::None, Cpu::Named("x86-64-v2".into())));
+        assert_eq!((all.bounds_checks, all.unknown_imports), (BoundsChecks::Explicit, UnknownImports::Trap));
+        assert!(!all.spectre_mitigations && all.nan_canonicalization && !all.features.simd());
+        assert_eq!((all.invoke.as_deref(), all.linker, all.threads), (Some("f"), Linker::Cc, 2));
+        assert_eq!((all.max_memory_bytes, all.stack_bytes), (Some(64 << 20), 2 << 20));
+        assert_eq!((all.policy.dirs.len(), all.policy.env.len(), all.policy.inherit_env), (1, 1, true));
+        assert_eq!(all.policy.arg0.as_deref(), Some("name"));
     }
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 use clap::Args;
 use rustix::fs::MemfdFlags;
 
-use super::args::CommonArgs;
+use super::args::{CommonArgs, ReportArgs};
 use super::input::Input;
 use super::progress::{self, Times};
 use super::wasmtime::{self, Codegen};
@@ -76,7 +76,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     let bytes = input.read()?;
     times.stage("read");
     let key = Key::new(&bytes, &options);
-    let cache = if codegen.no_cache { None } else { open_cache(report.quiet) };
+    let cache = if codegen.no_cache { None } else { open_cache(report) };
     let found = cache.as_ref().and_then(|cache| cache.find(&key));
     times.stage("look up");
     if let Some(path) = found {
@@ -122,13 +122,15 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
 }
 
 /// The cache, if there can be one. Without it the result is the same; that one is not safe to use is worth a word.
-fn open_cache(quiet: bool) -> Option<Cache> {
-    Cache::open().unwrap_or_else(|error| {
-        if !quiet {
-            print_warning(&error);
-        }
-        None
-    })
+fn open_cache(report: &ReportArgs) -> Option<Cache> {
+    match Cache::open() {
+        Ok(Some(cache)) => return Some(cache),
+        Ok(None) if report.verbose => print_note("there is no folder for the cache"),
+        Ok(None) => {}
+        Err(error) if !report.quiet => print_warning(&error),
+        Err(_) => {}
+    }
+    None
 }
 
 /// How the executable is started.

@@ -21,7 +21,7 @@ const LARGEST_FUNCTIONS: usize = 10;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Report {
     /// A module, in either format.
-    Module(ModuleReport),
+    Module(Box<ModuleReport>),
     /// An object or executable.
     Native(Box<NativeReport>),
 }
@@ -47,13 +47,13 @@ pub struct Function {
 /// Looks into a file. `name` is for the report and for messages.
 pub fn inspect(bytes: &[u8], name: &str) -> Result<Report> {
     if bytes.starts_with(b"\0asm") {
-        return module::inspect(bytes, name).map(Report::Module);
+        return module::inspect(bytes, name).map(Box::new).map(Report::Module);
     }
     if native::is_native(bytes) {
         return native::inspect(bytes, name).map(Box::new).map(Report::Native);
     }
     let wasm = module::from_text(bytes, name)?;
-    module::inspect(&wasm, name).map(Report::Module)
+    module::inspect(&wasm, name).map(Box::new).map(Report::Module)
 }
 
 /// Keeps the largest functions, largest first; equal ones in the order of the file.

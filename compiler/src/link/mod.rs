@@ -60,8 +60,6 @@ fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
         "--gc-sections",
         // Same input, same bytes; and no section that nobody reads.
         "--build-id=none",
-        // The runtime's debug information is that of Rust's core library: six times as large as a small program.
-        "--strip-debug",
         "--hash-style=gnu",
         "--no-eh-frame-hdr",
         "-z",
@@ -70,7 +68,8 @@ fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
         "-z",
         "norelro",
     ];
-    // Rust's `core` brings debug information of its own; symbols stay for debuggers and profilers.
+    // Rust's `core` brings debug information of its own, six times as large as a small program; symbols stay for
+    // debuggers and profilers.
     arguments.push(if options.strip { "--strip-all" } else { "--strip-debug" });
     arguments
 }

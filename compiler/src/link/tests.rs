@@ -153,7 +153,7 @@ fn archive_of(object: &[u8]) -> Vec<u8> {
 
 fn build(image: &Image<'_>, linker: &Linker) -> Result<Vec<u8>> {
     let target = target();
-    link(emit::object(image, &target)?, archive_of(&runtime_object()), &options(&target, linker))
+    link(&emit::object(image, &target)?, &archive_of(&runtime_object()), &options(&target, linker))
 }
 
 /// Runs an executable in an empty environment.
@@ -254,7 +254,7 @@ fn strip_leaves_out_the_symbol_table_and_keeps_the_note() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = LinkOptions { strip: true, ..options(&target, &linker) };
     let object = emit::object(&image(), &target).unwrap();
-    let executable = link(object, archive_of(&runtime_object()), &options).unwrap();
+    let executable = link(&object, &archive_of(&runtime_object()), &options).unwrap();
     assert_eq!(object::File::parse(&*executable).unwrap().symbols().count(), 0);
     assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
     if can_run() {
@@ -277,9 +277,9 @@ fn damaged_inputs_are_errors() {
     let options = options(&target, &linker);
     let object = emit::object(&image(), &target).unwrap();
     let archive = archive_of(&runtime_object());
-    assert!(link(object[..object.len() / 2].to_vec(), archive.clone(), &options).is_err());
-    assert!(link(object.clone(), archive[..archive.len() / 2].to_vec(), &options).is_err());
-    assert!(link(object, b"junk".to_vec(), &options).is_err());
+    assert!(link(&object[..object.len() / 2], &archive, &options).is_err());
+    assert!(link(&object, &archive[..archive.len() / 2], &options).is_err());
+    assert!(link(&object, b"junk", &options).is_err());
 }
 
 #[test]

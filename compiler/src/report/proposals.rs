@@ -244,8 +244,10 @@ impl Used {
         for local in body.get_locals_reader()? {
             used.value_type(local?.1);
         }
-        for op in body.get_operators_reader()? {
-            let op = op?;
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            let start = ops.original_position();
+            let op = ops.read()?;
             used.add(proposal_of(&op));
             match op {
                 Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => match blockty {
@@ -253,11 +255,23 @@ impl Used {
                     BlockType::Type(ty) => used.value_type(ty),
                     BlockType::FuncType(_) => used.add(Proposal::multi_value),
                 },
+                Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => {
+                    let base = body.range().start;
+                    let bytes = &body.as_bytes()[start - base..ops.original_position() - base];
+                    used.add_if(has_table_index(bytes), Proposal::reference_types);
+                }
                 _ => {}
             }
         }
         Ok(used)
     }
+}
+
+/// Whether an indirect call names its table by a number in LEB128. The MVP has a zero byte there, and LLVM writes the
+/// zero with five bytes.
+fn has_table_index(call: &[u8]) -> bool {
+    let type_index_end = call.iter().skip(1).position(|byte| byte & 0x80 == 0).map_or(call.len(), |at| at + 2);
+    call[type_index_end..] != [0]
 }
 
 #[cfg(test)]
@@ -316,6 +330,22 @@ mod tests {
         ] {
             let wasm = wat::parse_str(text).unwrap();
             assert_eq!(features_used(&wasm).unwrap(), needed(&wasm), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_table_index_belongs_to_reference_types() {
+        let wasm = |table_index: &[u8]| {
+            let mut wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x04\x04\x01\x70\0\x01".to_vec();
+            let body = [b"\0\x41\0\x11\0", table_index, b"\x0b"].concat();
+            wasm.extend([0x0a, body.len() as u8 + 2, 1, body.len() as u8]);
+            wasm.extend(body);
+            wasm
+        };
+        for (table_index, expected) in [(&[0][..], None), (&[0x80, 0x80, 0x80, 0x80, 0], Some("reference-types"))] {
+            let wasm = wasm(table_index);
+            assert_eq!(features_used(&wasm).unwrap(), needed(&wasm));
+            assert_eq!(features_used(&wasm).unwrap().first().copied(), expected);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! base of memory 0. In the `Many` shape (libraries) every function takes the context's address as its hidden first
 //! parameter. Everything else asks [`FuncTranslator::vmctx`] and [`FuncTranslator::memory_base`].
 
-use cranelift_codegen::cursor::{Cursor as _, FuncCursor};
 use cranelift_codegen::ir::{self, InstBuilder as _, MemFlagsData, Value, types};
 use wasmelt_abi::context::MEMORY0_LENGTH_OFFSET;
 
@@ -26,16 +25,18 @@ impl FuncTranslator<'_, '_> {
         if let Some(vmctx) = self.vmctx {
             return vmctx;
         }
-        let func = &mut *self.builder.func;
-        let entry = func.layout.entry_block().expect("the entry block comes first");
-        let vmctx = match self.env.shape {
-            // Read once, at the start: the pinned register never changes within a function, and one value lets
-            // address computations and loads be shared across blocks.
-            Shape::Single => FuncCursor::new(func).at_first_insertion_point(entry).ins().get_pinned_reg(types::I64),
-            Shape::Many => func.dfg.block_params(entry)[0],
-        };
-        self.vmctx = Some(vmctx);
-        vmctx
+        match self.env.shape {
+            // Read anew at each use, which costs a register move that the CPU renames away. One value for the whole
+            // function would need a second register besides the pinned one, or a stack slot: seven percent slower
+            // over the corpus kernels (docs/RATIONALE.md, "Why is the pinned register read at each use?").
+            Shape::Single => self.ins().get_pinned_reg(types::I64),
+            Shape::Many => {
+                let entry = self.builder.func.layout.entry_block().expect("the entry block comes first");
+                let vmctx = self.builder.func.dfg.block_params(entry)[0];
+                self.vmctx = Some(vmctx);
+                vmctx
+            }
+        }
     }
 
     /// Whether functions take the context as their first parameter.

