@@ -3,7 +3,7 @@
 //! rustc adds all of `compiler_builtins`, hundreds of members of which the runtime uses none or few. Without them the
 //! archive that the compiler embeds, and unpacks for each program that it links, is a tenth as large.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 
 use object::read::archive::ArchiveFile;
@@ -36,11 +36,17 @@ pub(crate) fn trim(archive: &[u8], crate_name: &str) -> Result<Vec<u8>, Box<dyn 
             pending.extend(members[i].undefined.iter().filter_map(|name| definitions.get(name.as_str())));
         }
     }
-    let mut kept = Vec::new();
-    for (member, _) in members.iter().zip(needed).filter(|(_, needed)| *needed) {
-        kept.push((member, member::prune(member.data)?));
+    let needed: Vec<Member<'_>> =
+        members.into_iter().zip(needed).filter(|(_, needed)| *needed).map(|(m, _)| m).collect();
+    // Rust's own names only matter where another member refers to them.
+    let shared: HashSet<&str> = needed.iter().flat_map(|member| &member.undefined).map(String::as_str).collect();
+    let is_exported = |name: &str| shared.contains(name) || !["_ZN", "_R"].iter().any(|start| name.starts_with(start));
+    let mut pruned = Vec::new();
+    for member in &needed {
+        let names: Vec<&str> = member.defined.iter().map(String::as_str).filter(|name| is_exported(name)).collect();
+        pruned.push((member::prune(member.data, &names)?, names));
     }
-    Ok(write(&kept))
+    Ok(write(&pruned))
 }
 
 fn read<'a>(archive: &'a [u8], crate_name: &str) -> object::Result<Vec<Member<'a>>> {
@@ -64,13 +70,14 @@ fn read<'a>(archive: &'a [u8], crate_name: &str) -> object::Result<Vec<Member<'a
     Ok(members)
 }
 
-/// Writes an archive in GNU's format: the symbol table, then the pruned members, named by their number.
-fn write(members: &[(&Member<'_>, Vec<u8>)]) -> Vec<u8> {
-    let names = || members.iter().enumerate().flat_map(|(i, (m, _))| m.defined.iter().map(move |name| (i, name)));
+/// Writes an archive in GNU's format: the symbol table, then the members, named by their number. A member is its
+/// content and the names that it defines.
+fn write(members: &[(Vec<u8>, Vec<&str>)]) -> Vec<u8> {
+    let names = || members.iter().enumerate().flat_map(|(i, (_, names))| names.iter().map(move |name| (i, name)));
     let table_bytes = names().map(|(_, name)| 4 + name.len() + 1).sum::<usize>() + 4;
     let mut starts = Vec::with_capacity(members.len());
     let mut end = MAGIC.len() + HEADER_BYTES + table_bytes.next_multiple_of(2);
-    for (_, data) in members {
+    for (data, _) in members {
         starts.push(end as u32);
         end += HEADER_BYTES + data.len().next_multiple_of(2);
     }
@@ -80,7 +87,7 @@ fn write(members: &[(&Member<'_>, Vec<u8>)]) -> Vec<u8> {
     archive.extend(names().flat_map(|(i, _)| starts[i].to_be_bytes()));
     archive.extend(names().flat_map(|(_, name)| name.bytes().chain([0])));
     archive.resize(archive.len().next_multiple_of(2), b'\n');
-    for (i, (_, data)) in members.iter().enumerate() {
+    for (i, (data, _)) in members.iter().enumerate() {
         archive.extend(header(&format!("{i}.o/"), data.len()).bytes());
         archive.extend(data);
         archive.resize(archive.len().next_multiple_of(2), b'\n');

@@ -4,13 +4,13 @@
 use object::build::elf::{Builder, Section, SectionData, SectionId};
 use object::elf;
 
-/// The object without unwind and debug information, names of local symbols and flags that keep linkers from dropping
-/// what is not used.
+/// The object without unwind and debug information, names of symbols other than `exported`, and flags that keep linkers
+/// from dropping what is not used.
 ///
 /// * The runtime finds callers by frame pointers, and a debugger can as well.
-/// * Local symbols are Rust's mangled names: longer than the code that they name.
+/// * What is not exported has Rust's mangled names: longer than the code that they name.
 /// * Linkers keep strings that may be merged as a whole, also those of functions that they drop.
-pub(crate) fn prune(object: &[u8]) -> object::build::Result<Vec<u8>> {
+pub(crate) fn prune(object: &[u8], exported: &[&str]) -> object::build::Result<Vec<u8>> {
     let mut builder = Builder::read(object)?;
     let dropped: Vec<SectionId> = builder.sections.iter().filter(|s| is_useless(s)).map(Section::id).collect();
     for section in &mut builder.sections {
@@ -19,6 +19,10 @@ pub(crate) fn prune(object: &[u8]) -> object::build::Result<Vec<u8>> {
         section.sh_flags = elf::SectionFlags(section.sh_flags.0 & !(elf::SHF_MERGE | elf::SHF_STRINGS).0);
     }
     for symbol in &mut builder.symbols {
+        let is_defined = symbol.section.is_some();
+        if is_defined && !exported.iter().any(|name| symbol.name.as_slice() == name.as_bytes()) {
+            symbol.set_st_info(elf::STB_LOCAL, symbol.st_type());
+        }
         if symbol.st_bind() == elf::STB_LOCAL {
             symbol.delete = symbol.st_type() == elf::STT_FILE;
             symbol.name = Default::default();
@@ -33,7 +37,7 @@ pub(crate) fn prune(object: &[u8]) -> object::build::Result<Vec<u8>> {
         names.sh_addralign = 1;
         names.data = SectionData::SectionString;
     }
-    relax_calls(&mut builder);
+    relax(&mut builder);
     let mut pruned = Vec::new();
     builder.write(&mut pruned)?;
     Ok(pruned)
@@ -48,32 +52,37 @@ fn is_relocations(section: &Section<'_>) -> bool {
     matches!(section.data, SectionData::Relocation(_))
 }
 
-/// Marks calls through the global offset table as ones that a linker may make direct. LLVM calls memory functions
-/// that way; without a table of addresses, nothing of a program needs relocation at its start.
+/// Marks calls and loads through the global offset table as ones that a linker may make direct. LLVM calls memory
+/// functions that way; without a table of addresses, nothing of a program needs relocation at its start.
 ///
 /// Source: x86-64 psABI, B.2 "Optimize GOTPCRELX Relocations".
-fn relax_calls(builder: &mut Builder<'_>) {
+fn relax(builder: &mut Builder<'_>) {
     if builder.header.e_machine != elf::EM_X86_64 {
         return;
     }
-    let mut calls = Vec::new();
+    let mut found = Vec::new();
     for section in &builder.sections {
         let (SectionData::Relocation(relocations), Some(target)) = (&section.data, section.sh_info_section) else {
             continue;
         };
         let SectionData::Data(code) = &builder.sections.get(target).data else { continue };
         for (index, relocation) in relocations.iter().enumerate() {
-            let offset = relocation.r_offset as usize;
-            let opcode = offset.checked_sub(2).and_then(|start| code.as_slice().get(start..offset));
-            // `call *x(%rip)` and `jmp *x(%rip)`.
-            if relocation.r_type == elf::R_X86_64_GOTPCREL && matches!(opcode, Some([0xff, 0x15 | 0x25])) {
-                calls.push((section.id(), index));
+            let before = code.as_slice().get(..relocation.r_offset as usize).unwrap_or_default();
+            let relaxable = match before {
+                // `call *x(%rip)`, `jmp *x(%rip)`
+                [.., 0xff, 0x15 | 0x25] => elf::R_X86_64_GOTPCRELX,
+                // `mov x(%rip), register`
+                [.., 0x48 | 0x4c, 0x8b, _] => elf::R_X86_64_REX_GOTPCRELX,
+                _ => continue,
+            };
+            if relocation.r_type == elf::R_X86_64_GOTPCREL {
+                found.push((section.id(), index, relaxable));
             }
         }
     }
-    for (section, index) in calls {
+    for (section, index, relaxable) in found {
         if let SectionData::Relocation(relocations) = &mut builder.sections.get_mut(section).data {
-            relocations[index].r_type = elf::R_X86_64_GOTPCRELX;
+            relocations[index].r_type = relaxable;
         }
     }
 }

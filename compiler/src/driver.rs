@@ -14,6 +14,8 @@ use crate::program::Program;
 use crate::report;
 use crate::translate::{FuncEnv, Shape};
 
+pub use crate::progress::{NoProgress, Progress};
+
 /// What came out of a compilation.
 #[derive(Debug)]
 pub struct Compilation {
@@ -21,23 +23,6 @@ pub struct Compilation {
     pub bytes: Vec<u8>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
-}
-
-/// Is told how far a compilation is.
-pub trait Progress: Sync {
-    /// A stage begins: "parse", "translate and compile", "emit", "link".
-    fn stage(&self, name: &'static str);
-    /// So many functions of so many are compiled.
-    fn functions(&self, done: usize, total: usize);
-}
-
-/// Nobody looks.
-#[derive(Clone, Copy, Debug)]
-pub struct NoProgress;
-
-impl Progress for NoProgress {
-    fn stage(&self, _: &'static str) {}
-    fn functions(&self, _: usize, _: usize) {}
 }
 
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
@@ -59,7 +44,7 @@ struct Stages<'p> {
 
 impl Stages<'_> {
     fn run(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
-        let wasm = self.stage("read", || read(input))?;
+        let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
             return self.stage("print", || print(&wasm));
@@ -111,11 +96,14 @@ impl Stages<'_> {
 }
 
 /// The module's bytes: as they are, or assembled from text.
-fn read(input: &[u8]) -> Result<Cow<'_, [u8]>> {
+fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
     if input.starts_with(b"\0asm") || !looks_like_text(input) {
         return Ok(Cow::Borrowed(input));
     }
-    wat::parse_bytes(input).map_err(|e| Error::input(e.to_string()))
+    wat::parse_bytes(input).map_err(|mut e| {
+        e.set_path(source_name);
+        Error::input(e.to_string())
+    })
 }
 
 /// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.

@@ -23,6 +23,7 @@ pub mod module;
 pub mod options;
 pub mod output;
 pub mod program;
+pub mod progress;
 pub mod report;
 pub mod translate;
 

@@ -122,6 +122,7 @@ pub enum Linker {
 
 /// What the guest may do outside its sandbox: nothing that is not named here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// Granted directories.
     pub dirs: Vec<DirGrant>,
@@ -141,6 +142,7 @@ pub struct DirGrant {
     /// Name under which the guest finds it.
     pub guest: String,
     /// Nothing below it can be changed.
+    #[serde(default)]
     pub read_only: bool,
 }
 

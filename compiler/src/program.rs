@@ -182,6 +182,12 @@ impl<'data> Program<'data> {
     /// Runtime functions that must run before the entry, by symbol.
     pub fn hooks(&self, options: &Options) -> Vec<&'static str> {
         let mut hooks = Vec::new();
+        if self.instances.values().any(|i| i.memories.len() > 1) {
+            hooks.push(wasmelt_abi::symbols::HOOK_MEMORIES);
+        }
+        if self.instances.values().any(|i| !i.table_plans.is_empty()) {
+            hooks.push(wasmelt_abi::symbols::HOOK_TABLES);
+        }
         let uses_descriptors = self.instances.values().any(|i| {
             i.callees.values().any(
                 |c| matches!(c, Callee::Host(h) if h.name.starts_with("fd_") || h.name.starts_with("path_") || h.name == "poll_oneoff"),

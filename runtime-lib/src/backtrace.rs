@@ -68,6 +68,7 @@ struct Walk {
 
 impl Walk {
     /// A word of the guest stack.
+    #[inline(never)]
     fn read(&self, address: usize) -> Option<usize> {
         let inside = address >= self.stack.start && address.checked_add(size_of::<usize>())? <= self.stack.end;
         // SAFETY: the address was just checked, and the guest stack is readable.
@@ -76,6 +77,7 @@ impl Walk {
     }
 
     /// The offset in the text of the call that returns to `return_address`.
+    #[inline(never)]
     fn in_text(&self, return_address: usize) -> Option<usize> {
         let call = return_address.checked_sub(1)?;
         self.text.contains(&call).then(|| call - self.text.start)
@@ -155,7 +157,7 @@ impl Lines<'_> {
             1 => self.line(self.frames - 1),
             count => {
                 self.shown += 1;
-                self.report.text("       ... (").decimal(count, 0).text(" more of the same call)\n");
+                self.left_out(count, " more of the same call)\n");
             }
         }
     }
@@ -163,8 +165,13 @@ impl Lines<'_> {
     fn finish(mut self) {
         self.end_repetition();
         if self.hidden > 0 {
-            self.report.text("       ... (").decimal(self.hidden, 0).text(" more frames)\n");
+            self.left_out(self.hidden, " more frames)\n");
         }
+    }
+
+    #[inline(never)]
+    fn left_out(&mut self, count: u64, what: &str) {
+        self.report.text("       ... (").decimal(count, 0).text(what);
     }
 }
 

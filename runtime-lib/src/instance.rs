@@ -1,19 +1,11 @@
 //! Instances: from a descriptor to a context and memories that generated code can run with.
 //!
-//! One reservation holds everything that must be adjacent. In it, from low to high addresses:
-//!
-//! ```text
-//! │ stack guard │ guest stack │ dropped bits │ context │ memory 0, length now │ rest of its reservation │ guard │
-//! │  PROT_NONE  │              readable and writable                          │         PROT_NONE               │
-//!                                                      ^ vmctx
-//! ```
-//!
-//! so that one `mmap` and one `mprotect` make a whole instance.
+//! One reservation holds everything that must be adjacent, as [`wasmelt_abi::layout`] describes, so that one `mmap` and
+//! one `mprotect` make a whole instance. What few programs have, further memories and tables that can change, is made
+//! by hooks that only their programs refer to.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: the layout is the sandbox. Memory 0 must be followed by `reserve_bytes + guard_bytes` of address space in
-// which nothing else ever lies, because generated code leaves out bounds checks on the strength of it; and the call
-// stack must have an inaccessible guard below it that no frame can jump over.
+// Security: the layout is the sandbox, see `wasmelt_abi::layout`. It is the compiler's; here it is only followed.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::ops::Range;
@@ -21,63 +13,30 @@ use core::ptr;
 
 use wasmelt_abi::context::{HEAD_BYTES, Memory, Table, VmContextHead};
 use wasmelt_abi::descriptor::{MemoryPlan, ProgramDescriptor, RelSlice, TablePlan};
+use wasmelt_abi::layout::STACK_GUARD_BYTES;
 
+use crate::failure::Failure;
 use crate::memops;
 use crate::sys::{SystemError, pages};
 
-/// Inaccessible address space below the guest stack. Generated code and the runtime touch every page of a large
-/// frame, so one page would do; the rest costs nothing.
-pub const STACK_GUARD_BYTES: usize = 1 << 20;
-
 /// Why an instance could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CreateError {
-    /// No address space for a reservation.
-    Reserve(SystemError),
-    /// Stack, memories or tables could not be made usable.
-    Commit(SystemError),
-    /// The initial contents of memory 0 could not be moved into place.
-    Map(SystemError),
-    /// The descriptor asks for more than there are addresses.
-    TooLarge,
+pub struct CreateError {
+    /// What failed.
+    pub failure: Failure,
+    /// What the operating system said.
+    pub error: SystemError,
 }
 
-/// Where things lie in a reservation, as offsets from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Layout {
-    /// End of the stack guard, start of the guest stack.
-    stack_start: usize,
-    /// Where the guest stack begins to grow downwards; a multiple of 16.
-    stack_top: usize,
-    /// The context's end and the first byte of memory 0.
-    vmctx: usize,
-    /// End of what is usable from the start.
-    usable_end: usize,
-    /// Length of the reservation.
-    total_bytes: usize,
-}
-
-impl Layout {
-    fn of(program: &ProgramDescriptor) -> Option<Self> {
-        let context_bytes = program.context_bytes as usize;
-        let above_stack = context_bytes.checked_add(dropped_bytes(program))?;
-        let stack_bytes = usize::try_from(program.stack_bytes).ok()?;
-        let stack_start = STACK_GUARD_BYTES;
-        let vmctx = stack_start.checked_add(pages::round_up(stack_bytes.checked_add(above_stack)?)?)?;
-        let (initial, reserve, guard) = match slice(&program.memories).first() {
-            Some(plan) => (plan.initial_bytes, plan.reserve_bytes, plan.guard_bytes),
-            None => (0, 0, 0),
-        };
-        let usable_end = vmctx.checked_add(pages::round_up(usize::try_from(initial).ok()?)?)?;
-        let behind = usize::try_from(reserve.max(initial).checked_add(guard)?).ok()?;
-        let total_bytes = vmctx.checked_add(pages::round_up(behind)?)?;
-        Some(Self { stack_start, stack_top: (vmctx - above_stack) & !15, vmctx, usable_end, total_bytes })
+impl CreateError {
+    fn of(failure: Failure) -> impl FnOnce(SystemError) -> Self {
+        move |error| Self { failure, error }
     }
-}
 
-/// Bytes of the bits that say which segments were dropped; a multiple of 16.
-fn dropped_bytes(program: &ProgramDescriptor) -> usize {
-    (program.segment_count as usize).div_ceil(128) * 16
+    /// Ends the process because of it.
+    pub fn end(self) -> ! {
+        self.failure.end([self.error.number().into(), 0])
+    }
 }
 
 /// The elements of a descriptor's slice.
@@ -103,28 +62,24 @@ impl Instance {
         Self { vmctx }
     }
 
-    /// Makes an instance with everything that the descriptor alone decides. Code has not run yet.
+    /// Makes an instance with everything that the descriptor alone decides, apart from what hooks make. Code has not
+    /// run yet.
+    #[inline(always)]
     pub fn create(program: &'static ProgramDescriptor) -> Result<Self, CreateError> {
-        let layout = Layout::of(program).ok_or(CreateError::TooLarge)?;
-        let start = pages::reserve(layout.total_bytes).map_err(CreateError::Reserve)?;
-        let usable = layout.usable_end - layout.stack_start;
+        let layout = &program.layout;
+        let usable = layout.usable_end - STACK_GUARD_BYTES;
         // SAFETY: the range lies in the new reservation.
-        unsafe { pages::commit(start.wrapping_add(layout.stack_start), usable) }.map_err(CreateError::Commit)?;
-        let instance = Self { vmctx: start.wrapping_add(layout.vmctx) };
-        instance.fill_head(program, start.wrapping_add(layout.stack_top));
+        let start = unsafe { reserve_and_commit(layout.total_bytes, STACK_GUARD_BYTES, usable) }?;
+        let instance = Self { vmctx: start.wrapping_add(layout.vmctx as usize) };
+        instance.fill_head(program, start.wrapping_add(layout.stack_top as usize));
         instance.place_contents(program)?;
-        for (index, plan) in slice(&program.memories).iter().enumerate() {
-            instance.create_memory(index, plan)?;
-        }
-        for plan in slice(&program.tables) {
-            instance.create_table(plan)?;
-        }
         Ok(instance)
     }
 
     fn fill_head(self, program: &'static ProgramDescriptor, stack_top: *mut u8) {
         let dropped_segments = if program.segment_count == 0 { ptr::null_mut() } else { stack_top.cast() };
-        let memory0 = Memory { base: self.vmctx, length_bytes: 0 };
+        let length_bytes = slice(&program.memories).first().map_or(0, |plan| plan.initial_bytes);
+        let memory0 = Memory { base: self.vmctx, length_bytes };
         let head = VmContextHead { dropped_segments, program: ptr::from_ref(program), memory0 };
         // SAFETY: the head lies directly below `vmctx`, in pages that are usable.
         unsafe { self.vmctx.sub(HEAD_BYTES).cast::<VmContextHead>().write(head) };
@@ -136,7 +91,8 @@ impl Instance {
             let source = chunk.source.get().unwrap_or(ptr::null()).cast_mut();
             let dest = self.vmctx.wrapping_add(chunk.dest_offset as usize);
             // SAFETY: the pages at `source` hold this chunk only, and the compiler checked it against memory 0.
-            unsafe { pages::move_pages(source, dest, chunk.len_bytes as usize) }.map_err(CreateError::Map)?;
+            unsafe { pages::move_pages(source, dest, chunk.len_bytes as usize) }
+                .map_err(CreateError::of(Failure::Map))?;
         }
         for chunk in slice(&program.copies) {
             let (source, len) = chunk.bytes.get();
@@ -144,25 +100,6 @@ impl Instance {
             // SAFETY: the compiler checked the chunk against context and memory 0, which are usable.
             unsafe { memops::copy_once(dest, source, len) };
         }
-        Ok(())
-    }
-
-    fn create_memory(self, index: usize, plan: &MemoryPlan) -> Result<(), CreateError> {
-        let base = if index == 0 { self.vmctx } else { create_further_memory(plan)? };
-        let memory = Memory { base, length_bytes: plan.initial_bytes };
-        // SAFETY: the plan's offset is that of this memory's record in the context.
-        unsafe { self.memory_at(plan).write(memory) };
-        Ok(())
-    }
-
-    fn create_table(self, plan: &TablePlan) -> Result<(), CreateError> {
-        let bytes = |elements: u64| usize::try_from(elements).ok()?.checked_mul(size_of::<u64>());
-        let initial = bytes(plan.initial_elements).ok_or(CreateError::TooLarge)?;
-        let maximum = bytes(plan.maximum_elements.max(plan.initial_elements)).ok_or(CreateError::TooLarge)?;
-        let base = reserve_and_commit(maximum, initial)?;
-        let table = Table { base: base.cast(), length_elements: plan.initial_elements };
-        // SAFETY: the plan's offset is that of this table's record in the context.
-        unsafe { self.table_at(plan).write(table) };
         Ok(())
     }
 
@@ -202,16 +139,15 @@ impl Instance {
 
     /// Addresses of the guest stack, without its guard.
     pub fn stack(self) -> Range<usize> {
-        // The layout is that of `create`, which would have failed without one.
-        let Some(layout) = Layout::of(self.program()) else { return 0..0 };
-        let start = (self.vmctx as usize) - layout.vmctx;
-        start + layout.stack_start..start + layout.stack_top
+        let layout = &self.program().layout;
+        let start = (self.vmctx as usize).wrapping_sub(layout.vmctx as usize);
+        start.wrapping_add(STACK_GUARD_BYTES as usize)..start.wrapping_add(layout.stack_top as usize)
     }
 
     /// Addresses of the guard below the guest stack.
     pub fn stack_guard(self) -> Range<usize> {
         let stack = self.stack();
-        stack.start.saturating_sub(STACK_GUARD_BYTES)..stack.start
+        stack.start.wrapping_sub(STACK_GUARD_BYTES as usize)..stack.start
     }
 
     /// Addresses of the generated code.
@@ -222,20 +158,58 @@ impl Instance {
     }
 }
 
-/// Makes a memory other than memory 0; its first byte.
-fn create_further_memory(plan: &MemoryPlan) -> Result<*mut u8, CreateError> {
-    let total = plan.reserve_bytes.max(plan.initial_bytes).checked_add(plan.guard_bytes);
-    let total = total.and_then(|bytes| usize::try_from(bytes).ok()).ok_or(CreateError::TooLarge)?;
-    reserve_and_commit(total, plan.initial_bytes as usize)
+/// Makes the memories beyond memory 0, see [`wasmelt_abi::symbols::HOOK_MEMORIES`].
+///
+/// # Safety
+/// `vmctx` is the context of an instance in which no code has run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_memories(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    let instance = unsafe { Instance::from_vmctx(vmctx) };
+    for plan in slice(&instance.program().memories).iter().skip(1) {
+        let total = plan.reserve_bytes.max(plan.initial_bytes).saturating_add(plan.guard_bytes);
+        let base = further_pages(total, plan.initial_bytes);
+        // SAFETY: the plan's offset is that of this memory's record in the context.
+        unsafe { instance.memory_at(plan).write(Memory { base, length_bytes: plan.initial_bytes }) };
+    }
 }
 
-/// Reserves `total_bytes`, at least a page, of which the first `usable_bytes` are usable.
-fn reserve_and_commit(total_bytes: usize, usable_bytes: usize) -> Result<*mut u8, CreateError> {
-    let total = pages::round_up(total_bytes.max(1)).ok_or(CreateError::TooLarge)?;
-    let usable = pages::round_up(usable_bytes).ok_or(CreateError::TooLarge)?;
-    let start = pages::reserve(total).map_err(CreateError::Reserve)?;
-    // SAFETY: the range lies in the new reservation.
-    unsafe { pages::commit(start, usable) }.map_err(CreateError::Commit)?;
+/// Makes the tables that can change, see [`wasmelt_abi::symbols::HOOK_TABLES`].
+///
+/// # Safety
+/// `vmctx` is the context of an instance in which no code has run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_tables(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    let instance = unsafe { Instance::from_vmctx(vmctx) };
+    for plan in slice(&instance.program().tables) {
+        let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
+        let total = bytes(plan.maximum_elements.max(plan.initial_elements));
+        let base = further_pages(total, bytes(plan.initial_elements)).cast();
+        // SAFETY: the plan's offset is that of this table's record in the context.
+        unsafe { instance.table_at(plan).write(Table { base, length_elements: plan.initial_elements }) };
+    }
+}
+
+/// Makes a mapping of its own, at least a page, of which the first `usable_bytes` are usable; ends the process where
+/// there is none.
+fn further_pages(total_bytes: u64, usable_bytes: u64) -> *mut u8 {
+    // Sizes that no address space holds stay such sizes, for the operating system to refuse.
+    let page = |bytes: u64| bytes.checked_next_multiple_of(pages::PAGE_BYTES as u64).unwrap_or(1 << 63);
+    // SAFETY: the range starts with the new reservation, and is no longer.
+    unsafe { reserve_and_commit(page(total_bytes.max(1)), 0, page(usable_bytes)) }.unwrap_or_else(|error| error.end())
+}
+
+/// Reserves `total_bytes`, of which `usable_bytes` from `usable_start` on are usable; the start of the reservation.
+///
+/// # Safety
+/// What is to be usable lies in the reservation.
+#[inline(always)]
+unsafe fn reserve_and_commit(total_bytes: u64, usable_start: u64, usable_bytes: u64) -> Result<*mut u8, CreateError> {
+    let start = pages::reserve(total_bytes as usize).map_err(CreateError::of(Failure::Reserve))?;
+    // SAFETY: by this function's contract.
+    unsafe { pages::commit(start.wrapping_add(usable_start as usize), usable_bytes as usize) }
+        .map_err(CreateError::of(Failure::Commit))?;
     Ok(start)
 }
 
@@ -265,12 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_addressed_is_an_error() {
-        let mut program = TestProgram::with_memory(0, 0);
-        program.memories[0].reserve_bytes = u64::MAX - 5;
-        assert_eq!(Instance::create(program.leak()), Err(CreateError::TooLarge));
-        let mut program = TestProgram::with_memory(0, 0);
-        program.memories[0].reserve_bytes = 1 << 60;
-        assert!(matches!(Instance::create(program.leak()), Err(CreateError::Reserve(..))));
+    fn what_the_system_refuses_is_an_error() {
+        // SAFETY: the range lies in the reservation, of which there is none.
+        let refused = unsafe { reserve_and_commit(1 << 63, 0, 0) };
+        assert!(matches!(refused, Err(CreateError { failure: Failure::Reserve, .. })));
+    }
+
+    #[test]
+    fn further_memories_have_pages_of_their_own() {
+        let instance = Instance::create(TestProgram::with_memory(1 << 16, 1 << 16).leak()).unwrap();
+        let start = further_pages(5 << 16, 100);
+        // SAFETY: the first page is usable.
+        unsafe { start.add(4095).write(1) };
+        assert_ne!(start, instance.vmctx());
     }
 }

@@ -7,9 +7,9 @@
 use core::fmt::Write;
 
 use wasmelt_abi::descriptor::{InvokePlan, ValueType};
-use wasmelt_abi::trap::RUNTIME_BUG_EXIT_CODE;
 
 use crate::executable;
+use crate::failure::Failure;
 use crate::instance::{Instance, slice};
 use crate::process;
 use crate::report::Report;
@@ -28,16 +28,28 @@ const USAGE_EXIT_CODE: i32 = 2;
 /// `vmctx` is the context of a complete instance in which no code has run; this is the last hook of its program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_hook_invoke(vmctx: *mut u8) {
+    // SAFETY: the hook is called once, and nothing but what it calls from here on uses floats as text.
+    unsafe { sys::relocate::relocate() };
+    // SAFETY: by this function's contract.
+    unsafe { invoke(vmctx) }
+}
+
+/// What the hook does, once addresses in data are right; on its own, so that none is read before.
+///
+/// # Safety
+/// As [`wasmelt_hook_invoke`].
+#[inline(never)]
+unsafe fn invoke(vmctx: *mut u8) -> ! {
     // SAFETY: by this function's contract.
     let program = unsafe { Instance::from_vmctx(vmctx) }.program();
     let (Some(plan), Some(code)) = (program.invoke.get(), program.invoke_entry.get()) else {
-        Report::new(Stream::Error).runtime_bug().text("nothing to invoke").exit(RUNTIME_BUG_EXIT_CODE);
+        Failure::Check.end([0; 2]);
     };
     // SAFETY: the compiler wrote the plan.
     let plan = unsafe { &*plan };
     let mut values = [[0u64; 2]; MAX_VALUES];
     if plan.results.len as usize > MAX_VALUES {
-        Report::new(Stream::Error).runtime_bug().text("too many results").exit(RUNTIME_BUG_EXIT_CODE);
+        Failure::Check.end([1, 0]);
     }
     parse_arguments(plan, process::args().skip(1), &mut values);
     // SAFETY: the entry is called once, then the export, whose values have room.

@@ -13,6 +13,7 @@ pub mod backtrace;
 pub mod builtins;
 pub mod exception;
 pub mod executable;
+pub mod failure;
 pub mod float;
 pub mod host;
 pub mod instance;

@@ -7,18 +7,18 @@ use core::mem::MaybeUninit;
 use crate::sys::{self, Stream};
 
 /// Bytes that are gathered before they are written.
-const CAPACITY: usize = 4096;
-
-/// The character of a hexadecimal digit.
-fn digit(value: u8) -> u8 {
-    if value < 10 { b'0' + value } else { b'a' - 10 + value }
-}
+///
+/// A larger buffer would make each function that has one probe the stack.
+const CAPACITY: usize = 2048;
 
 /// Text on its way to a stream, written in one piece where it fits the buffer.
+///
+/// The buffer comes last, so that the other fields are reached by short instructions.
+#[repr(C)]
 pub struct Report {
+    len: usize,
     stream: Stream,
     buffer: [MaybeUninit<u8>; CAPACITY],
-    len: usize,
 }
 
 impl Report {
@@ -31,12 +31,6 @@ impl Report {
     /// Begins a message about why the program does not run: `wasmelt: ...`.
     pub fn failure(&mut self) -> &mut Self {
         self.text("wasmelt: ")
-    }
-
-    /// Begins a message about a bug in wasmelt, after which [`Report::exit`] takes
-    /// [`RUNTIME_BUG_EXIT_CODE`](wasmelt_abi::trap::RUNTIME_BUG_EXIT_CODE).
-    pub fn runtime_bug(&mut self) -> &mut Self {
-        self.text("wasmelt runtime bug: ")
     }
 
     /// Writes what has been gathered as a line, and ends the process.
@@ -77,30 +71,48 @@ impl Report {
         self.bytes(text.as_bytes())
     }
 
+    /// Adds the entry with this index of a list whose entries end with a newline each. Such a list holds no addresses,
+    /// and takes less room than a table of strings.
+    #[inline(never)]
+    pub fn entry(&mut self, list: &str, mut index: usize) -> &mut Self {
+        for &byte in list.as_bytes() {
+            if byte == b'\n' {
+                index = index.wrapping_sub(1);
+            } else if index == 0 {
+                self.byte(byte);
+            }
+        }
+        self
+    }
+
     /// Adds a number in decimal, with spaces before it up to `width` characters.
     pub fn decimal(&mut self, value: u64, width: usize) -> &mut Self {
         self.number(value, 10, width)
     }
 
     /// Adds a number in hexadecimal with `0x` before it.
+    #[inline(never)]
     pub fn hexadecimal(&mut self, value: u64) -> &mut Self {
         self.text("0x").number(value, 16, 0)
     }
 
-    #[inline(never)]
-    fn number(&mut self, mut value: u64, base: u64, width: usize) -> &mut Self {
-        let mut digits = [b' '; 20];
-        let mut count = 0;
-        for place in digits.iter_mut().rev() {
-            *place = digit((value % base) as u8);
-            count += 1;
-            value /= base;
-            if value == 0 {
-                break;
+    /// Each digit but the last is the number before it, so this is called at most 20 times within itself.
+    fn number(&mut self, value: u64, base: u64, width: usize) -> &mut Self {
+        if value >= base {
+            self.number(value / base, base, width.saturating_sub(1));
+        } else {
+            for _ in 1..width {
+                self.byte(b' ');
             }
         }
-        let len = digits.len();
-        self.bytes(digits.get(len - count.max(width).min(len)..).unwrap_or_default())
+        self.digit((value % base) as u8);
+        self
+    }
+
+    /// Adds a digit, hexadecimal or smaller.
+    #[inline(never)]
+    fn digit(&mut self, value: u8) {
+        self.byte(if value < 10 { b'0' + value } else { b'a' - 10 + value });
     }
 
     /// Adds at most `limit` bytes of text that somebody else wrote: all but printable ASCII is escaped, so that it can
@@ -112,8 +124,8 @@ impl Report {
             if matches!(byte, b' '..=b'~') {
                 self.byte(byte);
             } else {
-                self.text("\\x").byte(digit(byte >> 4));
-                self.byte(digit(byte & 15));
+                self.text("\\x").digit(byte >> 4);
+                self.digit(byte & 15);
             }
         }
         if shown.len() < text.len() {
@@ -160,6 +172,12 @@ mod tests {
         assert_eq!(shown(|r| _ = r.decimal(u64::MAX, 3)), "18446744073709551615");
         assert_eq!(shown(|r| _ = r.decimal(12, 5)), "   12");
         assert_eq!(shown(|r| _ = r.hexadecimal(0xdead_beef)), "0xdeadbeef");
+    }
+
+    #[test]
+    fn entries_are_found_by_index() {
+        let entry = |index| shown(|r| _ = r.entry("a\nbc\n\nd\n", index));
+        assert_eq!([entry(0), entry(1), entry(2), entry(3), entry(4)], ["a", "bc", "", "d", ""]);
     }
 
     #[test]

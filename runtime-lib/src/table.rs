@@ -94,7 +94,10 @@ mod tests {
     use crate::testing::TestProgram;
 
     fn instance() -> Instance {
-        Instance::create(TestProgram::with_table(2, 5000).leak()).unwrap()
+        let instance = Instance::create(TestProgram::with_table(2, 5000).leak()).unwrap();
+        // SAFETY: no code has run in it.
+        unsafe { crate::instance::wasmelt_hook_tables(instance.vmctx()) };
+        instance
     }
 
     fn table(instance: Instance) -> &'static mut Table {

@@ -8,6 +8,9 @@ use wasmelt_abi::context::{FuncRecord, HEAD_BYTES, MEMORY0_BASE_OFFSET};
 use wasmelt_abi::descriptor::{
     DataSegment, ElementSegment, InvokePlan, MemoryPlan, ProgramDescriptor, Rel, RelSlice, TablePlan, ValueType,
 };
+use wasmelt_abi::layout::{Layout, Parts};
+
+use crate::sys::pages;
 
 /// A descriptor and what it refers to, close enough together for 32-bit distances.
 #[repr(C)]
@@ -71,6 +74,15 @@ impl TestProgram {
         if program.descriptor.tables.len != 0 {
             refer_slice(&mut program.descriptor.tables, &program.tables);
         }
+        let plan = &program.memories[0];
+        let parts = Parts {
+            context_bytes: program.descriptor.context_bytes,
+            segment_count: program.descriptor.segment_count,
+            stack_bytes: program.descriptor.stack_bytes,
+            memory0: [plan.initial_bytes, plan.reserve_bytes, plan.guard_bytes],
+            page_bytes: pages::PAGE_BYTES as u64,
+        };
+        program.descriptor.layout = Layout::of(&parts).unwrap();
         refer_slice(&mut program.descriptor.memories, &program.memories);
         refer_slice(&mut program.descriptor.data_segments, &program.data);
         refer_slice(&mut program.data[0].bytes, &program.data_bytes);

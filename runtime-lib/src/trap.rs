@@ -12,9 +12,10 @@ use core::ptr;
 
 use wasmelt_abi::code_map::traps;
 use wasmelt_abi::descriptor::MemoryPlan;
-use wasmelt_abi::trap::{RUNTIME_BUG_EXIT_CODE, TRAP_EXIT_CODE, Trap};
+use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::backtrace::{self, Start};
+use crate::failure::Failure;
 use crate::instance::{Instance, slice};
 use crate::report::Report;
 use crate::sys::faults::{Fault, FaultKind};
@@ -71,16 +72,13 @@ pub fn on_fault(fault: &Fault, instance: Instance) -> ! {
 
 /// Ends the process after a fault that no guest can have caused.
 pub fn on_runtime_fault(fault: &Fault) -> ! {
-    let what = match fault.kind {
-        FaultKind::Access => "fault in the runtime",
-        FaultKind::Unavailable => "a mapped page could not be read (was the executable changed?)",
-        FaultKind::Instruction => "illegal instruction in the runtime",
-        FaultKind::Arithmetic => "arithmetic fault in the runtime",
+    let failure = match fault.kind {
+        FaultKind::Access => Failure::Access,
+        FaultKind::Unavailable => Failure::Unavailable,
+        FaultKind::Instruction => Failure::Instruction,
+        FaultKind::Arithmetic => Failure::Arithmetic,
     };
-    let mut report = Report::new(Stream::Error);
-    report.runtime_bug().text(what).text(" at ").hexadecimal(fault.pc as u64);
-    report.text(", address ").hexadecimal(fault.address as u64);
-    report.exit(RUNTIME_BUG_EXIT_CODE)
+    failure.end([fault.pc as u64, fault.address as u64])
 }
 
 /// Traps from inside the runtime, on behalf of the guest code that called it.
@@ -97,7 +95,7 @@ pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
 #[cold]
 fn end(trap: Trap, instance: Instance, start: Start) -> ! {
     let mut report = Report::new(Stream::Error);
-    report.text("wasm trap: ").text(trap.message()).text("\n");
+    report.text("wasm trap: ").entry(Trap::MESSAGES, trap as usize - 1).text("\n");
     backtrace::print(&mut report, instance, start);
     report.flush();
     sys::exit(TRAP_EXIT_CODE)

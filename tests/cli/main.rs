@@ -144,7 +144,8 @@ fn run(line: &str, folder: &Path) -> Result<String, Failed> {
 /// Takes out what differs from machine to machine and from version to version.
 fn normalise(text: &str, folder: &Path) -> String {
     let work = folder.join("work").display().to_string();
-    let text = text.replace(&work, "{dir}").replace(&folder.display().to_string(), "{dir}/..").replace(VERSION, "{version}");
+    let text =
+        text.replace(&work, "{dir}").replace(&folder.display().to_string(), "{dir}/..").replace(VERSION, "{version}");
     // A folder that wasmelt made for a moment has a name that nobody can foresee.
     let mut parts = text.split("{dir}/../wasmelt-");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -32,6 +32,11 @@ impl ExpectedFailures {
         Ok(expected)
     }
 
+    /// Whether a line may fail.
+    pub(crate) fn contains(&self, file: &File, line: usize) -> bool {
+        self.lines.get(&file.name()).is_some_and(|lines| lines.contains(&line))
+    }
+
     /// What differs from what is expected.
     pub(crate) fn breaches(&self, configuration: &Configuration, file: &File, outcomes: &[Outcome]) -> Vec<String> {
         let nothing = BTreeSet::new();

@@ -15,8 +15,10 @@ mod instrument;
 mod outcome;
 mod process;
 mod script;
+mod selftest;
 mod suites;
 mod summary;
+mod values;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,18 +31,31 @@ use expected::ExpectedFailures;
 use suites::File;
 use summary::Summary;
 
-/// How the suite is compiled: each pair of what can be chosen occurs.
-const CONFIGURATIONS: [Configuration; 2] = [
+/// How the suite is compiled: all levels of optimisation, both kinds of bounds checks, and what replaces instructions
+/// that an old CPU lacks.
+const CONFIGURATIONS: [Configuration; 3] = [
     Configuration {
         name: "speed-guard",
         opt_level: OptLevel::Speed,
         bounds_checks: BoundsChecks::Guard,
+        cpu: None,
+        nan_canonicalization: false,
         compile_unused: true,
     },
     Configuration {
         name: "none-explicit",
         opt_level: OptLevel::None,
         bounds_checks: BoundsChecks::Explicit,
+        cpu: None,
+        nan_canonicalization: false,
+        compile_unused: false,
+    },
+    Configuration {
+        name: "size-old-cpu",
+        opt_level: OptLevel::Size,
+        bounds_checks: BoundsChecks::Guard,
+        cpu: Some("x86-64-v1"),
+        nan_canonicalization: true,
         compile_unused: false,
     },
 ];
@@ -56,6 +71,7 @@ fn main() -> ExitCode {
     };
     let summary = Arc::new(Summary::default());
     let mut trials = vec![expected_failures_exist(&files, &expected)];
+    trials.extend(CONFIGURATIONS.iter().map(selftest::trial));
     for configuration in &CONFIGURATIONS {
         for file in &files {
             trials.push(trial(configuration, file, &expected, &summary));
@@ -77,12 +93,9 @@ fn trial(
     let name = format!("{}::{}", configuration.name, file.name());
     let (file, expected, summary) = (file.clone(), expected.clone(), summary.clone());
     Trial::test(name, move || {
-        let outcomes = match script::read(&file) {
-            Ok(script) => execute::script(configuration, &file, &script),
-            Err(outcomes) => outcomes,
-        };
+        let outcomes = execute::file(configuration, &file);
         let breaches = expected.breaches(configuration, &file, &outcomes);
-        summary.add(configuration, &file, outcomes);
+        summary.add(configuration, &file, &outcomes, &expected);
         if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n").into()) }
     })
 }

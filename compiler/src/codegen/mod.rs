@@ -13,10 +13,10 @@ use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::WASI_P1;
 
-use crate::driver::Progress;
 use crate::emit::image::{CallSite, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
 use crate::module::{DefinedFuncIndex, FuncIndex};
+use crate::progress::Progress;
 use crate::translate::{self, FuncEnv, Name};
 
 pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa};

@@ -11,11 +11,12 @@ use wasmelt_abi::descriptor::{
     CallSite, CopyChunk, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InvokePlan, MapChunk,
     MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan,
 };
+use wasmelt_abi::layout::{Layout as InstanceLayout, Parts};
 use wasmelt_abi::{ABI_VERSION, symbols};
 
 use super::blob::Blob;
 use super::initial::Initial;
-use super::reloc::{Reference, Target};
+use super::reloc::{Arch, Reference, Target};
 use super::text::{self, Layout};
 use crate::emit::image::{Image, Record};
 use crate::error::{Error, Result};
@@ -56,7 +57,7 @@ impl Program {
 pub(super) const ALIGN: u64 = 16;
 
 /// Writes the section.
-pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial) -> Result<Program> {
+pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch: Arch) -> Result<Program> {
     let mut blob = Blob::default();
     let program = blob.alloc::<ProgramDescriptor>(1);
     // Keeps the version check alive: the archive must define the symbol that carries this version.
@@ -64,6 +65,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial) -> Re
     blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
 
     write_head(&mut blob, program, image, layout)?;
+    write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, arch.page_bytes())?;
     write_memories(&mut blob, program + offset_of!(ProgramDescriptor, memories), image);
     write_tables(&mut blob, program + offset_of!(ProgramDescriptor, tables), image);
     write_hooks(&mut blob, program + offset_of!(ProgramDescriptor, hooks), image);
@@ -103,6 +105,22 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
             blob.refer(at + field, Target::Text, u64::from(layout.offset(function)?));
         }
     }
+    Ok(())
+}
+
+fn write_layout(blob: &mut Blob, at: usize, image: &Image<'_>, page_bytes: u64) -> Result<()> {
+    let segment_count = (image.data_segments.len() + image.element_segments.len()) as u32;
+    let memory0 = image.memories.first().map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
+    let (context_bytes, stack_bytes) = (image.context_bytes, image.stack_bytes);
+    let layout = InstanceLayout::of(&Parts { context_bytes, segment_count, stack_bytes, memory0, page_bytes })
+        .ok_or_else(|| {
+            Error::input("stack and memory 0 of the program exceed the address space")
+                .hint("--stack-size and --max-memory set lower limits")
+        })?;
+    blob.put_u64(at + offset_of!(InstanceLayout, stack_top), layout.stack_top);
+    blob.put_u64(at + offset_of!(InstanceLayout, vmctx), layout.vmctx);
+    blob.put_u64(at + offset_of!(InstanceLayout, usable_end), layout.usable_end);
+    blob.put_u64(at + offset_of!(InstanceLayout, total_bytes), layout.total_bytes);
     Ok(())
 }
 

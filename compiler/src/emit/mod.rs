@@ -28,7 +28,7 @@ pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
     let layout = text::Layout::of(image)?;
     let initial =
         initial::plan(&image.initial, image.memories.first().map_or(0, |m| m.initial_bytes), arch.page_bytes());
-    let program = descriptor::write(image, &layout, &initial)?;
+    let program = descriptor::write(image, &layout, &initial, arch)?;
     let text = text::write(image, &layout, &program, arch)?;
     let unwind = unwind::write(image, &layout, arch)?;
     object::write(arch, object::Sections { image, layout, text, program, initial, unwind })

@@ -29,8 +29,9 @@ pub(super) struct Sections<'a> {
 /// Section of the program descriptor. A linker sorts it in front of the other read-only data by its alignment.
 const PROGRAM_SECTION: &str = ".rodata.wasmelt";
 
-/// Section of the code maps: not `.rodata`, which is read when the program starts.
-const MAPS_SECTION: &str = ".wasmelt.maps";
+/// Section of the code maps. A linker sorts it behind the read-only data that is read when the program starts, by its
+/// alignment as well.
+const MAPS_SECTION: &str = ".rodata.wasmelt.maps";
 
 /// Section of the pages that are mapped into memory 0. The runtime moves them away, so nothing else may lie on them.
 const IMAGE_SECTION: &str = ".wasmelt.image";

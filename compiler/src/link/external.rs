@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 pub(super) fn link_with_cc(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let tool = cc::Build::new()
         .cargo_metadata(false)
+        .cargo_warnings(false)
         .target(&options.target.to_string())
         .host(&HOST.to_string())
         .opt_level(0)

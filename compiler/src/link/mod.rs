@@ -1,16 +1,20 @@
 //! From an object to an executable. What goes in is an object that refers to the runtime, what comes out are the bytes of
 //! a static, position-independent executable. Nothing here knows wasm, and nothing is left on disk.
 //!
-//! [`archive`] finds the runtime, [`embedded`] and [`external`] are the two kinds of linkers.
+//! [`archive`] finds the runtime, [`embedded`] and [`external`] are the two kinds of linkers, [`pack`] leaves out what no
+//! part of an executable without a dynamic linker needs.
 
 mod archive;
 mod embedded;
 mod external;
 mod files;
+mod pack;
 
 use std::path::Path;
 
+use object::{Object, ObjectSymbol};
 use target_lexicon::{BinaryFormat, Triple};
+use wasmelt_abi::symbols;
 
 use crate::error::{Error, Result};
 use crate::options::Linker;
@@ -45,7 +49,18 @@ fn link(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<
         Linker::Cc => external::link_with_cc(object, archive, options)?,
         Linker::Program(program) => external::link_with_ld(program, object, archive, options)?,
     };
-    Ok(linked)
+    match pack::relocation_count(&linked)? {
+        0 => pack::pack(&linked),
+        _ if relocates_itself(object)? => Ok(linked),
+        count => Err(Error::link(format!("{count} places of the executable would have to be relocated at its start"))
+            .hint("the runtime archive was not made for position-independent executables")),
+    }
+}
+
+/// Whether a program calls the hook that relocates the executable.
+fn relocates_itself(object: &[u8]) -> Result<bool> {
+    let file = object::File::parse(object).map_err(|e| Error::internal(format!("the object cannot be read: {e}")))?;
+    Ok(file.symbols().any(|symbol| symbol.name() == Ok(symbols::HOOK_INVOKE)))
 }
 
 /// Arguments that every linker of the `ld` family understands, besides the files.

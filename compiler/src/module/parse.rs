@@ -90,13 +90,17 @@ impl<'data> Reader<'data> {
         })
     }
 
-    /// Numbers types so that equal ones have equal numbers: the validator has compared them already.
+    /// Numbers types so that equal ones have equal numbers.
+    ///
+    /// The validator compares types where one may refer to another, and gives equal ones equal identities. Where no
+    /// proposal lets them, it does not, but then they are equal when they look equal.
     fn canonicalize(&mut self, types: wasmparser::types::TypesRef<'_>) {
+        let refer = self.accepted.intersects(WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::GC);
         let mut numbers = std::collections::HashMap::new();
-        for index in 0..types.core_type_count_in_module() {
+        for (index, ty) in (0..types.core_type_count_in_module()).zip(self.module.types.values()) {
             let next = numbers.len() as u32;
-            let number = *numbers.entry(types.core_type_at_in_module(index)).or_insert(next);
-            self.module.canonical_types.push(number);
+            let key = if refer { Ok(types.core_type_at_in_module(index)) } else { Err(ty) };
+            self.module.canonical_types.push(*numbers.entry(key).or_insert(next));
         }
     }
 

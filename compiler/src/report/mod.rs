@@ -9,6 +9,7 @@ mod proposals;
 
 use cranelift_codegen::isa::TargetIsa;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use wasmelt_abi::descriptor::CpuFeatures;
 
 use crate::codegen;
@@ -35,14 +36,17 @@ pub struct Provenance {
     /// What `--cpu` said.
     pub cpu: String,
     /// CPU features beyond the architecture's first version that the code needs.
+    #[serde(default)]
     pub cpu_features: Vec<String>,
     /// Level of optimisation.
     pub opt_level: OptLevel,
     /// How memory accesses are checked.
     pub bounds_checks: BoundsChecks,
     /// Indices are masked against speculation past bounds checks.
+    #[serde(default)]
     pub spectre_mitigations: bool,
     /// NaN results are canonical.
+    #[serde(default)]
     pub nan_canonicalization: bool,
     /// What imports do that nothing provides.
     pub unknown_imports: UnknownImports,
@@ -51,14 +55,19 @@ pub struct Provenance {
     /// Call stack of the guest.
     pub stack_bytes: u64,
     /// Proposals that the module uses.
+    #[serde(default)]
     pub features_used: Vec<String>,
     /// What the module imports.
+    #[serde(default)]
     pub imports: Vec<Import>,
     /// What the module exports.
+    #[serde(default)]
     pub exports: Vec<Export>,
     /// Its linear memories.
+    #[serde(default)]
     pub memories: Vec<Memory>,
     /// What the guest may do.
+    #[serde(default)]
     pub policy: Policy,
 }
 
@@ -155,10 +164,12 @@ impl Provenance {
         })
     }
 
-    /// The text of the note.
+    /// The text of the note. What is empty, absent or false is left out.
     pub fn to_json(&self) -> String {
         // Only a map with keys that are no strings, or a failing `Serialize`, could fail: there is neither.
-        serde_json::to_string(self).unwrap_or_default()
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        leave_out_empty(&mut value);
+        value.to_string()
     }
 
     /// Reads the text of a note. Fields that a later version added are ignored.
@@ -167,6 +178,23 @@ impl Provenance {
             Error::input(format!("the note of wasmelt cannot be read: {e}"))
                 .hint("it was written by another version of wasmelt")
         })
+    }
+}
+
+/// Removes from objects what reads as nothing: `null`, `false`, and lists and objects without elements.
+fn leave_out_empty(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(leave_out_empty);
+            fields.retain(|_, field| match field {
+                Value::Null | Value::Bool(false) => false,
+                Value::Array(elements) => !elements.is_empty(),
+                Value::Object(fields) => !fields.is_empty(),
+                _ => true,
+            });
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(leave_out_empty),
+        _ => {}
     }
 }
 

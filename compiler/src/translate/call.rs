@@ -68,6 +68,7 @@ impl<'a> FuncTranslator<'a, '_> {
     pub(super) fn call_builtin(&mut self, builtin: Builtin, args: &[Value]) -> Option<Value> {
         let func = self.builtin(builtin);
         let call = self.ins().call(func, args);
+        self.forget_vmctx();
         self.builder.inst_results(call).first().copied()
     }
 
@@ -97,6 +98,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let mut with_context = vec![self.vmctx()];
         with_context.extend_from_slice(args);
         let call = self.ins().call(func, &with_context);
+        self.forget_vmctx();
         Ok(self.builder.inst_results(call).first().copied())
     }
 
@@ -160,6 +162,7 @@ impl<'a> FuncTranslator<'a, '_> {
                 Target::Direct(func) => self.ins().call(func, &args),
                 Target::Indirect(sig, code) => self.ins().call_indirect(sig, code, &args),
             };
+            self.forget_vmctx();
             self.builder.inst_results(call).to_vec()
         } else {
             self.try_call(target, &args, &handlers)

@@ -168,6 +168,8 @@ struct FuncTranslator<'a, 'b> {
     /// Address for results, where they are returned in memory.
     return_area: Option<Value>,
     vmctx: Option<Value>,
+    /// The pinned register's value and the block it was read in, since the last call.
+    pinned: Option<(ir::Block, Value)>,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
     symbols: HashMap<Name, ir::GlobalValue>,
@@ -191,6 +193,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             results: Box::default(),
             return_area: None,
             vmctx: None,
+            pinned: None,
             signatures: HashMap::new(),
             functions: HashMap::new(),
             symbols: HashMap::new(),

@@ -26,10 +26,19 @@ impl FuncTranslator<'_, '_> {
             return vmctx;
         }
         match self.env.shape {
-            // Read anew at each use, which costs a register move that the CPU renames away. One value for the whole
-            // function would need a second register besides the pinned one, or a stack slot: seven percent slower
-            // over the corpus kernels (docs/RATIONALE.md, "Why is the pinned register read at each use?").
-            Shape::Single => self.ins().get_pinned_reg(types::I64),
+            // Read once in each stretch of straight code without calls: see docs/RATIONALE.md, "Why is the pinned
+            // register read so often?".
+            Shape::Single => {
+                let block = self.builder.current_block();
+                if let Some((read_in, value)) = self.pinned
+                    && Some(read_in) == block
+                {
+                    return value;
+                }
+                let value = self.ins().get_pinned_reg(types::I64);
+                self.pinned = block.map(|block| (block, value));
+                value
+            }
             Shape::Many => {
                 let entry = self.builder.func.layout.entry_block().expect("the entry block comes first");
                 let vmctx = self.builder.func.dfg.block_params(entry)[0];
@@ -37,6 +46,11 @@ impl FuncTranslator<'_, '_> {
                 vmctx
             }
         }
+    }
+
+    /// Takes note of a call: a value that was read before it is not to be kept in a register across it.
+    pub(super) fn forget_vmctx(&mut self) {
+        self.pinned = None;
     }
 
     /// Whether functions take the context as their first parameter.

@@ -6,6 +6,8 @@
 
 use core::marker::PhantomData;
 
+use crate::layout::Layout;
+
 /// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
 #[repr(transparent)]
 #[derive(Debug)]
@@ -35,13 +37,13 @@ pub struct RelSlice<T> {
 }
 
 impl<T> RelSlice<T> {
-    /// Address of the first element and number of elements; the address dangles when there are none.
+    /// Address of the first element, aligned also when there are none, and number of elements.
     #[inline]
     pub fn get(&self) -> (*const T, usize) {
-        match self.start.get() {
-            Some(start) => (start, self.len as usize),
-            None => (core::ptr::NonNull::<T>::dangling().as_ptr().cast_const(), 0),
-        }
+        // Without elements the distance may be 0. The address is aligned then as well, because the fields of this type
+        // are aligned as their elements: see the tests.
+        let here = core::ptr::from_ref(&self.start).cast::<u8>();
+        (here.wrapping_offset(self.start.offset as isize).cast(), self.len as usize)
     }
 }
 
@@ -294,6 +296,8 @@ pub struct ProgramDescriptor {
     pub exception_payload_bytes: u32,
     /// Zero.
     pub reserved: u32,
+    /// Where the parts of the instance lie.
+    pub layout: Layout,
 }
 
 /// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].
@@ -349,7 +353,20 @@ mod tests {
         assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
         assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
         assert_eq!(offset_of!(ProgramDescriptor, call_sites), 144);
-        assert_eq!(size_of::<ProgramDescriptor>(), 168);
+        assert_eq!(size_of::<ProgramDescriptor>(), 200);
+    }
+
+    #[test]
+    fn slices_without_elements_are_aligned() {
+        // Elements of all other slices are aligned to 4 bytes at most, as the fields are.
+        for field in [
+            offset_of!(ProgramDescriptor, memories),
+            offset_of!(ProgramDescriptor, tables),
+            offset_of!(ProgramDescriptor, copies),
+            offset_of!(ProgramDescriptor, maps),
+        ] {
+            assert!(field.is_multiple_of(8));
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The contract between wasmelt's compiler and its runtime.
 //!
 //! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
-//! context ([`context`]), the descriptor that tells the runtime how to start a program ([`descriptor`]), the symbols
-//! that objects and archives share ([`symbols`]), the traps and how their places are encoded ([`trap`],
-//! [`code_map`]), the runtime functions that generated code calls ([`builtin`]) and the host functions that a module
-//! may import ([`host`]).
+//! context ([`context`]) and where it lies ([`layout`]), the descriptor that tells the runtime how to start a program
+//! ([`descriptor`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
+//! encoded ([`trap`], [`code_map`]), the runtime functions that generated code calls ([`builtin`]) and the host
+//! functions that a module may import ([`host`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
 //! a change to any of them raises [`ABI_VERSION`].
@@ -19,6 +19,7 @@ pub mod code_map;
 pub mod context;
 pub mod descriptor;
 pub mod host;
+pub mod layout;
 pub mod leb128;
 pub mod symbols;
 pub mod trap;

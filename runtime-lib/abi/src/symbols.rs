@@ -9,10 +9,17 @@ pub const PROGRAM: &str = "wasmelt_program";
 /// First byte of generated code, defined by the object.
 pub const TEXT: &str = "wasmelt_text";
 
-/// Runtime hook that opens the granted directories, see [`crate::descriptor::ProgramDescriptor::hooks`].
+/// Runtime hook that makes the memories beyond memory 0, see [`crate::descriptor::ProgramDescriptor::hooks`].
+pub const HOOK_MEMORIES: &str = "wasmelt_hook_memories";
+
+/// Runtime hook that makes the tables that can change.
+pub const HOOK_TABLES: &str = "wasmelt_hook_tables";
+
+/// Runtime hook that opens the granted directories.
 pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 
-/// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results.
+/// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results. It is the
+/// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
 
 /// Section of an object or executable that holds policy and provenance as an ELF note of this name.
@@ -21,5 +28,5 @@ pub const NOTE_SECTION: &str = ".note.wasmelt";
 /// Owner of the note.
 pub const NOTE_OWNER: &str = "wasmelt";
 
-/// Type of the note: policy and provenance as JSON.
+/// Type of the note: policy and provenance as JSON, compressed with zstd.
 pub const NOTE_TYPE_PROVENANCE: u32 = 1;

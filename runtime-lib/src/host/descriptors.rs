@@ -79,9 +79,11 @@ const FIRST_LEN: usize = 8;
 /// The most descriptors that a guest may have; the operating system's limit is mostly lower.
 const MAX_LEN: usize = 1 << 20;
 
-/// A table of descriptors. It starts with the three standard streams.
+/// A table of descriptors. It starts with the three standard streams, which its first use fills in: so the table of
+/// the process is all zeros in an executable, and takes no room in the file.
 #[derive(Debug)]
 pub struct Table {
+    is_open: bool,
     first: [Descriptor; FIRST_LEN],
     /// Descriptors from `FIRST_LEN` on, in a mapping that grows.
     more: *mut Descriptor,
@@ -89,19 +91,28 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with the standard streams.
+    /// A table that has not been used yet.
     #[allow(clippy::new_without_default, reason = "there is one table, made at compile time")]
     pub const fn new() -> Self {
-        let mut first = [Descriptor::FREE; FIRST_LEN];
-        first[0] = Descriptor::standard(Handle::STDIN, Kind::Stdin);
-        first[1] = Descriptor::standard(Handle::STDOUT, Kind::Output);
-        first[2] = Descriptor::standard(Handle::STDERR, Kind::Output);
-        Self { first, more: ptr::null_mut(), more_len: 0 }
+        Self { is_open: false, first: [Descriptor::FREE; FIRST_LEN], more: ptr::null_mut(), more_len: 0 }
+    }
+
+    /// Fills in the standard streams.
+    #[cold]
+    #[inline(never)]
+    fn open(&mut self) {
+        self.is_open = true;
+        self.first[0] = Descriptor::standard(Handle::STDIN, Kind::Stdin);
+        self.first[1] = Descriptor::standard(Handle::STDOUT, Kind::Output);
+        self.first[2] = Descriptor::standard(Handle::STDERR, Kind::Output);
     }
 
     /// The place of a number, in use or not; `None` beyond the table.
     #[inline]
     fn slot(&mut self, fd: u32) -> Option<&mut Descriptor> {
+        if !self.is_open {
+            self.open();
+        }
         let fd = fd as usize;
         if fd < FIRST_LEN {
             return self.first.get_mut(fd);

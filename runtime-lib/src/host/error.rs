@@ -161,17 +161,3 @@ pub enum Errno {
     /// Capabilities insufficient.
     Notcapable = 76,
 }
-
-impl Errno {
-    /// The largest number.
-    pub const LAST: u8 = Errno::Notcapable as u8;
-
-    /// The error with this number.
-    pub const fn from_number(number: u8) -> Option<Self> {
-        if number == 0 || number > Self::LAST {
-            return None;
-        }
-        // SAFETY: the enumeration has one variant for each number from 1 to `LAST`.
-        Some(unsafe { core::mem::transmute::<u8, Errno>(number) })
-    }
-}

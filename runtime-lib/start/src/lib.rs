@@ -1,21 +1,16 @@
-//! The static archive that turns a wasmelt object into an executable: the entry point, relocation of the executable
-//! by itself, the memory functions that compiled code expects, and what happens when the runtime itself panics.
+//! The static archive that turns a wasmelt object into an executable: the entry point, the memory functions that
+//! compiled code expects, and what happens when the runtime itself panics.
 //!
 //! In comes an object that defines the symbols of [`wasmelt_abi::symbols`]; out comes, through a linker, a process.
 //! There is no libc: nothing but this crate and the kernel.
 #![no_std]
 
-use core::fmt::Write;
-
 use wasmelt_abi::descriptor::ProgramDescriptor;
 use wasmelt_abi::symbols;
-use wasmelt_abi::trap::RUNTIME_BUG_EXIT_CODE;
 use wasmelt_runtime::executable;
-use wasmelt_runtime::report::Report;
-use wasmelt_runtime::sys::Stream;
+use wasmelt_runtime::failure::Failure;
 
 mod memory_functions;
-mod relocate;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -45,20 +40,15 @@ const fn equal(a: &str, b: &str) -> bool {
 /// Where the entry point's few instructions lead to.
 ///
 /// # Safety
-/// `initial_stack` is the stack pointer with which the kernel entered the process; `header` is the executable's ELF
-/// header in memory.
-unsafe extern "C" fn start(initial_stack: *const usize, header: *const relocate::FileHeader) -> ! {
-    // SAFETY: by this function's contract; nothing that needs relocation has been used.
-    unsafe { relocate::relocate(header) };
+/// `initial_stack` is the stack pointer with which the kernel entered the process.
+unsafe extern "C" fn start(initial_stack: *const usize) -> ! {
     // SAFETY: the object defines the program, which nothing ever writes to.
     unsafe { executable::run(&PROGRAM, initial_stack) }
 }
 
+/// The runtime is written not to panic. What was checked is not printed: that would bring the formatting code of the
+/// standard library, larger than the rest of the runtime, and addresses to relocate into every program.
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut report = Report::new(Stream::Error);
-    report.runtime_bug();
-    // Writing to a report does not fail.
-    let _ = write!(report, "{info}");
-    report.exit(RUNTIME_BUG_EXIT_CODE)
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    Failure::Check.end([0; 2])
 }

@@ -10,10 +10,8 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!(
         "xor ebp, ebp",
         "mov rdi, rsp",
-        "lea rsi, [rip + __ehdr_start]",
         "and rsp, -16",
         "call {start}",
-        ".hidden __ehdr_start",
         start = sym crate::start,
     )
 }

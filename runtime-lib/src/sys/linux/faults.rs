@@ -19,6 +19,7 @@ use linux_raw_sys::general::{
 use super::{SystemError, arch};
 
 /// What the CPU objected to.
+#[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// An access to memory that is not there or not allowed.
@@ -52,8 +53,8 @@ pub trait FaultHandler {
     fn handle(fault: &Fault) -> !;
 }
 
-/// The signals that faults arrive as.
-const SIGNALS: [u32; 4] = [SIGSEGV, SIGBUS, SIGILL, SIGFPE];
+/// The signals that faults arrive as, a byte each: an array would be copied to the stack first.
+const SIGNALS: u32 = u32::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8]);
 
 /// How many bytes the alternate stack has: the registers that the kernel saves (11 KiB with AMX) and a report.
 pub const HANDLER_STACK_BYTES: usize = 64 << 10;
@@ -86,9 +87,11 @@ pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemE
         restorer: arch::return_from_signal as *const () as usize,
         mask: 0,
     };
-    for signal in SIGNALS {
+    let mut signals = SIGNALS;
+    while signals != 0 {
         // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
-        unsafe { set_action(signal, &action) }?;
+        unsafe { set_action(signals & 0xff, &action) }?;
+        signals >>= 8;
     }
     Ok(())
 }

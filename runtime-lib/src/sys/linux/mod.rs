@@ -1,6 +1,6 @@
 //! Linux: raw system calls, no libc. What rustix lacks goes through a few lines of assembly in `x86_64`.
 
-use linux_raw_sys::errno::{EACCES, EINTR, ENOMEM, EPERM};
+use linux_raw_sys::errno::EINTR;
 use linux_raw_sys::general::{__NR_exit_group, __NR_write, STDERR_FILENO, STDOUT_FILENO};
 use rustix::io::Errno;
 
@@ -13,6 +13,7 @@ pub mod io_process;
 pub mod io_stream;
 mod io_syscall;
 pub mod pages;
+pub mod relocate;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -28,15 +29,6 @@ impl SystemError {
     /// The system's number for it.
     pub fn number(self) -> u32 {
         self.0
-    }
-
-    /// What it means, for those that a start can meet.
-    pub fn words(self) -> Option<&'static str> {
-        match self.0 {
-            ENOMEM => Some("out of memory"),
-            EPERM | EACCES => Some("not permitted"),
-            _ => None,
-        }
     }
 
     /// The error in a system call's result, if it is one.
@@ -61,6 +53,7 @@ pub enum Stream {
 }
 
 /// Ends the process, all threads of it.
+#[inline(never)]
 pub fn exit(code: i32) -> ! {
     loop {
         // SAFETY: the call touches no memory and does not return.

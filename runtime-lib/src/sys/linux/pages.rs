@@ -2,9 +2,13 @@
 
 use core::ptr;
 
-use rustix::mm::{self, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use linux_raw_sys::general::{
+    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK, MREMAP_FIXED, MREMAP_MAYMOVE,
+    PROT_NONE, PROT_READ, PROT_WRITE,
+};
+use rustix::mm;
 
-use super::SystemError;
+use super::{SystemError, arch};
 
 /// The page size that lengths and addresses are rounded to: the largest that the architecture's kernels use.
 #[cfg(target_arch = "x86_64")]
@@ -26,10 +30,11 @@ pub const fn round_up(bytes: usize) -> Option<usize> {
 /// `MAP_STACK` keeps large pages out where the system uses them unasked: with them the first touch of the call stack
 /// would clear 2 MiB. A memory can ask for them, see [`prefer_large_pages`].
 pub fn reserve(len_bytes: usize) -> Result<*mut u8, SystemError> {
-    let flags = MapFlags::PRIVATE | MapFlags::STACK;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK;
+    let arguments = [0, len_bytes, PROT_NONE as usize, flags as usize, usize::MAX, 0];
     // SAFETY: a new mapping at an address of the kernel's choice.
-    let start = unsafe { mm::mmap_anonymous(ptr::null_mut(), len_bytes, ProtFlags::empty(), flags) }?;
-    Ok(start.cast())
+    let start = SystemError::check(unsafe { arch::system_call_6(__NR_mmap, arguments) })?;
+    Ok(ptr::with_exposed_provenance_mut(start))
 }
 
 /// Makes reserved pages readable and writable; they are zero where they were not usable before.
@@ -41,8 +46,9 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
         return Ok(());
     }
     // SAFETY: by this function's contract nothing else lives in these pages.
-    unsafe { mm::mprotect(start.cast(), len_bytes, MprotectFlags::READ | MprotectFlags::WRITE) }?;
-    Ok(())
+    let result =
+        unsafe { arch::system_call(__NR_mprotect, [start as usize, len_bytes, (PROT_READ | PROT_WRITE) as usize, 0]) };
+    SystemError::check(result).map(|_| ())
 }
 
 /// Asks for large pages; the system may have none.
@@ -56,7 +62,8 @@ pub fn prefer_large_pages(start: *mut u8, len_bytes: usize) {
 /// # Safety
 /// Nothing refers to the source pages afterwards, and `dest` lies in a reservation of the caller's.
 pub unsafe fn move_pages(source: *mut u8, dest: *mut u8, len_bytes: usize) -> Result<(), SystemError> {
+    let flags = (MREMAP_MAYMOVE | MREMAP_FIXED) as usize;
+    let arguments = [source as usize, len_bytes, len_bytes, flags, dest as usize, 0];
     // SAFETY: by this function's contract.
-    unsafe { mm::mremap_fixed(source.cast(), len_bytes, len_bytes, MremapFlags::MAYMOVE, dest.cast()) }?;
-    Ok(())
+    SystemError::check(unsafe { arch::system_call_6(__NR_mremap, arguments) }).map(|_| ())
 }

@@ -27,6 +27,31 @@ pub(super) unsafe fn system_call(number: u32, arguments: [usize; 4]) -> isize {
     result
 }
 
+/// Enters the kernel with up to six arguments.
+///
+/// # Safety
+/// That of the system call.
+pub(super) unsafe fn system_call_6(number: u32, arguments: [usize; 6]) -> isize {
+    let result;
+    // SAFETY: the kernel changes `rax`, `rcx`, `r11` and what the arguments point to.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as usize => result,
+            in("rdi") arguments[0],
+            in("rsi") arguments[1],
+            in("rdx") arguments[2],
+            in("r10") arguments[3],
+            in("r8") arguments[4],
+            in("r9") arguments[5],
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack, preserves_flags)
+        );
+    }
+    result
+}
+
 /// Where a signal handler returns to: the kernel has none of its own on this architecture.
 ///
 /// # Safety

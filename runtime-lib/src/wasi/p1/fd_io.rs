@@ -21,7 +21,7 @@ fn transfer(
     let mut buffers = Buffers::new();
     buffers.read_guest(memory, list.0, list.1)?;
     let len = f(handle?, buffers.as_slice())?;
-    memory.write_u32(moved_at, moved(len)?)
+    memory.write_u32(moved_at, moved(len))
 }
 
 /// What `fd_read` may read from.

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn sock_recv(
         let wait_all = if flags & RECV_WAITALL != 0 { io_stream::RECEIVE_WAIT_ALL } else { 0 };
         // SAFETY: the buffers lie in guest memory, which no Rust reference covers.
         let (len, cut) = unsafe { io_stream::receive(socket, buffers.as_slice(), peek | wait_all) }?;
-        memory.write_u32(received_at, moved(len)?)?;
+        memory.write_u32(received_at, moved(len))?;
         memory.write(flags_at, if cut { RECV_DATA_TRUNCATED } else { 0 }.to_le_bytes())
     }))
 }
@@ -83,7 +83,7 @@ pub unsafe extern "C" fn sock_send(vmctx: *mut u8, fd: u32, list: u32, list_len:
         buffers.read_guest(&memory, list, list_len)?;
         // SAFETY: the buffers lie in guest memory.
         let len = unsafe { io_stream::send(socket, buffers.as_slice()) }?;
-        memory.write_u32(sent_at, moved(len)?)
+        memory.write_u32(sent_at, moved(len))
     }))
 }
 

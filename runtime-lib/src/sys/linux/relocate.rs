@@ -1,17 +1,23 @@
 //! Relocation of a static position-independent executable by itself.
 //!
-//! In comes the ELF header in memory; afterwards, addresses stored in data are right. There is no dynamic linker, so
-//! this is the first code that runs. Programs and most of the runtime hold no addresses, so there is little to do, and
-//! nothing in an executable that is linked to fixed addresses.
+//! Afterwards, addresses stored in data are right. There is no dynamic linker, and programs and the runtime hold no
+//! addresses, with one exception: the standard library's code for floats, which only `--invoke` uses. So only its hook
+//! calls this, and the linker stage refuses any other program with relocations.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Until `relocate` returns, no code may use anything that the linker could have put an address into: no `match` that
-// becomes a table, no static, no function pointer. So there are only reads through its parameter here.
+// becomes a table, no function pointer in data. So there are only reads through the header here.
 // ---------------------------------------------------------------------------------------------------------------
+
+unsafe extern "C" {
+    /// This executable's header, in memory; defined by the linker.
+    #[link_name = "__ehdr_start"]
+    static HEADER: FileHeader;
+}
 
 /// The ELF header, `Elf64_Ehdr`.
 #[repr(C)]
-pub(crate) struct FileHeader {
+struct FileHeader {
     ident: [u8; 16],
     kind: u16,
     machine: u16,
@@ -63,9 +69,10 @@ const R_RELATIVE: u32 = 8;
 /// Applies the executable's own relocations.
 ///
 /// # Safety
-/// `header` is the header of this executable, in memory, and this is the first and only call.
+/// This is the only call, and nothing has used data with addresses in it before.
 #[inline(never)]
-pub(crate) unsafe fn relocate(header: *const FileHeader) {
+pub unsafe fn relocate() {
+    let header = &raw const HEADER;
     // SAFETY: the kernel has mapped the header, and with it the program headers.
     let (kind, offset, count) =
         unsafe { ((*header).kind, (*header).program_headers_offset, (*header).program_header_count) };

@@ -1,0 +1,318 @@
+//! Checks the units of a script: compiles each module, runs what came out, and compares.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use wasmelt::driver::{self, NoProgress};
+use wasmelt::module::{self, Module};
+use wasmelt::options::{
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, Emit, Linker, OptLevel, Options, Policy, UnknownImports,
+};
+use wasmelt_abi::trap::TRAP_EXIT_CODE;
+use wasmparser::WasmFeatures;
+
+use crate::instrument::{DONE, DRIVER, NO_TRAP, instrument};
+use crate::outcome::{Kind, Outcome, Reason, Verdict};
+use crate::process::{self, Ended};
+use crate::script::{self, Expect, Script, Step, Unit};
+use crate::suites::File;
+use crate::support;
+
+/// How modules are compiled.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    pub(crate) name: &'static str,
+    pub(crate) opt_level: OptLevel,
+    pub(crate) bounds_checks: BoundsChecks,
+    /// The target's default without one.
+    pub(crate) cpu: Option<&'static str>,
+    pub(crate) nan_canonicalization: bool,
+    /// Compile also the functions that no step reaches.
+    pub(crate) compile_unused: bool,
+}
+
+impl Configuration {
+    fn options(&self, features: WasmFeatures) -> Options {
+        Options {
+            target: target_lexicon::Triple::host(),
+            emit: Emit::Exe,
+            opt_level: self.opt_level,
+            cpu: self.cpu.map_or(Cpu::Default, |cpu| Cpu::Named(cpu.to_owned())),
+            features,
+            policy: Policy::default(),
+            max_memory_bytes: None,
+            stack_bytes: DEFAULT_STACK_BYTES,
+            bounds_checks: self.bounds_checks,
+            spectre_mitigations: true,
+            nan_canonicalization: self.nan_canonicalization,
+            invoke: Some(DRIVER.to_owned()),
+            unknown_imports: UnknownImports::Deny,
+            linker: Linker::Embedded,
+            runtime_dir: None,
+            strip: false,
+            threads: 1,
+        }
+    }
+}
+
+/// What becomes of each directive of a file.
+pub(crate) fn file(configuration: &Configuration, file: &File) -> Vec<Outcome> {
+    match script::read(file) {
+        Ok(script) => check(configuration, file, script),
+        Err(outcomes) => outcomes,
+    }
+}
+
+fn check(configuration: &Configuration, file: &File, script: Script) -> Vec<Outcome> {
+    let folder = support::scratch();
+    let mut checker = Checker {
+        configuration,
+        options: configuration.options(file.features),
+        folder: folder.path(),
+        outcomes: script.outcomes,
+    };
+    for (number, unit) in script.units.into_iter().enumerate() {
+        checker.unit(number, unit);
+    }
+    checker.outcomes.sort_by_key(|outcome| outcome.line);
+    checker.outcomes
+}
+
+struct Checker<'c> {
+    configuration: &'c Configuration,
+    options: Options,
+    folder: &'c Path,
+    outcomes: Vec<Outcome>,
+}
+
+/// Words of the error about a proposal that no flag switches on.
+const UNSUPPORTED: &str = "which wasmelt does not support yet";
+
+/// Why a module is no executable.
+enum Refused {
+    /// It needs a proposal that the compiler names and does not support.
+    Proposal,
+    Error(String),
+}
+
+impl Refused {
+    fn new(error: &wasmelt::error::Error) -> Self {
+        let text = error.to_string();
+        // A recursive type is an unknown type without the proposal.
+        if [UNSUPPORTED, "because the GC proposal is disabled"].iter().any(|words| text.contains(words)) {
+            Self::Proposal
+        } else {
+            Self::Error(text)
+        }
+    }
+
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Proposal => Verdict::NotRun(Reason::Proposal),
+            Self::Error(why) => Verdict::Failed(why),
+        }
+    }
+}
+
+impl Checker<'_> {
+    fn decide(&mut self, line: usize, kind: Kind, verdict: Verdict) {
+        self.outcomes.push(Outcome { line, kind, verdict });
+    }
+
+    fn unit(&mut self, number: usize, unit: Unit) {
+        match unit {
+            Unit::Instance { line, wasm, steps } => self.instance(number, line, &wasm, &steps),
+            Unit::Rejected { line, wasm } => {
+                let verdict = match module::parse(&wasm, self.options.features) {
+                    Ok(_) => Verdict::Failed("the module was accepted".to_owned()),
+                    Err(e) if e.to_string().contains(UNSUPPORTED) => Verdict::NotRun(Reason::Proposal),
+                    Err(_) => Verdict::Passed,
+                };
+                self.decide(line, Kind::Assertion, verdict);
+            }
+            Unit::Unlinkable { line, wasm } => {
+                let result = driver::compile(&wasm, "module", &self.options, &NoProgress);
+                let verdict = match result.map_err(|e| Refused::new(&e)) {
+                    Ok(_) => Verdict::Failed("the module was compiled, although an import is unknown".to_owned()),
+                    Err(Refused::Error(why)) if !why.contains("unknown import") => {
+                        Verdict::Failed(format!("expected `unknown import`, found `{why}`"))
+                    }
+                    Err(Refused::Proposal) => Verdict::NotRun(Reason::Proposal),
+                    Err(Refused::Error(_)) => Verdict::Passed,
+                };
+                self.decide(line, Kind::Assertion, verdict);
+            }
+            Unit::InstantiationTraps { line, wasm, message } => {
+                let verdict = match self.compile(number, &wasm, &[]) {
+                    Ok(executable) => judge_trap(instantiate(&executable), &message),
+                    Err(refused) => refused.verdict(),
+                };
+                self.decide(line, Kind::Assertion, verdict);
+            }
+        }
+    }
+
+    fn instance(&mut self, number: usize, line: usize, wasm: &[u8], steps: &[Step]) {
+        let executable = match self.compile(number, wasm, steps) {
+            Ok(executable) => executable,
+            Err(refused) => {
+                let reason = if matches!(refused, Refused::Proposal) { Reason::Proposal } else { Reason::AfterFailure };
+                self.decide(line, Kind::Module, refused.verdict());
+                for step in steps {
+                    self.decide(step.line, step.kind(), Verdict::NotRun(reason));
+                }
+                return;
+            }
+        };
+        let instantiated = judge_return(instantiate(&executable));
+        let failed = !matches!(instantiated, Ok(DONE));
+        let verdict =
+            if failed { Verdict::Failed(format!("instantiation: {}", shown(instantiated))) } else { Verdict::Passed };
+        self.decide(line, Kind::Module, verdict);
+        if failed {
+            for step in steps {
+                self.decide(step.line, step.kind(), Verdict::NotRun(Reason::AfterFailure));
+            }
+            return;
+        }
+        let performed = self.returns(&executable, steps);
+        self.traps(&executable, steps, performed);
+        // Thousands of them fill a temporary file system that lies in memory.
+        let _ = fs::remove_file(executable);
+    }
+
+    /// Performs all steps that return. The number of steps up to which that worked.
+    fn returns(&mut self, executable: &Path, steps: &[Step]) -> usize {
+        let mut wrong = Vec::new();
+        let mut performed = steps.len();
+        if steps.iter().any(|step| !matches!(step.expect, Expect::Trap(_))) {
+            let mut from = 0;
+            loop {
+                match judge_return(run(executable, performed, from)) {
+                    Ok(DONE) => break,
+                    Ok(step) if usize::try_from(step).is_ok_and(|step| step >= from && step < performed) => {
+                        wrong.push(step as usize);
+                        from = step as usize + 1;
+                    }
+                    Ok(code) => {
+                        self.decide(
+                            steps[0].line,
+                            Kind::Action,
+                            Verdict::Failed(format!("the driver returned {code}")),
+                        );
+                        return 0;
+                    }
+                    Err(why) => {
+                        let step = first_that_traps(executable, performed);
+                        self.decide(steps[step].line, steps[step].kind(), Verdict::Failed(why));
+                        performed = step;
+                    }
+                }
+            }
+        }
+        for (number, step) in steps.iter().enumerate() {
+            if matches!(step.expect, Expect::Trap(_)) {
+                continue;
+            }
+            let verdict = if wrong.contains(&number) {
+                Verdict::Failed(format!("{:?}: wrong results, expected {:?}", step.action, step.expect))
+            } else if number < performed {
+                Verdict::Passed
+            } else if number == performed {
+                // Decided above.
+                continue;
+            } else {
+                Verdict::NotRun(Reason::AfterFailure)
+            };
+            self.decide(step.line, step.kind(), verdict);
+        }
+        performed
+    }
+
+    /// Performs each step that traps in a process of its own, after those before it that return.
+    fn traps(&mut self, executable: &Path, steps: &[Step], performed: usize) {
+        for (number, step) in steps.iter().enumerate() {
+            let Expect::Trap(message) = &step.expect else { continue };
+            let verdict = if number > performed {
+                Verdict::NotRun(Reason::AfterFailure)
+            } else {
+                match judge_trap(run(executable, number, number), message) {
+                    Verdict::Failed(why) => Verdict::Failed(format!("{:?}: {why}", step.action)),
+                    verdict => verdict,
+                }
+            };
+            self.decide(step.line, step.kind(), verdict);
+        }
+    }
+
+    fn compile(&self, number: usize, wasm: &[u8], steps: &[Step]) -> Result<PathBuf, Refused> {
+        let module: Module<'_> = module::parse(wasm, self.options.features).map_err(|e| Refused::new(&e))?;
+        let wasm = instrument(wasm, &module, steps, self.configuration.compile_unused).map_err(Refused::Error)?;
+        let executable = driver::compile(&wasm, "module", &self.options, &NoProgress).map_err(|e| Refused::new(&e))?;
+        let path = self.folder.join(number.to_string());
+        let write = || {
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&path)?;
+            file.write_all(&executable.bytes)
+        };
+        write().map_err(|e| Refused::Error(format!("cannot write the executable: {e}")))?;
+        Ok(path)
+    }
+}
+
+/// Performs no step: the first one may be one that traps.
+fn instantiate(executable: &Path) -> Result<Ended, String> {
+    process::run(executable, &["-1".to_owned(), "0".to_owned()])
+}
+
+fn run(executable: &Path, k: usize, from: usize) -> Result<Ended, String> {
+    process::run(executable, &[k.to_string(), from.to_string()])
+}
+
+/// What the driver returned.
+fn judge_return(ended: Result<Ended, String>) -> Result<i32, String> {
+    let ended = ended?;
+    let returned = ended.stdout.trim_end().parse().ok().filter(|_| ended.code == 0 && ended.stderr.is_empty());
+    returned.ok_or_else(|| describe(&ended))
+}
+
+fn shown(returned: Result<i32, String>) -> String {
+    returned.map_or_else(|why| why, |code| format!("the driver returned {code}"))
+}
+
+/// The number of the step that traps, although it must not: the last of the fewest that trap together.
+fn first_that_traps(executable: &Path, count: usize) -> usize {
+    let (mut good, mut bad) = (0, count);
+    while bad - good > 1 {
+        let middle = good.midpoint(bad);
+        if judge_return(run(executable, middle, middle)).is_ok() { good = middle } else { bad = middle }
+    }
+    good
+}
+
+fn judge_trap(ended: Result<Ended, String>, message: &str) -> Verdict {
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(why) => return Verdict::Failed(why),
+    };
+    let found = ended.stderr.lines().next().and_then(|line| line.strip_prefix("wasm trap: "));
+    match found {
+        Some(found) if ended.code == TRAP_EXIT_CODE && same_trap(found, message) => Verdict::Passed,
+        _ => Verdict::Failed(format!("expected the trap `{message}`, found {}", describe(&ended))),
+    }
+}
+
+/// The suite's messages may be shorter or longer than ours, and name which kind of reference is null.
+fn same_trap(ours: &str, suite: &str) -> bool {
+    let null = |message: &str| message.starts_with("null ") && message.ends_with(" reference");
+    ours.starts_with(suite) || suite.starts_with(ours) || (ours == "null reference" && null(suite))
+}
+
+fn describe(ended: &Ended) -> String {
+    if ended.code == 0 && ended.stdout.trim_end() == NO_TRAP.to_string() {
+        return "that it returned".to_owned();
+    }
+    let text = ended.stderr.lines().next().unwrap_or(ended.stdout.trim_end());
+    format!("exit code {} and `{text}`", ended.code)
+}

@@ -1,0 +1,38 @@
+//! A test of this harness: `wrong.wast` has wrong assertions of each kind, on lines that say so. All of those have to
+//! fail, and nothing else.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::execute::{self, Configuration};
+use crate::outcome::Verdict;
+use crate::{suites, support};
+
+pub(crate) fn trial(configuration: &'static Configuration) -> Trial {
+    Trial::test(format!("{}::wrong_assertions_fail", configuration.name), move || check(configuration))
+}
+
+fn check(configuration: &Configuration) -> Result<(), Failed> {
+    let file = suites::read(&support::repository().join("tests/spec/wrong.wast"))?;
+    let marked = |word: &str| -> BTreeSet<usize> {
+        let lines = file.text.lines().enumerate();
+        lines.filter(|(_, line)| line.ends_with(word)).map(|(index, _)| index + 1).collect()
+    };
+    let (mut failed, mut not_run) = (BTreeSet::new(), BTreeSet::new());
+    for outcome in execute::file(configuration, &file) {
+        match outcome.verdict {
+            Verdict::Passed => {}
+            Verdict::Failed(_) => _ = failed.insert(outcome.line),
+            Verdict::NotRun(_) => _ = not_run.insert(outcome.line),
+        }
+    }
+    let (wrong, after) = (marked(";; wrong"), marked(";; not run"));
+    if wrong.is_empty() || failed != wrong {
+        return Err(format!("lines that failed: {failed:?}, wrong are: {wrong:?}").into());
+    }
+    if not_run != after {
+        return Err(format!("lines that were not run: {not_run:?}, expected: {after:?}").into());
+    }
+    Ok(())
+}
