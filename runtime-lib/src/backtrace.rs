@@ -42,10 +42,10 @@ pub fn print(report: &mut Report, instance: Instance, start: Start) {
     let mut lines = Lines { report, instance, frames: 0, shown: 0, last: 0, repeated: 0, hidden: 0 };
     if text.contains(&start.pc) {
         walk.in_guest = true;
-        let offset = start.pc - text.start;
+        let offset = (start.pc - text.start) as u32;
         lines.push(offset);
         // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
-        if function_at(instance, offset).is_some_and(|f| f.start as usize == offset)
+        if function_at(instance, offset).is_some_and(|f| f.start == offset)
             && let Some(caller) = walk.read(start.stack_pointer).and_then(|pc| walk.in_text(pc))
         {
             lines.push(caller);
@@ -78,16 +78,16 @@ impl Walk {
 
     /// The offset in the text of the call that returns to `return_address`.
     #[inline(never)]
-    fn in_text(&self, return_address: usize) -> Option<usize> {
+    fn in_text(&self, return_address: usize) -> Option<u32> {
         let call = return_address.checked_sub(1)?;
-        self.text.contains(&call).then(|| call - self.text.start)
+        self.text.contains(&call).then(|| (call - self.text.start) as u32)
     }
 }
 
 impl Iterator for Walk {
-    type Item = usize;
+    type Item = u32;
 
-    fn next(&mut self) -> Option<usize> {
+    fn next(&mut self) -> Option<u32> {
         loop {
             let frame = self.frame_pointer;
             let caller = self.read(frame)?;
@@ -107,8 +107,8 @@ impl Iterator for Walk {
 }
 
 /// The function that an offset in the text lies in, `None` for code that wasmelt made itself, such as the entry.
-fn function_at(instance: Instance, offset: usize) -> Option<functions::Function<'static>> {
-    let function = functions::find(slice(&instance.program().functions), u32::try_from(offset).ok()?)?;
+fn function_at(instance: Instance, offset: u32) -> Option<functions::Function<'static>> {
+    let function = functions::find(slice(&instance.program().functions), offset)?;
     (function.index != u32::MAX).then_some(function)
 }
 
@@ -118,13 +118,13 @@ struct Lines<'a> {
     instance: Instance,
     frames: u64,
     shown: u64,
-    last: usize,
+    last: u32,
     repeated: u64,
     hidden: u64,
 }
 
 impl Lines<'_> {
-    fn push(&mut self, offset: usize) {
+    fn push(&mut self, offset: u32) {
         if self.shown >= MAX_LINES {
             self.hidden += 1;
         } else if self.shown > 0 && offset == self.last {

@@ -31,7 +31,10 @@ pub unsafe fn run(program: &'static ProgramDescriptor, initial_stack: *const usi
         Failure::Signals.end([error.number().into(), 0]);
     }
     cpu::probe(program.cpu_features);
-    let instance = Instance::create(program).unwrap_or_else(|error| error.end());
+    let instance = match Instance::create(program) {
+        Ok(instance) => instance,
+        Err(error) => error.end(),
+    };
     RUNNING.store(instance.vmctx(), Ordering::Relaxed);
     // SAFETY: nothing else uses the guest stack.
     unsafe { sys::call_on_stack(instance.stack().end as *mut u8, run_guest, instance.vmctx()) }

@@ -67,6 +67,7 @@ impl Report {
     }
 
     /// Adds text.
+    #[inline(always)]
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }

@@ -24,11 +24,16 @@ pub struct BodyFacts {
     pub elements_used: Vec<ElemIndex>,
     /// Whether `data.drop` or `elem.drop` occurs.
     pub drops_segments: bool,
+    /// For each loop, in order of its start, whether a call occurs in it.
+    pub loop_calls: Vec<bool>,
+    /// While the body is visited: for each open block, the loop that it is.
+    open_blocks: Vec<Option<u32>>,
 }
 
 impl BodyFacts {
     /// Takes note of one operator.
     pub fn visit(&mut self, op: &Operator<'_>) {
+        self.visit_structure(op);
         match *op {
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                 self.calls.push(FuncIndex::from_u32(function_index));
@@ -57,6 +62,46 @@ impl BodyFacts {
         }
     }
 
+    /// Follows blocks, and finds loops in which nothing is called, neither wasm functions nor the runtime.
+    fn visit_structure(&mut self, op: &Operator<'_>) {
+        match op {
+            Operator::Loop { .. } => {
+                self.open_blocks.push(Some(self.loop_calls.len() as u32));
+                self.loop_calls.push(false);
+            }
+            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } | Operator::Try { .. } => {
+                self.open_blocks.push(None);
+            }
+            Operator::End | Operator::Delegate { .. } => {
+                self.open_blocks.pop();
+            }
+            Operator::Call { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
+            | Operator::Rethrow { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::DataDrop { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableInit { .. }
+            | Operator::ElemDrop { .. } => {
+                for open in self.open_blocks.iter().flatten() {
+                    self.loop_calls[*open as usize] = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Sorts the lists and removes repetitions.
     pub fn finish(&mut self) {
         fn tidy<T: Ord>(list: &mut Vec<T>) {
@@ -64,6 +109,7 @@ impl BodyFacts {
             list.dedup();
             list.shrink_to_fit();
         }
+        self.open_blocks = Vec::new();
         tidy(&mut self.calls);
         tidy(&mut self.ref_funcs);
         tidy(&mut self.tables_used);

@@ -150,6 +150,7 @@ impl FuncTranslator<'_, '_> {
         let header = self.block_with_params(&params);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
+        self.enter_loop();
         self.jump(header, &args);
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.block_params(header));
@@ -197,6 +198,7 @@ impl FuncTranslator<'_, '_> {
                 // A loop is left by falling through: its results are already on the stack.
                 let header = *header;
                 self.builder.seal_block(header);
+                self.leave_loop();
                 self.control.pop();
             }
             Kind::If { otherwise, params, .. } => {

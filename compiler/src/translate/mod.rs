@@ -122,6 +122,7 @@ pub fn translate_function(
     func.signature = env.signature(ty);
     func.name = UserFuncName::User(Name::Function(place(env.instance, defined)?).to_clif());
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
+    translator.loop_calls = &module.bodies[defined].facts.loop_calls;
     translator.function_body(index, &module.bodies[defined].body).map_err(|e| match e {
         BodyError::Wasm(e) => Error::internal(format!("a validated body could not be read: {e}")),
         BodyError::Ours(e) => e,
@@ -170,6 +171,11 @@ struct FuncTranslator<'a, 'b> {
     vmctx: Option<Value>,
     /// The pinned register's value and the block it was read in, since the last call.
     pinned: Option<(ir::Block, Value)>,
+    /// The pinned register's value for the loop without calls at hand, and the height of the control stack outside it.
+    pinned_in_loop: Option<(usize, Value)>,
+    /// Which loops of the body have calls, and how many have been entered.
+    loop_calls: &'a [bool],
+    loops_entered: usize,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
     symbols: HashMap<Name, ir::GlobalValue>,
@@ -194,6 +200,9 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             return_area: None,
             vmctx: None,
             pinned: None,
+            pinned_in_loop: None,
+            loop_calls: &[],
+            loops_entered: 0,
             signatures: HashMap::new(),
             functions: HashMap::new(),
             symbols: HashMap::new(),

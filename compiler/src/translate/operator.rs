@@ -212,11 +212,13 @@ impl FuncTranslator<'_, '_> {
     /// In code that cannot be reached only the nesting counts.
     fn unreachable_operator(&mut self, op: &Operator<'_>) -> Result<(), BodyError> {
         match op {
-            Operator::Block { .. }
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::TryTable { .. }
-            | Operator::Try { .. } => self.dead_frame(),
+            Operator::Loop { .. } => {
+                self.loops_entered += 1;
+                self.dead_frame();
+            }
+            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } | Operator::Try { .. } => {
+                self.dead_frame()
+            }
             Operator::Else => self.else_(),
             Operator::Catch { tag_index } => self.legacy_catch(*tag_index),
             Operator::CatchAll => self.legacy_catch_all(),

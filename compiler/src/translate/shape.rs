@@ -26,9 +26,12 @@ impl FuncTranslator<'_, '_> {
             return vmctx;
         }
         match self.env.shape {
-            // Read once in each stretch of straight code without calls: see docs/RATIONALE.md, "Why is the pinned
-            // register read so often?".
+            // Read once in each stretch of straight code without calls, and once before each loop without calls: see
+            // docs/RATIONALE.md, "Why is the pinned register read so often?".
             Shape::Single => {
+                if let Some((_, value)) = self.pinned_in_loop {
+                    return value;
+                }
                 let block = self.builder.current_block();
                 if let Some((read_in, value)) = self.pinned
                     && Some(read_in) == block
@@ -45,6 +48,22 @@ impl FuncTranslator<'_, '_> {
                 self.vmctx = Some(vmctx);
                 vmctx
             }
+        }
+    }
+
+    /// Takes note of the start of a loop, before its header: one without calls gets a value for all of it.
+    pub(super) fn enter_loop(&mut self) {
+        let calls = self.loop_calls.get(self.loops_entered).copied().unwrap_or(true);
+        self.loops_entered += 1;
+        if self.env.shape == Shape::Single && self.vmctx.is_none() && !calls && self.pinned_in_loop.is_none() {
+            self.pinned_in_loop = Some((self.control.len(), self.builder.ins().get_pinned_reg(types::I64)));
+        }
+    }
+
+    /// Takes note of the end of a loop, whose frame is still on the control stack.
+    pub(super) fn leave_loop(&mut self) {
+        if self.pinned_in_loop.is_some_and(|(depth, _)| depth + 1 == self.control.len()) {
+            self.pinned_in_loop = None;
         }
     }
 

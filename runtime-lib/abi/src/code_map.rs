@@ -77,15 +77,19 @@ pub mod functions {
     pub fn find(mut table: &[u8], offset: u32) -> Option<Function<'_>> {
         let (mut found, mut start) = (None, 0u64);
         while !table.is_empty() {
-            start += leb128::read(&mut table)?;
-            let index = leb128::read(&mut table)?;
-            let len = usize::try_from(leb128::read(&mut table)?).ok()?;
-            let (name, rest) = table.split_at_checked(len)?;
+            // One place that reads, because this is in every executable.
+            let mut fields = [0; 3];
+            for field in &mut fields {
+                *field = leb128::read(&mut table)?;
+            }
+            let [distance, index, len] = fields;
+            start += distance;
+            let (name, rest) = table.split_at_checked(len as usize)?;
             table = rest;
             if start > u64::from(offset) {
                 break;
             }
-            found = Some(Function { start: u32::try_from(start).ok()?, index: u32::try_from(index).ok()?, name });
+            found = Some(Function { start: start as u32, index: index as u32, name });
         }
         found
     }
