@@ -7,6 +7,7 @@ mod support;
 mod cases;
 mod corpus;
 mod examples;
+mod format;
 mod modules;
 mod process;
 mod sandbox;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     trials.extend(corpus::trials());
     trials.extend(examples::trials());
+    trials.extend(format::trials());
     trials.extend(cases::trials());
     trials.extend(process::trials());
     trials.extend(sandbox::trials());

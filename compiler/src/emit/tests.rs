@@ -282,10 +282,10 @@ fn code_maps_find_traps_and_functions() {
     let bytes = super::object(&image(), &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
-    let maps = Section::of(&file, ".wasmelt.maps");
+    let maps = Section::of(&file, ".rodata.wasmelt.maps");
     let table = |field: usize| {
         let (name, start) = s.reference(field).unwrap();
-        assert_eq!(name, ".wasmelt.maps");
+        assert_eq!(name, ".rodata.wasmelt.maps");
         &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
     };
     let traps = table(at!(0, ProgramDescriptor, traps));

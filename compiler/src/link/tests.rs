@@ -88,6 +88,11 @@ fn image() -> Image<'static> {
 
 /// A runtime: `_start` calls the program's entry and exits with what it returns.
 fn runtime_object() -> Vec<u8> {
+    runtime_object_with(false)
+}
+
+/// A runtime that may hold the address of something.
+fn runtime_object_with(address: bool) -> Vec<u8> {
     let mut object = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
     let symbol = |object: &mut Object<'_>, name: &str, code: Option<&[u8]>| {
         let section = code.map(|code| {
@@ -124,7 +129,20 @@ fn runtime_object() -> Vec<u8> {
         RelocationFlags::Generic { kind: RelocationKind::Relative, encoding: RelocationEncoding::Generic, size: 32 };
     let relocation = Relocation { offset: 3, symbol: program, addend: entry - 4, flags };
     object.add_relocation(section.unwrap(), relocation).unwrap();
-    symbol(&mut object, "wasmelt_memory_fill", Some(&[0xb8, 30, 0, 0, 0, 0xc3])); // mov eax, 30; ret
+    // mov eax, 30; ret; and four bytes that say where the address is.
+    let (_, fill) = symbol(&mut object, "wasmelt_memory_fill", Some(&[0xb8, 30, 0, 0, 0, 0xc3, 0, 0, 0, 0]));
+    if address {
+        let data = object.add_section(Vec::new(), b".data.address".to_vec(), SectionKind::Data);
+        object.append_section_data(data, &[0; 8], 8);
+        let place = object.section_symbol(data);
+        object.add_relocation(fill.unwrap(), Relocation { offset: 6, symbol: place, addend: 0, flags }).unwrap();
+        let flags = RelocationFlags::Generic {
+            kind: RelocationKind::Absolute,
+            encoding: RelocationEncoding::Generic,
+            size: 64,
+        };
+        object.add_relocation(data, Relocation { offset: 0, symbol: program, addend: 0, flags }).unwrap();
+    }
     symbol(&mut object, "wasmelt_memory_copy", Some(UNREACHED));
     symbol(&mut object, symbols::ABI_ANCHOR, Some(&[0]));
     object.write().unwrap()
@@ -269,6 +287,39 @@ fn a_missing_runtime_function_is_an_error_that_names_it() {
     let error = build(&image, &Linker::Embedded).unwrap_err();
     assert_eq!(error.kind(), WasmeltErrorKind::Link);
     assert!(error.to_string().contains("wasmelt_table_grow"), "{error}");
+}
+
+#[test]
+fn a_runtime_that_would_have_to_be_relocated_is_refused() {
+    let (target, linker) = (target(), Linker::Embedded);
+    let archive = archive_of(&runtime_object_with(true));
+    let object = emit::object(&image(), &target).unwrap();
+    let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
+    assert!(error.to_string().starts_with("1 places of the executable would have to be relocated"), "{error}");
+    // The hook of `--invoke` relocates its program.
+    let invoking = Image { hooks: vec![symbols::HOOK_INVOKE], ..image() };
+    let object = emit::object(&invoking, &target).unwrap();
+    let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
+    assert!(error.to_string().contains("wasmelt_hook_invoke"), "{error}");
+}
+
+#[test]
+fn packing_drops_what_nobody_reads() {
+    let executable = build(&image(), &Linker::Embedded).unwrap();
+    let file = ElfFile64::<Endianness>::parse(&*executable).unwrap();
+    let names: Vec<&str> = file.sections().map(|section| section.name().unwrap()).collect();
+    assert!(names.contains(&".text") && names.contains(&symbols::NOTE_SECTION), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with(".dyn") || name.contains("hash")), "{names:?}");
+    let endian = file.endian();
+    let loaded = file.elf_program_headers().iter().filter(|s| s.p_type(endian) == elf::PT_LOAD);
+    let executable_ranges = loaded.filter(|s| s.p_flags(endian).contains(elf::PF_X)).map(|s| s.file_range(endian));
+    for (start, len) in executable_ranges {
+        for section in file.sections().filter(|section| section.address() == 0) {
+            let Some((at, _)) = section.file_range() else { continue };
+            assert!(!(start..start + len).contains(&at), "{} can be executed", section.name().unwrap());
+        }
+    }
+    assert_eq!(super::pack::pack(&executable).unwrap(), executable, "packed twice");
 }
 
 #[test]

@@ -34,7 +34,7 @@ macro_rules! for_each_builtin {
             memory_init(vmctx: Pointer, memory_index: I32, segment_index: I32, dest: I64, src: I32, len_bytes: I32) -> I32;
             /// `data.drop`.
             data_drop(vmctx: Pointer, segment_index: I32);
-            /// Grows the table with this index (among [`TablePlan`](crate::descriptor::TablePlan)s); the old length in
+            /// Grows the table with this index (among those that can change); the old length in
             /// elements, or -1 and nothing changed.
             table_grow(vmctx: Pointer, table_index: I32, delta_elements: I64, value: I64) -> I64;
             /// `table.fill`, checking the range; 0, or 1 where it is exceeded.

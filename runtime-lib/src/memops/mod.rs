@@ -2,7 +2,7 @@
 //! executable also every copy that the compiler of the runtime makes.
 //!
 //! In come addresses and lengths that the caller has checked. Small sizes take overlapping loads and stores without a
-//! loop, medium ones a loop over [`CHUNK_BYTES`], large ones the CPU's own instruction where it has one.
+//! loop, medium ones a loop over `CHUNK_BYTES`, large ones the CPU's own instruction where it has one.
 //!
 //! These functions are behind `memcpy` and its like, so nothing here may be compiled into a call of one of them: all
 //! loops that could be recognised as a copy or a fill are in assembly.

@@ -50,7 +50,7 @@ pub unsafe fn read_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result
 /// Writes buffers at a position.
 ///
 /// # Safety
-/// As for [`write`].
+/// As for [`write()`].
 pub unsafe fn write_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result<usize> {
     // SAFETY: `pwritev` reads no more than the buffers hold.
     unsafe { call(__NR_pwritev, [handle.raw(), buffers.as_ptr() as usize, buffers.len(), offset as usize]) }
@@ -130,7 +130,7 @@ pub unsafe fn receive(handle: Handle, buffers: &[Buffer], flags: u32) -> Result<
 /// Sends to a socket. A peer that is gone is an error, never a signal.
 ///
 /// # Safety
-/// As for [`write`].
+/// As for [`write()`].
 pub unsafe fn send(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     let header = MessageHeader::new(buffers);
     // SAFETY: the header describes readable buffers.

@@ -5,7 +5,7 @@
 //! returns; layouts and numbers are those of `wasi_snapshot_preview1.witx`. One file per family of functions.
 //!
 //! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation of preview 1, so that
-//! a program finds the same errors in both. A pointer outside the memory is [`Errno::Fault`].
+//! a program finds the same errors in both. A pointer outside the memory is `EFAULT`.
 
 use crate::host::error::Result;
 use crate::host::guest_memory::GuestMemory;
