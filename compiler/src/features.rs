@@ -141,7 +141,7 @@ mod tests {
         assert!(!features.simd() && features.bulk_memory());
         parse_flag(&mut features, "simd").unwrap();
         assert!(features.simd());
-        assert!(parse_flag(&mut features, "exceptions").is_err());
+        assert!(parse_flag(&mut features, "gc").is_err());
         assert!(parse_flag(&mut features, "nonsense").unwrap_err().to_string().contains("nonsense"));
         assert!(parse_flag(&mut features, "simd=maybe").is_err());
     }
