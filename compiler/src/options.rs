@@ -37,7 +37,7 @@ pub struct Options {
     pub unknown_imports: UnknownImports,
     /// Who links.
     pub linker: Linker,
-    /// Folder with runtime archives, `<triple>/libwasmelt_start.a`, searched before the others.
+    /// Folder with runtime archives, `<triple>/libwasmelt_start.a`, in place of the installed and embedded ones.
     pub runtime_dir: Option<PathBuf>,
     /// Leave out the symbol table (names in backtraces stay).
     pub strip: bool,

@@ -7,6 +7,8 @@ mod isa;
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
@@ -208,12 +210,22 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         name: index.and_then(|i| module.func_names.get(&i)).map_or_else(String::new, |n| (*n).to_owned()),
         index: index.map(|i| i.as_u32()),
         code: code.code_buffer().to_vec(),
-        align: code.buffer.alignment.max(env.isa.function_alignment().preferred),
+        align: alignment(env.isa, code),
         relocs,
         traps,
         call_sites: call_sites(code)?,
         unwind,
     })
+}
+
+/// Alignment of a function: what the CPU likes, or just what it needs where size counts.
+fn alignment(isa: &dyn TargetIsa, code: &CompiledCode) -> u32 {
+    let alignment = isa.function_alignment();
+    let wanted = match isa.flags().opt_level() {
+        OptLevel::SpeedAndSize => alignment.minimum,
+        OptLevel::None | OptLevel::Speed => alignment.preferred,
+    };
+    code.buffer.alignment.max(wanted)
 }
 
 /// Calls within the reach of exception handlers.

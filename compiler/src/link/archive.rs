@@ -33,7 +33,8 @@ pub(super) struct Archive {
 pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archive> {
     let names = folder_names(target);
     let mut searched = Vec::new();
-    for dir in runtime_dir.map(Path::to_owned).into_iter().chain(installed_dir()) {
+    // A folder that the user names is the only one that is searched: nothing else takes its place silently.
+    if let Some(dir) = runtime_dir.map(Path::to_owned).or_else(installed_dir) {
         for name in &names {
             let path = dir.join(name).join(FILE_NAME);
             match fs::read(&path) {
@@ -43,13 +44,17 @@ pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archiv
             }
         }
     }
-    if !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
+    if runtime_dir.is_none() && !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
         let bytes =
             zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
         return Ok(Archive { bytes: bytes.into(), place: "the embedded runtime archive".to_owned() });
     }
-    let embedded = if EMBEDDED.is_empty() { "none".to_owned() } else { format!("one for {EMBEDDED_TARGET}") };
-    Err(Error::link(format!("no runtime archive for {target}: searched {}; embedded: {embedded}", searched.join(", ")))
+    let embedded = match runtime_dir {
+        Some(_) => String::new(),
+        None if EMBEDDED.is_empty() => "; none is embedded".to_owned(),
+        None => format!("; one for {EMBEDDED_TARGET} is embedded"),
+    };
+    Err(Error::link(format!("no runtime archive for {target}: searched {}{embedded}", searched.join(", ")))
         .hint(format!("put {FILE_NAME} into DIR/{} and pass --runtime-dir DIR", names[0])))
 }
 

@@ -26,7 +26,7 @@ pub struct LinkOptions<'a> {
     pub target: &'a Triple,
     /// Who links.
     pub linker: &'a Linker,
-    /// Folder with runtime archives, searched before the others.
+    /// Folder with runtime archives, in place of the installed and embedded ones.
     pub runtime_dir: Option<&'a Path>,
     /// Leave out the symbol table.
     pub strip: bool,
