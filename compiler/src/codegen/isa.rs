@@ -11,41 +11,13 @@ use crate::options::{Cpu, OptLevel, Options};
 /// The CPU that x86-64 code is made for by default, see docs/RATIONALE.md "Why x86-64-v3?".
 pub const DEFAULT_X86_64_CPU: &str = "x86-64-v3";
 
-/// Names that `--cpu` takes besides those of Cranelift, and what they stand for there.
+/// Names that `--cpu` takes besides those of Cranelift, and what each level adds to the one before.
 /// Source: x86-64 psABI, "Micro-Architecture Levels".
-const X86_64_LEVELS: &[(&str, &[&str])] =
-    &[("x86-64-v1", &[]), ("x86-64-v2", V2), ("x86-64-v3", V3), ("x86-64-v4", V4)];
-const V2: &[&str] = &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"];
-const V3: &[&str] = &[
-    "has_cmpxchg16b",
-    "has_sse3",
-    "has_ssse3",
-    "has_sse41",
-    "has_sse42",
-    "has_popcnt",
-    "has_avx",
-    "has_avx2",
-    "has_bmi1",
-    "has_bmi2",
-    "has_fma",
-    "has_lzcnt",
-];
-const V4: &[&str] = &[
-    "has_cmpxchg16b",
-    "has_sse3",
-    "has_ssse3",
-    "has_sse41",
-    "has_sse42",
-    "has_popcnt",
-    "has_avx",
-    "has_avx2",
-    "has_bmi1",
-    "has_bmi2",
-    "has_fma",
-    "has_lzcnt",
-    "has_avx512f",
-    "has_avx512dq",
-    "has_avx512vl",
+const X86_64_LEVELS: &[(&str, &[&str])] = &[
+    ("x86-64-v1", &[]),
+    ("x86-64-v2", &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"]),
+    ("x86-64-v3", &["has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_fma", "has_lzcnt"]),
+    ("x86-64-v4", &["has_avx512f", "has_avx512dq", "has_avx512vl"]),
 ];
 
 /// The machine that code is generated for.
@@ -95,9 +67,9 @@ fn enable_cpu(builder: &mut isa::Builder, name: &str) -> Result<()> {
         Error::usage(format!("`--cpu {name}`: no such CPU"))
             .hint(format!("known are native, {}, and the names of x86 CPUs as LLVM spells them", levels.join(", ")))
     };
-    match X86_64_LEVELS.iter().find(|(n, _)| *n == name) {
-        Some((_, features)) => {
-            for feature in *features {
+    match X86_64_LEVELS.iter().position(|(n, _)| *n == name) {
+        Some(level) => {
+            for feature in X86_64_LEVELS[..=level].iter().flat_map(|(_, added)| *added) {
                 builder.enable(feature).map_err(|e| Error::internal(format!("CPU feature {feature}: {e}")))?;
             }
             Ok(())
