@@ -460,7 +460,8 @@ impl<'data> Instance<'data> {
             };
             self.memories.push(MemoryPlan {
                 context_offset,
-                page_size_log2: memory.page_size_log2,
+                page_size_log2: memory.page_size_log2 as u16,
+                flags: 0,
                 initial_bytes,
                 maximum_bytes,
                 reserve_bytes,

@@ -36,7 +36,7 @@ pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option
 
 /// The length in bytes after growing, `None` above the limit.
 fn grown_length(plan: &MemoryPlan, old_bytes: u64, delta_pages: u64) -> Option<u64> {
-    let page_bytes = 1u64.checked_shl(plan.page_size_log2)?;
+    let page_bytes = 1u64.checked_shl(plan.page_size_log2.into())?;
     let new = old_bytes.checked_add(delta_pages.checked_mul(page_bytes)?)?;
     (new <= plan.maximum_bytes.min(plan.reserve_bytes)).then_some(new)
 }

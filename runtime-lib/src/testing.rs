@@ -50,6 +50,7 @@ impl TestProgram {
         program.memories[0] = MemoryPlan {
             context_offset: MEMORY0_BASE_OFFSET,
             page_size_log2: 16,
+            flags: 0,
             initial_bytes,
             maximum_bytes,
             reserve_bytes: maximum_bytes,

@@ -32,6 +32,11 @@ impl Blob {
         at
     }
 
+    /// Writes a number of 16 bits.
+    pub(super) fn put_u16(&mut self, at: usize, value: u16) {
+        self.bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    }
+
     /// Writes a number of 32 bits.
     pub(super) fn put_u32(&mut self, at: usize, value: u32) {
         self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());

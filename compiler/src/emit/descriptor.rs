@@ -130,7 +130,8 @@ fn write_memories(blob: &mut Blob, field: usize, image: &Image<'_>) {
     for (i, plan) in image.memories.iter().enumerate() {
         let at = start + i * size_of::<MemoryPlan>();
         blob.put_u32(at + offset_of!(MemoryPlan, context_offset), plan.context_offset.cast_unsigned());
-        blob.put_u32(at + offset_of!(MemoryPlan, page_size_log2), plan.page_size_log2);
+        blob.put_u16(at + offset_of!(MemoryPlan, page_size_log2), plan.page_size_log2);
+        blob.put_u16(at + offset_of!(MemoryPlan, flags), plan.flags);
         blob.put_u64(at + offset_of!(MemoryPlan, initial_bytes), plan.initial_bytes);
         blob.put_u64(at + offset_of!(MemoryPlan, maximum_bytes), plan.maximum_bytes);
         blob.put_u64(at + offset_of!(MemoryPlan, reserve_bytes), plan.reserve_bytes);

@@ -132,11 +132,19 @@ pub struct Record {
 #[allow(missing_docs, reason = "fields are those of the descriptor")]
 pub struct MemoryPlan {
     pub context_offset: i32,
-    pub page_size_log2: u32,
+    pub page_size_log2: u16,
+    pub flags: u16,
     pub initial_bytes: u64,
     pub maximum_bytes: u64,
     pub reserve_bytes: u64,
     pub guard_bytes: u64,
+}
+
+impl MemoryPlan {
+    /// Whether the memory's record lies outside the context, see [`wasmelt_abi::descriptor::MemoryPlan::POINTED`].
+    pub fn is_pointed(&self) -> bool {
+        self.flags & wasmelt_abi::descriptor::MemoryPlan::POINTED != 0
+    }
 }
 
 /// See [`wasmelt_abi::descriptor::TablePlan`].

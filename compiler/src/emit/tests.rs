@@ -112,6 +112,7 @@ fn image() -> Image<'static> {
         memories: vec![image::MemoryPlan {
             context_offset: -16,
             page_size_log2: 16,
+            flags: 0,
             initial_bytes: 1 << 20,
             maximum_bytes: 2 << 20,
             reserve_bytes: 3 << 20,
@@ -178,7 +179,7 @@ fn memories_tables_and_segments_are_what_the_contract_says() {
     let (memory, count) = s.slice(at!(0, ProgramDescriptor, memories));
     assert_eq!((count, memory % align_of::<MemoryPlan>()), (1, 0));
     assert_eq!(s.u32(at!(memory, MemoryPlan, context_offset)) as i32, -16);
-    assert_eq!(s.u32(at!(memory, MemoryPlan, page_size_log2)), 16);
+    assert_eq!(s.u32(at!(memory, MemoryPlan, page_size_log2)), 16, "no flags above it");
     assert_eq!(s.u64(at!(memory, MemoryPlan, initial_bytes)), 1 << 20);
     assert_eq!(s.u64(at!(memory, MemoryPlan, maximum_bytes)), 2 << 20);
     assert_eq!(s.u64(at!(memory, MemoryPlan, reserve_bytes)), 3 << 20);

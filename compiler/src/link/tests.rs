@@ -229,6 +229,7 @@ fn with_large_data() -> Image<'static> {
     let memory = MemoryPlan {
         context_offset: -16,
         page_size_log2: 16,
+        flags: 0,
         initial_bytes: 1 << 20,
         maximum_bytes: 1 << 20,
         reserve_bytes: 1 << 20,

@@ -5,10 +5,13 @@
 //! parameter. Everything else asks [`FuncTranslator::vmctx`] and [`FuncTranslator::memory_base`].
 
 use cranelift_codegen::ir::{self, InstBuilder as _, MemFlagsData, Value, types};
-use wasmelt_abi::context::MEMORY0_LENGTH_OFFSET;
+use wasmelt_abi::context::{Memory, MemoryRef};
 
 use super::FuncTranslator;
 use crate::module::MemoryIndex;
+
+const MEMORY_LENGTH_OFFSET: i32 = std::mem::offset_of!(Memory, length_bytes) as i32;
+const MEMORY_RECORD_OFFSET: i32 = std::mem::offset_of!(MemoryRef, record) as i32;
 
 /// How code finds its context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +86,12 @@ impl FuncTranslator<'_, '_> {
     /// The first byte of a linear memory.
     pub(super) fn memory_base(&mut self, memory: MemoryIndex) -> Value {
         let vmctx = self.vmctx();
+        let plan = self.env.instance.memories[memory];
         match (self.env.shape, memory.as_u32()) {
-            (Shape::Single, 0) => vmctx,
+            (Shape::Single, 0) if !plan.is_pointed() => vmctx,
             _ => {
                 // Memories never move, so the base is a constant of the instance.
-                let offset = self.env.instance.memories[memory].context_offset;
+                let offset = plan.context_offset;
                 let flags = self.context_flags().with_readonly().with_can_move();
                 self.builder.ins().load(types::I64, flags, vmctx, offset)
             }
@@ -97,12 +101,14 @@ impl FuncTranslator<'_, '_> {
     /// The current length of a linear memory in bytes.
     pub(super) fn memory_length_bytes(&mut self, memory: MemoryIndex) -> Value {
         let vmctx = self.vmctx();
-        let offset = match memory.as_u32() {
-            0 => MEMORY0_LENGTH_OFFSET,
-            _ => self.env.instance.memories[memory].context_offset + 8,
-        };
+        let plan = self.env.instance.memories[memory];
         let flags = self.context_flags();
-        self.builder.ins().load(types::I64, flags, vmctx, offset)
+        if !plan.is_pointed() {
+            return self.builder.ins().load(types::I64, flags, vmctx, plan.context_offset + MEMORY_LENGTH_OFFSET);
+        }
+        let constant = flags.with_readonly().with_can_move();
+        let record = self.builder.ins().load(types::I64, constant, vmctx, plan.context_offset + MEMORY_RECORD_OFFSET);
+        self.builder.ins().load(types::I64, flags, record, MEMORY_LENGTH_OFFSET)
     }
 
     /// Flags of accesses to the context other than to globals.

@@ -15,6 +15,9 @@
 //! serves memory accesses (positive offsets) and context accesses (negative offsets). A guest address is an unsigned
 //! number added to the base, so no guest access can reach below it. In the `Many` shape `vmctx` is a parameter and
 //! memory 0 is found through the head.
+//!
+//! Memory 0 is also apart from the context where several threads share it: then the pinned register holds `vmctx`, and
+//! the head a [`MemoryRef`].
 
 use core::mem::{offset_of, size_of};
 
@@ -28,6 +31,17 @@ pub struct Memory {
     pub base: *mut u8,
     /// Current length in bytes; a multiple of the page size.
     pub length_bytes: u64,
+}
+
+/// What a context holds in place of a [`Memory`] where the record lies elsewhere, because several instances or threads
+/// share the memory, see [`crate::descriptor::MemoryPlan::POINTED`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct MemoryRef {
+    /// First byte of the memory, as in the record.
+    pub base: *mut u8,
+    /// The record.
+    pub record: *mut Memory,
 }
 
 /// A table that can change at run time. Its elements are 8 bytes each: for function references the address of a
@@ -60,6 +74,48 @@ impl FuncRecord {
     pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
 }
 
+/// What a function reference of the `Many` shape points to: all that a call needs, whoever calls.
+///
+/// They lie in contexts, one for each import and for each function whose reference is taken, and live as long.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FuncRef {
+    /// The function's entry, of the `tail` calling convention with `vmctx` as the hidden first parameter.
+    pub code: *const u8,
+    /// The context that it runs in; for a host function its [`HostFunc`].
+    pub vmctx: *mut u8,
+    /// Number of the function's type, see [`LibraryHead::type_ids`].
+    pub type_id: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The front of what stands in [`FuncRef::vmctx`] for a function of the host. Code that a module brings for each type
+/// of imported function calls it, see [`crate::interface::FuncTypeEntry::to_host`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct HostFunc {
+    /// Is given this structure's address and the arguments, 16 bytes each, which it replaces by the results.
+    pub entry: unsafe extern "C" fn(host_func: *mut HostFunc, values: *mut [u64; 2]),
+}
+
+/// The part of every context of the `Many` shape that lies directly below its [`VmContextHead`].
+#[repr(C)]
+#[derive(Debug)]
+pub struct LibraryHead {
+    /// Number of each tag, by its index in the module: tags are the same where their numbers are.
+    pub tag_ids: *const u32,
+    /// Number of each function type, by its number in the module: types are equal where these numbers are.
+    pub type_ids: *const u32,
+    /// The runtime's functions, in the order of [`crate::builtin::Builtin::ALL`].
+    pub builtins: *const *const u8,
+    /// For the runtime.
+    pub instance: *mut u8,
+}
+
+/// Offset of [`LibraryHead`] from `vmctx`.
+pub const LIBRARY_HEAD_OFFSET: i32 = -((HEAD_BYTES + size_of::<LibraryHead>()) as i32);
+
 /// An exception that was thrown. References to exceptions (`exnref`) are its address.
 ///
 /// Exceptions are made by `exception_new` and never change afterwards. They are freed when nothing on the guest's
@@ -67,7 +123,7 @@ impl FuncRecord {
 #[repr(C, align(16))]
 #[derive(Debug)]
 pub struct Exception {
-    /// Index of its tag.
+    /// Index of its tag; in the `Many` shape its number, see [`LibraryHead::tag_ids`].
     pub tag: u32,
     /// For the runtime.
     pub mark: u32,
@@ -118,7 +174,10 @@ mod tests {
         assert_eq!(MEMORY0_LENGTH_OFFSET, -8);
         assert_eq!(size_of::<Memory>(), 16);
         assert_eq!(size_of::<Table>(), 16);
+        assert_eq!(size_of::<MemoryRef>(), 16);
         assert_eq!(size_of::<FuncRecord>(), 8);
+        assert_eq!(size_of::<FuncRef>(), 24);
+        assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (32, -64));
         assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }
 }

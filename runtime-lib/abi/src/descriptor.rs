@@ -6,6 +6,7 @@
 
 use core::marker::PhantomData;
 
+use crate::interface::Interface;
 use crate::layout::Layout;
 
 /// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
@@ -76,10 +77,12 @@ pub struct MapChunk {
 #[repr(C)]
 #[derive(Debug)]
 pub struct MemoryPlan {
-    /// Offset from `vmctx` of the [`crate::context::Memory`] record.
+    /// Offset from `vmctx` of the [`crate::context::Memory`] record, or of the [`crate::context::MemoryRef`].
     pub context_offset: i32,
     /// Logarithm of the page size: 16, or 0 with custom page sizes.
-    pub page_size_log2: u32,
+    pub page_size_log2: u16,
+    /// [`MemoryPlan::POINTED`], [`MemoryPlan::SHARED`].
+    pub flags: u16,
     /// Length at instantiation, in bytes.
     pub initial_bytes: u64,
     /// The length that `memory.grow` may reach at most, in bytes: the least of the type's maximum, `--max-memory` and
@@ -91,18 +94,31 @@ pub struct MemoryPlan {
     pub guard_bytes: u64,
 }
 
+impl MemoryPlan {
+    /// The context holds a [`crate::context::MemoryRef`]: the record lies elsewhere. True of imported memories of the
+    /// `Many` shape, and of shared memories in both.
+    pub const POINTED: u16 = 1;
+    /// Threads share it.
+    pub const SHARED: u16 = 2;
+}
+
 /// How a table that can change is laid out.
 #[repr(C)]
 #[derive(Debug)]
 pub struct TablePlan {
-    /// Offset from `vmctx` of the [`crate::context::Table`] record.
+    /// Offset from `vmctx` of the [`crate::context::Table`] record; of its address with [`TablePlan::IMPORTED`].
     pub context_offset: i32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`TablePlan::IMPORTED`] or 0.
+    pub flags: u32,
     /// Length at instantiation, in elements.
     pub initial_elements: u64,
     /// The length that `table.grow` may reach at most, in elements.
     pub maximum_elements: u64,
+}
+
+impl TablePlan {
+    /// The record lies elsewhere: the context holds its address. Only in the `Many` shape.
+    pub const IMPORTED: u32 = 1;
 }
 
 /// One data segment that code can still use at run time, that is, a passive one that `memory.init` names.
@@ -207,7 +223,7 @@ pub struct CallSite {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ExceptionHandler {
-    /// Index of the tag that it handles, or [`ExceptionHandler::ALL`].
+    /// Index of the tag that it handles, [`ExceptionHandler::ALL`] or [`ExceptionHandler::CONTEXT`].
     pub tag: u32,
     /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
     pub landing_offset: u32,
@@ -216,6 +232,10 @@ pub struct ExceptionHandler {
 impl ExceptionHandler {
     /// It handles all exceptions.
     pub const ALL: u32 = u32::MAX;
+    /// No handler: says where the frame keeps its `vmctx`. `landing_offset` is the distance in bytes from the stack
+    /// pointer at the call up to that place. In libraries it comes before handlers with tags, whose numbers only the
+    /// context knows.
+    pub const CONTEXT: u32 = u32::MAX - 1;
 }
 
 /// Number types as they are written into descriptors.
@@ -294,9 +314,9 @@ pub struct ProgramDescriptor {
     pub handlers: RelSlice<ExceptionHandler>,
     /// Bytes that the values of the largest exception take.
     pub exception_payload_bytes: u32,
-    /// Zero.
-    pub reserved: u32,
-    /// Where the parts of the instance lie.
+    /// What a library imports and exports; none in executables.
+    pub interface: Rel<Interface>,
+    /// Where the parts of the instance lie; zeros in libraries.
     pub layout: Layout,
 }
 

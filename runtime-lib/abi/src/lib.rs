@@ -3,8 +3,8 @@
 //! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
 //! context ([`context`]) and where it lies ([`layout`]), the descriptor that tells the runtime how to start a program
 //! ([`descriptor`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
-//! encoded ([`trap`], [`code_map`]), the runtime functions that generated code calls ([`builtin`]) and the host
-//! functions that a module may import ([`host`]).
+//! encoded ([`trap`], [`code_map`]), the runtime functions that generated code calls ([`builtin`]), the host functions
+//! that a module may import ([`host`]), and what a library offers and wants ([`interface`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
 //! a change to any of them raises [`ABI_VERSION`].
@@ -19,6 +19,7 @@ pub mod code_map;
 pub mod context;
 pub mod descriptor;
 pub mod host;
+pub mod interface;
 pub mod layout;
 pub mod leb128;
 pub mod symbols;
@@ -26,4 +27,4 @@ pub mod trap;
 
 /// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
 /// archive of another version is a link error that names the version, never a crash.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

@@ -1,10 +1,13 @@
 //! Names of the symbols that objects and runtime archives share.
 
 /// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
-pub const ABI_ANCHOR: &str = "wasmelt_abi_1";
+pub const ABI_ANCHOR: &str = "wasmelt_abi_2";
 
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
+
+/// What the name of a library's [`crate::descriptor::ProgramDescriptor`] starts with; the library's own name follows.
+pub const LIBRARY_PREFIX: &str = "wasmelt_module_";
 
 /// First byte of generated code, defined by the object.
 pub const TEXT: &str = "wasmelt_text";
