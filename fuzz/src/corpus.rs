@@ -53,7 +53,9 @@ fn add_folder(folder: &Path, modules: &mut Vec<Vec<u8>>) -> std::io::Result<()> 
         let path = entry?.path();
         if path.is_dir() {
             add_folder(&path, modules)?;
-        } else if path.extension().is_some_and(|extension| extension == "wasm") {
+        } else if path.extension().is_some_and(|extension| extension == "wasm")
+            && fs::metadata(&path)?.len() <= MAX_MODULE_BYTES as u64
+        {
             modules.push(fs::read(&path)?);
         }
     }

@@ -28,6 +28,9 @@ pub mod random;
 pub mod reference;
 pub mod smith;
 
+#[cfg(test)]
+mod tests;
+
 use corpus::Corpus;
 use random::Random;
 

@@ -1,9 +1,5 @@
 //! Damaged modules: a random number in, the bytes of an input of the mode `bytes` out.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use wasm_mutate::WasmMutate;
-
 use crate::bytes::OPTION_BYTES;
 use crate::corpus::Corpus;
 use crate::random::Random;
@@ -20,17 +16,10 @@ pub fn generate(random: &mut Random, corpus: &Corpus) -> Vec<u8> {
         Some(module) if !random.one_in(24) => module.clone(),
         _ => noise(random),
     };
-    // A share stays valid: what is well formed gets further into the compiler.
-    match random.below(4) {
-        0 => mutate_validly(random, &mut module),
-        1 => {
-            mutate_validly(random, &mut module);
+    // A share stays as it is: options are enough of a change, and what is valid gets further into the compiler.
+    if !random.one_in(4) {
+        for _ in 0..random.between(1, 4) {
             damage(random, corpus, &mut module);
-        }
-        _ => {
-            for _ in 0..random.between(1, 4) {
-                damage(random, corpus, &mut module);
-            }
         }
     }
     module.truncate(MAX_BYTES);
@@ -43,22 +32,6 @@ fn noise(random: &mut Random) -> Vec<u8> {
     let length = random.between(0, 512);
     bytes.extend(random.bytes(length));
     bytes
-}
-
-/// Changes that a tool makes which knows the format; several of them, one after another.
-fn mutate_validly(random: &mut Random, module: &mut Vec<u8>) {
-    for _ in 0..random.between(1, 3) {
-        let seed = random.next();
-        // The tool may not understand a module, or fail on it: that is no matter of ours.
-        let mutated = catch_unwind(AssertUnwindSafe(|| {
-            let mut tool = WasmMutate::default();
-            tool.seed(seed).fuel(200).preserve_semantics(false);
-            tool.run(module).ok().and_then(|mut mutants| mutants.next()).and_then(Result::ok)
-        }));
-        if let Ok(Some(mutated)) = mutated {
-            *module = mutated;
-        }
-    }
 }
 
 fn damage(random: &mut Random, corpus: &Corpus, module: &mut Vec<u8>) {

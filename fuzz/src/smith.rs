@@ -5,6 +5,7 @@ use arbitrary::Unstructured;
 use wasm_smith::{Config, Module};
 use wasmelt::module;
 use wasmelt::options::{BoundsChecks, Options, UnknownImports};
+use wasmelt::program::MAX_MEMORY64_BYTES;
 
 use crate::bytes::{OPTION_BYTES, split};
 use crate::configuration::{OPT_LEVELS, all_features, cpu, default_options};
@@ -27,6 +28,8 @@ fn config(u: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     config.max_instructions = 300;
     config.max_memories = u.int_in_range(0..=6)?;
     config.max_tables = u.int_in_range(0..=6)?;
+    // A stated limit of wasmelt; the generator knows none.
+    config.max_memory64_bytes = MAX_MEMORY64_BYTES.into();
     Ok(config)
 }
 

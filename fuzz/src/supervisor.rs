@@ -1,5 +1,6 @@
 //! Runs workers, watches their time, starts them again behind an input that ended one, and writes down what they find.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -20,7 +21,8 @@ use crate::summary::Summary;
 pub(crate) fn run(mode: Mode, run: &Run) -> Result<bool, String> {
     let start = Instant::now();
     let corpus = mode.corpus(run.corpus.as_deref())?;
-    let shared = Shared { mode, run, corpus, findings: AtomicU64::new(0), summary: Mutex::default() };
+    let shared =
+        Shared { mode, run, corpus, findings: AtomicU64::new(0), summary: Mutex::default(), late: Mutex::default() };
     let (jobs, shared_ref) = (run.jobs.max(1), &shared);
     let results: Vec<Result<(), String>> = thread::scope(|scope| {
         let threads: Vec<_> =
@@ -41,6 +43,8 @@ struct Shared<'a> {
     corpus: Corpus,
     findings: AtomicU64,
     summary: Mutex<Summary>,
+    /// Inputs that did not end in time at first. Where many processes share a machine, one may wait for long.
+    late: Mutex<BTreeSet<u64>>,
 }
 
 impl Shared<'_> {
@@ -114,6 +118,10 @@ impl Shared<'_> {
         if !begun {
             let complete = status.success() && next >= self.run.start + self.run.count;
             return if complete { Ok(next) } else { Err(format!("a worker ended: {status}, {stderr}")) };
+        }
+        if killed && self.late.lock().unwrap_or_else(PoisonError::into_inner).insert(next) {
+            println!("{} seed {} input {next}: not done in time, once more", self.mode.name(), self.run.seed);
+            return Ok(next);
         }
         let what = if killed { format!("no end after {TIME_LIMIT:?}") } else { format!("{status}: {stderr}") };
         self.found(next, &what)?;

@@ -25,8 +25,8 @@ pub(crate) fn run(share: &Share) -> Result<bool, String> {
     on_large_stack(|| {
         let corpus = mode.corpus(share.corpus.as_deref())?;
         for index in (share.first..share.end).step_by(share.step as usize) {
-            say(&format!("start {index}"))?;
             let data = mode.generate(share.seed, index, &corpus);
+            say(&format!("start {index}"))?;
             let line = match check(mode, &data) {
                 Ok((outcome, peak)) => {
                     let traps: String = outcome.traps.iter().map(|count| format!(" {count}")).collect();
