@@ -29,13 +29,46 @@
 //! # }
 //! ```
 
+mod activation;
+#[cfg(target_arch = "x86_64")]
+#[path = "x86_64.rs"]
+mod arch;
+mod backtrace;
+mod builtins;
 mod error;
+mod exceptions;
+mod func;
+mod global;
+mod instance;
+mod instantiate;
+mod linker;
+mod memory;
+mod module;
+mod registry;
+mod reservation;
+mod signals;
+mod store;
+mod table;
+mod tag;
 mod types;
 mod value;
-mod skeleton;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::{Error, Frame, GuestTrap};
-pub use skeleton::*;
+pub use exceptions::Exception;
+pub use func::Func;
+pub use global::Global;
+pub use instance::Instance;
+pub use linker::{Extern, Linker};
+pub use memory::{Memory, SharedMemory};
+pub use module::{ExportType, ImportType, Library, Module};
+pub use store::{Store, StoreConfig};
+pub use table::Table;
+pub use tag::Tag;
 pub use types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use value::{ExternRef, Val};
 pub use wasmelt_abi::trap::Trap;
