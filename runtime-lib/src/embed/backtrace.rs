@@ -24,11 +24,12 @@ const MAX_FRAMES: usize = 64;
 pub(super) struct Captured {
     pcs: [usize; MAX_FRAMES],
     count: usize,
+    is_cut: bool,
 }
 
 impl Default for Captured {
     fn default() -> Self {
-        Self { pcs: [0; MAX_FRAMES], count: 0 }
+        Self { pcs: [0; MAX_FRAMES], count: 0, is_cut: false }
     }
 }
 
@@ -66,7 +67,9 @@ impl Captured {
         let mut frame = frame_pointer;
         loop {
             for (_, return_address) in frames(store, frame) {
-                self.push(store, return_address.wrapping_sub(1));
+                if !self.push(store, return_address.wrapping_sub(1)) {
+                    return;
+                }
             }
             // SAFETY: outer activations lie on the host's stack above this one.
             unsafe {
@@ -79,20 +82,21 @@ impl Captured {
         }
     }
 
-    fn push(&mut self, store: &Inner, pc: usize) {
-        if store.code_at(pc).is_some() {
-            if let Some(place) = self.pcs.get_mut(self.count) {
-                *place = pc;
-            }
-            self.count += 1;
+    /// Takes note of an address, where it is one of generated code; whether there may be more.
+    fn push(&mut self, store: &Inner, pc: usize) -> bool {
+        if store.code_at(pc).is_none() {
+            return true;
         }
+        let place = self.pcs.get_mut(self.count).map(|place| *place = pc);
+        self.count += usize::from(place.is_some());
+        self.is_cut = place.is_none();
+        !self.is_cut
     }
 
     /// The frames in words.
     pub(super) fn describe(&self, store: &Inner, trap: Trap) -> GuestTrap {
-        let pcs = self.pcs.get(..self.count).unwrap_or(&self.pcs);
-        let backtrace = pcs.iter().filter_map(|&pc| describe(store, pc)).collect();
-        GuestTrap { trap, backtrace, more_frames: self.count - pcs.len() }
+        let backtrace = self.pcs[..self.count].iter().filter_map(|&pc| describe(store, pc)).collect();
+        GuestTrap { trap, backtrace, is_cut: self.is_cut }
     }
 }
 

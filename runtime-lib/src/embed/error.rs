@@ -27,7 +27,7 @@ pub enum Error {
 impl Error {
     /// A trap that a host function raises.
     pub fn trap(trap: Trap) -> Self {
-        Self::Trap(GuestTrap { trap, backtrace: Vec::new(), more_frames: 0 })
+        Self::Trap(GuestTrap { trap, backtrace: Vec::new(), is_cut: false })
     }
 
     /// An error of the host's own, for a host function to stop its guest with.
@@ -71,8 +71,8 @@ pub struct GuestTrap {
     pub trap: Trap,
     /// The innermost functions, the innermost first.
     pub backtrace: Vec<Frame>,
-    /// How many more there were.
-    pub more_frames: usize,
+    /// Whether there were more than are shown.
+    pub is_cut: bool,
 }
 
 impl fmt::Display for GuestTrap {
@@ -81,10 +81,7 @@ impl fmt::Display for GuestTrap {
         for (number, frame) in self.backtrace.iter().enumerate() {
             write!(f, "\n{number:5}: {frame}")?;
         }
-        match self.more_frames {
-            0 => Ok(()),
-            more => write!(f, "\n       ... ({more} more frames)"),
-        }
+        if self.is_cut { f.write_str("\n       ... (more frames)") } else { Ok(()) }
     }
 }
 

@@ -75,7 +75,7 @@ unsafe extern "C" fn code() {
     )
 }
 
-/// Offsets of the trapping instruction and of the one behind the call before it, found in the code.
+/// Offset of the trapping instruction.
 fn trap_offset() -> u32 {
     // SAFETY: the code is there.
     let bytes = unsafe { core::slice::from_raw_parts(text(), (SLOT * SLOTS) as usize) };
@@ -186,6 +186,7 @@ fn fill(parts: &mut Parts) {
         parts.traps[at] = byte;
         at += 1;
     });
+    let traps_len = at;
     at = 0;
     let guest = [(0, u32::MAX, ""), (2, 1, "add"), (3, 2, "trap"), (4, 3, "call"), (5, 4, "recurse"), (6, 5, "poke")];
     let entries = guest.map(|(slot, index, name)| functions::Function { start: slot * SLOT, index, name: name.as_bytes() });
@@ -200,7 +201,7 @@ fn fill(parts: &mut Parts) {
     refer_slice(&mut descriptor.memories, &parts.memory);
     refer(&mut descriptor.text, text());
     descriptor.text_bytes = SLOT * SLOTS;
-    refer_slice(&mut descriptor.traps, &parts.traps[..2]);
+    refer_slice(&mut descriptor.traps, &parts.traps[..traps_len]);
     refer_slice(&mut descriptor.functions, &parts.functions[..at]);
     refer(&mut descriptor.entry, text().wrapping_add(7 * SLOT as usize));
     refer(&mut descriptor.interface, &raw const parts.interface);

@@ -71,7 +71,7 @@ fn the_stack_can_be_exhausted_again_and_again() {
             Err(Error::Trap(trap)) => {
                 assert_eq!(trap.trap, Trap::StackExhausted);
                 assert_eq!(trap.backtrace[63].function_name, "recurse");
-                assert!(trap.more_frames > 10_000);
+                assert!(trap.is_cut);
             }
             other => panic!("{other:?}"),
         }
@@ -88,7 +88,6 @@ fn calls_nest_until_a_stack_is_exhausted() {
         if this == depth {
             return Ok(vec![Val::I32(depth)]);
         }
-        // SAFETY-free recursion: the function is found by the store's own instance.
         let call = NESTED.with(|nested| nested.get()).unwrap();
         call.call(store, &[Val::I32(this), Val::I32(depth + 1)])
     });
