@@ -74,18 +74,15 @@ pub(super) fn current() -> *mut Activation {
 /// Calls `code` on the guest's stack.
 ///
 /// # Safety
-/// `code` is generated code of a module of this store, which takes these arguments. No reference to the store's
+/// `code` is generated code of an instance of this store, which takes these arguments. No reference to the store's
 /// contents is used while it runs.
 pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
     let room = signals::prepare_thread()?;
     // SAFETY: the caller has the store.
-    let (outer, stack) = unsafe {
-        (*store).ensure_stack()?;
-        ((*store).activation, (*store).stack())
-    };
+    let (outer, stack) = unsafe { ((*store).activation, (*store).stack()) };
     // SAFETY: an activation that the store names is on the host's stack above.
     let top = unsafe { outer.as_ref() }.map_or(stack.end, |outer| outer.guest_stack & !15);
-    if top - stack.start < GUEST_STACK_BYTES || room < HOST_STACK_BYTES {
+    if top.saturating_sub(stack.start) < GUEST_STACK_BYTES || room < HOST_STACK_BYTES {
         return Err(Error::trap(Trap::StackExhausted));
     }
     let mut activation = Activation {
@@ -149,7 +146,7 @@ pub(super) unsafe extern "C" fn host_function(host_func: *mut HostFunc, values: 
     // SAFETY: generated code passes a host function of its store, which lives as long as that, and room for the
     // arguments and results of its type. Nobody uses the store while guest code runs: this is the only reference.
     let (inner, result) = unsafe {
-        let inner = (*host_func).store;
+        let inner = (*current()).store;
         let call = || HostFuncData::call(host_func, &mut *Store::from_inner(inner), values);
         (inner, std::panic::catch_unwind(AssertUnwindSafe(call)))
     };

@@ -37,6 +37,7 @@ pub(super) fn instantiate(
     let given = check_imports(store, module, &type_ids, imports)?;
     let store = &mut store.inner;
     register(store, module, &type_ids);
+    store.ensure_stack(module.program().stack_bytes)?;
     let context = allocate(module)?;
     let dropped = vec![0; (module.program().segment_count as usize).div_ceil(64)].into();
     let instance = InstanceData {

@@ -40,8 +40,9 @@ const MIN_STACK_BYTES: u64 = 256 << 10;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreConfig {
-    /// The guest's call stack in bytes, for all instances of the store together.
-    pub stack_bytes: u64,
+    /// The guest's call stack in bytes, for all instances of the store together. Without it, the stack is as large as
+    /// the module of the first instance was compiled for.
+    pub stack_bytes: Option<u64>,
     /// The length that a single memory may reach, in bytes. One that starts above it is not made.
     pub max_memory_bytes: u64,
     /// The length that a single table may reach, in elements. One that starts above it is not made.
@@ -53,7 +54,7 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            stack_bytes: 8 << 20,
+            stack_bytes: None,
             max_memory_bytes: u64::MAX,
             max_table_elements: 10_000_000,
             max_exception_bytes: 256 << 20,
@@ -151,9 +152,9 @@ impl Inner {
     }
 
     /// Makes the guest's stack, if it is not there yet.
-    pub(super) fn ensure_stack(&mut self) -> Result<(), Error> {
+    pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
         if self.stack.is_none() {
-            let bytes = self.config.stack_bytes.max(MIN_STACK_BYTES);
+            let bytes = self.config.stack_bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES);
             let total = bytes.saturating_add(STACK_GUARD_BYTES);
             self.stack = Some(Reservation::new(total, STACK_GUARD_BYTES as usize, bytes)?);
         }

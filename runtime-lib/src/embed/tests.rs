@@ -64,7 +64,7 @@ fn traps_leave_host_and_store_intact() {
 
 #[test]
 fn the_stack_can_be_exhausted_again_and_again() {
-    let mut store = Store::with_config(StoreConfig { stack_bytes: 1, ..StoreConfig::default() });
+    let mut store = Store::with_config(StoreConfig { stack_bytes: Some(1 << 20), ..StoreConfig::default() });
     let instance = instance_with(&mut store, |_, _| Ok(vec![Val::I32(0)]));
     for _ in 0..1000 {
         match call(&mut store, instance, "recurse", 0, 0) {
@@ -181,4 +181,68 @@ fn stores_go_from_thread_to_thread() {
     for thread in threads {
         drop(thread.join().unwrap());
     }
+}
+
+/// Runs the test of this name in a process of its own, in which it finds `role`.
+fn in_child(test: &str, role: &str) -> std::process::ExitStatus {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--nocapture", test]).env("WASMELT_TEST_ROLE", role);
+    child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    child.status().unwrap()
+}
+
+#[test]
+fn faults_of_others_are_passed_on() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    extern "C" fn plain(_: libc::c_int) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(42) }
+    }
+    extern "C" fn with_info(_: libc::c_int, info: *const libc::siginfo_t, _: *const u8) {
+        // SAFETY: the kernel passes a complete structure.
+        let address = unsafe { (*info).si_addr() } as i32;
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(address) }
+    }
+    let Ok(role) = std::env::var("WASMELT_TEST_ROLE") else {
+        let status = |role| in_child("embed::tests::faults_of_others_are_passed_on", role);
+        assert_eq!(status("plain").code(), Some(42));
+        assert_eq!(status("info").code(), Some(24));
+        assert_eq!(status("default").signal(), Some(libc::SIGSEGV));
+        assert_eq!(status("sent").signal(), Some(libc::SIGFPE));
+        assert_eq!(status("in a host function").code(), Some(42));
+        return;
+    };
+    let handler = match role.as_str() {
+        "plain" | "in a host function" => Some((plain as *const () as usize, 0)),
+        "info" => Some((with_info as *const () as usize, libc::SA_SIGINFO)),
+        _ => None,
+    };
+    if let Some((handler, flags)) = handler {
+        // SAFETY: the handlers have the form that the flags ask for.
+        unsafe {
+            let mut action: libc::sigaction = core::mem::zeroed();
+            (action.sa_sigaction, action.sa_flags) = (handler, flags);
+            libc::sigaction(libc::SIGSEGV, &action, core::ptr::null_mut());
+        }
+    }
+    let fault = || {
+        let nowhere = std::hint::black_box(24) as *const u8;
+        // SAFETY: none: this is the fault that the handler is to see.
+        unsafe { nowhere.read_volatile() };
+    };
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, move |_, _| {
+        fault();
+        Ok(vec![])
+    });
+    assert_eq!(trap_of(call(&mut store, instance, "poke", 1 << 16, 0)).0, Trap::MemoryOutOfBounds);
+    match role.as_str() {
+        "in a host function" => _ = call(&mut store, instance, "call", 0, 0),
+        // SAFETY: sends a signal to this thread.
+        "sent" => _ = unsafe { libc::raise(libc::SIGFPE) },
+        _ => fault(),
+    }
+    panic!("the fault did not end the process");
 }
