@@ -13,6 +13,8 @@ pub struct Options {
     pub target: target_lexicon::Triple,
     /// What comes out.
     pub emit: Emit,
+    /// Name of the library, for the symbol that a host finds it by; `None` where the output is a program.
+    pub library: Option<String>,
     /// How much is optimised.
     pub opt_level: OptLevel,
     /// Which instructions may be used.
@@ -56,6 +58,8 @@ pub enum Emit {
     Exe,
     /// A relocatable object.
     Obj,
+    /// A shared library for a host program that embeds the module.
+    Cdylib,
     /// Cranelift's intermediate form, as text.
     Clif,
     /// Assembly, as text.
@@ -76,6 +80,23 @@ pub enum OptLevel {
     /// `-Os`: fast to run and small.
     #[serde(rename = "size")]
     Size,
+}
+
+/// How code finds the instance that it runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Programs: there is one instance, whose context the pinned register holds; it equals the base of memory 0 unless
+    /// threads share that.
+    Single,
+    /// Libraries: any number of instances; `vmctx` is the first parameter of each function.
+    Many,
+}
+
+impl Options {
+    /// The shape of the output.
+    pub fn shape(&self) -> Shape {
+        if self.library.is_some() { Shape::Many } else { Shape::Single }
+    }
 }
 
 /// Which instructions may be used.

@@ -2,25 +2,31 @@
 //! is generated: imports, which functions are reachable, which globals and tables never change, where the rest lies in
 //! the context, and the initial bytes of context and memory.
 //!
-//! A program has one instance today; symbols, contexts and code are already named by instance.
+//! A program has one instance today; symbols, contexts and code are already named by instance. A library is planned like
+//! a program whose instance others can reach into: what it imports and exports keeps its place in the context.
+
+mod interface;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, SecondaryMap, entity_impl};
-use wasmelt_abi::context::{HEAD_BYTES, MEMORY0_LENGTH_OFFSET};
+use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LibraryHead, MEMORY0_LENGTH_OFFSET};
+use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags};
 use wasmelt_abi::host::{HostFunction, WASI_P1};
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
-use crate::emit::image::{Invoke, MemoryPlan, Record, TablePlan};
+use crate::emit::image::{Elements, Invoke, MemoryPlan, Record, TablePlan};
 use crate::error::{Error, Result};
 use crate::module::{
     ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, ElementMode, Entity, FuncIndex, FuncType,
     GlobalIndex, MemoryIndex, Module, TableIndex,
 };
-use crate::options::{BoundsChecks, Options, UnknownImports};
+use crate::options::{BoundsChecks, Options, Shape, UnknownImports};
 use crate::value_type;
+
+pub use interface::{Trampolines, types_by_number};
 
 /// A module instance of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +48,9 @@ pub const MAX_MEMORY64_BYTES: u64 = 1 << 38;
 
 /// Limit of a table's length, that of the JavaScript API (js-api/index.html#limits).
 pub const MAX_TABLE_ELEMENTS: u64 = 10_000_000;
+
+/// Upper limit of a context's size: what offsets into it can express.
+const MAX_CONTEXT_BYTES: u32 = 1 << 30;
 
 /// The program: instances and what they share.
 #[derive(Debug)]
@@ -68,12 +77,18 @@ pub struct Entry {
 pub struct Instance<'data> {
     /// What it is an instance of.
     pub module: Module<'data>,
+    /// How code finds its context.
+    pub shape: Shape,
+    /// What others can reach; nothing in the `Single` shape.
+    visible: Visible,
     /// What each function of the index space is.
     pub callees: PrimaryMap<FuncIndex, Callee>,
     /// Number of the type of each function.
     pub type_ids: PrimaryMap<FuncIndex, TypeId>,
     /// Where each global lives.
     pub globals: PrimaryMap<GlobalIndex, GlobalPlace>,
+    /// Where globals that others can import lie in the context, also those that code takes as constants.
+    pub global_homes: BTreeMap<GlobalIndex, i32>,
     /// Where each table lives.
     pub tables: PrimaryMap<TableIndex, TablePlace>,
     /// Layout of each memory.
@@ -92,8 +107,10 @@ pub struct Instance<'data> {
     pub place_of: SecondaryMap<DefinedFuncIndex, Option<u32>>,
     /// Imported functions whose reference is taken: each gets a function of its own that calls the import.
     pub thunks: Vec<FuncIndex>,
-    /// Element segments for `table.init` at run time: indices into `records`; empty where unused.
-    pub element_segments: PrimaryMap<ElemIndex, Vec<Option<u32>>>,
+    /// Element segments for `table.init` at run time; empty where unused.
+    pub element_segments: PrimaryMap<ElemIndex, Elements>,
+    /// Offset of the first [`FuncRef`] from `vmctx`, in the `Many` shape: one for each of `records`.
+    pub func_refs_offset: i32,
     /// Data segments for `memory.init` at run time; empty where unused.
     pub data_segments: PrimaryMap<DataIndex, &'data [u8]>,
     /// Size of the context in bytes.
@@ -104,11 +121,37 @@ pub struct Instance<'data> {
     pub actions: Vec<Action>,
 }
 
+/// What other instances and the host can reach of an instance, by index: what is exported, in the `Many` shape.
+#[derive(Debug, Default)]
+struct Visible {
+    funcs: BTreeSet<FuncIndex>,
+    tables: BTreeSet<TableIndex>,
+    globals: BTreeSet<GlobalIndex>,
+}
+
+impl Visible {
+    fn of(module: &Module<'_>, shape: Shape) -> Self {
+        let mut visible = Self::default();
+        let exports = module.exports.iter().filter(|_| shape == Shape::Many);
+        for export in exports {
+            match export.entity {
+                Entity::Func(func) => _ = visible.funcs.insert(func),
+                Entity::Table(table) => _ = visible.tables.insert(table),
+                Entity::Global(global) => _ = visible.globals.insert(global),
+                Entity::Memory(_) | Entity::Tag(_) => {}
+            }
+        }
+        visible
+    }
+}
+
 /// What a function of the index space is.
 #[derive(Clone, Copy, Debug)]
 pub enum Callee {
     /// A function of this instance.
     Defined(DefinedFuncIndex),
+    /// A function of another instance or of the host: the [`FuncRef`] with the import's index. In the `Many` shape.
+    Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
     /// An import that nothing provides: a call traps.
@@ -122,6 +165,8 @@ pub enum GlobalPlace {
     Const(ConstValue),
     /// In the context, at this offset from `vmctx`.
     Context(i32),
+    /// In another context, whose address is at this offset from `vmctx`.
+    Imported(i32),
 }
 
 /// Where a table lives.
@@ -136,37 +181,58 @@ pub enum TablePlace {
 }
 
 /// A step of instantiation that needs code.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "fields are the operands of the operator that each step stands for")]
 pub enum Action {
-    /// Write a function's reference into a global of the context.
-    SetFuncGlobal { global: GlobalIndex, context_offset: i32, func: FuncIndex },
-    /// Fill a whole table with a function's reference.
-    FillTable { table: TableIndex, func: FuncIndex, len: u64 },
+    /// Write a value into the context: a global's, or an element's of a segment.
+    SetContext { region: ContextRegion, context_offset: i32, value: ConstExpr },
+    /// Fill a whole table with a reference.
+    FillTable { table: TableIndex, value: ConstExpr, len: u64 },
     /// Write an element segment into a table that can change.
-    InitTable { table: TableIndex, segment: ElemIndex, offset: u64, len: u32, drop: bool },
-    /// Write a data segment into a memory other than memory 0.
-    InitMemory { memory: MemoryIndex, segment: DataIndex, offset: u64, len: u32, drop: bool },
+    InitTable { table: TableIndex, segment: ElemIndex, offset: ConstExpr, len: u32, drop: bool },
+    /// Write a data segment into a memory.
+    InitMemory { memory: MemoryIndex, segment: DataIndex, offset: ConstExpr, len: u32, drop: bool },
     /// Instantiation traps here.
     Trap(Trap),
     /// Call the start function.
     CallStart(FuncIndex),
 }
 
+/// What a value in the context is for.
+#[derive(Clone, Copy, Debug)]
+pub enum ContextRegion {
+    /// A global.
+    Global(GlobalIndex),
+    /// An element of a segment.
+    Element,
+}
+
 impl<'data> Program<'data> {
+    /// A library of one module, whose imports are met when it is instantiated.
+    pub fn library(module: Module<'data>, options: &Options) -> Result<Self> {
+        let instance = Instance::new(module, options, Shape::Many)?;
+        let entry = Entry { instance: InstanceIndex::from_u32(0), calls: Vec::new(), invoke: None };
+        Self::plan(instance, entry, options)
+    }
+
     /// A program of one module, whose imports are met by the runtime.
     pub fn single(module: Module<'data>, options: &Options) -> Result<Self> {
-        let mut instance = Instance::new(module, options)?;
+        let instance = Instance::new(module, options, Shape::Single)?;
         let entry = Entry::find(&instance, options)?;
+        Self::plan(instance, entry, options)
+    }
+
+    fn plan(mut instance: Instance<'data>, entry: Entry, options: &Options) -> Result<Self> {
         instance.find_live(&entry);
         instance.place_globals()?;
         instance.place_memories(options)?;
         instance.place_tables()?;
         instance.place_data()?;
-        instance.collect_segments()?;
+        instance.collect_segments();
         if let Some(start) = instance.module.start {
             instance.actions.push(Action::CallStart(start));
         }
+        instance.place_func_refs()?;
         instance.context_bytes = instance.context_bytes.next_multiple_of(16);
         instance.initial.sort_by_key(|(offset, _)| *offset);
         let mut instances = PrimaryMap::new();
@@ -256,26 +322,44 @@ fn list_exports(module: &Module<'_>) -> String {
 }
 
 impl<'data> Instance<'data> {
-    fn new(module: Module<'data>, options: &Options) -> Result<Self> {
+    fn new(module: Module<'data>, options: &Options, shape: Shape) -> Result<Self> {
         let type_ids = module.funcs.values().map(|f| module.canonical_types[f.ty]).collect();
-        let callees = resolve_imports(&module, options)?;
+        let callees = match shape {
+            Shape::Single => resolve_imports(&module, options)?,
+            Shape::Many => {
+                let imported = (0..module.imported_funcs as u32).map(Callee::Imported);
+                imported.chain(module.bodies.keys().map(Callee::Defined)).collect()
+            }
+        };
+        let head_bytes = match shape {
+            Shape::Single => HEAD_BYTES,
+            Shape::Many => HEAD_BYTES + size_of::<LibraryHead>(),
+        };
+        let visible = Visible::of(&module, shape);
+        // In libraries each import has a record from the start, of its own index.
+        let imports = (0..module.imported_funcs as u32).filter(|_| shape == Shape::Many);
+        let records: Vec<_> = imports.map(FuncIndex::from_u32).collect();
         Ok(Self {
             globals: module.globals.keys().map(|_| GlobalPlace::Const(ConstValue::Null)).collect(),
             tables: module.tables.keys().map(|_| TablePlace::Unused).collect(),
-            element_segments: module.elements.keys().map(|_| Vec::new()).collect(),
+            global_homes: BTreeMap::new(),
+            element_segments: module.elements.keys().map(|_| Elements::Records(Vec::new())).collect(),
+            func_refs_offset: 0,
             data_segments: module.data.keys().map(|_| &[][..]).collect(),
             module,
+            shape,
+            visible,
             callees,
             type_ids,
             memories: PrimaryMap::new(),
             table_plans: Vec::new(),
             const_tables: Vec::new(),
-            records: Vec::new(),
-            record_of: HashMap::new(),
+            record_of: records.iter().map(|&func| (func, func.as_u32())).collect(),
+            records,
             live: Vec::new(),
             place_of: SecondaryMap::new(),
             thunks: Vec::new(),
-            context_bytes: HEAD_BYTES as u32,
+            context_bytes: head_bytes as u32,
             initial: Vec::new(),
             actions: Vec::new(),
         })
@@ -314,8 +398,8 @@ impl<'data> Instance<'data> {
         self.live.iter().map(|&f| &self.module.bodies[f].facts)
     }
 
-    /// Finds the functions that can be reached from what the program calls: through calls, references that are taken,
-    /// and tables that live code calls through.
+    /// Finds the functions that can be reached from what the program calls or others can reach: through calls,
+    /// references that are taken, and tables that live code or others call through.
     fn find_live(&mut self, entry: &Entry) {
         let module = &self.module;
         let mut seen = vec![false; module.funcs.len()];
@@ -324,6 +408,11 @@ impl<'data> Instance<'data> {
         let mut queue: Vec<FuncIndex> = entry.calls.clone();
         queue.extend(entry.invoke.as_ref().map(|(f, _)| *f));
         queue.extend(module.start);
+        queue.extend(self.visible.funcs.iter().copied());
+        for (table, _) in module.tables.iter().filter(|&(table, _)| self.is_shared_table(table)) {
+            table_seen[table.index()] = true;
+            queue.extend(module.table_funcs(table));
+        }
         // References in globals are few: take them as live.
         queue.extend(module.globals.values().filter_map(|g| g.init.as_ref()).flat_map(ConstExpr::funcs));
         let mut bodies = Vec::new();
@@ -336,15 +425,8 @@ impl<'data> Instance<'data> {
             let facts = &module.bodies[defined].facts;
             queue.extend(facts.calls.iter().chain(&facts.ref_funcs));
             for &table in facts.tables_used.iter().chain(&facts.tables_written) {
-                if std::mem::replace(&mut table_seen[table.index()], true) {
-                    continue;
-                }
-                queue.extend(module.tables[table].init.iter().flat_map(ConstExpr::funcs));
-                for (segment, seen) in module.elements.values().zip(&mut segment_seen) {
-                    if matches!(segment.mode, ElementMode::Active(t, _) if t == table) && !*seen {
-                        *seen = true;
-                        queue.extend(segment.elements.iter().flat_map(ConstExpr::funcs));
-                    }
+                if !std::mem::replace(&mut table_seen[table.index()], true) {
+                    queue.extend(module.table_funcs(table));
                 }
             }
             for &segment in &facts.elements_used {
@@ -360,10 +442,14 @@ impl<'data> Instance<'data> {
         self.live = bodies;
     }
 
-    /// The value of a constant expression, given the globals placed so far.
-    fn evaluate(&self, expr: &ConstExpr) -> Result<ConstValue> {
+    /// The value of a constant expression; `None` where it depends on what is imported.
+    fn evaluate(&self, expr: &ConstExpr) -> Option<ConstValue> {
         expr.evaluate(|global| self.constant_global(global))
-            .ok_or_else(|| Error::input("a constant expression depends on an imported global, which nothing provides"))
+    }
+
+    /// Whether others can read and write a table.
+    fn is_shared_table(&self, table: TableIndex) -> bool {
+        table.index() < self.module.imported_tables || self.visible.tables.contains(&table)
     }
 
     /// The initial value of an immutable global.
@@ -373,8 +459,11 @@ impl<'data> Instance<'data> {
     }
 
     fn reserve_context(&mut self, bytes: u32) -> Result<i32> {
-        self.context_bytes = (self.context_bytes + bytes).next_multiple_of(bytes.min(16));
-        i32::try_from(self.context_bytes).map(|n| -n).map_err(|_| Error::input("the module has too many globals"))
+        let total = self.context_bytes.checked_add(bytes).and_then(|n| n.checked_next_multiple_of(bytes.clamp(1, 16)));
+        self.context_bytes = total.filter(|&n| n <= MAX_CONTEXT_BYTES).ok_or_else(|| {
+            Error::input(format!("globals, tables and function references take more than {MAX_CONTEXT_BYTES} bytes"))
+        })?;
+        Ok(-(self.context_bytes as i32))
     }
 
     /// Record of a function's reference; makes one at the first use.
@@ -400,28 +489,46 @@ impl<'data> Instance<'data> {
         }
         for index in self.module.globals.keys().collect::<Vec<_>>() {
             let global = self.module.globals[index].clone();
-            let value = match &global.init {
-                Some(init) => self.evaluate(init)?,
-                None => return Err(Error::internal("an imported global was not resolved")),
+            let visible = self.visible.globals.contains(&index);
+            let value_bytes = if global.ty == ValType::V128 { 16 } else { 8 };
+            let Some(init) = &global.init else {
+                self.globals[index] = match global.mutable {
+                    true => GlobalPlace::Imported(self.reserve_context(8)?),
+                    false => GlobalPlace::Context(self.reserve_context(value_bytes)?),
+                };
+                continue;
             };
-            if let ConstValue::Func(func) = value {
+            init.funcs().for_each(|func| _ = self.record(func));
+            let changes = global.mutable && (visible || written[index.index()]);
+            let value = self.evaluate(init);
+            if let Some(ConstValue::Func(func)) = value {
                 self.record(func);
             }
-            if !global.mutable || !written[index.index()] {
+            if let Some(value) = value
+                && !changes
+            {
                 self.globals[index] = GlobalPlace::Const(value);
-                continue;
+                if !visible {
+                    continue;
+                }
             }
-            let offset = self.reserve_context(if global.ty == ValType::V128 { 16 } else { 8 })?;
-            self.globals[index] = GlobalPlace::Context(offset);
+            let offset = self.reserve_context(value_bytes)?;
+            if changes || value.is_none() {
+                self.globals[index] = GlobalPlace::Context(offset);
+            }
+            if visible {
+                self.global_homes.insert(index, offset);
+            }
             let bytes = match value {
-                ConstValue::I32(v) => v.to_le_bytes().to_vec(),
-                ConstValue::I64(v) => v.to_le_bytes().to_vec(),
-                ConstValue::F32(v) => v.to_le_bytes().to_vec(),
-                ConstValue::F64(v) => v.to_le_bytes().to_vec(),
-                ConstValue::V128(v) => v.to_vec(),
-                ConstValue::Null => Vec::new(),
-                ConstValue::Func(func) => {
-                    self.actions.push(Action::SetFuncGlobal { global: index, context_offset: offset, func });
+                Some(ConstValue::I32(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::I64(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::F32(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::F64(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::V128(v)) => v.to_vec(),
+                Some(ConstValue::Null) => Vec::new(),
+                Some(ConstValue::Func(_)) | None => {
+                    let region = ContextRegion::Global(index);
+                    self.actions.push(Action::SetContext { region, context_offset: offset, value: init.clone() });
                     Vec::new()
                 }
             };
@@ -443,7 +550,9 @@ impl<'data> Instance<'data> {
                 |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
             let initial_bytes = bytes(memory.minimum_pages).unwrap_or(u64::MAX);
             let type_maximum = memory.maximum_pages.and_then(bytes).unwrap_or(addressable);
-            let maximum_bytes = type_maximum.min(addressable).min(options.max_memory_bytes.unwrap_or(u64::MAX));
+            let imported = index.index() < self.module.imported_memories;
+            let limit = options.max_memory_bytes.filter(|_| !imported).unwrap_or(u64::MAX);
+            let maximum_bytes = type_maximum.min(addressable).min(limit);
             if initial_bytes > maximum_bytes {
                 return Err(Error::input(format!(
                     "memory {} needs {initial_bytes} bytes from the start, more than the limit of {maximum_bytes} bytes",
@@ -454,14 +563,18 @@ impl<'data> Instance<'data> {
             let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
                 // Inaccessible pages cannot end a memory within a page.
-                _ if memory.page_size_log2 < 16 => (maximum_bytes, 0),
+                _ if memory.page_size_log2 < 16 => (if imported { 0 } else { maximum_bytes }, 0),
+                // What code relies on: the guard alone where addresses have 64 bits.
+                BoundsChecks::Guard if imported && memory.index_64 => (0, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Guard if imported => (GUARD_PLAN_RESERVE_BYTES, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Explicit if imported => (0, 0),
                 BoundsChecks::Guard => (maximum_bytes.max(GUARD_PLAN_RESERVE_BYTES), GUARD_PLAN_GUARD_BYTES),
                 BoundsChecks::Explicit => (maximum_bytes, 0),
             };
             self.memories.push(MemoryPlan {
                 context_offset,
                 page_size_log2: memory.page_size_log2 as u16,
-                flags: 0,
+                flags: if imported { MemoryFlags::POINTED } else { 0 },
                 initial_bytes,
                 maximum_bytes,
                 reserve_bytes,
@@ -473,10 +586,13 @@ impl<'data> Instance<'data> {
 
     fn place_tables(&mut self) -> Result<()> {
         let mut used = vec![false; self.module.tables.len()];
-        let mut written = used.clone();
+        let mut changes = used.clone();
         for facts in self.live_facts() {
             facts.tables_used.iter().for_each(|t| used[t.index()] = true);
-            facts.tables_written.iter().for_each(|t| written[t.index()] = true);
+            facts.tables_written.iter().for_each(|t| changes[t.index()] = true);
+            // Elements of a table that never changes are no references that could leave a library.
+            let read = facts.tables_read.iter().filter(|_| self.shape == Shape::Many);
+            read.for_each(|t| changes[t.index()] = true);
         }
         for index in self.module.tables.keys().collect::<Vec<_>>() {
             let table = self.module.tables[index].clone();
@@ -487,29 +603,28 @@ impl<'data> Instance<'data> {
                     table.minimum
                 )));
             }
+            let imported = index.index() < self.module.imported_tables;
             let is_func = table.element.is_func_ref();
-            if written[index.index()] || (used[index.index()] && !is_func) {
+            if self.is_shared_table(index)
+                || changes[index.index()]
+                || (used[index.index()] && (!is_func || !self.is_known_table(index)))
+            {
                 let context_offset = self.reserve_context(16)?;
                 self.tables[index] = TablePlace::Dynamic(self.table_plans.len() as u32);
                 self.table_plans.push(TablePlan {
                     context_offset,
+                    flags: if imported { TableFlags::IMPORTED } else { 0 },
                     initial_elements: table.minimum,
                     maximum_elements: table.maximum.unwrap_or(u64::MAX).min(MAX_TABLE_ELEMENTS),
                 });
-                if let Some(init) = &table.init
-                    && let ConstValue::Func(func) = self.evaluate(init)?
+                if let Some(init) = table.init
+                    && self.evaluate(&init) != Some(ConstValue::Null)
                 {
-                    self.record(func);
-                    self.actions.push(Action::FillTable { table: index, func, len: table.minimum });
+                    init.funcs().for_each(|func| _ = self.record(func));
+                    self.actions.push(Action::FillTable { table: index, value: init, len: table.minimum });
                 }
             } else if used[index.index()] {
-                let fill = match &table.init {
-                    Some(init) => match self.evaluate(init)? {
-                        ConstValue::Func(func) => Some(func),
-                        _ => None,
-                    },
-                    None => None,
-                };
+                let fill = table.init.as_ref().and_then(|init| self.evaluate(init)).and_then(ConstValue::as_func);
                 fill.into_iter().for_each(|func| self.refer(func));
                 self.tables[index] = TablePlace::Const(self.const_tables.len() as u32);
                 self.const_tables.push(vec![fill; table.minimum as usize]);
@@ -518,108 +633,156 @@ impl<'data> Instance<'data> {
         self.place_elements()
     }
 
+    /// Whether the contents of a table are known now, as far as it is not changed by code.
+    fn is_known_table(&self, table: TableIndex) -> bool {
+        let module = &self.module;
+        module.tables[table].init.iter().all(|init| self.evaluate(init).is_some())
+            && module.elements.values().all(|segment| match &segment.mode {
+                ElementMode::Active(t, offset) if *t == table => {
+                    self.evaluate(offset).is_some() && segment.elements.iter().all(|e| self.evaluate(e).is_some())
+                }
+                _ => true,
+            })
+    }
+
     /// Applies active element segments: at compile time to tables that never change, by code to the others.
     fn place_elements(&mut self) -> Result<()> {
         let mut used_later = vec![false; self.module.elements.len()];
         for facts in self.live_facts() {
             facts.elements_used.iter().for_each(|e| used_later[e.index()] = true);
         }
+        let mut inits = Vec::new();
         for index in self.module.elements.keys().collect::<Vec<_>>() {
             let segment = self.module.elements[index].clone();
-            let ElementMode::Active(table, offset) = &segment.mode else { continue };
-            let offset = self.evaluate(offset)?.as_unsigned().unwrap_or(u64::MAX);
-            let end = offset.saturating_add(segment.elements.len() as u64);
-            if end > self.module.tables[*table].minimum {
-                self.actions.push(Action::Trap(Trap::TableOutOfBounds));
-                return Ok(());
-            }
-            match self.tables[*table] {
-                TablePlace::Unused => {}
-                TablePlace::Const(place) => {
+            let ElementMode::Active(table, offset) = segment.mode else { continue };
+            let len = segment.elements.len() as u32;
+            match self.tables[table] {
+                TablePlace::Dynamic(_) => {
+                    self.place_segment_elements(index)?;
+                    let drop = used_later[index.index()];
+                    inits.push(Action::InitTable { table, segment: index, offset, len, drop });
+                }
+                place => {
+                    let offset = self.evaluate(&offset).and_then(ConstValue::as_unsigned).unwrap_or(u64::MAX);
+                    if offset.saturating_add(u64::from(len)) > self.module.tables[table].minimum {
+                        inits.push(Action::Trap(Trap::TableOutOfBounds));
+                        break;
+                    }
+                    let TablePlace::Const(place) = place else { continue };
                     for (i, element) in segment.elements.iter().enumerate() {
-                        let func = match self.evaluate(element)? {
-                            ConstValue::Func(func) => Some(func),
-                            _ => None,
-                        };
+                        let func = self.evaluate(element).and_then(ConstValue::as_func);
                         func.into_iter().for_each(|func| self.refer(func));
                         self.const_tables[place as usize][offset as usize + i] = func;
                     }
                 }
-                TablePlace::Dynamic(_) => {
-                    self.element_segments[index] = self.segment_records(&segment.elements)?;
-                    self.actions.push(Action::InitTable {
-                        table: *table,
-                        segment: index,
-                        offset,
-                        len: segment.elements.len() as u32,
-                        drop: used_later[index.index()],
-                    });
-                }
             }
         }
+        self.place_passive_elements()?;
+        // The elements of all segments are evaluated before any segment is applied.
+        self.actions.append(&mut inits);
         Ok(())
     }
 
-    fn segment_records(&mut self, elements: &[ConstExpr]) -> Result<Vec<Option<u32>>> {
-        elements
-            .iter()
-            .map(|element| {
-                Ok(match self.evaluate(element)? {
-                    ConstValue::Func(func) => Some(self.record(func)),
-                    _ => None,
-                })
-            })
-            .collect()
+    /// Keeps the elements of a segment for code: as records, or in the context where they are not known yet.
+    fn place_segment_elements(&mut self, index: ElemIndex) -> Result<()> {
+        let segment = self.module.elements[index].clone();
+        segment.elements.iter().flat_map(ConstExpr::funcs).for_each(|func| _ = self.record(func));
+        let values: Option<Vec<_>> = segment.elements.iter().map(|element| self.evaluate(element)).collect();
+        self.element_segments[index] = match values {
+            Some(values) => {
+                let record = |value: ConstValue| value.as_func().map(|func| self.record(func));
+                Elements::Records(values.into_iter().map(record).collect())
+            }
+            None => {
+                let len = segment.elements.len() as u32;
+                let offset = self.reserve_context(len.saturating_mul(8))?;
+                for (i, value) in segment.elements.into_iter().enumerate() {
+                    let context_offset = offset + 8 * i as i32;
+                    self.actions.push(Action::SetContext { region: ContextRegion::Element, context_offset, value });
+                }
+                Elements::Context { offset, len }
+            }
+        };
+        Ok(())
     }
 
-    /// Places active data segments into the initial bytes; one that does not fit makes instantiation trap.
+    /// Places active data segments into the initial bytes where memory and offset are known, otherwise by code; one that
+    /// does not fit makes instantiation trap.
     fn place_data(&mut self) -> Result<()> {
+        if self.actions.iter().any(|action| matches!(action, Action::Trap(_))) {
+            return Ok(());
+        }
         let mut used_later = vec![false; self.module.data.len()];
         for facts in self.live_facts() {
             facts.data_used.iter().for_each(|d| used_later[d.index()] = true);
         }
         let mut pieces: Vec<(u64, &'data [u8])> = Vec::new();
+        let mut ordered = true;
         for (index, segment) in self.module.data.clone() {
-            let Some((memory, offset)) = &segment.active else { continue };
-            let offset = self.evaluate(offset)?.as_unsigned().unwrap_or(u64::MAX);
-            let end = offset.saturating_add(segment.bytes.len() as u64);
-            if end > self.memories[*memory].initial_bytes {
+            let Some((memory, offset)) = segment.active else { continue };
+            let known = self.evaluate(&offset).map(|value| value.as_unsigned().unwrap_or(u64::MAX));
+            let plan = self.memories[memory];
+            if let Some(offset) = known
+                && !plan.is_pointed()
+                && offset.saturating_add(segment.bytes.len() as u64) > plan.initial_bytes
+            {
                 self.actions.push(Action::Trap(Trap::MemoryOutOfBounds));
-                return Ok(());
+                break;
             }
-            if memory.as_u32() != 0 {
-                let len = segment.bytes.len() as u32;
-                let drop = used_later[index.index()];
-                self.data_segments[index] = segment.bytes;
-                self.actions.push(Action::InitMemory { memory: *memory, segment: index, offset, len, drop });
-            } else if !segment.bytes.is_empty() {
-                pieces.push((offset, segment.bytes));
+            match known {
+                // What a segment with an unknown offset writes, later ones may write again.
+                Some(offset) if memory.as_u32() == 0 && !plan.is_pointed() && ordered => {
+                    if !segment.bytes.is_empty() {
+                        pieces.push((offset, segment.bytes));
+                    }
+                }
+                _ => {
+                    ordered &= memory.as_u32() != 0 || plan.is_pointed();
+                    let len = segment.bytes.len() as u32;
+                    let drop = used_later[index.index()];
+                    self.data_segments[index] = segment.bytes;
+                    self.actions.push(Action::InitMemory { memory, segment: index, offset, len, drop });
+                }
             }
         }
         self.initial.extend(without_overlaps(pieces).into_iter().map(|(offset, bytes)| (offset as i64, bytes)));
         Ok(())
     }
 
-    /// Keeps the passive segments that code can still use.
-    fn collect_segments(&mut self) -> Result<()> {
-        let mut data = Vec::new();
-        let mut elements = Vec::new();
-        for facts in self.live_facts() {
-            data.extend(facts.data_used.iter().copied());
-            elements.extend(facts.elements_used.iter().copied());
-        }
-        for index in data {
+    /// Keeps the passive data segments that code can still use.
+    fn collect_segments(&mut self) {
+        let used: Vec<_> = self.live_facts().flat_map(|facts| facts.data_used.iter().copied()).collect();
+        for index in used {
             let segment = &self.module.data[index];
             // An active segment is dropped once it was applied.
             if segment.active.is_none() {
                 self.data_segments[index] = segment.bytes;
             }
         }
-        for index in elements {
-            let segment = self.module.elements[index].clone();
-            if matches!(segment.mode, ElementMode::Passive) {
-                self.element_segments[index] = self.segment_records(&segment.elements)?;
+    }
+
+    /// Keeps the passive element segments that code can still use.
+    fn place_passive_elements(&mut self) -> Result<()> {
+        let used: BTreeSet<_> = self.live_facts().flat_map(|facts| facts.elements_used.iter().copied()).collect();
+        for index in used {
+            if matches!(self.module.elements[index].mode, ElementMode::Passive) {
+                self.place_segment_elements(index)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Gives each record its [`FuncRef`], in libraries.
+    fn place_func_refs(&mut self) -> Result<()> {
+        if self.shape == Shape::Many {
+            for func in self.visible.funcs.clone() {
+                self.record(func);
+            }
+            let bytes = (self.records.len() * size_of::<FuncRef>()).next_multiple_of(16);
+            self.func_refs_offset = match u32::try_from(bytes) {
+                Ok(0) => 0,
+                bytes => self.reserve_context(bytes.unwrap_or(u32::MAX))?,
+            };
         }
         Ok(())
     }

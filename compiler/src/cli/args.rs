@@ -188,6 +188,7 @@ pub(crate) fn host_defaults() -> Options {
     Options {
         target: Triple::host(),
         emit: Emit::Exe,
+        library: None,
         opt_level: OptLevel::Speed,
         cpu: Cpu::Default,
         features: features::default_features(),

@@ -247,6 +247,16 @@ impl<'data> Module<'data> {
         self.exports.iter().find(|e| e.name == name).map(|e| e.entity)
     }
 
+    /// Functions that a table is filled with at instantiation.
+    pub fn table_funcs(&self, table: TableIndex) -> impl Iterator<Item = FuncIndex> + '_ {
+        let segments = self
+            .elements
+            .values()
+            .filter(move |segment| matches!(segment.mode, ElementMode::Active(t, _) if t == table));
+        let fill = self.tables[table].init.iter().flat_map(ConstExpr::funcs);
+        fill.chain(segments.flat_map(|segment| segment.elements.iter().flat_map(ConstExpr::funcs)))
+    }
+
     /// A function as messages name it: index and name.
     pub fn describe_func(&self, func: FuncIndex) -> String {
         match self.func_names.get(&func) {

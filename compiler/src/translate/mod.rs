@@ -35,11 +35,11 @@ use wasmparser::ValType;
 
 use crate::error::{Error, Result};
 use crate::module::{DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::options::Shape;
 use crate::program::{Instance, Program, TypeId};
 
-pub use entry::{translate_entry, translate_invoke_entry, translate_thunk};
+pub use entry::{translate_entry, translate_invoke_entry, translate_thunk, translate_to_host, translate_to_wasm};
 pub use names::Name;
-pub use shape::Shape;
 
 /// What every function's translation reads.
 #[derive(Clone, Copy)]
@@ -104,6 +104,7 @@ enum Region {
     Memory(u32),
     Global(u32),
     Table(u32),
+    ImportedGlobals,
     Exceptions,
     Constants,
     ReturnArea,
@@ -303,6 +304,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::Constants => (5, 0, "constants"),
             Region::ReturnArea => (6, 0, "return area"),
             Region::Exceptions => (7, 0, "exceptions"),
+            Region::ImportedGlobals => (8, 0, "imported globals"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

@@ -221,6 +221,7 @@ fn options(target: Triple) -> Options {
     Options {
         target,
         emit: Emit::Exe,
+        library: None,
         opt_level: OptLevel::Speed,
         cpu: Cpu::Default,
         features: supported_features(),
