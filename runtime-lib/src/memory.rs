@@ -5,7 +5,6 @@
 // ---------------------------------------------------------------------------------------------------------------
 
 use wasmelt_abi::context::Memory;
-use wasmelt_abi::descriptor::MemoryPlan;
 
 use crate::instance::{Instance, slice};
 use crate::sys::pages;
@@ -19,8 +18,18 @@ pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option
     let plan = slice(&instance.program().memories).get(memory_index)?;
     // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
     let memory = unsafe { &mut *instance.memory_at(plan) };
+    grow_record(memory, plan.maximum_bytes.min(plan.reserve_bytes), plan.page_size_log2, delta_pages)
+}
+
+/// Grows the memory with this record, for which `maximum_bytes` are reserved.
+pub(crate) fn grow_record(
+    memory: &mut Memory,
+    maximum_bytes: u64,
+    page_size_log2: u16,
+    delta_pages: u64,
+) -> Option<u64> {
     let old = memory.length_bytes;
-    let new = grown_length(plan, old, delta_pages)?;
+    let new = grown_length(maximum_bytes, page_size_log2, old, delta_pages)?;
     let usable = pages::round_up(usize::try_from(old).ok()?)?;
     let wanted = pages::round_up(usize::try_from(new).ok()?)?;
     if wanted > usable {
@@ -31,14 +40,14 @@ pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option
         pages::prefer_large_pages(memory.base, wanted);
     }
     memory.length_bytes = new;
-    Some(old >> plan.page_size_log2)
+    Some(old >> page_size_log2)
 }
 
 /// The length in bytes after growing, `None` above the limit.
-fn grown_length(plan: &MemoryPlan, old_bytes: u64, delta_pages: u64) -> Option<u64> {
-    let page_bytes = 1u64.checked_shl(plan.page_size_log2.into())?;
+fn grown_length(maximum_bytes: u64, page_size_log2: u16, old_bytes: u64, delta_pages: u64) -> Option<u64> {
+    let page_bytes = 1u64.checked_shl(page_size_log2.into())?;
     let new = old_bytes.checked_add(delta_pages.checked_mul(page_bytes)?)?;
-    (new <= plan.maximum_bytes.min(plan.reserve_bytes)).then_some(new)
+    (new <= maximum_bytes).then_some(new)
 }
 
 /// `memory.init`: copies from a data segment; `None` where a range is exceeded, and nothing changed.
@@ -55,9 +64,13 @@ pub fn init(
         true => &[],
         false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
     };
-    let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
     // SAFETY: the record is the instance's own.
-    let memory = unsafe { &*instance.memory_at(slice(&program.memories).get(memory_index)?) };
+    init_from(unsafe { &*instance.memory_at(slice(&program.memories).get(memory_index)?) }, bytes, dest, src, len_bytes)
+}
+
+/// Copies from the bytes of a data segment into the memory with this record.
+pub(crate) fn init_from(memory: &Memory, bytes: &[u8], dest: u64, src: u32, len_bytes: u32) -> Option<()> {
+    let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
     let dest = checked_address(memory, dest, u64::from(len_bytes))?;
     // SAFETY: source and destination were just checked, and segments lie outside all memories.
     unsafe { core::ptr::copy_nonoverlapping(source.as_ptr(), dest, source.len()) };
@@ -65,7 +78,7 @@ pub fn init(
 }
 
 /// The host's address of a range of a memory, `None` where it is not all inside.
-fn checked_address(memory: &Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+pub(crate) fn checked_address(memory: &Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
     let end = start.checked_add(len_bytes)?;
     (end <= memory.length_bytes).then(|| memory.base.wrapping_add(start as usize))
 }

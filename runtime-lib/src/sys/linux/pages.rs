@@ -51,6 +51,16 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
     SystemError::check(result).map(|_| ())
 }
 
+/// Gives a reservation back to the system.
+///
+/// # Safety
+/// It is one that [`reserve`] made, and nothing uses it any more.
+#[cfg(feature = "embed")]
+pub unsafe fn release(start: *mut u8, len_bytes: usize) {
+    // SAFETY: by this function's contract. An error leaves the pages as they are.
+    let _ = unsafe { mm::munmap(start.cast(), len_bytes) };
+}
+
 /// Asks for large pages; the system may have none.
 pub fn prefer_large_pages(start: *mut u8, len_bytes: usize) {
     // SAFETY: the advice changes no contents. An error only says that there are no large pages.
