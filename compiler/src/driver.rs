@@ -50,7 +50,10 @@ impl Stages<'_> {
             return self.stage("print", || print(&wasm));
         }
         let isa = codegen::isa(options)?;
-        let module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        if !options.branch_hinting {
+            module.ignore_branch_hints();
+        }
         let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
         let program = self.stage("plan", || Program::single(module, options))?;
         let env = FuncEnv {
@@ -59,6 +62,7 @@ impl Stages<'_> {
             isa: &*isa,
             shape: Shape::Single,
             spectre_mitigations: options.spectre_mitigations,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,

@@ -197,6 +197,8 @@ pub(crate) fn host_defaults() -> Options {
         bounds_checks: BoundsChecks::Guard,
         spectre_mitigations: true,
         nan_canonicalization: false,
+        relaxed_simd_deterministic: false,
+        branch_hinting: true,
         invoke: None,
         unknown_imports: UnknownImports::Deny,
         linker: Linker::Embedded,

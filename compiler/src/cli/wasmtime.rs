@@ -36,6 +36,8 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
     each_item("W", spec, |key, value| {
         match key {
             "nan-canonicalization" => options.nan_canonicalization = switch("W", key, value)?,
+            "relaxed-simd-deterministic" => options.relaxed_simd_deterministic = switch("W", key, value)?,
+            "branch-hinting" => options.branch_hinting = switch("W", key, value)?,
             "max-memory-size" => options.max_memory_bytes = Some(size("W", key, value)?),
             "max-wasm-stack" => options.stack_bytes = size("W", key, value)?,
             "unknown-imports-trap" => {

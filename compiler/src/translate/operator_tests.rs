@@ -198,7 +198,14 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
     let module = module::parse(wasm, options.features).expect("the module is valid");
     let program = Program::single(module, &options).expect("the module is a program");
     let instance = program.main();
-    let env = FuncEnv { program: &program, instance, isa: &**isa, shape, spectre_mitigations: true };
+    let env = FuncEnv {
+        program: &program,
+        instance,
+        isa: &**isa,
+        shape,
+        spectre_mitigations: true,
+        relaxed_simd_deterministic: false,
+    };
     let compile = |&func: &_| {
         let mut context = Context::new();
         context.set_disasm(true);
@@ -230,6 +237,8 @@ fn options(target: Triple) -> Options {
         bounds_checks: BoundsChecks::Guard,
         spectre_mitigations: true,
         nan_canonicalization: false,
+        relaxed_simd_deterministic: false,
+        branch_hinting: true,
         invoke: Some("f".to_owned()),
         unknown_imports: UnknownImports::Deny,
         linker: Linker::Embedded,
