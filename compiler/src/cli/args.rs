@@ -219,8 +219,9 @@ fn wasm_help() -> String {
         list => format!("\nOff: {list}"),
     };
     format!(
-        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}{off}\nLimits and others: \
-         max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, unknown-imports-trap",
+        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}, branch-hinting{off}\nLimits \
+         and others: max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, relaxed-simd-deterministic (also \
+         with nan-canonicalization), unknown-imports-trap",
         names(true)
     )
 }
