@@ -39,7 +39,7 @@ pub(super) struct CodeArgs {
     #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", action = ArgAction::Set)]
     spectre_mitigations: bool,
 
-    /// Make all NaN results the canonical one
+    /// Make all NaN results the canonical one, and relaxed SIMD deterministic
     #[arg(long)]
     nan_canonicalization: bool,
 
