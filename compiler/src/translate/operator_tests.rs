@@ -204,7 +204,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         isa: &**isa,
         shape,
         spectre_mitigations: true,
-        relaxed_simd_deterministic: false,
+        relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
     };
     let compile = |&func: &_| {
         let mut context = Context::new();
