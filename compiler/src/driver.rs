@@ -135,6 +135,7 @@ fn image<'a>(
         entry: Some(compiled.entry),
         invoke_entry: compiled.invoke_entry,
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
+        thread_entry: compiled.thread_entry,
         records: instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
         const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
         context_bytes: instance.context_bytes,

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, SecondaryMap, entity_impl};
 use wasmelt_abi::context::{HEAD_BYTES, MEMORY0_LENGTH_OFFSET};
-use wasmelt_abi::host::{HostFunction, WASI_P1};
+use wasmelt_abi::descriptor::MemoryPlan as plan_flags;
+use wasmelt_abi::host::{HostFunction, THREAD_SPAWN, THREAD_START, WASI_P1, host_functions};
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
@@ -61,6 +62,8 @@ pub struct Entry {
     pub calls: Vec<FuncIndex>,
     /// The export that `--invoke` names.
     pub invoke: Option<(FuncIndex, Invoke)>,
+    /// The export that threads run, where the program can start any.
+    pub thread_start: Option<FuncIndex>,
 }
 
 /// One instance of a module.
@@ -182,7 +185,7 @@ impl<'data> Program<'data> {
     /// Runtime functions that must run before the entry, by symbol.
     pub fn hooks(&self, options: &Options) -> Vec<&'static str> {
         let mut hooks = Vec::new();
-        if self.instances.values().any(|i| i.memories.len() > 1) {
+        if self.instances.values().any(|i| i.memories.len() > 1 || i.memories.values().any(MemoryPlan::is_pointed)) {
             hooks.push(wasmelt_abi::symbols::HOOK_MEMORIES);
         }
         if self.instances.values().any(|i| !i.table_plans.is_empty()) {
@@ -217,9 +220,10 @@ impl Entry {
             _ => Ok(None),
         };
         let main = InstanceIndex::from_u32(0);
+        let thread_start = if instance.spawns_threads() { Some(find_thread_start(module)?) } else { None };
         let Some(name) = &options.invoke else {
             if let Some(start) = nullary("_start")? {
-                return Ok(Self { instance: main, calls: vec![start], invoke: None });
+                return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
             }
             return Err(Error::input("the module exports no function `_start`, so there is nothing to run")
                 .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module))));
@@ -234,7 +238,23 @@ impl Entry {
             results: ty.results.iter().map(|&t| value_type(t)).collect::<Result<_>>()?,
         };
         let calls = nullary("_initialize")?.into_iter().filter(|&f| f != func).collect();
-        Ok(Self { instance: main, calls, invoke: Some((func, invoke)) })
+        Ok(Self { instance: main, calls, invoke: Some((func, invoke)), thread_start })
+    }
+}
+
+/// The export that threads run, which a module that starts threads must have.
+fn find_thread_start(module: &Module<'_>) -> Result<FuncIndex> {
+    let wanted = FuncType { params: [ValType::I32, ValType::I32].into(), results: Box::default() };
+    match module.export(THREAD_START) {
+        Some(Entity::Func(func)) if *module.func_type(func) == wanted => Ok(func),
+        Some(Entity::Func(func)) => Err(Error::input(format!(
+            "export `{THREAD_START}` must be of type {wanted}, but its type is {}",
+            module.func_type(func)
+        ))),
+        _ => Err(Error::input(format!(
+            "the module imports `{}` from module `{}`, but exports no function `{THREAD_START}` for threads to run",
+            THREAD_SPAWN.name, THREAD_SPAWN.module
+        ))),
     }
 }
 
@@ -281,6 +301,11 @@ impl<'data> Instance<'data> {
         })
     }
 
+    /// Whether this instance can start threads, each of which runs in a new instance of the same module.
+    pub fn spawns_threads(&self) -> bool {
+        self.callees.values().any(|callee| matches!(callee, Callee::Host(host) if std::ptr::eq(*host, &THREAD_SPAWN)))
+    }
+
     /// Whether any memory exists whose accesses rely on inaccessible pages.
     pub fn memory(&self, index: MemoryIndex) -> &MemoryPlan {
         &self.memories[index]
@@ -323,6 +348,7 @@ impl<'data> Instance<'data> {
         let mut segment_seen = vec![false; module.elements.len()];
         let mut queue: Vec<FuncIndex> = entry.calls.clone();
         queue.extend(entry.invoke.as_ref().map(|(f, _)| *f));
+        queue.extend(entry.thread_start);
         queue.extend(module.start);
         // References in globals are few: take them as live.
         queue.extend(module.globals.values().filter_map(|g| g.init.as_ref()).flat_map(ConstExpr::funcs));
@@ -434,10 +460,14 @@ impl<'data> Instance<'data> {
 
     fn place_memories(&mut self, options: &Options) -> Result<()> {
         for (index, memory) in self.module.memories.clone() {
+            // Threads share what their instances import. A shared memory that the module defines is each instance's own.
+            let pointed = memory.shared && index.index() < self.module.imported_memories;
             let context_offset = match index.as_u32() {
-                0 => MEMORY0_LENGTH_OFFSET - 8,
+                0 if !pointed => MEMORY0_LENGTH_OFFSET - 8,
                 _ => self.reserve_context(16)?,
             };
+            let flags =
+                if pointed { plan_flags::POINTED } else { 0 } | if memory.shared { plan_flags::SHARED } else { 0 };
             let addressable = if memory.index_64 { MAX_MEMORY64_BYTES } else { 1 << 32 };
             let bytes =
                 |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
@@ -461,7 +491,7 @@ impl<'data> Instance<'data> {
             self.memories.push(MemoryPlan {
                 context_offset,
                 page_size_log2: memory.page_size_log2 as u16,
-                flags: 0,
+                flags,
                 initial_bytes,
                 maximum_bytes,
                 reserve_bytes,
@@ -587,7 +617,8 @@ impl<'data> Instance<'data> {
                 self.actions.push(Action::Trap(Trap::MemoryOutOfBounds));
                 return Ok(());
             }
-            if memory.as_u32() != 0 {
+            // What is placed in memory 0 can be placed once: each instance of a thread has it written by code.
+            if memory.as_u32() != 0 || self.memories[*memory].is_pointed() || self.spawns_threads() {
                 let len = segment.bytes.len() as u32;
                 let drop = used_later[index.index()];
                 self.data_segments[index] = segment.bytes;
@@ -670,6 +701,10 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
     let mut callees = PrimaryMap::with_capacity(module.funcs.len());
     for import in &module.imports {
         let Entity::Func(func) = import.entity else {
+            // The program's own: the runtime makes it, and what threads run in imports the same one.
+            if matches!(import.entity, Entity::Memory(memory) if module.memories[memory].shared) {
+                continue;
+            }
             let kind = match import.entity {
                 Entity::Memory(_) => "memory",
                 Entity::Table(_) => "table",
@@ -677,7 +712,7 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
                 Entity::Func(_) | Entity::Global(_) => "global",
             };
             return Err(Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module))
-                .hint("an executable has nothing that provides memories, tables, globals or tags: link the modules into one first"));
+                .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first"));
         };
         let ty = module.func_type(func);
         callees.push(match find_host(import.module, import.name) {
@@ -706,7 +741,7 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
 }
 
 fn find_host(module: &str, name: &str) -> Option<&'static HostFunction> {
-    WASI_P1.iter().find(|h| h.module == module && h.name == name)
+    host_functions().find(|h| h.module == module && h.name == name)
 }
 
 fn host_type(host: &HostFunction) -> String {

@@ -4,33 +4,79 @@
 // Security: lengths and ranges are checked here, against the memory's own record, and nowhere above.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use wasmelt_abi::context::Memory;
 use wasmelt_abi::descriptor::MemoryPlan;
 
 use crate::instance::{Instance, slice};
+use crate::sync::Lock;
 use crate::sys::pages;
 
 /// A memory that has grown to this size asks for large pages: random reads in 256 MiB took 30 ns instead of 42 ns with
 /// them. Not before, and not for what a memory starts with, of which a program may touch little.
 const LARGE_BYTES: u64 = 16 << 20;
 
+/// A memory that several threads use: what the record of a plan that is both [`MemoryPlan::POINTED`] and
+/// [`MemoryPlan::SHARED`] is the front of.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SharedMemory {
+    memory: Memory,
+    /// Held while the memory grows: its length must not say more than is usable, and nothing beyond may be usable.
+    growing: Lock,
+}
+
+impl SharedMemory {
+    /// A memory that nobody uses yet.
+    pub const fn new(memory: Memory) -> Self {
+        Self { memory, growing: Lock::new() }
+    }
+}
+
 /// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
 pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
+    const BOTH: u16 = MemoryPlan::POINTED | MemoryPlan::SHARED;
     let plan = slice(&instance.program().memories).get(memory_index)?;
-    // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
-    let memory = unsafe { &mut *instance.memory_at(plan) };
-    let old = memory.length_bytes;
+    let memory = instance.memory_at(plan);
+    if plan.flags & BOTH != BOTH {
+        // SAFETY: this thread is the only one that runs in the instance.
+        return unsafe { grow_record(plan, memory, delta_pages) };
+    }
+    // SAFETY: that is what the record of such a plan belongs to.
+    let lock = unsafe { &(*memory.cast::<SharedMemory>()).growing };
+    // SAFETY: all who grow it have the lock.
+    lock.with(|| unsafe { grow_record(plan, memory, delta_pages) })
+}
+
+/// The length of a memory, which another thread may be changing.
+///
+/// # Safety
+/// It is the record of a memory.
+unsafe fn length_bytes<'m>(memory: *mut Memory) -> &'m AtomicU64 {
+    // SAFETY: by this function's contract.
+    unsafe { AtomicU64::from_ptr(&raw mut (*memory).length_bytes) }
+}
+
+/// Grows a memory by its record; the length before in pages, or `None` and nothing changed.
+///
+/// # Safety
+/// It is the record of a memory of this plan, which nothing else grows meanwhile.
+unsafe fn grow_record(plan: &MemoryPlan, memory: *mut Memory, delta_pages: u64) -> Option<u64> {
+    // SAFETY: by this function's contract. The base never changes.
+    let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };
+    let old = length.load(Ordering::Relaxed);
     let new = grown_length(plan, old, delta_pages)?;
     let usable = pages::round_up(usize::try_from(old).ok()?)?;
     let wanted = pages::round_up(usize::try_from(new).ok()?)?;
     if wanted > usable {
         // SAFETY: `grown_length` keeps the pages inside the memory's reservation.
-        unsafe { pages::commit(memory.base.wrapping_add(usable), wanted - usable) }.ok()?;
+        unsafe { pages::commit(base.wrapping_add(usable), wanted - usable) }.ok()?;
     }
     if new >= LARGE_BYTES {
-        pages::prefer_large_pages(memory.base, wanted);
+        pages::prefer_large_pages(base, wanted);
     }
-    memory.length_bytes = new;
+    length.store(new, Ordering::Release);
     Some(old >> plan.page_size_log2)
 }
 
@@ -56,18 +102,23 @@ pub fn init(
         false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
     };
     let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
-    // SAFETY: the record is the instance's own.
-    let memory = unsafe { &*instance.memory_at(slice(&program.memories).get(memory_index)?) };
-    let dest = checked_address(memory, dest, u64::from(len_bytes))?;
+    let memory = instance.memory_at(slice(&program.memories).get(memory_index)?);
+    // SAFETY: it is the record of a memory.
+    let dest = unsafe { checked_address(memory, dest, u64::from(len_bytes)) }?;
     // SAFETY: source and destination were just checked, and segments lie outside all memories.
     unsafe { core::ptr::copy_nonoverlapping(source.as_ptr(), dest, source.len()) };
     Some(())
 }
 
 /// The host's address of a range of a memory, `None` where it is not all inside.
-fn checked_address(memory: &Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+///
+/// # Safety
+/// It is the record of a memory.
+unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
     let end = start.checked_add(len_bytes)?;
-    (end <= memory.length_bytes).then(|| memory.base.wrapping_add(start as usize))
+    // SAFETY: by this function's contract.
+    let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };
+    (end <= length.load(Ordering::Relaxed)).then(|| base.wrapping_add(start as usize))
 }
 
 /// `data.drop`.

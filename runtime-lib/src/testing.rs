@@ -64,7 +64,7 @@ impl TestProgram {
     pub(crate) fn with_table(initial_elements: u64, maximum_elements: u64) -> Box<Self> {
         let mut program = Self::with_memory(0, 0);
         program.tables[0] =
-            TablePlan { context_offset: -(HEAD_BYTES as i32) - 16, reserved: 0, initial_elements, maximum_elements };
+            TablePlan { context_offset: -(HEAD_BYTES as i32) - 16, flags: 0, initial_elements, maximum_elements };
         program.descriptor.tables.len = 1;
         program
     }

@@ -44,6 +44,8 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
             }
             // Exports that nobody calls are always allowed.
             "unknown-exports-allow" if switch("W", key, value)? => {}
+            // Part of `threads`.
+            "shared-memory" if switch("W", key, value)? => {}
             "unknown-exports-allow"
             | "unknown-imports-default"
             | "fuel"
@@ -75,7 +77,7 @@ pub(super) fn apply_wasi(options: &mut Options, spec: &str) -> Result<()> {
         match key {
             "inherit-env" => options.policy.inherit_env = switch("S", key, value)?,
             // These are what wasmelt does anyway.
-            "cli" | "common" if switch("S", key, value)? => {}
+            "cli" | "common" | "threads" if switch("S", key, value)? => {}
             "preview2" if !switch("S", key, value)? => {}
             _ => {
                 return Err(Error::usage(format!("`-S {key}` of wasmtime is not supported"))

@@ -13,7 +13,7 @@ use cranelift_codegen::{CompiledCode, Context, FinalizedMachExceptionHandler, Fi
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::host::WASI_P1;
+use wasmelt_abi::host::host_functions;
 
 use crate::emit::image::{CallSite, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
@@ -30,6 +30,7 @@ enum Piece {
     Thunk(FuncIndex),
     Entry,
     InvokeEntry,
+    ThreadEntry,
 }
 
 /// Which text a compilation is to give besides code.
@@ -52,6 +53,8 @@ pub struct Compiled {
     pub entry: u32,
     /// Index of the entry for `--invoke`.
     pub invoke_entry: Option<u32>,
+    /// Index of the entry of threads.
+    pub thread_entry: Option<u32>,
     /// The listing that was asked for, one text per function.
     pub listings: Vec<String>,
 }
@@ -65,6 +68,10 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
     pieces.push(Piece::Entry);
     let invoke_entry = env.program.entry.invoke.as_ref().map(|_| {
         pieces.push(Piece::InvokeEntry);
+        pieces.len() as u32 - 1
+    });
+    let thread_entry = env.program.entry.thread_start.map(|_| {
+        pieces.push(Piece::ThreadEntry);
         pieces.len() as u32 - 1
     });
 
@@ -96,13 +103,13 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
         functions.push(function);
         listings.extend(text);
     }
-    Ok(Compiled { functions, entry, invoke_entry, listings })
+    Ok(Compiled { functions, entry, invoke_entry, thread_entry, listings })
 }
 
 fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
     match piece {
         Piece::Function(f) => env.instance.module.bodies[f].range.len(),
-        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry => 0,
+        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry | Piece::ThreadEntry => 0,
     }
 }
 
@@ -115,6 +122,7 @@ fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::Thunk(f) => format!("the thunk of imported {}", env.instance.module.describe_func(f)),
         Piece::Entry => "the entry".to_owned(),
         Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
+        Piece::ThreadEntry => "the entry of threads".to_owned(),
     }
 }
 
@@ -131,6 +139,7 @@ fn compile_piece(
         Piece::Thunk(f) => translate::translate_thunk(env, f, builder_context, &mut context.func),
         Piece::Entry => translate::translate_entry(env, builder_context, &mut context.func),
         Piece::InvokeEntry => translate::translate_invoke_entry(env, builder_context, &mut context.func),
+        Piece::ThreadEntry => translate::translate_thread_entry(env, builder_context, &mut context.func),
     }
     .context(place)?;
 
@@ -173,6 +182,7 @@ fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::Thunk(f) => format!("wasmelt_thunk_{}", f.as_u32()),
         Piece::Entry => "wasmelt_entry".to_owned(),
         Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
+        Piece::ThreadEntry => "wasmelt_thread_entry".to_owned(),
     }
 }
 
@@ -180,7 +190,7 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
     let module = &env.instance.module;
     let index = match piece {
         Piece::Function(f) => Some(module.func_index(f)),
-        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry => None,
+        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry | Piece::ThreadEntry => None,
     };
     let relocs = code
         .buffer
@@ -255,7 +265,9 @@ fn target(name: &ExternalName, func: &Function) -> Result<RelocTarget> {
             Ok(match name.ok_or_else(|| Error::internal("an unknown external name"))? {
                 Name::Function(i) => RelocTarget::Function(i),
                 Name::Builtin(i) => RelocTarget::Builtin(Builtin::ALL[i as usize]),
-                Name::Host(i) => RelocTarget::Host(&WASI_P1[i as usize]),
+                Name::Host(i) => RelocTarget::Host(
+                    host_functions().nth(i as usize).ok_or_else(|| Error::internal("an unknown host function"))?,
+                ),
                 Name::Text => RelocTarget::Text,
                 Name::Record(i) => RelocTarget::Record(i),
                 Name::ConstTable(i) => RelocTarget::ConstTable(i),

@@ -1,9 +1,10 @@
 //! One function body to CLIF.
 //!
 //! `operator.rs` maps each operator to one call; the work lies in the file of its concept: `control`, `call`,
-//! `numeric`, `memory` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
+//! `numeric`, `memory`, `atomic` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
 //! libraries is in `shape`.
 
+mod atomic;
 mod bounds;
 mod bulk;
 mod call;
@@ -37,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::module::{DefinedFuncIndex, FuncIndex, FuncType, Module};
 use crate::program::{Instance, Program, TypeId};
 
-pub use entry::{translate_entry, translate_invoke_entry, translate_thunk};
+pub use entry::{translate_entry, translate_invoke_entry, translate_thread_entry, translate_thunk};
 pub use names::Name;
 pub use shape::Shape;
 

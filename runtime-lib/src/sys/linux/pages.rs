@@ -3,8 +3,8 @@
 use core::ptr;
 
 use linux_raw_sys::general::{
-    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK, MREMAP_FIXED, MREMAP_MAYMOVE,
-    PROT_NONE, PROT_READ, PROT_WRITE,
+    __NR_mmap, __NR_mprotect, __NR_mremap, __NR_munmap, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK, MREMAP_FIXED,
+    MREMAP_MAYMOVE, PROT_NONE, PROT_READ, PROT_WRITE,
 };
 use rustix::mm;
 
@@ -49,6 +49,15 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
     let result =
         unsafe { arch::system_call(__NR_mprotect, [start as usize, len_bytes, (PROT_READ | PROT_WRITE) as usize, 0]) };
     SystemError::check(result).map(|_| ())
+}
+
+/// Gives a reservation back.
+///
+/// # Safety
+/// Nothing refers to it any more.
+pub unsafe fn release(start: *mut u8, len_bytes: usize) {
+    // SAFETY: by this function's contract. It cannot fail for a whole mapping.
+    unsafe { arch::system_call(__NR_munmap, [start as usize, len_bytes, 0, 0]) };
 }
 
 /// Asks for large pages; the system may have none.
