@@ -153,9 +153,14 @@ impl Instance {
         unsafe { &*(*self.head()).program }
     }
 
+    /// Where the context holds the record of a memory, or a reference to it.
+    pub fn memory_place(self, plan: &MemoryPlan) -> *mut u8 {
+        self.vmctx.wrapping_offset(plan.context_offset as isize)
+    }
+
     /// The record of a memory.
     pub fn memory_at(self, plan: &MemoryPlan) -> *mut Memory {
-        let place = self.vmctx.wrapping_offset(plan.context_offset as isize);
+        let place = self.memory_place(plan);
         if plan.flags & MemoryPlan::POINTED != 0 {
             // SAFETY: then a reference to the record stands at the place, which the guest cannot write to.
             return unsafe { (*place.cast::<MemoryRef>()).record };
@@ -167,7 +172,7 @@ impl Instance {
     /// is one.
     fn make_memories(self, sibling: Option<Instance>) -> Result<(), CreateError> {
         for (index, plan) in slice(&self.program().memories).iter().enumerate() {
-            let place = self.vmctx.wrapping_offset(plan.context_offset as isize);
+            let place = self.memory_place(plan);
             if plan.flags & MemoryPlan::POINTED == 0 {
                 if index > 0 {
                     let base = further_pages(memory_bytes(plan), plan.initial_bytes)?;
