@@ -15,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("leave_nothing_behind", leave_nothing_behind),
         trial("share_descriptors", share_descriptors),
+        trial("write_to_the_files_that_they_opened", write_to_the_files_that_they_opened),
         trial("are_refused_at_a_limit", are_refused_at_a_limit),
         trial("do_not_flake", do_not_flake),
     ]
@@ -73,6 +74,20 @@ fn share_descriptors() -> Result<(), Failed> {
     let mut names: Vec<_> = fs::read_dir(files)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>()?;
     names.sort();
     if names == ["f1", "f2", "f3", "f4"] { Ok(()) } else { Err(format!("the files are {names:?}").into()) }
+}
+
+fn write_to_the_files_that_they_opened() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let executable = compile("threads-append.wat", folder.path(), &["--dir", "data"])?;
+    let files = folder.path().join("data");
+    fs::create_dir(&files)?;
+    support::run(Command::new(executable).current_dir(folder.path()), b"")?.expect_code(0)?;
+    for digit in 1..=8 {
+        if fs::read_to_string(files.join(format!("f{digit}")))? != format!("{digit}\n").repeat(1000) {
+            return Err(format!("the file f{digit} does not hold what its thread wrote").into());
+        }
+    }
+    Ok(())
 }
 
 fn are_refused_at_a_limit() -> Result<(), Failed> {
