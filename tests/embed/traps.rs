@@ -97,8 +97,7 @@ fn backtraces_name_functions_of_all_modules() {
         let instance = Instance::new(&mut store, &outer, &[imported.into()]).unwrap();
         assert_eq!(call_i32(&mut store, instance, "g", &[1]), 3);
         let Err(Error::Trap(trap)) = call(&mut store, instance, "g", &[Val::I32(0)]) else { panic!() };
-        let names: Vec<_> =
-            trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.to_string())).collect();
+        let names: Vec<_> = trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.to_string())).collect();
         assert_eq!(names[0], ("inner", "divide".to_owned()));
         assert_eq!(names[1], ("outer", "middle".to_owned()));
         assert_eq!(names[2], ("outer", "<wasm function 2>".to_owned()));

@@ -60,7 +60,8 @@ impl Exception {
         let inner = &mut store.inner;
         let tag = inner.follow(tag.0)?;
         // SAFETY: the store owns the tag.
-        let (number, signature) = unsafe { (tag.as_ref().number, inner.types.entry(tag.as_ref().type_id).signature.clone()) };
+        let (number, signature) =
+            unsafe { (tag.as_ref().number, inner.types.entry(tag.as_ref().type_id).signature.clone()) };
         let values = value::lower_all(inner, values, &signature.params)?;
         let used_stack = inner.used_stack();
         let Some(exception) = make(inner, number, values.len(), used_stack) else {

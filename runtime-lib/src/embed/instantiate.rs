@@ -126,9 +126,7 @@ fn take(
             // SAFETY: the store owns the table.
             let table = unsafe { table.as_ref() };
             let index_64 = plan.flags & EntityPlan::INDEX_64 != 0;
-            code(plan.ty) == table.element
-                && index_64 == table.index_64
-                && limits_fit(plan, table.len(), table.maximum)
+            code(plan.ty) == table.element && index_64 == table.index_64 && limits_fit(plan, table.len(), table.maximum)
         }
         (Some(Kind::Memory), Extern::Memory(_) | Extern::SharedMemory(_)) => {
             let memory = match import {
@@ -248,11 +246,7 @@ fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
     }
 }
 
-fn make_tables(
-    store: &mut Inner,
-    instance: &mut InstanceData,
-    imported: &[NonNull<TableEntity>],
-) -> Result<(), Error> {
+fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<TableEntity>]) -> Result<(), Error> {
     let module = instance.module.clone();
     let entities = slice(&module.interface().tables);
     for (index, (plan, entity)) in slice(&module.program().tables).iter().zip(entities).enumerate() {
