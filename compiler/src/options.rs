@@ -33,6 +33,10 @@ pub struct Options {
     pub spectre_mitigations: bool,
     /// Make NaN results the canonical one, so that results are the same on every CPU.
     pub nan_canonicalization: bool,
+    /// Make results of relaxed SIMD operators the same on every CPU; `nan_canonicalization` implies it.
+    pub relaxed_simd_deterministic: bool,
+    /// Place code by the hints in the module about which way branches go.
+    pub branch_hinting: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.

@@ -314,3 +314,30 @@ fn types_can_name_function_types() {
     let [Val::FuncRef(Some(twice))] = results[..] else { panic!("{results:?}") };
     assert_eq!(twice.call(&mut store, &[Val::I32(21)]).unwrap(), [Val::I32(42)]);
 }
+
+#[test]
+fn tail_calls_cross_instances() {
+    const EVEN: &str = r#"(module (type $t (func (param i64 i64 i64 i64 i64 i64 i64 i64) (result i64 i64)))
+        (table (export "table") 2 funcref)
+        (func (export "even") (type $t)
+            (if (result i64 i64) (i64.eqz (local.get 0)) (then (local.get 1) (local.get 7))
+                (else (return_call_indirect (type $t) (i64.sub (local.get 0) (i64.const 1))
+                    (i64.add (local.get 1) (i64.const 2)) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+                    (local.get 6) (i64.add (local.get 7) (i64.const 1)) (i32.const 0)))))
+        (elem (i32.const 1) 0))"#;
+    const ODD: &str = r#"(module (type $t (func (param i64 i64 i64 i64 i64 i64 i64 i64) (result i64 i64)))
+        (import "e" "even" (func $even (type $t))) (import "e" "table" (table 2 funcref))
+        (func $odd (export "odd") (type $t)
+            (return_call $even (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+                (local.get 6) (local.get 7)))
+        (elem (i32.const 0) $odd))"#;
+    let mut store = Store::new();
+    let even = instance(&mut store, "even", EVEN);
+    let mut linker = Linker::new();
+    linker.instance(&store, "e", even).unwrap();
+    let odd = linker.instantiate(&mut store, &module("odd", ODD)).unwrap();
+    let args = [1_000_000, 0, 0, 0, 0, 0, 0, 5].map(Val::I64);
+    for (instance, name) in [(even, "even"), (odd, "odd")] {
+        assert_eq!(call(&mut store, instance, name, &args).unwrap(), [Val::I64(2_000_000), Val::I64(1_000_005)]);
+    }
+}

@@ -124,3 +124,30 @@ fn a_trap_inside_nested_calls_ends_the_innermost() {
         assert_eq!(trap(call(&mut store, outer, "g", &[Val::I32(0), Val::I64(1)])), Trap::IntegerOverflow);
     }
 }
+
+#[test]
+fn the_stack_can_end_anywhere() {
+    const WAT: &str = r#"(module (import "host" "f" (func $f (param i32) (result i32)))
+        (memory 1 1000) (table $t 1 1000 funcref) (tag $e)
+        (func $grow (export "memory") (param i32) (result i32)
+            (drop (memory.grow (i32.const 0))) (i32.add (i32.const 1) (call $grow (local.get 0))))
+        (func $table (export "table") (param i32) (result i32)
+            (drop (table.grow $t (ref.null func) (i32.const 0))) (i32.add (i32.const 1) (call $table (local.get 0))))
+        (func $throw (export "throw") (param i32) (result i32)
+            (block $caught (try_table (catch $e $caught) (throw $e)))
+            (i32.add (i32.const 1) (call $throw (local.get 0))))
+        (func $host (export "host") (param i32) (result i32)
+            (drop (call $f (i32.const 1))) (i32.add (i32.const 1) (call $host (local.get 0))))
+        (func (export "one") (result i32) (drop (memory.grow (i32.const 1))) (memory.size)))"#;
+    let mut config = wasmelt_runtime::embed::StoreConfig::default();
+    config.stack_bytes = Some(256 << 10);
+    let mut store = Store::with_config(config);
+    let f = host(&mut store, |_, n| Ok(n));
+    let instance = Instance::new(&mut store, &module("anywhere", WAT), &[f.into()]).unwrap();
+    for pages in 2..22 {
+        for name in ["memory", "table", "throw", "host"] {
+            assert_eq!(trap(call(&mut store, instance, name, &[Val::I32(0)])), Trap::StackExhausted, "{name}");
+        }
+        assert_eq!(call_i32(&mut store, instance, "one", &[]), pages);
+    }
+}

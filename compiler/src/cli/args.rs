@@ -39,7 +39,7 @@ pub(super) struct CodeArgs {
     #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", action = ArgAction::Set)]
     spectre_mitigations: bool,
 
-    /// Make all NaN results the canonical one
+    /// Make all NaN results the canonical one, and relaxed SIMD deterministic
     #[arg(long)]
     nan_canonicalization: bool,
 
@@ -198,6 +198,8 @@ pub(crate) fn host_defaults() -> Options {
         bounds_checks: BoundsChecks::Guard,
         spectre_mitigations: true,
         nan_canonicalization: false,
+        relaxed_simd_deterministic: false,
+        branch_hinting: true,
         invoke: None,
         unknown_imports: UnknownImports::Deny,
         linker: Linker::Embedded,
@@ -218,8 +220,9 @@ fn wasm_help() -> String {
         list => format!("\nOff: {list}"),
     };
     format!(
-        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}{off}\nLimits and others: \
-         max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, unknown-imports-trap",
+        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}, branch-hinting{off}\nLimits \
+         and others: max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, relaxed-simd-deterministic (also \
+         with nan-canonicalization), unknown-imports-trap",
         names(true)
     )
 }

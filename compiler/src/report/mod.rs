@@ -48,6 +48,9 @@ pub struct Provenance {
     /// NaN results are canonical.
     #[serde(default)]
     pub nan_canonicalization: bool,
+    /// Results of relaxed SIMD operators are the same on every CPU.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relaxed_simd_deterministic: bool,
     /// What imports do that nothing provides.
     pub unknown_imports: UnknownImports,
     /// Export that is called instead of `_start`.
@@ -153,6 +156,7 @@ impl Provenance {
             bounds_checks: options.bounds_checks,
             spectre_mitigations: options.spectre_mitigations,
             nan_canonicalization: options.nan_canonicalization,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),
             stack_bytes: options.stack_bytes,

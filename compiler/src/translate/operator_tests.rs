@@ -196,9 +196,20 @@ fn compile(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> BTreeSet<String> 
 fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<CompiledCode> {
     let options = options(isa.triple().clone());
     let module = module::parse(wasm, options.features).expect("the module is valid");
-    let program = Program::single(module, &options).expect("the module is a program");
+    let program = match shape {
+        Shape::Single => Program::single(module, &options),
+        Shape::Many => Program::library(module, &options),
+    };
+    let program = program.expect("the module can be planned");
     let instance = program.main();
-    let env = FuncEnv { program: &program, instance, isa: &**isa, shape, spectre_mitigations: true };
+    let env = FuncEnv {
+        program: &program,
+        instance,
+        isa: &**isa,
+        shape,
+        spectre_mitigations: true,
+        relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
+    };
     let compile = |&func: &_| {
         let mut context = Context::new();
         context.set_disasm(true);
@@ -231,6 +242,8 @@ fn options(target: Triple) -> Options {
         bounds_checks: BoundsChecks::Guard,
         spectre_mitigations: true,
         nan_canonicalization: false,
+        relaxed_simd_deterministic: false,
+        branch_hinting: true,
         invoke: Some("f".to_owned()),
         unknown_imports: UnknownImports::Deny,
         linker: Linker::Embedded,
