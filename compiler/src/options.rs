@@ -51,6 +51,34 @@ pub struct Options {
     pub threads: usize,
 }
 
+impl Default for Options {
+    /// Options of a command line without any: an executable for this machine.
+    fn default() -> Self {
+        Self {
+            target: target_lexicon::Triple::host(),
+            emit: Emit::Exe,
+            library: None,
+            opt_level: OptLevel::Speed,
+            cpu: Cpu::Default,
+            features: crate::features::default_features(),
+            policy: Policy::default(),
+            max_memory_bytes: None,
+            stack_bytes: DEFAULT_STACK_BYTES,
+            bounds_checks: BoundsChecks::Guard,
+            spectre_mitigations: true,
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            branch_hinting: true,
+            invoke: None,
+            unknown_imports: UnknownImports::Deny,
+            linker: Linker::Embedded,
+            runtime_dir: None,
+            strip: false,
+            threads: 0,
+        }
+    }
+}
+
 /// Default call stack of the guest: as much as a Linux main thread has.
 pub const DEFAULT_STACK_BYTES: u64 = 8 << 20;
 

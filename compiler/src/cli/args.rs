@@ -4,12 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use target_lexicon::Triple;
 
 use crate::error::Result;
-use crate::features::{self, FEATURES};
+use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, Emit, EnvGrant, Linker, OptLevel, Options, Policy, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, UnknownImports,
 };
 
 use super::{values, wasmtime};
@@ -174,38 +173,12 @@ impl CommonArgs {
             linker: link.linker.clone(),
             runtime_dir: link.runtime_dir.clone(),
             threads: self.report.threads,
-            ..host_defaults()
+            ..Options::default()
         };
         for spec in &code.wasm {
             wasmtime::apply_wasm(&mut options, spec)?;
         }
         Ok(options)
-    }
-}
-
-/// Options of a command line without any option: an executable for this machine.
-pub(crate) fn host_defaults() -> Options {
-    Options {
-        target: Triple::host(),
-        emit: Emit::Exe,
-        library: None,
-        opt_level: OptLevel::Speed,
-        cpu: Cpu::Default,
-        features: features::default_features(),
-        policy: Policy::default(),
-        max_memory_bytes: None,
-        stack_bytes: DEFAULT_STACK_BYTES,
-        bounds_checks: BoundsChecks::Guard,
-        spectre_mitigations: true,
-        nan_canonicalization: false,
-        relaxed_simd_deterministic: false,
-        branch_hinting: true,
-        invoke: None,
-        unknown_imports: UnknownImports::Deny,
-        linker: Linker::Embedded,
-        runtime_dir: None,
-        strip: false,
-        threads: 0,
     }
 }
 
@@ -340,7 +313,7 @@ mod tests {
             }
             Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options().unwrap()
         };
-        assert_eq!(format!("{:?}", options(&[])), format!("{:?}", host_defaults()));
+        assert_eq!(format!("{:?}", options(&[])), format!("{:?}", Options::default()));
         let all = options(&[
             "-Os",
             "-O0",

@@ -140,11 +140,10 @@ pub(super) fn apply_codegen(options: &mut Options, codegen: &mut Codegen, spec: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::host_defaults;
 
     #[test]
     fn limits_and_proposals_are_applied_in_order() {
-        let mut options = host_defaults();
+        let mut options = Options::default();
         apply_wasm(&mut options, "max-memory-size=1048576,nan-canonicalization, simd=n,relaxed-simd=n").unwrap();
         apply_wasm(&mut options, "unknown-imports-trap=y,max-wasm-stack=64K").unwrap();
         assert_eq!((options.max_memory_bytes, options.stack_bytes), (Some(1 << 20), 64 << 10));
@@ -160,7 +159,7 @@ mod tests {
 
     #[test]
     fn what_has_no_meaning_is_refused_by_name() {
-        let mut options = host_defaults();
+        let mut options = Options::default();
         for spec in [
             "fuel=100",
             "timeout=1s",
@@ -182,7 +181,7 @@ mod tests {
 
     #[test]
     fn environment_and_cache_can_be_switched() {
-        let (mut options, mut codegen) = (host_defaults(), Codegen::default());
+        let (mut options, mut codegen) = (Options::default(), Codegen::default());
         apply_wasi(&mut options, "cli,inherit-env=y").unwrap();
         apply_codegen(&mut options, &mut codegen, "cache=n,parallel-compilation=n,compiler=cranelift").unwrap();
         assert!(options.policy.inherit_env && codegen.no_cache && options.threads == 1);

@@ -210,7 +210,6 @@ fn file_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
 
     const MODULE: &str = r#"(module (memory 1 4) (func (export "_start") (drop (i32.extend8_s (i32.const 1)))))"#;
 
@@ -222,7 +221,7 @@ mod tests {
 
     #[test]
     fn notes_hold_no_folder_and_are_read_back() {
-        let options = Options { max_memory_bytes: Some(3 << 16), ..host_defaults() };
+        let options = Options { max_memory_bytes: Some(3 << 16), ..Options::default() };
         let provenance = build("/home/someone/app.wasm", &options);
         assert_eq!(provenance, build("app.wasm", &options));
         assert_eq!(provenance.source.name, "app.wasm");
@@ -233,7 +232,7 @@ mod tests {
 
     #[test]
     fn later_fields_are_ignored_and_damage_is_not() {
-        let json = build("app.wasm", &host_defaults()).to_json();
+        let json = build("app.wasm", &Options::default()).to_json();
         let later = json.replacen('{', r#"{"of_a_later_version":1,"#, 1);
         assert!(Provenance::from_json(&later).is_ok());
         assert!(Provenance::from_json(&json[1..]).is_err());

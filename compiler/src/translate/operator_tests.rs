@@ -19,7 +19,7 @@ use wasmparser::WasmFeatures;
 use super::{FuncEnv, Shape, translate_function};
 use crate::features::{FEATURES, default_features};
 use crate::module;
-use crate::options::{BoundsChecks, Cpu, Emit, Linker, OptLevel, Options, Policy, UnknownImports};
+use crate::options::Options;
 use crate::program::Program;
 
 /// One line of wasmparser's list.
@@ -229,28 +229,7 @@ fn supported_features() -> WasmFeatures {
 }
 
 fn options(target: Triple) -> Options {
-    Options {
-        target,
-        emit: Emit::Exe,
-        library: None,
-        opt_level: OptLevel::Speed,
-        cpu: Cpu::Default,
-        features: supported_features(),
-        policy: Policy::default(),
-        max_memory_bytes: None,
-        stack_bytes: crate::options::DEFAULT_STACK_BYTES,
-        bounds_checks: BoundsChecks::Guard,
-        spectre_mitigations: true,
-        nan_canonicalization: false,
-        relaxed_simd_deterministic: false,
-        branch_hinting: true,
-        invoke: Some("f".to_owned()),
-        unknown_imports: UnknownImports::Deny,
-        linker: Linker::Embedded,
-        runtime_dir: None,
-        strip: false,
-        threads: 1,
-    }
+    Options { target, features: supported_features(), invoke: Some("f".to_owned()), threads: 1, ..Options::default() }
 }
 
 fn isa(triple: &str, cpu: &[&str], flags: &[(&str, &str)]) -> OwnedTargetIsa {
