@@ -341,3 +341,13 @@ fn tail_calls_cross_instances() {
         assert_eq!(call(&mut store, instance, name, &args).unwrap(), [Val::I64(2_000_000), Val::I64(1_000_005)]);
     }
 }
+
+#[test]
+fn stores_give_back_what_they_took() {
+    let module = module("brief", "(module (memory (export \"m\") 1) (table (export \"t\") 1 funcref))");
+    // All together they would need more address space than there is.
+    for _ in 0..25_000 {
+        let mut store = Store::new();
+        Instance::new(&mut store, &module, &[]).unwrap();
+    }
+}
