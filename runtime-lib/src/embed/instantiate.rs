@@ -288,10 +288,11 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
                     shared: entity.flags & EntityPlan::SHARED != 0,
                     page_size_log2: entity.page_size_log2 as u8,
                 };
-                if ty.shared {
+                let pointed = plan.flags & MemoryPlan::POINTED != 0;
+                // One that is shared and not pointed to is one that nobody else can reach.
+                if ty.shared && pointed {
                     MemoryOf::Shared(SharedMemory::create(ty, plan, store.config.max_memory_bytes)?)
                 } else {
-                    let pointed = plan.flags & MemoryPlan::POINTED != 0;
                     let record = if pointed { ptr::null_mut() } else { instance.context.at(plan.context_offset) };
                     // SAFETY: the context holds the memory's record, unless it is pointed to.
                     MemoryOf::Store(unsafe { MemoryEntity::create(store, ty, plan, record)? })
