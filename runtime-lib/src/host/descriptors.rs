@@ -404,26 +404,25 @@ impl Drop for Reservation {
     }
 }
 
-/// Replaces the handle of `old`, a directory that is a mere location, by one that can read entries; the handle to read
-/// from, which is another thread's where that one was faster.
+/// Makes the handle of `old`, a directory that is a mere location, one that can read entries, like `new`, which is the
+/// same directory. The number by which the operating system knows it stays, because other threads may be using it.
 pub(super) fn replace_location(fd: u32, old: Descriptor, new: OwnedHandle) -> Result<Handle> {
-    let now = with(|table| {
-        let now = table.get(fd).and_then(|now| {
-            if now.handle == old.handle && now.flags & Descriptor::LOCATION != 0 {
-                let flags = now.flags & !Descriptor::LOCATION;
-                table.set(fd, Descriptor { handle: new.get(), flags, ..now })?;
+    with(|table| {
+        let replaced = table.get(fd).and_then(|mut now| {
+            // Meanwhile `fd` may stand for another one. The handle tells: its number was not given away, see `with`.
+            if now.handle != old.handle {
+                return Err(Errno::Badf);
             }
-            table.get(fd)
+            // Another thread may have been faster.
+            if now.flags & Descriptor::LOCATION != 0 {
+                now.handle.replace_by(new.get())?;
+                now.flags &= !Descriptor::LOCATION;
+                table.set(fd, now)?;
+            }
+            Ok(now.handle)
         });
-        (now, now.map_or(NO_HANDLE, |now| now.handle))
-    })?;
-    if now.handle == new.get() {
-        let _ = new.release();
-        close_handle(old.handle);
-    } else if now.kind != Kind::Directory || now.flags & Descriptor::LOCATION != 0 {
-        return Err(Errno::Badf);
-    }
-    Ok(now.handle)
+        (replaced, replaced.unwrap_or(NO_HANDLE))
+    })
 }
 
 /// Closes a number. The process's own standard streams stay open: a message about a trap must not end up in a file
