@@ -64,7 +64,7 @@ pub fn translate_thread_entry(
     let callee = env.program.entry.thread_start.ok_or_else(|| Error::internal("no export for threads"))?;
     with_entry(env, context, func, 3, |t, params| {
         for action in &env.instance.actions {
-            t.action(*action)?;
+            t.action(action)?;
             if !t.reachable {
                 return Ok(());
             }

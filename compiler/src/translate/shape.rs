@@ -8,7 +8,9 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::{self, ExceptionTableItem, InstBuilder as _, MemFlagsData, Value, types};
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::context::{FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, Memory, MemoryRef};
+use wasmelt_abi::context::{
+    FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, MEMORY0_LENGTH_OFFSET, Memory, MemoryRef,
+};
 use wasmelt_abi::descriptor::TablePlan as TableFlags;
 
 use super::call::Code;

@@ -167,9 +167,14 @@ impl MemoryEntity {
         self.bytes.range().len() as u64
     }
 
-    /// First byte.
+    /// Its first byte.
     pub(super) fn base(&self) -> *mut u8 {
         self.bytes.start()
+    }
+
+    /// Its record, which is there as long as the entity.
+    pub(super) fn record(&self) -> *mut context::Memory {
+        self.record
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -185,7 +190,7 @@ impl MemoryEntity {
     /// Grows it; the length before in pages, or `None` and nothing changed.
     pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the record is there, and nothing else grows the memory meanwhile.
+        // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
         unsafe { memory::grow_record(self.record, self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
     }
 
@@ -195,7 +200,7 @@ impl MemoryEntity {
     }
 
     fn place(&self, offset: u64, len_bytes: usize) -> Result<*mut u8, Error> {
-        // SAFETY: the record is there.
+        // SAFETY: the record is there as long as the entity.
         let place = unsafe { memory::checked_address(self.record, offset, len_bytes as u64) };
         place.ok_or_else(|| Error::usage(format!("{len_bytes} bytes at {offset} of a memory of {} bytes", self.len())))
     }
