@@ -209,3 +209,33 @@ fn threads_share_a_memory() {
     let unshared = Memory::new(&mut store, MemoryType::new(1, Some(10))).unwrap();
     assert!(matches!(Instance::new(&mut store, &module, &[unshared.into()]), Err(Error::Unlinkable(_))));
 }
+
+#[test]
+fn threads_wait_for_each_other() {
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 1 shared)) (memory $own 1)
+        (func (export "wait") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "wait wrong") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 5) (i64.const -1)))
+        (func (export "wait briefly") (result i32) (memory.atomic.wait64 (i32.const 16) (i64.const 0) (i64.const 1000)))
+        (func (export "wait alone") (result i32) (memory.atomic.wait32 $own (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "notify") (result i32) (memory.atomic.notify (i32.const 8) (i32.const 1)))
+        (func (export "unaligned") (result i32) (i32.atomic.load (i32.const 2))))"#;
+    let module = module("waits", WAT);
+    let memory = SharedMemory::new(MemoryType::shared(1, 1)).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut store = Store::new();
+            let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+            call_i32(&mut store, instance, "wait", &[])
+        });
+        let mut store = Store::new();
+        let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+        while call_i32(&mut store, instance, "notify", &[]) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), 0);
+        assert_eq!(call_i32(&mut store, instance, "wait wrong", &[]), 1);
+        assert_eq!(call_i32(&mut store, instance, "wait briefly", &[]), 2);
+        assert_eq!(trap(call(&mut store, instance, "wait alone", &[])), Trap::ExpectedSharedMemory);
+        assert_eq!(trap(call(&mut store, instance, "unaligned", &[])), Trap::UnalignedAtomic);
+    });
+}
