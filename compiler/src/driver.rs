@@ -50,7 +50,10 @@ impl Stages<'_> {
             return self.stage("print", || print(&wasm));
         }
         let isa = codegen::isa(options)?;
-        let module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        if !options.branch_hinting {
+            module.ignore_branch_hints();
+        }
         let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::single(module, options),
@@ -62,6 +65,7 @@ impl Stages<'_> {
             isa: &*isa,
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,

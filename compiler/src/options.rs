@@ -33,6 +33,10 @@ pub struct Options {
     pub spectre_mitigations: bool,
     /// Make NaN results the canonical one, so that results are the same on every CPU.
     pub nan_canonicalization: bool,
+    /// Make results of relaxed SIMD operators the same on every CPU; `nan_canonicalization` implies it.
+    pub relaxed_simd_deterministic: bool,
+    /// Place code by the hints in the module about which way branches go.
+    pub branch_hinting: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -45,6 +49,34 @@ pub struct Options {
     pub strip: bool,
     /// Number of threads; 0 is one per core. The output does not depend on it.
     pub threads: usize,
+}
+
+impl Default for Options {
+    /// Options of a command line without any: an executable for this machine.
+    fn default() -> Self {
+        Self {
+            target: target_lexicon::Triple::host(),
+            emit: Emit::Exe,
+            library: None,
+            opt_level: OptLevel::Speed,
+            cpu: Cpu::Default,
+            features: crate::features::default_features(),
+            policy: Policy::default(),
+            max_memory_bytes: None,
+            stack_bytes: DEFAULT_STACK_BYTES,
+            bounds_checks: BoundsChecks::Guard,
+            spectre_mitigations: true,
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            branch_hinting: true,
+            invoke: None,
+            unknown_imports: UnknownImports::Deny,
+            linker: Linker::Embedded,
+            runtime_dir: None,
+            strip: false,
+            threads: 0,
+        }
+    }
 }
 
 /// Default call stack of the guest: as much as a Linux main thread has.

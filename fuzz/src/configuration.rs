@@ -1,32 +1,12 @@
 //! What the modes choose from: options of the compiler, by bytes of an input.
 
 use wasmelt::features::{FEATURES, default_features};
-use wasmelt::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, Emit, Linker, OptLevel, Options, Policy, UnknownImports,
-};
+use wasmelt::options::{BoundsChecks, Cpu, Emit, OptLevel, Options};
 use wasmparser::WasmFeatures;
 
 /// What `wasmelt compile` does without options, in one thread.
 pub fn default_options() -> Options {
-    Options {
-        target: target_lexicon::Triple::host(),
-        emit: Emit::Obj,
-        opt_level: OptLevel::Speed,
-        cpu: Cpu::Default,
-        features: default_features(),
-        policy: Policy::default(),
-        max_memory_bytes: None,
-        stack_bytes: DEFAULT_STACK_BYTES,
-        bounds_checks: BoundsChecks::Guard,
-        spectre_mitigations: true,
-        nan_canonicalization: false,
-        invoke: None,
-        unknown_imports: UnknownImports::Deny,
-        linker: Linker::Embedded,
-        runtime_dir: None,
-        strip: false,
-        threads: 1,
-    }
+    Options { emit: Emit::Obj, threads: 1, ..Options::default() }
 }
 
 /// All levels of optimisation.

@@ -93,6 +93,8 @@ impl Configuration {
             bounds_checks: self.bounds_checks,
             spectre_mitigations: true,
             nan_canonicalization: self.nan_canonicalization,
+            relaxed_simd_deterministic: self.nan_canonicalization,
+            branch_hinting: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             linker: Linker::Embedded,

@@ -156,11 +156,10 @@ fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
 
     #[test]
     fn outputs_are_named_after_inputs() {
-        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..host_defaults() });
+        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..Options::default() });
         assert_eq!(name("dir/app.wasm", Emit::Exe).unwrap(), Path::new("app"));
         assert_eq!(name("app.wasm", Emit::Obj).unwrap(), Path::new("app.o"));
         assert_eq!(name("a.b.wasm", Emit::Asm).unwrap(), Path::new("a.b.s"));

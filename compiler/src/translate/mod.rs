@@ -34,7 +34,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result};
-use crate::module::{DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module};
 use crate::options::Shape;
 use crate::program::{Instance, Program, TypeId};
 
@@ -54,6 +54,8 @@ pub struct FuncEnv<'a> {
     pub shape: Shape,
     /// Whether indices are masked against speculation.
     pub spectre_mitigations: bool,
+    /// Whether relaxed operators do what the specification's deterministic profile says.
+    pub relaxed_simd_deterministic: bool,
 }
 
 /// Most integer or float results that are returned in registers; what has more returns through memory.
@@ -124,6 +126,7 @@ pub fn translate_function(
     func.name = UserFuncName::User(Name::Function(place(env.instance, defined)?).to_clif());
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
     translator.loop_calls = &module.bodies[defined].facts.loop_calls;
+    translator.hints = Some((module.bodies[defined].range.start, &module.bodies[defined].hints));
     translator.function_body(index, &module.bodies[defined].body).map_err(|e| match e {
         BodyError::Wasm(e) => Error::internal(format!("a validated body could not be read: {e}")),
         BodyError::Ours(e) => e,
@@ -177,6 +180,10 @@ struct FuncTranslator<'a, 'b> {
     /// Which loops of the body have calls, and how many have been entered.
     loop_calls: &'a [bool],
     loops_entered: usize,
+    /// Where the body starts in the file, and its branch hints.
+    hints: Option<(usize, &'a BranchHints)>,
+    /// Whether the code at hand runs rarely, by a hint.
+    cold: bool,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
     symbols: HashMap<Name, ir::GlobalValue>,
@@ -204,6 +211,8 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             pinned_in_loop: None,
             loop_calls: &[],
             loops_entered: 0,
+            hints: None,
+            cold: false,
             signatures: HashMap::new(),
             functions: HashMap::new(),
             symbols: HashMap::new(),

@@ -61,12 +61,12 @@ pub(super) enum Raised {
 }
 
 std::thread_local! {
-    /// The activation whose guest code this thread executes. Constant and without a destructor, so that reading it in
+    /// The activation whose guest code this thread executes; null while it executes the host's. Constant and without a destructor, so that reading it in
     /// a signal handler is reading a word.
     static CURRENT: Cell<*mut Activation> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// The activation whose guest code, or host function, this thread executes; null when there is none.
+/// The activation whose guest code this thread executes; null when there is none.
 pub(super) fn current() -> *mut Activation {
     CURRENT.with(Cell::get)
 }
@@ -143,16 +143,18 @@ impl Activation {
 /// Called by [`arch::call_host`], for the store's current activation.
 pub(super) unsafe extern "C" fn host_function(host_func: *mut HostFunc, values: *mut [u64; 2]) -> *const Resume {
     let host_func: *mut HostFuncData = host_func.cast();
+    // While the host function runs, faults of this thread are none of the guest's.
+    let activation = CURRENT.with(|current| current.replace(ptr::null_mut()));
     // SAFETY: generated code passes a host function of its store, which lives as long as that, and room for the
     // arguments and results of its type. Nobody uses the store while guest code runs: this is the only reference.
     let (inner, result) = unsafe {
-        let inner = (*current()).store;
+        let inner = (*activation).store;
         let call = || HostFuncData::call(host_func, &mut *Store::from_inner(inner), values);
         (inner, std::panic::catch_unwind(AssertUnwindSafe(call)))
     };
+    CURRENT.with(|current| current.set(activation));
     // SAFETY: the store is there, and so is its activation.
     unsafe {
-        let activation = (*inner).activation;
         match result {
             Ok(Ok(())) => ptr::null(),
             Ok(Err(Error::Exception(exception))) => {

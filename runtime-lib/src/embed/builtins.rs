@@ -92,7 +92,8 @@ mod implementation {
         value: u64,
     ) -> u64 {
         // SAFETY: as in `memory_grow`.
-        let grown = unsafe { InstanceData::of(vmctx).table(table_index).and_then(|table| table.grow(delta_elements, value)) };
+        let grown =
+            unsafe { InstanceData::of(vmctx).table(table_index).and_then(|table| table.grow(delta_elements, value)) };
         grown.unwrap_or(u64::MAX)
     }
 

@@ -60,7 +60,8 @@ impl Exception {
         let inner = &mut store.inner;
         let tag = inner.follow(tag.0)?;
         // SAFETY: the store owns the tag.
-        let (number, signature) = unsafe { (tag.as_ref().number, inner.types.entry(tag.as_ref().type_id).signature.clone()) };
+        let (number, signature) =
+            unsafe { (tag.as_ref().number, inner.types.entry(tag.as_ref().type_id).signature.clone()) };
         let values = value::lower_all(inner, values, &signature.params)?;
         let used_stack = inner.used_stack();
         let Some(exception) = make(inner, number, values.len(), used_stack) else {
@@ -127,18 +128,16 @@ pub(super) struct Allocated {
 /// The builtin `exception_new`.
 ///
 /// # Safety
-/// Called for generated code with its context, on the guest's stack.
+/// Called for generated code with its context and the number of a tag, on the guest's stack.
 pub(super) unsafe extern "C" fn allocate(vmctx: *mut u8, tag: u32, frame: usize) -> Allocated {
     // SAFETY: by this function's contract; nobody else uses the store meanwhile.
     unsafe {
-        let instance = InstanceData::of(vmctx);
-        let store = &mut *instance.store;
-        let number = instance.tag_ids[tag as usize];
-        let values = store.types.entry(store.tags.at(number as usize).as_ref().type_id).signature.params.len();
+        let store = &mut *InstanceData::of(vmctx).store;
+        let values = store.types.entry(store.tags.at(tag as usize).as_ref().type_id).signature.params.len();
         // References may be in registers that callees keep and nobody has stored yet: this array is in the searched part.
         let registers = cpu::callee_saved();
         let start = (registers.as_ptr() as usize).min(frame);
-        match make(store, number, values, start..store.stack().end) {
+        match make(store, tag, values, start..store.stack().end) {
             Some(exception) => Allocated { exception, instead: ptr::null() },
             None => {
                 let raised = Raised::Error(Error::system(OUT_OF_MEMORY));

@@ -126,9 +126,7 @@ fn take(
             // SAFETY: the store owns the table.
             let table = unsafe { table.as_ref() };
             let index_64 = plan.flags & EntityPlan::INDEX_64 != 0;
-            code(plan.ty) == table.element
-                && index_64 == table.index_64
-                && limits_fit(plan, table.len(), table.maximum)
+            code(plan.ty) == table.element && index_64 == table.index_64 && limits_fit(plan, table.len(), table.maximum)
         }
         (Some(Kind::Memory), Extern::Memory(_) | Extern::SharedMemory(_)) => {
             let memory = match import {
@@ -248,11 +246,7 @@ fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
     }
 }
 
-fn make_tables(
-    store: &mut Inner,
-    instance: &mut InstanceData,
-    imported: &[NonNull<TableEntity>],
-) -> Result<(), Error> {
+fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<TableEntity>]) -> Result<(), Error> {
     let module = instance.module.clone();
     let entities = slice(&module.interface().tables);
     for (index, (plan, entity)) in slice(&module.program().tables).iter().zip(entities).enumerate() {
@@ -294,10 +288,11 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
                     shared: entity.flags & EntityPlan::SHARED != 0,
                     page_size_log2: entity.page_size_log2 as u8,
                 };
-                if ty.shared {
+                let pointed = plan.flags & MemoryPlan::POINTED != 0;
+                // One that is shared and not pointed to is one that nobody else can reach.
+                if ty.shared && pointed {
                     MemoryOf::Shared(SharedMemory::create(ty, plan, store.config.max_memory_bytes)?)
                 } else {
-                    let pointed = plan.flags & MemoryPlan::POINTED != 0;
                     let record = if pointed { ptr::null_mut() } else { instance.context.at(plan.context_offset) };
                     // SAFETY: the context holds the memory's record, unless it is pointed to.
                     MemoryOf::Store(unsafe { MemoryEntity::create(store, ty, plan, record)? })

@@ -97,11 +97,13 @@ impl MemoryEntity {
 
     /// The plan of a memory that the host makes.
     fn plan(ty: &MemoryType) -> Result<MemoryPlan, Error> {
-        let bytes = |pages: u64| pages.checked_shl(ty.page_size_log2.into()).filter(|b| b >> ty.page_size_log2 == pages);
+        let bytes =
+            |pages: u64| pages.checked_shl(ty.page_size_log2.into()).filter(|b| b >> ty.page_size_log2 == pages);
         let addressable = if ty.index_64 { u64::MAX } else { 1 << 32 };
         let maximum = ty.maximum.map_or(Some(addressable), bytes).unwrap_or(u64::MAX).min(addressable);
         let initial_bytes = bytes(ty.minimum).filter(|&initial| initial <= maximum);
-        let initial_bytes = initial_bytes.ok_or_else(|| Error::usage("the least length of a memory is above its greatest"))?;
+        let initial_bytes =
+            initial_bytes.ok_or_else(|| Error::usage("the least length of a memory is above its greatest"))?;
         let reserve_bytes = match (ty.index_64, ty.maximum) {
             (false, _) => RESERVE_BYTES,
             (true, Some(_)) => maximum,
@@ -110,7 +112,15 @@ impl MemoryEntity {
         let guard_bytes = GUARD_BYTES;
         let page_size_log2 = ty.page_size_log2.into();
         let maximum_bytes = maximum;
-        Ok(MemoryPlan { context_offset: 0, page_size_log2, flags: 0, initial_bytes, maximum_bytes, reserve_bytes, guard_bytes })
+        Ok(MemoryPlan {
+            context_offset: 0,
+            page_size_log2,
+            flags: 0,
+            initial_bytes,
+            maximum_bytes,
+            reserve_bytes,
+            guard_bytes,
+        })
     }
 
     /// Makes a memory of a store, with its record at `record` or, when that is null, in the entity.

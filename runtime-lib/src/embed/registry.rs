@@ -64,7 +64,12 @@ impl Types {
             codes.iter().map(name).collect()
         };
         let signature = Signature { params: named(signature.params), results: named(signature.results) };
-        let entry = TypeEntry { signature: Arc::new(signature), public: ty.clone(), to_wasm: ptr::null(), to_host: ptr::null() };
+        let entry = TypeEntry {
+            signature: Arc::new(signature),
+            public: ty.clone(),
+            to_wasm: ptr::null(),
+            to_host: ptr::null(),
+        };
         self.entries.push(entry);
         number
     }

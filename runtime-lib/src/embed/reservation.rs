@@ -32,8 +32,7 @@ impl Reservation {
         let start = pages::reserve(len_bytes).map_err(|_| refused("reserve", total_bytes))?;
         let reservation = Self { start, len_bytes };
         // SAFETY: the range lies in the new reservation, as was just checked.
-        unsafe { pages::commit(start.wrapping_add(usable_start), usable) }
-            .map_err(|_| refused("use", usable_bytes))?;
+        unsafe { pages::commit(start.wrapping_add(usable_start), usable) }.map_err(|_| refused("use", usable_bytes))?;
         Ok(reservation)
     }
 

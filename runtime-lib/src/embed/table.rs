@@ -93,7 +93,12 @@ impl TableEntity {
     /// `value` is of the element type; nobody else uses the table meanwhile.
     pub(super) unsafe fn grow(&self, delta: u64, value: u64) -> Option<u64> {
         // SAFETY: the record is there, and only this reference to it is.
-        table::grow_record(unsafe { &mut *self.record }, self.capacity.min(self.maximum.unwrap_or(u64::MAX)), delta, value)
+        table::grow_record(
+            unsafe { &mut *self.record },
+            self.capacity.min(self.maximum.unwrap_or(u64::MAX)),
+            delta,
+            value,
+        )
     }
 
     fn element(&self, index: u64) -> Option<*mut u64> {

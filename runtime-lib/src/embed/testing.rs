@@ -189,7 +189,8 @@ fn fill(parts: &mut Parts) {
     let traps_len = at;
     at = 0;
     let guest = [(0, u32::MAX, ""), (2, 1, "add"), (3, 2, "trap"), (4, 3, "call"), (5, 4, "recurse"), (6, 5, "poke")];
-    let entries = guest.map(|(slot, index, name)| functions::Function { start: slot * SLOT, index, name: name.as_bytes() });
+    let entries =
+        guest.map(|(slot, index, name)| functions::Function { start: slot * SLOT, index, name: name.as_bytes() });
     functions::encode(entries, |byte| {
         parts.functions[at] = byte;
         at += 1;
