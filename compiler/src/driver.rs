@@ -161,6 +161,7 @@ fn image<'a>(
         entry: Some(compiled.entry),
         invoke_entry: compiled.invoke_entry,
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
+        thread_entry: compiled.thread_entry,
         records: match is_library {
             false => instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
             true => Vec::new(),

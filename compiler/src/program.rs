@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use cranelift_entity::{EntityRef as _, PrimaryMap, SecondaryMap, entity_impl};
 use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LibraryHead, MEMORY0_LENGTH_OFFSET};
 use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags};
-use wasmelt_abi::host::{HostFunction, WASI_P1};
+use wasmelt_abi::host::{HostFunction, THREAD_SPAWN, THREAD_START, WASI_P1, host_functions};
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
@@ -70,6 +70,8 @@ pub struct Entry {
     pub calls: Vec<FuncIndex>,
     /// The export that `--invoke` names.
     pub invoke: Option<(FuncIndex, Invoke)>,
+    /// The export that threads run, where the program can start any.
+    pub thread_start: Option<FuncIndex>,
 }
 
 /// One instance of a module.
@@ -211,7 +213,7 @@ impl<'data> Program<'data> {
     /// A library of one module, whose imports are met when it is instantiated.
     pub fn library(module: Module<'data>, options: &Options) -> Result<Self> {
         let instance = Instance::new(module, options, Shape::Many)?;
-        let entry = Entry { instance: InstanceIndex::from_u32(0), calls: Vec::new(), invoke: None };
+        let entry = Entry { instance: InstanceIndex::from_u32(0), calls: Vec::new(), invoke: None, thread_start: None };
         Self::plan(instance, entry, options)
     }
 
@@ -248,7 +250,7 @@ impl<'data> Program<'data> {
     /// Runtime functions that must run before the entry, by symbol.
     pub fn hooks(&self, options: &Options) -> Vec<&'static str> {
         let mut hooks = Vec::new();
-        if self.instances.values().any(|i| i.memories.len() > 1) {
+        if self.instances.values().any(|i| i.memories.len() > 1 || i.memories.values().any(MemoryPlan::is_pointed)) {
             hooks.push(wasmelt_abi::symbols::HOOK_MEMORIES);
         }
         if self.instances.values().any(|i| !i.table_plans.is_empty()) {
@@ -283,9 +285,10 @@ impl Entry {
             _ => Ok(None),
         };
         let main = InstanceIndex::from_u32(0);
+        let thread_start = if instance.spawns_threads() { Some(find_thread_start(module)?) } else { None };
         let Some(name) = &options.invoke else {
             if let Some(start) = nullary("_start")? {
-                return Ok(Self { instance: main, calls: vec![start], invoke: None });
+                return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
             }
             return Err(Error::input("the module exports no function `_start`, so there is nothing to run")
                 .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module))));
@@ -300,7 +303,23 @@ impl Entry {
             results: ty.results.iter().map(|&t| value_type(t)).collect::<Result<_>>()?,
         };
         let calls = nullary("_initialize")?.into_iter().filter(|&f| f != func).collect();
-        Ok(Self { instance: main, calls, invoke: Some((func, invoke)) })
+        Ok(Self { instance: main, calls, invoke: Some((func, invoke)), thread_start })
+    }
+}
+
+/// The export that threads run, which a module that starts threads must have.
+fn find_thread_start(module: &Module<'_>) -> Result<FuncIndex> {
+    let wanted = FuncType { params: [ValType::I32, ValType::I32].into(), results: Box::default() };
+    match module.export(THREAD_START) {
+        Some(Entity::Func(func)) if *module.func_type(func) == wanted => Ok(func),
+        Some(Entity::Func(func)) => Err(Error::input(format!(
+            "export `{THREAD_START}` must be of type {wanted}, but its type is {}",
+            module.func_type(func)
+        ))),
+        _ => Err(Error::input(format!(
+            "the module imports `{}` from module `{}`, but exports no function `{THREAD_START}` for threads to run",
+            THREAD_SPAWN.name, THREAD_SPAWN.module
+        ))),
     }
 }
 
@@ -365,6 +384,11 @@ impl<'data> Instance<'data> {
         })
     }
 
+    /// Whether this instance can start threads, each of which runs in a new instance of the same module.
+    pub fn spawns_threads(&self) -> bool {
+        self.callees.values().any(|callee| matches!(callee, Callee::Host(host) if std::ptr::eq(*host, &THREAD_SPAWN)))
+    }
+
     /// Whether any memory exists whose accesses rely on inaccessible pages.
     pub fn memory(&self, index: MemoryIndex) -> &MemoryPlan {
         &self.memories[index]
@@ -407,6 +431,7 @@ impl<'data> Instance<'data> {
         let mut segment_seen = vec![false; module.elements.len()];
         let mut queue: Vec<FuncIndex> = entry.calls.clone();
         queue.extend(entry.invoke.as_ref().map(|(f, _)| *f));
+        queue.extend(entry.thread_start);
         queue.extend(module.start);
         queue.extend(self.visible.funcs.iter().copied());
         for (table, _) in module.tables.iter().filter(|&(table, _)| self.is_shared_table(table)) {
@@ -541,17 +566,23 @@ impl<'data> Instance<'data> {
 
     fn place_memories(&mut self, options: &Options) -> Result<()> {
         for (index, memory) in self.module.memories.clone() {
+            let imported = index.index() < self.module.imported_memories;
+            // Threads of a program share what their instances import: the program's own. A shared memory that the module
+            // defines is each instance's own, unless others can import it.
+            let foreign = self.shape == Shape::Many && imported;
+            let pointed = foreign || (memory.shared && (imported || self.shape == Shape::Many));
             let context_offset = match index.as_u32() {
-                0 => MEMORY0_LENGTH_OFFSET - 8,
+                0 if !pointed => MEMORY0_LENGTH_OFFSET - 8,
                 _ => self.reserve_context(16)?,
             };
+            let flags =
+                if pointed { MemoryFlags::POINTED } else { 0 } | if memory.shared { MemoryFlags::SHARED } else { 0 };
             let addressable = if memory.index_64 { MAX_MEMORY64_BYTES } else { 1 << 32 };
             let bytes =
                 |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
             let initial_bytes = bytes(memory.minimum_pages).unwrap_or(u64::MAX);
             let type_maximum = memory.maximum_pages.and_then(bytes).unwrap_or(addressable);
-            let imported = index.index() < self.module.imported_memories;
-            let limit = options.max_memory_bytes.filter(|_| !imported).unwrap_or(u64::MAX);
+            let limit = options.max_memory_bytes.filter(|_| !foreign).unwrap_or(u64::MAX);
             let maximum_bytes = type_maximum.min(addressable).min(limit);
             if initial_bytes > maximum_bytes {
                 return Err(Error::input(format!(
@@ -563,18 +594,18 @@ impl<'data> Instance<'data> {
             let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
                 // Inaccessible pages cannot end a memory within a page.
-                _ if memory.page_size_log2 < 16 => (if imported { 0 } else { maximum_bytes }, 0),
+                _ if memory.page_size_log2 < 16 => (if foreign { 0 } else { maximum_bytes }, 0),
                 // What code relies on: the guard alone where addresses have 64 bits.
-                BoundsChecks::Guard if imported && memory.index_64 => (0, GUARD_PLAN_GUARD_BYTES),
-                BoundsChecks::Guard if imported => (GUARD_PLAN_RESERVE_BYTES, GUARD_PLAN_GUARD_BYTES),
-                BoundsChecks::Explicit if imported => (0, 0),
+                BoundsChecks::Guard if foreign && memory.index_64 => (0, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Guard if foreign => (GUARD_PLAN_RESERVE_BYTES, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Explicit if foreign => (0, 0),
                 BoundsChecks::Guard => (maximum_bytes.max(GUARD_PLAN_RESERVE_BYTES), GUARD_PLAN_GUARD_BYTES),
                 BoundsChecks::Explicit => (maximum_bytes, 0),
             };
             self.memories.push(MemoryPlan {
                 context_offset,
                 page_size_log2: memory.page_size_log2 as u16,
-                flags: if imported { MemoryFlags::POINTED } else { 0 },
+                flags,
                 initial_bytes,
                 maximum_bytes,
                 reserve_bytes,
@@ -730,8 +761,9 @@ impl<'data> Instance<'data> {
                 break;
             }
             match known {
-                // What a segment with an unknown offset writes, later ones may write again.
-                Some(offset) if memory.as_u32() == 0 && !plan.is_pointed() && ordered => {
+                // What a segment with an unknown offset writes, later ones may write again; and what is placed in memory 0
+                // can be placed once, while each instance of a thread has it written by code.
+                Some(offset) if memory.as_u32() == 0 && !plan.is_pointed() && ordered && !self.spawns_threads() => {
                     if !segment.bytes.is_empty() {
                         pieces.push((offset, segment.bytes));
                     }
@@ -833,6 +865,10 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
     let mut callees = PrimaryMap::with_capacity(module.funcs.len());
     for import in &module.imports {
         let Entity::Func(func) = import.entity else {
+            // The program's own: the runtime makes it, and what threads run in imports the same one.
+            if matches!(import.entity, Entity::Memory(memory) if module.memories[memory].shared) {
+                continue;
+            }
             let kind = match import.entity {
                 Entity::Memory(_) => "memory",
                 Entity::Table(_) => "table",
@@ -840,7 +876,7 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
                 Entity::Func(_) | Entity::Global(_) => "global",
             };
             return Err(Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module))
-                .hint("an executable has nothing that provides memories, tables, globals or tags: link the modules into one first"));
+                .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first"));
         };
         let ty = module.func_type(func);
         callees.push(match find_host(import.module, import.name) {
@@ -869,7 +905,7 @@ fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<
 }
 
 fn find_host(module: &str, name: &str) -> Option<&'static HostFunction> {
-    WASI_P1.iter().find(|h| h.module == module && h.name == name)
+    host_functions().find(|h| h.module == module && h.name == name)
 }
 
 fn host_type(host: &HostFunction) -> String {

@@ -3,10 +3,13 @@
 //!
 //! Each is a symbol of its own, so the linker keeps those that a program uses.
 
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
 use wasmelt_abi::context::Table;
 use wasmelt_abi::for_each_builtin;
 
 use crate::instance::Instance;
+use crate::parking::{self, Cell};
 use crate::{exception, float, memory, table};
 
 macro_rules! kind {
@@ -77,6 +80,23 @@ mod implementation {
         // SAFETY: `vmctx` is the caller's context.
         let instance = unsafe { Instance::from_vmctx(vmctx) };
         memory::drop_segment(instance, segment_index as usize)
+    }
+
+    pub(super) unsafe fn memory_atomic_wait32(address: *mut u8, expected: u32, timeout_ns: u64) -> u32 {
+        // SAFETY: the caller has checked the address: it is aligned and lies in a memory, which is never unmapped
+        // while one of its threads runs.
+        let cell = unsafe { AtomicU32::from_ptr(address.cast()) };
+        parking::wait(Cell::Narrow(cell, expected), timeout_ns.cast_signed()) as u32
+    }
+
+    pub(super) unsafe fn memory_atomic_wait64(address: *mut u8, expected: u64, timeout_ns: u64) -> u32 {
+        // SAFETY: as for `memory_atomic_wait32`.
+        let cell = unsafe { AtomicU64::from_ptr(address.cast()) };
+        parking::wait(Cell::Wide(cell, expected), timeout_ns.cast_signed()) as u32
+    }
+
+    pub(super) unsafe fn memory_atomic_notify(address: *mut u8, max_count: u32) -> u32 {
+        parking::notify(address as usize, max_count)
     }
 
     pub(super) unsafe fn table_grow(vmctx: *mut u8, table_index: u32, delta_elements: u64, value: u64) -> u64 {

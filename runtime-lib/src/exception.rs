@@ -21,7 +21,7 @@ use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::instance::{Instance, slice};
 use crate::sys::{self, cpu, pages};
-use crate::trap;
+use crate::{threads, trap};
 
 /// Address space for exceptions: more than any program has alive at once.
 const RESERVE_BYTES: usize = 1 << 30;
@@ -36,8 +36,9 @@ mod mark {
     pub(super) const FREE: u32 = 2;
 }
 
-/// The exceptions of a process. One guest thread uses it at a time; the atomics only keep the statics sound.
-struct Heap {
+/// The exceptions of a thread's instance. One guest thread uses it at a time; the atomics only keep the statics sound.
+#[derive(Debug)]
+pub struct Heap {
     /// First cell; null before the first exception.
     base: AtomicPtr<u8>,
     /// Bytes that are usable from `base` on.
@@ -48,12 +49,8 @@ struct Heap {
     free: AtomicPtr<Exception>,
 }
 
-static HEAP: Heap = Heap {
-    base: AtomicPtr::new(ptr::null_mut()),
-    usable: AtomicUsize::new(0),
-    used: AtomicUsize::new(0),
-    free: AtomicPtr::new(ptr::null_mut()),
-};
+/// The exceptions of the process's first instance.
+static HEAP: Heap = Heap::new();
 
 /// Size of an exception with room for the largest values of the program.
 fn cell_bytes(program: &ProgramDescriptor) -> usize {
@@ -63,9 +60,11 @@ fn cell_bytes(program: &ProgramDescriptor) -> usize {
 /// Makes an exception. Its values are for the caller to fill in.
 pub fn new(instance: Instance, tag: u32) -> *mut Exception {
     let cell_bytes = cell_bytes(instance.program());
-    let cell = HEAP.take(cell_bytes).or_else(|| {
-        HEAP.collect(instance, cell_bytes);
-        HEAP.take(cell_bytes)
+    // References to exceptions cannot leave their instance: neither memory nor calls carry them to another thread.
+    let heap = threads::own_heap().unwrap_or(&HEAP);
+    let cell = heap.take(cell_bytes).or_else(|| {
+        heap.collect(instance, cell_bytes);
+        heap.take(cell_bytes)
     });
     let Some(cell) = cell else { out_of_memory() };
     // SAFETY: the cell is the heap's and nobody else's.
@@ -135,6 +134,29 @@ fn out_of_memory() -> ! {
 }
 
 impl Heap {
+    /// A heap without any exception.
+    #[allow(clippy::new_without_default, reason = "the first one is made at compile time")]
+    pub const fn new() -> Self {
+        Self {
+            base: AtomicPtr::new(ptr::null_mut()),
+            usable: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            free: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// Gives the memory of all exceptions back.
+    ///
+    /// # Safety
+    /// Nothing refers to any of them.
+    pub unsafe fn release(&self) {
+        let base = self.base.swap(ptr::null_mut(), Relaxed);
+        if !base.is_null() {
+            // SAFETY: the reservation was made in `grow`; by this function's contract nothing uses it.
+            unsafe { pages::release(base, RESERVE_BYTES) };
+        }
+    }
+
     /// A cell that is free, without looking for garbage.
     fn take(&self, cell_bytes: usize) -> Option<*mut Exception> {
         let free = self.free.load(Relaxed);

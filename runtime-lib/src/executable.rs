@@ -40,6 +40,11 @@ pub unsafe fn run(program: &'static ProgramDescriptor, initial_stack: *const usi
     unsafe { sys::call_on_stack(instance.stack().end as *mut u8, run_guest, instance.vmctx()) }
 }
 
+/// The context of the process's first instance; null before it is complete.
+pub fn running() -> *mut u8 {
+    RUNNING.load(Ordering::Relaxed)
+}
+
 /// Calls hooks and the program, on the guest stack.
 ///
 /// A hook may run the program itself and not return, see [`crate::invoke`].
@@ -79,7 +84,7 @@ impl FaultHandler for Handler {
         {
             Failure::Cpu.end([feature.into(), 0]);
         }
-        let running = RUNNING.load(Ordering::Relaxed);
+        let running = running();
         if running.is_null() {
             trap::on_runtime_fault(fault);
         }

@@ -1,8 +1,8 @@
 //! Instances: from a descriptor to a context and memories that generated code can run with.
 //!
 //! One reservation holds everything that must be adjacent, as [`wasmelt_abi::layout`] describes, so that one `mmap` and
-//! one `mprotect` make a whole instance. What few programs have, further memories and tables that can change, is made
-//! by hooks that only their programs refer to.
+//! one `mprotect` make a whole instance. What few programs have, further and shared memories and tables that can
+//! change, is made by hooks that only their programs refer to.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: the layout is the sandbox, see `wasmelt_abi::layout`. It is the compiler's; here it is only followed.
@@ -11,12 +11,13 @@
 use core::ops::Range;
 use core::ptr;
 
-use wasmelt_abi::context::{HEAD_BYTES, Memory, Table, VmContextHead};
+use wasmelt_abi::context::{HEAD_BYTES, Memory, MemoryRef, Table, VmContextHead};
 use wasmelt_abi::descriptor::{MemoryPlan, ProgramDescriptor, RelSlice, TablePlan};
 use wasmelt_abi::layout::STACK_GUARD_BYTES;
 
 use crate::failure::Failure;
 use crate::memops;
+use crate::memory::SharedMemory;
 use crate::sys::{SystemError, pages};
 
 /// Why an instance could not be made.
@@ -70,6 +71,39 @@ impl Instance {
         let usable = layout.usable_end - STACK_GUARD_BYTES;
         // SAFETY: the range lies in the new reservation.
         let start = unsafe { reserve_and_commit(layout.total_bytes, STACK_GUARD_BYTES, usable) }?;
+        // SAFETY: the reservation is new, and usable as the layout says.
+        unsafe { Self::fill(program, start) }
+    }
+
+    /// Makes the instance of a new thread of this instance's program. It shares with it what the module imports; all
+    /// else is new.
+    pub fn create_sibling(self) -> Result<Self, CreateError> {
+        let (program, layout) = (self.program(), &self.program().layout);
+        let reserved = pages::reserve(layout.total_bytes as usize).map_err(CreateError::of(Failure::Reserve))?;
+        let usable = (layout.usable_end - STACK_GUARD_BYTES) as usize;
+        // SAFETY: the range lies in the new reservation.
+        let committed = unsafe { pages::commit(reserved.wrapping_add(STACK_GUARD_BYTES as usize), usable) };
+        let made = committed.map_err(CreateError::of(Failure::Commit)).and_then(|()| {
+            // SAFETY: the reservation is new, and usable as the layout says.
+            let instance = unsafe { Self::fill(program, reserved) }?;
+            let made = instance.make_memories(Some(self)).and_then(|()| instance.make_tables());
+            if made.is_err() {
+                instance.release_parts();
+            }
+            made.map(|()| instance)
+        });
+        if made.is_err() {
+            // SAFETY: nothing refers to it yet.
+            unsafe { pages::release(reserved, layout.total_bytes as usize) };
+        }
+        made
+    }
+
+    /// # Safety
+    /// `start` is that of a new reservation as the program's layout describes it.
+    #[inline(always)]
+    unsafe fn fill(program: &'static ProgramDescriptor, start: *mut u8) -> Result<Self, CreateError> {
+        let layout = &program.layout;
         let instance = Self { vmctx: start.wrapping_add(layout.vmctx as usize) };
         instance.fill_head(program, start.wrapping_add(layout.stack_top as usize));
         instance.place_contents(program)?;
@@ -86,6 +120,7 @@ impl Instance {
     }
 
     /// Fills context and memory 0 with their initial bytes.
+    #[inline(always)]
     fn place_contents(self, program: &'static ProgramDescriptor) -> Result<(), CreateError> {
         for chunk in slice(&program.maps) {
             let source = chunk.source.get().unwrap_or(ptr::null()).cast_mut();
@@ -118,9 +153,85 @@ impl Instance {
         unsafe { &*(*self.head()).program }
     }
 
+    /// Where the context holds the record of a memory, or a reference to it.
+    pub fn memory_place(self, plan: &MemoryPlan) -> *mut u8 {
+        self.vmctx.wrapping_offset(plan.context_offset as isize)
+    }
+
     /// The record of a memory.
     pub fn memory_at(self, plan: &MemoryPlan) -> *mut Memory {
-        self.vmctx.wrapping_offset(plan.context_offset as isize).cast()
+        let place = self.memory_place(plan);
+        if plan.flags & MemoryPlan::POINTED != 0 {
+            // SAFETY: then a reference to the record stands at the place, which the guest cannot write to.
+            return unsafe { (*place.cast::<MemoryRef>()).record };
+        }
+        place.cast()
+    }
+
+    /// Makes the memories that do not lie above the context. Those that are shared are the ones of `sibling`, if there
+    /// is one.
+    fn make_memories(self, sibling: Option<Instance>) -> Result<(), CreateError> {
+        for (index, plan) in slice(&self.program().memories).iter().enumerate() {
+            let place = self.memory_place(plan);
+            if plan.flags & MemoryPlan::POINTED == 0 {
+                if index > 0 {
+                    let base = further_pages(memory_bytes(plan), plan.initial_bytes)?;
+                    // SAFETY: the plan's offset is that of this memory's record in the context.
+                    unsafe { place.cast::<Memory>().write(Memory { base, length_bytes: plan.initial_bytes }) };
+                }
+                continue;
+            }
+            let record = match sibling {
+                Some(sibling) => sibling.memory_at(plan),
+                None => shared_memory(plan)?,
+            };
+            // SAFETY: the record is that of a memory which is never unmapped.
+            let base = unsafe { (*record).base };
+            // SAFETY: the plan's offset is that of the reference in the context.
+            unsafe { place.cast::<MemoryRef>().write(MemoryRef { base, record }) };
+            if index == 0 {
+                // Generated code renews the length before each call of a host function.
+                // SAFETY: the head is this instance's own.
+                unsafe { (*self.head()).memory0 = Memory { base, length_bytes: plan.initial_bytes } };
+            }
+        }
+        Ok(())
+    }
+
+    fn make_tables(self) -> Result<(), CreateError> {
+        for plan in slice(&self.program().tables) {
+            let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
+            let base = further_pages(table_bytes(plan), bytes(plan.initial_elements))?.cast();
+            // SAFETY: the plan's offset is that of this table's record in the context.
+            unsafe { self.table_at(plan).write(Table { base, length_elements: plan.initial_elements }) };
+        }
+        Ok(())
+    }
+
+    /// Gives back the memories and tables of a thread's instance that have mappings of their own. Those that were never
+    /// made have records that are zero.
+    pub fn release_parts(self) {
+        let release = |start: *mut u8, len_bytes: u64| {
+            if !start.is_null() {
+                // SAFETY: the mapping was made with this length for this instance, in which nothing runs any more.
+                unsafe { pages::release(start, page(len_bytes.max(1)) as usize) };
+            }
+        };
+        let memories = slice(&self.program().memories).iter().skip(1);
+        for plan in memories.filter(|plan| plan.flags & MemoryPlan::POINTED == 0) {
+            // SAFETY: the record is the instance's own.
+            release(unsafe { (*self.memory_at(plan)).base }, memory_bytes(plan));
+        }
+        for plan in slice(&self.program().tables) {
+            // SAFETY: so is this one.
+            release(unsafe { (*self.table_at(plan)).base.cast() }, table_bytes(plan));
+        }
+    }
+
+    /// The reservation that holds stack and context: its start, and its length in bytes.
+    pub fn reservation(self) -> (*mut u8, usize) {
+        let layout = &self.program().layout;
+        (self.vmctx.wrapping_sub(layout.vmctx as usize), layout.total_bytes as usize)
     }
 
     /// The record of a table that can change.
@@ -158,7 +269,7 @@ impl Instance {
     }
 }
 
-/// Makes the memories beyond memory 0, see [`wasmelt_abi::symbols::HOOK_MEMORIES`].
+/// Makes the memories beyond memory 0 and those that are shared, see [`wasmelt_abi::symbols::HOOK_MEMORIES`].
 ///
 /// # Safety
 /// `vmctx` is the context of an instance in which no code has run.
@@ -166,12 +277,7 @@ impl Instance {
 pub unsafe extern "C" fn wasmelt_hook_memories(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) };
-    for plan in slice(&instance.program().memories).iter().skip(1) {
-        let total = plan.reserve_bytes.max(plan.initial_bytes).saturating_add(plan.guard_bytes);
-        let base = further_pages(total, plan.initial_bytes);
-        // SAFETY: the plan's offset is that of this memory's record in the context.
-        unsafe { instance.memory_at(plan).write(Memory { base, length_bytes: plan.initial_bytes }) };
-    }
+    instance.make_memories(None).unwrap_or_else(|error| error.end());
 }
 
 /// Makes the tables that can change, see [`wasmelt_abi::symbols::HOOK_TABLES`].
@@ -182,22 +288,40 @@ pub unsafe extern "C" fn wasmelt_hook_memories(vmctx: *mut u8) {
 pub unsafe extern "C" fn wasmelt_hook_tables(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) };
-    for plan in slice(&instance.program().tables) {
-        let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
-        let total = bytes(plan.maximum_elements.max(plan.initial_elements));
-        let base = further_pages(total, bytes(plan.initial_elements)).cast();
-        // SAFETY: the plan's offset is that of this table's record in the context.
-        unsafe { instance.table_at(plan).write(Table { base, length_elements: plan.initial_elements }) };
-    }
+    instance.make_tables().unwrap_or_else(|error| error.end());
 }
 
-/// Makes a mapping of its own, at least a page, of which the first `usable_bytes` are usable; ends the process where
-/// there is none.
-fn further_pages(total_bytes: u64, usable_bytes: u64) -> *mut u8 {
-    // Sizes that no address space holds stay such sizes, for the operating system to refuse.
-    let page = |bytes: u64| bytes.checked_next_multiple_of(pages::PAGE_BYTES as u64).unwrap_or(1 << 63);
+/// A memory that threads share: a page with its record, then the memory itself. Nothing unmaps it, because there is no
+/// last thread that would outlive the process.
+fn shared_memory(plan: &MemoryPlan) -> Result<*mut Memory, CreateError> {
+    let header = pages::PAGE_BYTES as u64;
+    let start = further_pages(memory_bytes(plan).saturating_add(header), plan.initial_bytes.saturating_add(header))?;
+    let memory = Memory { base: start.wrapping_add(pages::PAGE_BYTES), length_bytes: plan.initial_bytes };
+    let shared = start.cast::<SharedMemory>();
+    // SAFETY: the first page is usable and new.
+    unsafe { shared.write(SharedMemory::new(memory)) };
+    Ok(shared.cast())
+}
+
+/// Length of a memory's mapping in bytes, where it has one of its own.
+fn memory_bytes(plan: &MemoryPlan) -> u64 {
+    plan.reserve_bytes.max(plan.initial_bytes).saturating_add(plan.guard_bytes)
+}
+
+/// Length of a table's mapping in bytes.
+fn table_bytes(plan: &TablePlan) -> u64 {
+    plan.maximum_elements.max(plan.initial_elements).saturating_mul(size_of::<u64>() as u64)
+}
+
+/// Whole pages. Sizes that no address space holds stay such sizes, for the operating system to refuse.
+fn page(bytes: u64) -> u64 {
+    bytes.checked_next_multiple_of(pages::PAGE_BYTES as u64).unwrap_or(1 << 63)
+}
+
+/// Makes a mapping of its own, at least a page, of which the first `usable_bytes` are usable.
+fn further_pages(total_bytes: u64, usable_bytes: u64) -> Result<*mut u8, CreateError> {
     // SAFETY: the range starts with the new reservation, and is no longer.
-    unsafe { reserve_and_commit(page(total_bytes.max(1)), 0, page(usable_bytes)) }.unwrap_or_else(|error| error.end())
+    unsafe { reserve_and_commit(page(total_bytes.max(1)), 0, page(usable_bytes)) }
 }
 
 /// Reserves `total_bytes`, of which `usable_bytes` from `usable_start` on are usable; the start of the reservation.
@@ -248,7 +372,7 @@ mod tests {
     #[test]
     fn further_memories_have_pages_of_their_own() {
         let instance = Instance::create(TestProgram::with_memory(1 << 16, 1 << 16).leak()).unwrap();
-        let start = further_pages(5 << 16, 100);
+        let start = further_pages(5 << 16, 100).unwrap();
         // SAFETY: the first page is usable.
         unsafe { start.add(4095).write(1) };
         assert_ne!(start, instance.vmctx());

@@ -22,11 +22,14 @@ pub mod instance;
 pub mod invoke;
 pub mod memops;
 pub mod memory;
+pub mod parking;
 pub mod process;
 pub mod report;
+pub mod sync;
 pub mod sys;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod threads;
 pub mod trap;
 pub mod wasi;

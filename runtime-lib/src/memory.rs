@@ -4,42 +4,87 @@
 // Security: lengths and ranges are checked here, against the memory's own record, and nowhere above.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use wasmelt_abi::context::Memory;
+use wasmelt_abi::descriptor::MemoryPlan;
 
 use crate::instance::{Instance, slice};
+use crate::sync::Lock;
 use crate::sys::pages;
 
 /// A memory that has grown to this size asks for large pages: random reads in 256 MiB took 30 ns instead of 42 ns with
 /// them. Not before, and not for what a memory starts with, of which a program may touch little.
 const LARGE_BYTES: u64 = 16 << 20;
 
-/// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
-pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
-    let plan = slice(&instance.program().memories).get(memory_index)?;
-    // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
-    let memory = unsafe { &mut *instance.memory_at(plan) };
-    grow_record(memory, plan.maximum_bytes.min(plan.reserve_bytes), plan.page_size_log2, delta_pages)
+/// A memory that several threads use: what the record of a plan that is both [`MemoryPlan::POINTED`] and
+/// [`MemoryPlan::SHARED`] is the front of.
+#[repr(C)]
+#[derive(Debug)]
+pub struct SharedMemory {
+    memory: Memory,
+    /// Held while the memory grows: its length must not say more than is usable, and nothing beyond may be usable.
+    growing: Lock,
 }
 
-/// Grows the memory with this record, for which `maximum_bytes` are reserved.
-pub(crate) fn grow_record(
-    memory: &mut Memory,
+impl SharedMemory {
+    /// A memory that nobody uses yet.
+    pub const fn new(memory: Memory) -> Self {
+        Self { memory, growing: Lock::new() }
+    }
+}
+
+/// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
+pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
+    const BOTH: u16 = MemoryPlan::POINTED | MemoryPlan::SHARED;
+    let plan = slice(&instance.program().memories).get(memory_index)?;
+    let memory = instance.memory_at(plan);
+    let grow = || {
+        let maximum_bytes = plan.maximum_bytes.min(plan.reserve_bytes);
+        // SAFETY: this thread is the only one that runs in the instance, or it has the lock.
+        unsafe { grow_record(memory, maximum_bytes, plan.page_size_log2, delta_pages) }
+    };
+    if plan.flags & BOTH != BOTH {
+        return grow();
+    }
+    // SAFETY: that is what the record of such a plan belongs to.
+    unsafe { &(*memory.cast::<SharedMemory>()).growing }.with(grow)
+}
+
+/// The length of a memory, which another thread may be changing.
+///
+/// # Safety
+/// It is the record of a memory.
+unsafe fn length_bytes<'m>(memory: *mut Memory) -> &'m AtomicU64 {
+    // SAFETY: by this function's contract.
+    unsafe { AtomicU64::from_ptr(&raw mut (*memory).length_bytes) }
+}
+
+/// Grows the memory with this record, for which `maximum_bytes` are reserved; the length before in pages, or `None` and
+/// nothing changed.
+///
+/// # Safety
+/// It is the record of such a memory, which nothing else grows meanwhile.
+pub(crate) unsafe fn grow_record(
+    memory: *mut Memory,
     maximum_bytes: u64,
     page_size_log2: u16,
     delta_pages: u64,
 ) -> Option<u64> {
-    let old = memory.length_bytes;
+    // SAFETY: by this function's contract. The base never changes.
+    let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };
+    let old = length.load(Ordering::Relaxed);
     let new = grown_length(maximum_bytes, page_size_log2, old, delta_pages)?;
     let usable = pages::round_up(usize::try_from(old).ok()?)?;
     let wanted = pages::round_up(usize::try_from(new).ok()?)?;
     if wanted > usable {
         // SAFETY: `grown_length` keeps the pages inside the memory's reservation.
-        unsafe { pages::commit(memory.base.wrapping_add(usable), wanted - usable) }.ok()?;
+        unsafe { pages::commit(base.wrapping_add(usable), wanted - usable) }.ok()?;
     }
     if new >= LARGE_BYTES {
-        pages::prefer_large_pages(memory.base, wanted);
+        pages::prefer_large_pages(base, wanted);
     }
-    memory.length_bytes = new;
+    length.store(new, Ordering::Release);
     Some(old >> page_size_log2)
 }
 
@@ -65,22 +110,31 @@ pub fn init(
         false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
     };
     // SAFETY: the record is the instance's own.
-    init_from(unsafe { &*instance.memory_at(slice(&program.memories).get(memory_index)?) }, bytes, dest, src, len_bytes)
+    unsafe { init_from(instance.memory_at(slice(&program.memories).get(memory_index)?), bytes, dest, src, len_bytes) }
 }
 
 /// Copies from the bytes of a data segment into the memory with this record.
-pub(crate) fn init_from(memory: &Memory, bytes: &[u8], dest: u64, src: u32, len_bytes: u32) -> Option<()> {
+///
+/// # Safety
+/// It is the record of a memory.
+pub(crate) unsafe fn init_from(memory: *mut Memory, bytes: &[u8], dest: u64, src: u32, len_bytes: u32) -> Option<()> {
     let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
-    let dest = checked_address(memory, dest, u64::from(len_bytes))?;
+    // SAFETY: by this function's contract.
+    let dest = unsafe { checked_address(memory, dest, u64::from(len_bytes)) }?;
     // SAFETY: source and destination were just checked, and segments lie outside all memories.
     unsafe { core::ptr::copy_nonoverlapping(source.as_ptr(), dest, source.len()) };
     Some(())
 }
 
 /// The host's address of a range of a memory, `None` where it is not all inside.
-pub(crate) fn checked_address(memory: &Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+///
+/// # Safety
+/// It is the record of a memory.
+pub(crate) unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
     let end = start.checked_add(len_bytes)?;
-    (end <= memory.length_bytes).then(|| memory.base.wrapping_add(start as usize))
+    // SAFETY: by this function's contract.
+    let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };
+    (end <= length.load(Ordering::Relaxed)).then(|| base.wrapping_add(start as usize))
 }
 
 /// `data.drop`.

@@ -11,6 +11,7 @@
 use core::ptr;
 
 use wasmelt_abi::code_map::traps;
+use wasmelt_abi::context::Memory;
 use wasmelt_abi::descriptor::MemoryPlan;
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
@@ -50,12 +51,13 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
 
 /// Whether an address lies in the reservation of a memory, but outside the memory.
 fn is_out_of_bounds(address: usize, instance: Instance, plan: &MemoryPlan) -> bool {
-    // SAFETY: the record is the instance's own; the guest cannot write to contexts.
-    let memory = unsafe { ptr::read_volatile(instance.memory_at(plan)) };
+    // SAFETY: a record, or a reference to one, which begins with the base as well, is the instance's own; the guest
+    // cannot write to contexts.
+    let memory = unsafe { ptr::read_volatile(instance.memory_place(plan).cast::<Memory>()) };
+    // The length of a memory that others use too may have changed since the fault: then its whole reservation counts.
+    let length_bytes = if plan.flags == 0 { memory.length_bytes } else { 0 };
     let end = plan.reserve_bytes.saturating_add(plan.guard_bytes);
-    address
-        .checked_sub(memory.base as usize)
-        .is_some_and(|offset| (memory.length_bytes..end).contains(&(offset as u64)))
+    address.checked_sub(memory.base as usize).is_some_and(|offset| (length_bytes..end).contains(&(offset as u64)))
 }
 
 /// Ends the process after a fault: with the trap's message where it was a trap.

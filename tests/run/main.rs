@@ -11,6 +11,7 @@ mod format;
 mod modules;
 mod process;
 mod sandbox;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -23,5 +24,6 @@ fn main() -> ExitCode {
     trials.extend(cases::trials());
     trials.extend(process::trials());
     trials.extend(sandbox::trials());
+    trials.extend(threads::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

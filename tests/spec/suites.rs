@@ -103,7 +103,8 @@ fn proposal_features(proposal: Proposal) -> WasmFeatures {
     let flag = FEATURES.iter().find(|feature| feature.name == proposal.to_string() && feature.supported);
     let flag = flag.map_or(WasmFeatures::empty(), |feature| feature.flag);
     match proposal {
-        Threads => WasmFeatures::WASM1,
+        // Of what came before, its text needs these two.
+        Threads => WasmFeatures::WASM1 | flag | WasmFeatures::BULK_MEMORY,
         MutableGlobal
         | SignExtensionOps
         | NontrappingFloatToIntConversions

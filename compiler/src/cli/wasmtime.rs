@@ -75,6 +75,8 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
             }
             // Exports that nobody calls are always allowed.
             "unknown-exports-allow" if switch("W", key, value)? => {}
+            // Part of `threads`.
+            "shared-memory" if switch("W", key, value)? => {}
             // An executable is one instance.
             "max-instances" if number("W", key, value)? > 0 => {}
             _ if let Some((_, is_switch, why)) = REFUSED.iter().find(|(name, ..)| *name == key) => {
@@ -102,7 +104,7 @@ pub(super) fn apply_wasi(options: &mut Options, spec: &str) -> Result<()> {
         match key {
             "inherit-env" => options.policy.inherit_env = switch("S", key, value)?,
             // These are what wasmelt does anyway.
-            "cli" | "common" if switch("S", key, value)? => {}
+            "cli" | "common" | "threads" if switch("S", key, value)? => {}
             "preview2" if !switch("S", key, value)? => {}
             _ => {
                 return Err(Error::usage(format!("`-S {key}` of wasmtime is not supported"))

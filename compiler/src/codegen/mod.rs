@@ -17,7 +17,7 @@ use cranelift_codegen::{
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::host::WASI_P1;
+use wasmelt_abi::host::host_functions;
 
 use crate::emit::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
@@ -38,6 +38,7 @@ enum Piece {
     InvokeEntry,
     ToWasm(TypeId),
     ToHost(TypeId),
+    ThreadEntry,
 }
 
 /// Which text a compilation is to give besides code.
@@ -62,6 +63,8 @@ pub struct Compiled {
     pub invoke_entry: Option<u32>,
     /// Indices of a library's trampolines by type: [`Trampolines::to_wasm`], then [`Trampolines::to_host`].
     pub trampolines: [HashMap<TypeId, u32>; 2],
+    /// Index of the entry of threads.
+    pub thread_entry: Option<u32>,
     /// The listing that was asked for, one text per function.
     pub listings: Vec<String>,
 }
@@ -75,6 +78,10 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
     pieces.push(Piece::Entry);
     let invoke_entry = env.program.entry.invoke.as_ref().map(|_| {
         pieces.push(Piece::InvokeEntry);
+        pieces.len() as u32 - 1
+    });
+    let thread_entry = env.program.entry.thread_start.map(|_| {
+        pieces.push(Piece::ThreadEntry);
         pieces.len() as u32 - 1
     });
     let types = program::types_by_number(&env.instance.module);
@@ -120,7 +127,7 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
         functions.push(function);
         listings.extend(text);
     }
-    Ok(Compiled { functions, entry, invoke_entry, trampolines, listings })
+    Ok(Compiled { functions, entry, invoke_entry, thread_entry, trampolines, listings })
 }
 
 fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
@@ -141,6 +148,7 @@ fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
         Piece::ToWasm(ty) => format!("the trampoline to functions of type {ty}"),
         Piece::ToHost(ty) => format!("the trampoline to host functions of type {ty}"),
+        Piece::ThreadEntry => "the entry of threads".to_owned(),
     }
 }
 
@@ -166,6 +174,7 @@ fn compile_piece(
             let ty = &env.instance.module.types[types[id as usize]];
             translate::translate_to_host(env, ty, builder_context, &mut context.func)
         }
+        Piece::ThreadEntry => translate::translate_thread_entry(env, builder_context, &mut context.func),
     }
     .context(place)?;
 
@@ -210,6 +219,7 @@ fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
         Piece::ToWasm(ty) => format!("wasmelt_to_wasm_{ty}"),
         Piece::ToHost(ty) => format!("wasmelt_to_host_{ty}"),
+        Piece::ThreadEntry => "wasmelt_thread_entry".to_owned(),
     }
 }
 
@@ -301,7 +311,9 @@ fn target(name: &ExternalName, func: &Function) -> Result<RelocTarget> {
             Ok(match name.ok_or_else(|| Error::internal("an unknown external name"))? {
                 Name::Function(i) => RelocTarget::Function(i),
                 Name::Builtin(i) => RelocTarget::Builtin(Builtin::ALL[i as usize]),
-                Name::Host(i) => RelocTarget::Host(&WASI_P1[i as usize]),
+                Name::Host(i) => RelocTarget::Host(
+                    host_functions().nth(i as usize).ok_or_else(|| Error::internal("an unknown host function"))?,
+                ),
                 Name::Text => RelocTarget::Text,
                 Name::Record(i) => RelocTarget::Record(i),
                 Name::ConstTable(i) => RelocTarget::ConstTable(i),

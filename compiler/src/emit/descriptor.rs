@@ -105,6 +105,7 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
     let entries = [
         (offset_of!(ProgramDescriptor, entry), image.entry),
         (offset_of!(ProgramDescriptor, invoke_entry), image.invoke_entry),
+        (offset_of!(ProgramDescriptor, thread_entry), image.thread_entry),
     ];
     for (field, function) in entries {
         if let Some(function) = function {
@@ -116,7 +117,8 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
 
 fn write_layout(blob: &mut Blob, at: usize, image: &Image<'_>, page_bytes: u64) -> Result<()> {
     let segment_count = image.segment_count();
-    let memory0 = image.memories.first().map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
+    let memory0 = image.memories.first().filter(|m| !m.is_pointed());
+    let memory0 = memory0.map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
     let (context_bytes, stack_bytes) = (image.context_bytes, image.stack_bytes);
     let layout = InstanceLayout::of(&Parts { context_bytes, segment_count, stack_bytes, memory0, page_bytes })
         .ok_or_else(|| {

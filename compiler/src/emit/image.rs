@@ -23,6 +23,8 @@ pub struct Image<'a> {
     pub invoke_entry: Option<u32>,
     /// What `invoke_entry` calls.
     pub invoke: Option<Invoke>,
+    /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: index into `functions`.
+    pub thread_entry: Option<u32>,
     /// Records that function references point to.
     pub records: Vec<Record>,
     /// Tables that never change.

@@ -94,6 +94,9 @@ impl BodyFacts {
             | Operator::MemoryFill { .. }
             | Operator::MemoryInit { .. }
             | Operator::DataDrop { .. }
+            | Operator::MemoryAtomicWait32 { .. }
+            | Operator::MemoryAtomicWait64 { .. }
+            | Operator::MemoryAtomicNotify { .. }
             | Operator::TableGrow { .. }
             | Operator::TableFill { .. }
             | Operator::TableCopy { .. }

@@ -131,6 +131,8 @@ pub struct Memory {
     pub page_size_log2: u32,
     /// Whether addresses are 64 bits wide.
     pub index_64: bool,
+    /// Whether threads may share it.
+    pub shared: bool,
 }
 
 /// A global.

@@ -370,5 +370,6 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Memory {
         maximum_pages: ty.maximum,
         page_size_log2: ty.page_size_log2.unwrap_or(16),
         index_64: ty.memory64,
+        shared: ty.shared,
     }
 }

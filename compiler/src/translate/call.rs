@@ -108,6 +108,7 @@ impl<'a> FuncTranslator<'a, '_> {
             sig.returns.extend(host.results.iter().map(|&t| AbiParam::new(clif_value_type(t))));
         });
         let func = self.function(name, sig);
+        self.renew_host_memory();
         let mut with_context = vec![self.vmctx()];
         with_context.extend_from_slice(args);
         let call = self.ins().call(func, &with_context);

@@ -54,6 +54,29 @@ pub fn translate_invoke_entry(
     })
 }
 
+/// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what is left of the instantiation of a thread's
+/// own instance, then the export for threads.
+pub fn translate_thread_entry(
+    env: FuncEnv<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
+    let callee = env.program.entry.thread_start.ok_or_else(|| Error::internal("no export for threads"))?;
+    with_entry(env, context, func, 3, |t, params| {
+        for action in &env.instance.actions {
+            t.action(action)?;
+            if !t.reachable {
+                return Ok(());
+            }
+        }
+        for &param in &params[1..] {
+            let value = t.ins().ireduce(types::I32, param);
+            t.push(value);
+        }
+        t.call(callee.as_u32(), false)
+    })
+}
+
 /// A function of the wasm calling convention that calls an import, so that references to imports are like all others.
 pub fn translate_thunk(
     env: FuncEnv<'_>,

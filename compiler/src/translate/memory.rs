@@ -63,7 +63,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn memory_size(&mut self, memory: u32) {
         let memory = MemoryIndex::from_u32(memory);
-        let length = self.memory_length_bytes(memory);
+        let length = self.memory_length_bytes_now(memory);
         let page_size_log2 = self.env.instance.memories[memory].page_size_log2;
         let pages = self.ins().ushr_imm_u(length, i64::from(page_size_log2));
         self.push_index(pages, self.env.module().memories[memory].index_64);

@@ -1,9 +1,10 @@
 //! One function body to CLIF.
 //!
 //! `operator.rs` maps each operator to one call; the work lies in the file of its concept: `control`, `call`,
-//! `numeric`, `memory` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
+//! `numeric`, `memory`, `atomic` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
 //! libraries is in `shape`.
 
+mod atomic;
 mod bounds;
 mod bulk;
 mod call;
@@ -38,7 +39,10 @@ use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module};
 use crate::options::Shape;
 use crate::program::{Instance, Program, TypeId};
 
-pub use entry::{translate_entry, translate_invoke_entry, translate_thunk, translate_to_host, translate_to_wasm};
+pub use entry::{
+    translate_entry, translate_invoke_entry, translate_thread_entry, translate_thunk, translate_to_host,
+    translate_to_wasm,
+};
 pub use names::Name;
 
 /// What every function's translation reads.

@@ -2,7 +2,7 @@
 
 use cranelift_codegen::ir::UserExternalName;
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::host::{HostFunction, WASI_P1};
+use wasmelt_abi::host::{HostFunction, host_functions};
 
 /// Something outside a function that its code refers to, before functions have their final order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,7 +11,7 @@ pub enum Name {
     Function(u32),
     /// A runtime function.
     Builtin(u32),
-    /// A host function: its index in [`WASI_P1`].
+    /// A host function: its index in [`host_functions`].
     Host(u32),
     /// The first byte of the text section.
     Text,
@@ -29,7 +29,7 @@ impl Name {
 
     /// The name of a host function.
     pub fn host(host: &'static HostFunction) -> Option<Self> {
-        WASI_P1.iter().position(|h| std::ptr::eq(h, host)).map(|i| Self::Host(i as u32))
+        host_functions().position(|h| std::ptr::eq(h, host)).map(|i| Self::Host(i as u32))
     }
 
     /// As CLIF stores it.

@@ -201,8 +201,8 @@ impl FuncTranslator<'_, '_> {
             Operator::F32ReinterpretI32 => self.reinterpret(F32),
             Operator::F64ReinterpretI64 => self.reinterpret(F64),
 
-            // Vectors have a table of their own.
-            op => if !self.simd_operator(op)? {
+            // Vectors and atomics have tables of their own.
+            op => if !self.atomic_operator(op) && !self.simd_operator(op)? {
                 return Err(Error::internal(format!("no translation for the operator {op:?}")).into());
             },
         };

@@ -8,7 +8,9 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::{self, ExceptionTableItem, InstBuilder as _, MemFlagsData, Value, types};
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::context::{FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, Memory, MemoryRef};
+use wasmelt_abi::context::{
+    FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, MEMORY0_LENGTH_OFFSET, Memory, MemoryRef,
+};
 use wasmelt_abi::descriptor::TablePlan as TableFlags;
 
 use super::call::Code;
@@ -218,9 +220,39 @@ impl FuncTranslator<'_, '_> {
         if !plan.is_pointed() {
             return self.builder.ins().load(types::I64, flags, vmctx, plan.context_offset + MEMORY_LENGTH_OFFSET);
         }
-        let constant = flags.with_readonly().with_can_move();
-        let record = self.builder.ins().load(types::I64, constant, vmctx, plan.context_offset + MEMORY_RECORD_OFFSET);
+        // Another thread's growth may be seen late, never its end: memories do not shrink.
+        let record = self.memory_record(memory);
         self.builder.ins().load(types::I64, flags, record, MEMORY_LENGTH_OFFSET)
+    }
+
+    /// The length for `memory.size`, which sees what other threads have done to a shared memory.
+    pub(super) fn memory_length_bytes_now(&mut self, memory: MemoryIndex) -> Value {
+        if !self.env.instance.memories[memory].is_pointed() {
+            return self.memory_length_bytes(memory);
+        }
+        let flags = self.context_flags();
+        let record = self.memory_record(memory);
+        let address = self.ins().iadd_imm_s(record, i64::from(MEMORY_LENGTH_OFFSET));
+        self.ins().atomic_load(types::I64, flags, address)
+    }
+
+    /// The address of the record of a memory that lies elsewhere.
+    fn memory_record(&mut self, memory: MemoryIndex) -> Value {
+        let vmctx = self.vmctx();
+        let constant = self.context_flags().with_readonly().with_can_move();
+        let offset = self.env.instance.memories[memory].context_offset + MEMORY_RECORD_OFFSET;
+        self.builder.ins().load(types::I64, constant, vmctx, offset)
+    }
+
+    /// Before a host function is called: where memory 0 lies elsewhere, brings the length in the context's head, which
+    /// host functions compare with, up to date. So they need not know that there are such memories.
+    pub(super) fn renew_host_memory(&mut self) {
+        let memory0 = MemoryIndex::from_u32(0);
+        if self.env.instance.memories.get(memory0).is_some_and(|plan| plan.is_pointed()) {
+            let length = self.memory_length_bytes_now(memory0);
+            let (flags, vmctx) = (self.context_flags(), self.vmctx());
+            self.ins().store(flags, length, vmctx, MEMORY0_LENGTH_OFFSET);
+        }
     }
 
     /// Flags of accesses to the context other than to globals.

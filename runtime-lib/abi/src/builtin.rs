@@ -34,6 +34,13 @@ macro_rules! for_each_builtin {
             memory_init(vmctx: Pointer, memory_index: I32, segment_index: I32, dest: I64, src: I32, len_bytes: I32) -> I32;
             /// `data.drop`.
             data_drop(vmctx: Pointer, segment_index: I32);
+            /// `memory.atomic.wait32` at an address that the caller has checked: 0 woken, 1 another value was there, 2 the
+            /// time was over. No time limit where `timeout_ns` is negative.
+            memory_atomic_wait32(address: Pointer, expected: I32, timeout_ns: I64) -> I32;
+            /// `memory.atomic.wait64`, like `memory_atomic_wait32`.
+            memory_atomic_wait64(address: Pointer, expected: I64, timeout_ns: I64) -> I32;
+            /// `memory.atomic.notify` at an address that the caller has checked: how many were woken.
+            memory_atomic_notify(address: Pointer, max_count: I32) -> I32;
             /// Grows the table with this index (among those that can change); the old length in
             /// elements, or -1 and nothing changed.
             table_grow(vmctx: Pointer, table_index: I32, delta_elements: I64, value: I64) -> I64;

@@ -16,8 +16,9 @@
 //! number added to the base, so no guest access can reach below it. In the `Many` shape `vmctx` is a parameter and
 //! memory 0 is found through the head.
 //!
-//! Memory 0 is also apart from the context where several threads share it: then the pinned register holds `vmctx`, and
-//! the head a [`MemoryRef`].
+//! Memory 0 is also apart from the context where several threads share it: then the pinned register holds `vmctx`, a
+//! [`MemoryRef`] stands in the part below the head, and the head's own record is a copy for host functions, whose
+//! length generated code renews before it calls one.
 
 use core::mem::{offset_of, size_of};
 

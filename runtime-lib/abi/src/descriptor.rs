@@ -96,7 +96,7 @@ pub struct MemoryPlan {
 
 impl MemoryPlan {
     /// The context holds a [`crate::context::MemoryRef`]: the record lies elsewhere. True of imported memories of the
-    /// `Many` shape, and of shared memories in both.
+    /// `Many` shape, and in both of shared memories that other instances can reach.
     pub const POINTED: u16 = 1;
     /// Threads share it.
     pub const SHARED: u16 = 2;
@@ -301,6 +301,9 @@ pub struct ProgramDescriptor {
     /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export that `invoke` describes;
     /// `values` holds the arguments before and the results after the call, 16 bytes each. None without `--invoke`.
     pub invoke_entry: Rel<u8>,
+    /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what a thread does in its new instance: the
+    /// rest of instantiation, then the export [`crate::host::THREAD_START`]. None where no thread is ever started.
+    pub thread_entry: Rel<u8>,
     /// What `invoke_entry` calls.
     pub invoke: Rel<InvokePlan>,
     /// Functions of the runtime that are called in this order before `entry`, each
@@ -370,10 +373,10 @@ mod tests {
         assert_eq!(offset_of!(ProgramDescriptor, memories), 24);
         assert_eq!(offset_of!(ProgramDescriptor, text), 72);
         assert_eq!(offset_of!(ProgramDescriptor, entry), 96);
-        assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
-        assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
-        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 144);
-        assert_eq!(size_of::<ProgramDescriptor>(), 200);
+        assert_eq!(offset_of!(ProgramDescriptor, hooks), 112);
+        assert_eq!(offset_of!(ProgramDescriptor, policy), 120);
+        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 148);
+        assert_eq!(size_of::<ProgramDescriptor>(), 208);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Host functions that a module may import: WASI preview 1, under its two names.
+//! Host functions that a module may import: WASI preview 1, and wasi-threads.
 //!
 //! A host function is an `extern "C"` symbol named `<module>.<name>`, in a section of its own. Its first parameter is
 //! `vmctx`, the others are those of the import (`i32` as `u32`, `i64` as `u64`).
@@ -17,6 +17,19 @@ pub struct HostFunction {
     /// Results: none or one.
     pub results: &'static [ValueType],
 }
+
+/// All host functions. An index into them names one within a compilation.
+pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
+    WASI_P1.iter().chain([&THREAD_SPAWN])
+}
+
+/// Starts a thread in a new instance of the module, which shares the memories that the module imports; the thread's
+/// number, or a negative error number. Source: the proposal wasi-threads.
+pub static THREAD_SPAWN: HostFunction =
+    HostFunction { module: "wasi", name: "thread-spawn", params: &[ValueType::I32], results: &[ValueType::I32] };
+
+/// Name of the export that a thread runs, `(tid: i32, start_arg: i32)`.
+pub const THREAD_START: &str = "wasi_thread_start";
 
 macro_rules! p1 {
     ($($name:ident($($param:ident)*) $($result:ident)?;)*) => {

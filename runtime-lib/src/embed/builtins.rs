@@ -73,9 +73,9 @@ mod implementation {
         // SAFETY: as in `memory_grow`.
         let done = unsafe {
             let instance = InstanceData::of(vmctx);
-            let memory = instance.memory(memory_index).map(|memory| memory.snapshot());
+            let memory = instance.memory(memory_index).map(|memory| memory.record());
             let bytes = instance.data_segment(segment_index);
-            memory.zip(bytes).and_then(|(memory, bytes)| memory::init_from(&memory, bytes, dest, src, len_bytes))
+            memory.zip(bytes).and_then(|(memory, bytes)| memory::init_from(memory, bytes, dest, src, len_bytes))
         };
         u32::from(done.is_none())
     }

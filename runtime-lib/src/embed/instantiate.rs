@@ -304,7 +304,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
         }
         if plan.flags & MemoryPlan::POINTED != 0 {
             let entity = memory.entity();
-            let reference = MemoryRef { base: entity.snapshot().base, record: entity.record };
+            let reference = MemoryRef { base: entity.base(), record: entity.record };
             // SAFETY: the context holds a reference to the record.
             unsafe { instance.context.at::<MemoryRef>(plan.context_offset).write(reference) };
         }
@@ -370,7 +370,7 @@ fn fill_head(instance: &mut InstanceData) {
 
 /// Places the bytes that the instance starts with: the compiler has checked them against context and memory 0.
 fn copy_bytes(instance: &InstanceData) {
-    let memory0 = instance.memory(0).map_or(ptr::null_mut(), |memory| memory.snapshot().base);
+    let memory0 = instance.memory(0).map_or(ptr::null_mut(), |memory| memory.base());
     for chunk in slice(&instance.module.program().copies) {
         let base = if chunk.dest_offset < 0 { instance.context.vmctx() } else { memory0 };
         let bytes = slice(&chunk.bytes);

@@ -167,9 +167,14 @@ impl MemoryEntity {
         self.bytes.range().len() as u64
     }
 
-    /// Its address and its length now.
-    pub(super) fn snapshot(&self) -> context::Memory {
-        context::Memory { base: self.bytes.start(), length_bytes: self.len() }
+    /// Its first byte.
+    pub(super) fn base(&self) -> *mut u8 {
+        self.bytes.start()
+    }
+
+    /// Its record, which is there as long as the entity.
+    pub(super) fn record(&self) -> *mut context::Memory {
+        self.record
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -185,11 +190,8 @@ impl MemoryEntity {
     /// Grows it; the length before in pages, or `None` and nothing changed.
     pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut grown = self.snapshot();
-        let old = memory::grow_record(&mut grown, self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages)?;
-        // SAFETY: the record is there. The pages are usable before others see the length.
-        unsafe { length(self.record) }.store(grown.length_bytes, Ordering::SeqCst);
-        Some(old)
+        // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
+        unsafe { memory::grow_record(self.record, self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
     }
 
     fn grow_or_fail(&self, delta_pages: u64) -> Result<u64, Error> {
@@ -198,7 +200,8 @@ impl MemoryEntity {
     }
 
     fn place(&self, offset: u64, len_bytes: usize) -> Result<*mut u8, Error> {
-        let place = memory::checked_address(&self.snapshot(), offset, len_bytes as u64);
+        // SAFETY: the record is there as long as the entity.
+        let place = unsafe { memory::checked_address(self.record, offset, len_bytes as u64) };
         place.ok_or_else(|| Error::usage(format!("{len_bytes} bytes at {offset} of a memory of {} bytes", self.len())))
     }
 

@@ -5,6 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use crate::sys::fs::{Handle, OwnedHandle};
 use crate::sys::io_memory as memory;
@@ -18,6 +19,8 @@ use super::sandbox::Root;
 pub enum Kind {
     /// Nothing: the number is not in use.
     Free,
+    /// Nothing yet: the number belongs to a [`Reservation`].
+    Reserved,
     /// Standard input.
     Stdin,
     /// Standard output or standard error.
@@ -49,10 +52,17 @@ impl Descriptor {
     /// A directory that was opened as a mere location (`O_PATH`): its entries cannot be read through this handle.
     pub const LOCATION: u8 = 2;
 
-    const FREE: Self = Self { handle: Handle::STDIN, grant: 0, kind: Kind::Free, flags: 0 };
+    /// A number that is not in use.
+    pub const FREE: Self = Self { handle: Handle::STDIN, grant: 0, kind: Kind::Free, flags: 0 };
 
     const fn standard(handle: Handle, kind: Kind) -> Self {
         Self { handle, grant: 0, kind, flags: 0 }
+    }
+
+    /// Whether it stands for anything.
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.kind as u8 > Kind::Reserved as u8
     }
 
     /// Fails where nothing may be changed through this descriptor.
@@ -97,10 +107,11 @@ impl Table {
         Self { is_open: false, first: [Descriptor::FREE; FIRST_LEN], more: ptr::null_mut(), more_len: 0 }
     }
 
-    /// Fills in the standard streams.
-    #[cold]
-    #[inline(never)]
+    /// Fills in the standard streams, at the first use.
     fn open(&mut self) {
+        if self.is_open {
+            return;
+        }
         self.is_open = true;
         self.first[0] = Descriptor::standard(Handle::STDIN, Kind::Stdin);
         self.first[1] = Descriptor::standard(Handle::STDOUT, Kind::Output);
@@ -110,23 +121,28 @@ impl Table {
     /// The place of a number, in use or not; `None` beyond the table.
     #[inline]
     fn slot(&mut self, fd: u32) -> Option<&mut Descriptor> {
-        if !self.is_open {
-            self.open();
-        }
+        self.open();
+        let place = self.place(fd);
+        // SAFETY: a place that is not null is that of an initialised descriptor of this table.
+        unsafe { place.cast_mut().as_mut() }
+    }
+
+    /// The place of a number in a table that was used before; null beyond it.
+    #[inline]
+    fn place(&self, fd: u32) -> *const Descriptor {
         let fd = fd as usize;
-        if fd < FIRST_LEN {
-            return self.first.get_mut(fd);
+        match fd.checked_sub(FIRST_LEN) {
+            None => (&raw const self.first).cast::<Descriptor>().wrapping_add(fd),
+            Some(index) if index < self.more_len => self.more.wrapping_add(index),
+            Some(_) => ptr::null(),
         }
-        let index = fd - FIRST_LEN;
-        // SAFETY: `more` holds `more_len` initialised descriptors.
-        (index < self.more_len).then(|| unsafe { &mut *self.more.add(index) })
     }
 
     /// What a number stands for.
     #[inline]
     pub fn get(&mut self, fd: u32) -> Result<Descriptor> {
         match self.slot(fd) {
-            Some(descriptor) if descriptor.kind != Kind::Free => Ok(*descriptor),
+            Some(descriptor) if descriptor.is_open() => Ok(*descriptor),
             _ => Err(Errno::Badf),
         }
     }
@@ -140,22 +156,36 @@ impl Table {
     /// Takes a descriptor out.
     pub fn take(&mut self, fd: u32) -> Result<Descriptor> {
         match self.slot(fd) {
-            Some(slot) if slot.kind != Kind::Free => Ok(core::mem::replace(slot, Descriptor::FREE)),
+            Some(slot) if slot.is_open() => Ok(core::mem::replace(slot, Descriptor::FREE)),
             _ => Err(Errno::Badf),
         }
     }
 
-    /// The lowest free number, for which there is room from now on.
+    /// The lowest free number, which is reserved from now on.
     pub fn reserve(&mut self) -> Result<u32> {
         let mut fd = 0;
-        while let Some(slot) = self.slot(fd) {
-            if slot.kind == Kind::Free {
-                return Ok(fd);
+        loop {
+            match self.slot(fd) {
+                Some(slot) if slot.kind == Kind::Free => {
+                    slot.kind = Kind::Reserved;
+                    return Ok(fd);
+                }
+                Some(_) => fd += 1,
+                None => self.grow()?,
             }
-            fd += 1;
         }
-        self.grow()?;
-        Ok(fd)
+    }
+
+    /// Makes `to` stand for what `from` stood for; what `to` stood for, unless both are the same number.
+    fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Descriptor>> {
+        self.get(from)?;
+        let replaced = self.get(to)?;
+        if from == to {
+            return Ok(None);
+        }
+        let moved = self.take(from)?;
+        self.set(to, moved)?;
+        Ok(Some(replaced))
     }
 
     /// Makes room for more descriptors.
@@ -188,23 +218,137 @@ impl Table {
 /// The table of the process.
 struct Global(UnsafeCell<Table>);
 
-// SAFETY: a program has one thread, which runs the guest and its host functions; each function below keeps its borrow
-// of the table to itself and calls nothing that would borrow it again.
+// SAFETY: a program has one thread, which runs the guest and its host functions, or a [`Guard`]; each function below
+// keeps its borrow of the table to itself and calls nothing that would borrow it again.
 unsafe impl Sync for Global {}
 
 static TABLE: Global = Global(UnsafeCell::new(Table::new()));
 
-/// Runs `f` on the table of the process. `f` must not call functions of this module.
+/// A moment in the use of the table, and the number that belongs to it.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A thread is about to use the table.
+    Enter,
+    /// It has used it, and is going to use the handle with this number; 0 for none.
+    Leave,
+    /// What the descriptor with this number stands for is asked for. The result is a place that holds it until the
+    /// thread asks again.
+    Get,
+    /// The handle with this number, no longer in the table, is to be closed.
+    Close,
+    /// A thread is about to read the entries of a directory, from a position that all threads share.
+    EnterDirectory,
+    /// It has read them.
+    LeaveDirectory,
+}
+
+/// What a program with several threads does at each [`Step`]; a result only for [`Step::Get`].
+pub type Guard = unsafe extern "C" fn(step: Step, number: u32) -> *const Descriptor;
+
+/// A handle that is never closed.
+const NO_HANDLE: Handle = Handle::STDIN;
+
+/// The [`Guard`] of this process; null in one that never started a thread. It is called by address, so that the code
+/// behind it is only in programs that can start threads, and costs the others a test that fails.
+static GUARD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Sets what is done at each step from now on.
+///
+/// # Safety
+/// The process has one thread, and it is not within any step.
+pub unsafe fn set_guard(guard: Guard) {
+    IS_DIRECT.store(false, Ordering::Relaxed);
+    // A compiler that sees the only value ever stored calls it directly, and all programs would have the code.
+    GUARD.store(core::hint::black_box(guard as *mut ()), Ordering::Relaxed);
+}
+
 #[inline]
-fn with<T>(f: impl FnOnce(&mut Table) -> T) -> T {
+fn guard() -> Option<Guard> {
+    let guard = GUARD.load(Ordering::Relaxed);
+    // SAFETY: only `set_guard` writes it.
+    (!guard.is_null()).then(|| unsafe { core::mem::transmute::<*mut (), Guard>(guard) })
+}
+
+#[inline]
+fn step(guard: Option<Guard>, step: Step, handle: Handle) {
+    if let Some(guard) = guard {
+        // SAFETY: the steps are called in their order.
+        unsafe { guard(step, handle.number()) };
+    }
+}
+
+/// Runs `f` on the table of the process. `f` must not call functions of this module. The handle that `f` returns stays
+/// what it is while the calling host function uses it, whatever other threads close.
+fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
+    let guard = guard();
+    step(guard, Step::Enter, NO_HANDLE);
     // SAFETY: see `Global`.
-    f(unsafe { &mut *TABLE.0.get() })
+    let (result, handle) = f(unsafe { &mut *TABLE.0.get() });
+    step(guard, Step::Leave, handle);
+    result
+}
+
+/// Closes a handle that was taken out of the table.
+fn close_handle(handle: Handle) {
+    match guard() {
+        None => handle.close(),
+        guard => step(guard, Step::Close, handle),
+    }
+}
+
+/// Runs `f`, which moves the position of a directory and reads from there, while no other thread does the same.
+pub(super) fn reading_directory<T>(f: impl FnOnce() -> T) -> T {
+    let guard = guard();
+    step(guard, Step::EnterDirectory, NO_HANDLE);
+    let result = f();
+    step(guard, Step::LeaveDirectory, NO_HANDLE);
+    result
 }
 
 /// What a number stands for.
 #[inline]
 pub fn get(fd: u32) -> Result<Descriptor> {
-    with(|table| table.get(fd))
+    // This is in nearly every program: one test leads to everything that is not simply looking it up.
+    let mut place = ptr::null();
+    if !IS_DIRECT.load(Ordering::Relaxed) {
+        place = get_indirect(fd);
+    }
+    if place.is_null() {
+        // SAFETY: see `Global`.
+        place = unsafe { &*TABLE.0.get() }.place(fd);
+    }
+    // SAFETY: a place that is not null is that of a descriptor, and no other thread changes it.
+    match unsafe { place.as_ref() } {
+        Some(descriptor) if descriptor.is_open() => Ok(*descriptor),
+        _ => Err(Errno::Badf),
+    }
+}
+
+/// Whether the table can be looked up without more ado: it was used before, and there is no [`Guard`].
+static IS_DIRECT: AtomicBool = AtomicBool::new(false);
+
+/// Asks the guard; without one, makes the table ready to be looked up and returns null.
+#[cold]
+#[inline(never)]
+fn get_indirect(fd: u32) -> *const Descriptor {
+    if let Some(guard) = guard() {
+        // SAFETY: the guard calls `get_guarded` while no other thread uses the table.
+        return unsafe { guard(Step::Get, fd) };
+    }
+    // SAFETY: see `Global`.
+    unsafe { &mut *TABLE.0.get() }.open();
+    IS_DIRECT.store(true, Ordering::Relaxed);
+    ptr::null()
+}
+
+/// What a number stands for; a free descriptor for nothing.
+///
+/// # Safety
+/// No other thread uses the table.
+pub unsafe fn get_guarded(fd: u32) -> Descriptor {
+    // SAFETY: by this function's contract.
+    unsafe { &mut *TABLE.0.get() }.get(fd).unwrap_or(Descriptor::FREE)
 }
 
 /// What a number stands for, which must be a file.
@@ -225,48 +369,80 @@ pub fn directory(fd: u32) -> Result<Descriptor> {
     }
 }
 
-/// A number that is free and stays so until [`set`]; to be asked for before something is opened, so that no file is
-/// created which then has no place.
-pub fn reserve() -> Result<u32> {
-    with(Table::reserve)
+/// A number that nothing else gets; to be asked for before something is opened, so that no file is created which then
+/// has no place. Dropped, it is free again.
+#[derive(Debug)]
+pub struct Reservation {
+    fd: u32,
 }
 
-/// Puts a newly opened handle at the number that was reserved for it.
-pub fn set(fd: u32, handle: OwnedHandle, kind: Kind, flags: u8, grant: u32) -> Result<()> {
-    let descriptor = Descriptor { handle: handle.get(), grant, kind, flags };
-    with(|table| table.set(fd, descriptor))?;
-    // From here on the table owns it.
-    let _ = handle.release();
-    Ok(())
+/// Reserves the lowest free number.
+pub fn reserve() -> Result<Reservation> {
+    with(|table| (table.reserve(), NO_HANDLE)).map(|fd| Reservation { fd })
 }
 
-/// Replaces a directory's handle by one that can read entries.
-pub(super) fn replace_location(fd: u32, handle: OwnedHandle) -> Result<()> {
-    let old = get(fd)?;
-    set(fd, handle, old.kind, old.flags & !Descriptor::LOCATION, old.grant)?;
-    old.handle.close();
-    Ok(())
+impl Reservation {
+    /// Puts a newly opened handle at the number, which is returned.
+    pub fn fill(self, handle: OwnedHandle, kind: Kind, flags: u8, grant: u32) -> u32 {
+        // From here on the table owns it.
+        let descriptor = Descriptor { handle: handle.release(), grant, kind, flags };
+        self.set(descriptor);
+        let fd = self.fd;
+        core::mem::forget(self);
+        fd
+    }
+
+    fn set(&self, descriptor: Descriptor) {
+        // The number is in the table: that it is reserved says so.
+        let _ = with(|table| (table.set(self.fd, descriptor), NO_HANDLE));
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.set(Descriptor::FREE);
+    }
+}
+
+/// Replaces the handle of `old`, a directory that is a mere location, by one that can read entries; the handle to read
+/// from, which is another thread's where that one was faster.
+pub(super) fn replace_location(fd: u32, old: Descriptor, new: OwnedHandle) -> Result<Handle> {
+    let now = with(|table| {
+        let now = table.get(fd).and_then(|now| {
+            if now.handle == old.handle && now.flags & Descriptor::LOCATION != 0 {
+                let flags = now.flags & !Descriptor::LOCATION;
+                table.set(fd, Descriptor { handle: new.get(), flags, ..now })?;
+            }
+            table.get(fd)
+        });
+        (now, now.map_or(NO_HANDLE, |now| now.handle))
+    })?;
+    if now.handle == new.get() {
+        let _ = new.release();
+        close_handle(old.handle);
+    } else if now.kind != Kind::Directory || now.flags & Descriptor::LOCATION != 0 {
+        return Err(Errno::Badf);
+    }
+    Ok(now.handle)
 }
 
 /// Closes a number. The process's own standard streams stay open: a message about a trap must not end up in a file
 /// that later got the number of standard error.
 pub fn close(fd: u32) -> Result<()> {
-    let descriptor = with(|table| table.take(fd))?;
+    let descriptor = with(|table| (table.take(fd), NO_HANDLE))?;
     if !descriptor.is_standard() {
-        descriptor.handle.close();
+        close_handle(descriptor.handle);
     }
     Ok(())
 }
 
 /// Makes `to`, which is closed, stand for what `from` stood for.
 pub fn renumber(from: u32, to: u32) -> Result<()> {
-    get(from)?;
-    get(to)?;
-    if from == to {
-        return Ok(());
+    let replaced = with(|table| (table.renumber(from, to), NO_HANDLE))?;
+    if let Some(replaced) = replaced.filter(|replaced| !replaced.is_standard()) {
+        close_handle(replaced.handle);
     }
-    close(to)?;
-    with(|table| table.take(from).and_then(|descriptor| table.set(to, descriptor)))
+    Ok(())
 }
 
 #[cfg(test)]

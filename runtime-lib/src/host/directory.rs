@@ -55,13 +55,15 @@ impl Entries {
     /// Calls `f` with each entry of an open directory from `cookie` on, until it returns false.
     pub fn for_each(fd: u32, cookie: u64, mut f: impl FnMut(&Entry<'_>) -> Result<bool>) -> Result<()> {
         let mut entries = Self::unread(readable(fd)?, cookie);
-        entries.seek(cookie)?;
-        while let Some(entry) = entries.next()? {
-            if !f(&entry)? {
-                break;
+        descriptors::reading_directory(|| {
+            entries.seek(cookie)?;
+            while let Some(entry) = entries.next()? {
+                if !f(&entry)? {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Continues at `cookie`.
@@ -128,9 +130,7 @@ fn readable(fd: u32) -> Result<Handle> {
         return Ok(directory.handle);
     }
     let opened = fs::open_one(directory.handle, c".", OFlags::RDONLY.union(OFlags::DIRECTORY))?;
-    let handle = opened.get();
-    descriptors::replace_location(fd, opened)?;
-    Ok(handle)
+    descriptors::replace_location(fd, directory, opened)
 }
 
 /// An entry as the kernel writes it: `struct linux_dirent64`.

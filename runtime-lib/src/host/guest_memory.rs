@@ -6,7 +6,11 @@
 //! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
 //! ║ SECURITY: every address that a guest passes to a host function goes through `GuestMemory::array`, the one    ║
 //! ║ place that compares with the memory's length. Nothing else in `host` or `wasi` computes a guest pointer.     ║
+//! ║ Other threads may write to a shared memory at any time: what is checked is a copy that was read once, never  ║
+//! ║ the memory itself. The length that is compared with may be outdated, but never too large.                    ║
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
 
@@ -15,8 +19,8 @@ use super::error::{Errno, Result};
 /// Linear memory 0 of the calling instance, as long as one host call lasts.
 ///
 /// A memory may grow between two calls, so the length is read anew in each. It never moves and never shrinks, so the
-/// pointers that are made here stay valid. The guest may place overlapping buffers or, one day, write from other
-/// threads: so no Rust reference to guest memory is ever made, only pointers and copies.
+/// pointers that are made here stay valid. The guest may place overlapping buffers or write from other threads: so no
+/// Rust reference to guest memory is ever made, only pointers and copies.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestMemory {
     base: *mut u8,
@@ -67,7 +71,10 @@ impl GuestMemory {
     pub fn read<const N: usize>(&self, at: u32) -> Result<[u8; N]> {
         let from = self.bytes(at, N as u32)?.cast::<[u8; N]>();
         // SAFETY: `bytes` checked the range; an array of bytes has no alignment.
-        Ok(unsafe { from.read() })
+        let value = unsafe { from.read() };
+        // Other threads may write here: what is checked and what is used must be what was read now, not read again.
+        compiler_fence(Ordering::SeqCst);
+        Ok(value)
     }
 
     /// Writes `N` bytes; the address need not be aligned.

@@ -5,6 +5,7 @@
 
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
+use core::sync::atomic::{Ordering, compiler_fence};
 
 use super::error::{Errno, Result};
 use super::guest_memory::GuestMemory;
@@ -43,6 +44,8 @@ impl Path {
             from.copy_to_nonoverlapping(self.bytes.as_mut_ptr().cast(), len);
             self.bytes.as_mut_ptr().cast::<u8>().add(len).write(0);
         }
+        // Other threads may write to the source: only the copy is looked at.
+        compiler_fence(Ordering::SeqCst);
         self.len = len;
         self.check()
     }

@@ -33,10 +33,11 @@ pub unsafe extern "C" fn open_granted_directories(vmctx: *mut u8) {
 fn open(grant: &'static DirGrant, number: u32) -> Result<()> {
     let mut path = Path::new();
     path.set(slice(&grant.host))?;
-    let fd = descriptors::reserve()?;
+    let place = descriptors::reserve()?;
     let read_only = if grant.flags & DirGrant::READ_ONLY != 0 { Descriptor::READ_ONLY } else { 0 };
     let handle = fs::open_granted(path.as_c_str())?;
-    descriptors::set(fd, handle, Kind::Directory, Descriptor::LOCATION | read_only, number)
+    place.fill(handle, Kind::Directory, Descriptor::LOCATION | read_only, number);
+    Ok(())
 }
 
 /// Says which directory could not be opened, and ends the process.

@@ -1,3 +1,4 @@
 //! WASI: host functions under the names that guests import. Each version is a thin front over [`crate::host`].
 
 pub mod p1;
+pub mod threads;

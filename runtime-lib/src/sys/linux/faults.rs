@@ -72,7 +72,19 @@ struct SignalAction {
 ///
 /// # Safety
 /// From the first fault on, nothing uses the memory below `stack_top` that was in use when the fault occurred.
+#[inline(always)]
 pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemError> {
+    // SAFETY: by this function's contract.
+    unsafe { set_stack(stack_top) }?;
+    set_handler::<H>()
+}
+
+/// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on.
+///
+/// # Safety
+/// As for [`install`].
+#[inline(always)]
+pub unsafe fn set_stack(stack_top: *mut u8) -> Result<(), SystemError> {
     let stack = stack_t {
         ss_sp: stack_top.wrapping_sub(HANDLER_STACK_BYTES).cast(),
         ss_flags: 0,
@@ -80,7 +92,12 @@ pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemE
     };
     let arguments = [&raw const stack as usize, 0, 0, 0];
     // SAFETY: the kernel reads `stack`, and uses the memory it names under this function's contract.
-    SystemError::check(unsafe { arch::system_call(__NR_sigaltstack, arguments) })?;
+    SystemError::check(unsafe { arch::system_call(__NR_sigaltstack, arguments) }).map(|_| ())
+}
+
+/// Sends the faults of all threads to `H`.
+#[inline(always)]
+pub fn set_handler<H: FaultHandler>() -> Result<(), SystemError> {
     let action = SignalAction {
         handler: enter::<H> as *const () as usize,
         flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER),

@@ -4,8 +4,8 @@
 use core::ffi::CStr;
 
 use linux_raw_sys::general::{
-    __NR_fcntl, __NR_lseek, __NR_openat, __NR_openat2, __NR_readlinkat, AT_FDCWD, F_DUPFD_CLOEXEC, RESOLVE_BENEATH,
-    RESOLVE_NO_MAGICLINKS,
+    __NR_dup3, __NR_epoll_create1, __NR_fcntl, __NR_lseek, __NR_openat, __NR_openat2, __NR_readlinkat, AT_FDCWD,
+    F_DUPFD_CLOEXEC, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
 };
 use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, Mode, Timestamps};
@@ -42,6 +42,27 @@ impl Handle {
         unsafe { core::hint::assert_unchecked(self.0 >= 0) };
         // SAFETY: a handle that was closed early would give EBADF, never an access to memory.
         unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+
+    /// The number by which the operating system knows it.
+    pub fn number(self) -> u32 {
+        // The kernel's descriptors are not negative.
+        self.0 as u32
+    }
+
+    /// The handle with this number.
+    pub fn from_number(number: u32) -> Self {
+        Self(number as i32)
+    }
+
+    /// Closes what the handle stands for, and makes it stand for something that can neither be read nor written nor
+    /// be a directory. It is still to be closed.
+    pub fn replace_by_nothing(self) -> Result<()> {
+        const EPOLL_CLOEXEC: usize = 0o2_000_000;
+        // SAFETY: no memory is involved.
+        let nothing = OwnedHandle(Self(unsafe { call(__NR_epoll_create1, [EPOLL_CLOEXEC, 0, 0, 0]) }? as i32));
+        // SAFETY: nor is it here.
+        unsafe { call(__NR_dup3, [nothing.0.raw(), self.raw(), EPOLL_CLOEXEC, 0]) }.map(|_| ())
     }
 
     /// Closes the handle.

@@ -27,13 +27,13 @@ pub enum Clock {
 /// `struct timespec` of 64-bit Linux.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Timespec {
+pub(super) struct Timespec {
     seconds: i64,
     nanoseconds: i64,
 }
 
 impl Timespec {
-    fn from_ns(ns: u64) -> Self {
+    pub(super) fn from_ns(ns: u64) -> Self {
         // The largest number of seconds is 2^64 / 10^9, far below 2^63.
         Self { seconds: (ns / SECOND) as i64, nanoseconds: (ns % SECOND) as i64 }
     }

@@ -14,6 +14,7 @@ pub mod io_stream;
 mod io_syscall;
 pub mod pages;
 pub mod relocate;
+pub mod threads;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

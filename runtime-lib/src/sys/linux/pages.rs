@@ -3,8 +3,8 @@
 use core::ptr;
 
 use linux_raw_sys::general::{
-    __NR_mmap, __NR_mprotect, __NR_mremap, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK, MREMAP_FIXED, MREMAP_MAYMOVE,
-    PROT_NONE, PROT_READ, PROT_WRITE,
+    __NR_mmap, __NR_mprotect, __NR_mremap, __NR_munmap, MAP_ANONYMOUS, MAP_PRIVATE, MAP_STACK, MREMAP_FIXED,
+    MREMAP_MAYMOVE, PROT_NONE, PROT_READ, PROT_WRITE,
 };
 use rustix::mm;
 
@@ -51,14 +51,13 @@ pub unsafe fn commit(start: *mut u8, len_bytes: usize) -> Result<(), SystemError
     SystemError::check(result).map(|_| ())
 }
 
-/// Gives a reservation back to the system.
+/// Gives a reservation back.
 ///
 /// # Safety
-/// It is one that [`reserve`] made, and nothing uses it any more.
-#[cfg(feature = "embed")]
+/// Nothing refers to it any more.
 pub unsafe fn release(start: *mut u8, len_bytes: usize) {
-    // SAFETY: by this function's contract. An error leaves the pages as they are.
-    let _ = unsafe { mm::munmap(start.cast(), len_bytes) };
+    // SAFETY: by this function's contract. It cannot fail for a whole mapping.
+    unsafe { arch::system_call(__NR_munmap, [start as usize, len_bytes, 0, 0]) };
 }
 
 /// Asks for large pages; the system may have none.

@@ -2,7 +2,7 @@
 
 use core::arch::{asm, naked_asm};
 
-use linux_raw_sys::general::__NR_rt_sigreturn;
+use linux_raw_sys::general::{__NR_clone, __NR_exit, __NR_munmap, __NR_rt_sigreturn};
 
 /// Enters the kernel; a negative result is an error number.
 ///
@@ -102,6 +102,75 @@ pub unsafe fn call_on_stack(stack_top: *mut u8, function: unsafe extern "C" fn(*
             options(noreturn)
         )
     }
+}
+
+/// Makes a thread that calls `function` with `thread`, as the outermost frame of its stack; the system call's result.
+///
+/// # Safety
+/// That of the system call; `stack_top` and `function` as for [`call_on_stack`].
+pub(super) unsafe fn clone(
+    flags: u32,
+    stack_top: *mut u8,
+    thread: *mut u8,
+    function: unsafe extern "C" fn(*mut u8) -> !,
+) -> isize {
+    let result;
+    // SAFETY: by this function's contract. The new thread has all registers of this one but `rax` and the stack
+    // pointer, and never comes out of this block.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r8",
+            "call r9",
+            "ud2",
+            "2:",
+            inlateout("rax") __NR_clone as usize => result,
+            in("rdi") flags as usize,
+            in("rsi") stack_top,
+            in("rdx") 0,
+            in("r10") 0,
+            in("r8") thread,
+            in("r9") function,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack)
+        );
+    }
+    result
+}
+
+/// Unmaps memory and ends the thread, without the stack.
+///
+/// # Safety
+/// Nothing but this thread uses the mapping, and no signal can arrive.
+pub(super) unsafe fn unmap_and_exit(start: *mut u8, len_bytes: usize) -> ! {
+    // SAFETY: by this function's contract; from the first instruction on nothing touches memory.
+    unsafe {
+        asm!(
+            "syscall",
+            "xor edi, edi",
+            "mov eax, {exit}",
+            "syscall",
+            "ud2",
+            exit = const __NR_exit,
+            in("rax") __NR_munmap as usize,
+            in("rdi") start,
+            in("rsi") len_bytes,
+            options(noreturn)
+        )
+    }
+}
+
+/// The thread pointer that was set for the calling thread: the address that lies where it points to.
+#[inline(always)]
+pub fn thread_pointer() -> *mut u8 {
+    let value;
+    // SAFETY: a thread pointer points to its own address.
+    unsafe { asm!("mov {}, fs:[0]", out(reg) value, options(nostack, preserves_flags, readonly)) };
+    value
 }
 
 /// The frame pointer register of the caller.

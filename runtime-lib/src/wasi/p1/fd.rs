@@ -41,7 +41,7 @@ impl Fdstat {
 
     fn of(descriptor: Descriptor) -> Result<Self> {
         match descriptor.kind {
-            Kind::Free => Err(Errno::Badf),
+            Kind::Free | Kind::Reserved => Err(Errno::Badf),
             Kind::Stdin => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_READ)),
             Kind::Output => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_WRITE)),
             Kind::Directory if descriptor.grant != 0 => Ok(Self {
@@ -258,7 +258,7 @@ fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
     match descriptor.kind {
         Kind::File => fs::seek(descriptor.handle, offset, whence),
         Kind::Stdin | Kind::Output | Kind::Socket => Err(Errno::Spipe),
-        Kind::Free | Kind::Directory => Err(Errno::Badf),
+        Kind::Free | Kind::Reserved | Kind::Directory => Err(Errno::Badf),
     }
 }
 

@@ -29,7 +29,7 @@ fn readable(fd: u32) -> Result<Handle> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::Stdin | Kind::File | Kind::Socket => Ok(descriptor.handle),
-        Kind::Free | Kind::Output | Kind::Directory => Err(Errno::Badf),
+        Kind::Free | Kind::Reserved | Kind::Output | Kind::Directory => Err(Errno::Badf),
     }
 }
 
@@ -38,7 +38,7 @@ fn writable(fd: u32) -> Result<Handle> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::Output | Kind::File | Kind::Socket => Ok(descriptor.handle),
-        Kind::Free | Kind::Stdin | Kind::Directory => Err(Errno::Badf),
+        Kind::Free | Kind::Reserved | Kind::Stdin | Kind::Directory => Err(Errno::Badf),
     }
 }
 

@@ -172,14 +172,13 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     if writes {
         directory.check_writable()?;
     }
-    let fd = descriptors::reserve()?;
+    let place = descriptors::reserve()?;
     let opened = directory.root().open(path.as_c_str(), flags)?;
     // What was opened for writing is no directory.
     let is_directory =
         !writes && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);
     let kind = if is_directory { Kind::Directory } else { Kind::File };
-    descriptors::set(fd, opened, kind, directory.flags & Descriptor::READ_ONLY, 0)?;
-    Ok(fd)
+    Ok(place.fill(opened, kind, directory.flags & Descriptor::READ_ONLY, 0))
 }
 
 /// Opens a file or directory and writes its descriptor.

@@ -33,10 +33,9 @@ pub unsafe extern "C" fn sock_accept(vmctx: *mut u8, fd: u32, flags: u32, accept
     status(socket(fd).and_then(|socket| {
         check_flags(flags, FDFLAG_NONBLOCK)?;
         memory.bytes(accepted_at, 4)?;
-        let number = descriptors::reserve()?;
+        let place = descriptors::reserve()?;
         let connection = io_stream::accept(socket, flags & FDFLAG_NONBLOCK != 0)?;
-        descriptors::set(number, connection, Kind::Socket, 0, 0)?;
-        memory.write_u32(accepted_at, number)
+        memory.write_u32(accepted_at, place.fill(connection, Kind::Socket, 0, 0))
     }))
 }
 

@@ -1,0 +1,16 @@
+;; A trap in a thread ends the process, whatever the first thread does, and shows the thread's functions.
+;;! exit: 134
+;;! err: wasm trap: integer divide by zero
+;;! err: divide
+;;! err: wasi_thread_start
+(module
+  (import "env" "memory" (memory 1 4 shared))
+  (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (func $divide (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0)))
+  (func $wasi_thread_start (export "wasi_thread_start") (param $tid i32) (param $arg i32)
+    (drop (call $divide (local.get $arg))))
+  (func (export "_start") (call $run (i32.const 0)) (call $sleep))
+  (func $sleep (drop (memory.atomic.wait32 (i32.const 1024) (i32.const 0) (i64.const -1))))
+  (func $run (param $arg i32)
+    (if (i32.le_s (call $spawn (local.get $arg)) (i32.const 0)) (then (unreachable)))))
