@@ -639,6 +639,7 @@ impl<'data> Instance<'data> {
             if self.is_shared_table(index)
                 || changes[index.index()]
                 || (used[index.index()] && (!is_func || !self.is_known_table(index)))
+                || self.has_unknown_offset(index)
             {
                 let context_offset = self.reserve_context(16)?;
                 self.tables[index] = TablePlace::Dynamic(self.table_plans.len() as u32);
@@ -662,6 +663,12 @@ impl<'data> Instance<'data> {
             }
         }
         self.place_elements()
+    }
+
+    /// Whether only an instance knows where a segment is placed, and whether it fits.
+    fn has_unknown_offset(&self, table: TableIndex) -> bool {
+        let active = |mode: &ElementMode| matches!(mode, ElementMode::Active(t, offset) if *t == table && self.evaluate(offset).is_none());
+        self.module.elements.values().any(|segment| active(&segment.mode))
     }
 
     /// Whether the contents of a table are known now, as far as it is not changed by code.

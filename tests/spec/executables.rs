@@ -22,11 +22,7 @@ use crate::units::{self, Step, Unit};
 /// What becomes of each directive of a script.
 pub(crate) fn check(configuration: &Configuration, file: &File, script: &Script) -> Vec<Outcome> {
     let folder = support::scratch();
-    let options = Options {
-        emit: Emit::Exe,
-        invoke: Some(DRIVER.to_owned()),
-        ..configuration.options(file.features)
-    };
+    let options = Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..configuration.options(file.features) };
     let units = units::divide(script);
     let mut checker = Checker { configuration, options, folder: folder.path(), outcomes: units.outcomes };
     for (number, unit) in units.units.into_iter().enumerate() {
@@ -171,7 +167,9 @@ impl Checker<'_> {
 
     fn compile(&self, number: usize, wasm: &[u8], steps: &[Step]) -> Result<PathBuf, Refused> {
         let module: Module<'_> = module::parse(wasm, self.options.features).map_err(|e| Refused::new(&e))?;
-        let wasm = instrument(wasm, &module, steps, self.configuration.way == Way::Executables { compile_unused: true }).map_err(Refused::Error)?;
+        let wasm =
+            instrument(wasm, &module, steps, self.configuration.way == Way::Executables { compile_unused: true })
+                .map_err(Refused::Error)?;
         let executable = driver::compile(&wasm, "module", &self.options, &NoProgress).map_err(|e| Refused::new(&e))?;
         let path = self.folder.join(number.to_string());
         let write = || {

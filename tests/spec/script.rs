@@ -142,9 +142,7 @@ impl Reader<'_> {
             }
             WastDirective::Thread(thread) => self.thread(thread),
             WastDirective::Wait { thread, .. } => What::Wait { thread: thread.name().to_owned() },
-            WastDirective::AssertSuspension { .. } => {
-                What::NotRun { kind: Kind::Assertion, reason: Reason::Proposal }
-            }
+            WastDirective::AssertSuspension { .. } => What::NotRun { kind: Kind::Assertion, reason: Reason::Proposal },
             WastDirective::AssertInvalidCustom { .. } | WastDirective::AssertMalformedCustom { .. } => {
                 What::NotRun { kind: Kind::Assertion, reason: Reason::Script }
             }
@@ -176,9 +174,7 @@ impl Reader<'_> {
 
     fn step(&mut self, exec: WastExecute<'_>, expect: Result<Expect, Reason>) -> What {
         let exec = match exec {
-            WastExecute::Invoke(call) => {
-                invoke(&call).map(|action| Exec::On { instance: owned(call.module), action })
-            }
+            WastExecute::Invoke(call) => invoke(&call).map(|action| Exec::On { instance: owned(call.module), action }),
             WastExecute::Get { module, global, .. } => {
                 Ok(Exec::On { instance: owned(module), action: Action::Get { name: global.to_owned() } })
             }

@@ -51,6 +51,9 @@ pub(crate) fn define(linker: &mut Linker, store: &mut Store) -> Result<(), Error
 fn is_of(value: &Val, ty: &ValType) -> bool {
     matches!(
         (value, ty),
-        (Val::I32(_), ValType::I32) | (Val::I64(_), ValType::I64) | (Val::F32(_), ValType::F32) | (Val::F64(_), ValType::F64)
+        (Val::I32(_), ValType::I32)
+            | (Val::I64(_), ValType::I64)
+            | (Val::F32(_), ValType::F32)
+            | (Val::F64(_), ValType::F64)
     )
 }

@@ -193,13 +193,7 @@ impl Divider<'_> {
         }
     }
 
-    fn add(
-        &mut self,
-        line: usize,
-        instance: &Option<String>,
-        action: &Action,
-        expect: &Expect,
-    ) -> Result<(), Reason> {
+    fn add(&mut self, line: usize, instance: &Option<String>, action: &Action, expect: &Expect) -> Result<(), Reason> {
         let unit = match self.slot(instance) {
             Slot::Unit(unit) => unit,
             Slot::Missing(reason) => return Err(reason),
