@@ -147,6 +147,7 @@ impl Instance<'_> {
             if self.is_shared_table(index)
                 || changes[index.index()]
                 || (used[index.index()] && (!is_func || !self.is_known_table(index)))
+                || self.has_unknown_offset(index)
             {
                 let context_offset = self.reserve_context(16)?;
                 self.tables[index] = TablePlace::Dynamic(self.table_plans.len() as u32);
@@ -170,6 +171,15 @@ impl Instance<'_> {
             }
         }
         self.place_elements()
+    }
+
+    /// Whether only an instance knows where a segment is placed, and whether it fits.
+    fn has_unknown_offset(&self, table: TableIndex) -> bool {
+        let is_unknown = |mode: &ElementMode| match mode {
+            ElementMode::Active(t, offset) => *t == table && self.evaluate(offset).is_none(),
+            ElementMode::Passive | ElementMode::Declared => false,
+        };
+        self.module.elements.values().any(|segment| is_unknown(&segment.mode))
     }
 
     /// Whether the contents of a table are known now, as far as it is not changed by code.
