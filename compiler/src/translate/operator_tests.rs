@@ -127,6 +127,12 @@ const BY_HAND: &[(&[&str], &str)] = &[
         (func (export "f") (param v128) (result v128) ref.null $t local.get 0 call $g)"#),
     (&["RefAsNonNull", "BrOnNull", "BrOnNonNull"], r#"(func (export "f") (param externref) (result (ref extern))
         local.get 0 br_on_non_null 0 block local.get 0 br_on_null 0 ref.as_non_null return end unreachable)"#),
+    // A memory that lies elsewhere.
+    (&["MemoryAtomicWait32", "MemoryAtomicWait64", "MemoryAtomicNotify"], r#"(import "a" "b" (memory 1 2 shared))
+        (func (export "f") (param i32 i32 i64) (result i32)
+        local.get 0 local.get 1 i32.atomic.rmw8.xor_u offset=5
+        memory.size memory.grow local.get 1 i32.store local.get 0 local.get 1 local.get 2 memory.atomic.wait32
+        local.get 0 local.get 2 local.get 2 memory.atomic.wait64 offset=8 memory.atomic.notify i32.add)"#),
     (&["Throw"], r#"(tag $e (param i32 v128)) (func (export "f") (param v128) i32.const 1 local.get 0 throw $e)"#),
     (&["TryTable", "ThrowRef"], r#"(tag $e (param i32 v128)) (func $g)
         (func (export "f") (result i32) block $h (result i32 v128 exnref) block (result exnref)
@@ -155,7 +161,12 @@ impl Listed {
     /// A valid module with a function `f` that gives the operator's results for operands of its parameters.
     fn derived_module(&self) -> Option<Vec<u8>> {
         let (params, results) = self.arity?;
-        let text = self.visit.strip_prefix("visit_")?.replacen('_', ".", 1);
+        let text = self.visit.strip_prefix("visit_")?.replacen('_', ".", 1).replace("atomic_", "atomic.");
+        // The only operators with a third dot are `atomic.rmw32.add_u` and the like.
+        let text = match text.split_once(".rmw") {
+            Some((start, end)) => format!("{start}.rmw{}", end.replacen('_', ".", 1)),
+            None => text,
+        };
         let immediates = match self.immediates {
             [] | ["memarg"] => "",
             ["lane"] | ["memarg", "lane"] => "1",
