@@ -199,11 +199,10 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-    use crate::cli::host_defaults;
     use crate::options::{DirGrant, OptLevel};
 
     fn key(text: &str) -> Key {
-        Key::new(text.as_bytes(), &host_defaults())
+        Key::new(text.as_bytes(), &Options::default())
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn keys_differ_by_content_and_by_what_matters() {
-        let base = host_defaults();
+        let base = Options::default();
         let mut all = vec![key("a"), key("b")];
         let dir = DirGrant { host: ".".into(), guest: ".".into(), read_only: false };
         let mut changed = |change: &dyn Fn(&mut Options)| {
@@ -237,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_does_not_matter() {
-        let options = Options { threads: 7, ..host_defaults() };
+        let options = Options { threads: 7, ..Options::default() };
         assert_eq!(Key::new(b"a", &options), key("a"));
     }
 

@@ -9,10 +9,10 @@ use crate::emit::{self};
 use crate::error::{Error, Result};
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
-use crate::options::{Emit, Options};
+use crate::options::{Emit, Options, Shape};
 use crate::program::Program;
 use crate::report;
-use crate::translate::{FuncEnv, Shape};
+use crate::translate::FuncEnv;
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -50,15 +50,22 @@ impl Stages<'_> {
             return self.stage("print", || print(&wasm));
         }
         let isa = codegen::isa(options)?;
-        let module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        if !options.branch_hinting {
+            module.ignore_branch_hints();
+        }
         let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
-        let program = self.stage("plan", || Program::single(module, options))?;
+        let program = self.stage("plan", || match options.shape() {
+            Shape::Single => Program::single(module, options),
+            Shape::Many => Program::library(module, options),
+        })?;
         let env = FuncEnv {
             program: &program,
             instance: program.main(),
             isa: &*isa,
-            shape: Shape::Single,
+            shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,
@@ -77,13 +84,10 @@ impl Stages<'_> {
         if options.emit == Emit::Obj {
             return Ok(object);
         }
-        let link_options = link::LinkOptions {
-            target: &options.target,
-            linker: &options.linker,
-            runtime_dir: options.runtime_dir.as_deref(),
-            strip: options.strip,
-        };
-        self.stage("link", || link::executable(&object, &link_options))
+        self.stage("link", || match options.emit {
+            Emit::Cdylib => link::shared_library(&[&object], &link_options(options)),
+            _ => link::executable(&object, &link_options(options)),
+        })
     }
 
     fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -92,6 +96,21 @@ impl Stages<'_> {
         let result = work();
         self.timings.push((name, start.elapsed()));
         result
+    }
+}
+
+/// Links objects of libraries (compiled with [`Options::library`] and [`Emit::Obj`], each with a name of its own) into
+/// one shared library, for hosts that want to load several at once.
+pub fn link_libraries(objects: &[&[u8]], options: &Options) -> Result<Vec<u8>> {
+    link::shared_library(objects, &link_options(options))
+}
+
+fn link_options(options: &Options) -> link::LinkOptions<'_> {
+    link::LinkOptions {
+        target: &options.target,
+        linker: &options.linker,
+        runtime_dir: options.runtime_dir.as_deref(),
+        strip: options.strip,
     }
 }
 
@@ -130,21 +149,31 @@ fn image<'a>(
     let table = |table: &Vec<Option<FuncIndex>>| {
         table.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
     };
+    let [to_wasm, to_host] = &compiled.trampolines;
+    let interface = options
+        .library
+        .as_ref()
+        .map(|name| instance.interface(name, &|ty| to_wasm.get(&ty).copied(), &|ty| to_host.get(&ty).copied()));
+    let is_library = interface.is_some();
     Ok(Image {
+        interface: interface.transpose()?,
         functions: compiled.functions,
         entry: Some(compiled.entry),
         invoke_entry: compiled.invoke_entry,
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
         thread_entry: compiled.thread_entry,
-        records: instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
+        records: match is_library {
+            false => instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
+            true => Vec::new(),
+        },
         const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
         context_bytes: instance.context_bytes,
         memories: instance.memories.values().copied().collect(),
         tables: instance.table_plans.clone(),
         data_segments: instance.data_segments.values().map(|&bytes| Cow::Borrowed(bytes)).collect(),
-        element_segments: instance.element_segments.values().cloned().collect(),
+        element_segments: instance.element_segments.values().filter(|_| !is_library).cloned().collect(),
         initial: instance.initial.clone(),
-        hooks: program.hooks(options),
+        hooks: if is_library { Vec::new() } else { program.hooks(options) },
         policy: options.policy.clone(),
         exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,

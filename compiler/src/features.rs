@@ -114,6 +114,7 @@ pub fn describe_error(error: &wasmparser::Error, accepted: WasmFeatures) -> Erro
 /// wasmparser reports some uses of a proposal as plain errors; this finds the proposal behind those.
 fn needed_by_message(message: &str) -> Option<WasmFeatures> {
     const WORDS: &[(&str, WasmFeatures)] = &[
+        ("GC proposal", WasmFeatures::GC),
         ("legacy exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
         ("legacy_exceptions", WasmFeatures::LEGACY_EXCEPTIONS),
         ("exceptions", WasmFeatures::EXCEPTIONS),
@@ -125,6 +126,8 @@ fn needed_by_message(message: &str) -> Option<WasmFeatures> {
         ("function references", WasmFeatures::FUNCTION_REFERENCES),
         ("gc ", WasmFeatures::GC),
         ("multi-memory", WasmFeatures::MULTI_MEMORY),
+        ("multiple memories", WasmFeatures::MULTI_MEMORY),
+        ("multiple tables", WasmFeatures::REFERENCE_TYPES),
     ];
     WORDS.iter().find(|(word, _)| message.contains(word)).map(|&(_, flag)| flag)
 }
@@ -144,5 +147,136 @@ mod tests {
         assert!(parse_flag(&mut features, "gc").is_err());
         assert!(parse_flag(&mut features, "nonsense").unwrap_err().to_string().contains("nonsense"));
         assert!(parse_flag(&mut features, "simd=maybe").is_err());
+    }
+
+    /// For each proposal, modules that need it in the ways that wasmparser checks one by one.
+    #[rustfmt::skip]
+    const NEEDS: &[(&str, &[&str])] = &[
+        ("mutable-global", &[
+            r#"(import "m" "g" (global (mut i32)))"#,
+            r#"(global (export "g") (mut i32) (i32.const 0))"#,
+        ]),
+        ("saturating-float-to-int", &["(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))"]),
+        ("sign-extension", &["(func (param i32) (result i32) (i32.extend8_s (local.get 0)))"]),
+        ("multi-value", &[
+            "(func (result i32 i32) unreachable)",
+            "(type (func (param i32))) (func (param i32) (local.get 0) (block (type 0) drop))",
+        ]),
+        ("bulk-memory", &[
+            "(memory 1) (func (memory.copy (i32.const 0) (i32.const 0) (i32.const 0)))",
+            "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
+            r#"(memory 1) (data "x") (func (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0)))"#,
+            r#"(memory 1) (data "x") (func (data.drop 0))"#,
+            "(table 1 funcref) (func (table.copy (i32.const 0) (i32.const 0) (i32.const 0)))",
+            r#"(data "x")"#,
+            "(func) (elem func 0)",
+        ]),
+        ("reference-types", &[
+            "(table 1 externref)",
+            "(func (param externref))",
+            "(table 1 funcref) (table 1 funcref)",
+            "(func (drop (ref.null func)))",
+            "(table 1 funcref) (func (drop (table.grow (ref.null func) (i32.const 1))))",
+        ]),
+        ("extended-const", &["(global i32 (i32.add (i32.const 1) (i32.const 2)))"]),
+        ("simd", &[
+            "(func (param v128))",
+            "(func (drop (v128.const i64x2 0 0)))",
+            "(global v128 (v128.const i64x2 0 0))",
+        ]),
+        ("relaxed-simd", &["(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"]),
+        ("tail-call", &["(func return_call 0)", "(table 1 funcref) (func (return_call_indirect (i32.const 0)))"]),
+        ("multi-memory", &[
+            "(memory 1) (memory 1)",
+            r#"(import "m" "m" (memory 1)) (memory 1)"#,
+            r#"(import "m" "m" (memory 1)) (import "m" "n" (memory 1))"#,
+        ]),
+        ("memory64", &["(memory i64 1)", "(table i64 1 funcref)", r#"(import "m" "m" (memory i64 1))"#]),
+        ("exceptions", &[
+            "(type (func)) (tag (type 0))",
+            r#"(import "m" "t" (tag))"#,
+            "(func (param exnref))",
+            "(func (param (ref null noexn)))",
+            "(func try_table end)",
+            "(func (throw_ref (unreachable)))",
+        ]),
+        ("legacy-exceptions", &["(func try catch_all end)", "(func try delegate 0)"]),
+        ("function-references", &[
+            "(type $t (func)) (func (param (ref $t)))",
+            "(func (param (ref func)))",
+            "(type $t (func)) (func (param (ref null $t)) (call_ref $t (local.get 0)))",
+            "(func (param funcref) (drop (ref.as_non_null (local.get 0))))",
+            "(func (param funcref) (br_on_null 0 (local.get 0)) drop)",
+            "(table 1 funcref (ref.null func))",
+        ]),
+        ("custom-page-sizes", &["(memory 1 (pagesize 1))"]),
+        ("wide-arithmetic", &["(func (i64.mul_wide_s (i64.const 1) (i64.const 2)) drop drop)"]),
+        ("threads", &[
+            "(memory 1 1 shared)",
+            "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
+            "(func atomic.fence)",
+        ]),
+        ("gc", &[
+            "(type (struct))",
+            "(type (array i8))",
+            "(type (struct (field (mut i32) i64)))",
+            "(rec (type (func)) (type (func)))",
+            "(rec)",
+            "(type $t (func (param (ref null $t))))",
+            "(rec (type $a (func (param (ref null $b)))) (type $b (func (param (ref null $a)))))",
+            "(type (sub (func)))",
+            "(type $a (sub (func))) (type (sub final $a (func)))",
+            "(func (param anyref))",
+            "(func (param eqref) (result structref) unreachable)",
+            "(func (local i31ref))",
+            "(func (local (ref null array)))",
+            "(func (local nullref nullfuncref nullexternref))",
+            "(global i31ref (ref.i31 (i32.const 1)))",
+            "(table 1 i31ref)",
+            "(func (drop (ref.null any)))",
+            "(func (drop (ref.i31 (i32.const 1))))",
+            "(func (param externref) (drop (any.convert_extern (local.get 0))))",
+            "(func (param funcref) (drop (ref.test (ref func) (local.get 0))))",
+            "(func (param funcref) (drop (ref.cast (ref func) (local.get 0))))",
+            "(func (result funcref) (br_on_cast 0 funcref (ref func) (ref.null func)))",
+            "(func (drop (ref.eq (unreachable))))",
+            "(import \"m\" \"g\" (global (ref null eq)))",
+            "(elem anyref)",
+            "(func (block (result anyref) unreachable) drop)",
+            "(func (drop (select (result anyref) (unreachable))))",
+        ]),
+        ("stack-switching", &["(type $f (func)) (type (cont $f))", "(func (param (ref null cont)))"]),
+        ("shared-everything-threads", &["(global (shared i32) (i32.const 0))", "(table shared 1 funcref)"]),
+        ("custom-descriptors", &["(type $t (func)) (func (param (ref null (exact $t))))"]),
+        ("memory-control", &["(memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))"]),
+    ];
+
+    #[test]
+    fn errors_name_the_proposal_that_is_missing() {
+        let mut unnamed = Vec::new();
+        for (name, modules) in NEEDS {
+            let feature = FEATURES.iter().find(|f| f.name == *name).unwrap();
+            let mut accepted = default_features() - feature.flag;
+            // Proposals that this one stands on go with it.
+            if *name == "simd" {
+                accepted -= WasmFeatures::RELAXED_SIMD;
+            }
+            for fields in *modules {
+                let wasm = wat::parse_str(format!("(module {fields})")).unwrap_or_else(|e| panic!("{fields}: {e}"));
+                let Err(error) = crate::module::parse(&wasm, accepted) else {
+                    unnamed.push(format!("{name}: {fields}: accepted"));
+                    continue;
+                };
+                let named = if feature.supported {
+                    error.hints().iter().any(|hint| hint.ends_with(&format!("`-W {name}` switches it on")))
+                } else {
+                    error.to_string().contains(&format!("the proposal `{name}`, which wasmelt does not support yet"))
+                };
+                if !named {
+                    unnamed.push(format!("{name}: {fields}: {error}, {:?}", error.hints()));
+                }
+            }
+        }
+        assert!(unnamed.is_empty(), "not named:\n{}", unnamed.join("\n"));
     }
 }

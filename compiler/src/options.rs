@@ -13,6 +13,8 @@ pub struct Options {
     pub target: target_lexicon::Triple,
     /// What comes out.
     pub emit: Emit,
+    /// Name of the library, for the symbol that a host finds it by; `None` where the output is a program.
+    pub library: Option<String>,
     /// How much is optimised.
     pub opt_level: OptLevel,
     /// Which instructions may be used.
@@ -31,6 +33,10 @@ pub struct Options {
     pub spectre_mitigations: bool,
     /// Make NaN results the canonical one, so that results are the same on every CPU.
     pub nan_canonicalization: bool,
+    /// Make results of relaxed SIMD operators the same on every CPU; `nan_canonicalization` implies it.
+    pub relaxed_simd_deterministic: bool,
+    /// Place code by the hints in the module about which way branches go.
+    pub branch_hinting: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -45,6 +51,34 @@ pub struct Options {
     pub threads: usize,
 }
 
+impl Default for Options {
+    /// Options of a command line without any: an executable for this machine.
+    fn default() -> Self {
+        Self {
+            target: target_lexicon::Triple::host(),
+            emit: Emit::Exe,
+            library: None,
+            opt_level: OptLevel::Speed,
+            cpu: Cpu::Default,
+            features: crate::features::default_features(),
+            policy: Policy::default(),
+            max_memory_bytes: None,
+            stack_bytes: DEFAULT_STACK_BYTES,
+            bounds_checks: BoundsChecks::Guard,
+            spectre_mitigations: true,
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
+            branch_hinting: true,
+            invoke: None,
+            unknown_imports: UnknownImports::Deny,
+            linker: Linker::Embedded,
+            runtime_dir: None,
+            strip: false,
+            threads: 0,
+        }
+    }
+}
+
 /// Default call stack of the guest: as much as a Linux main thread has.
 pub const DEFAULT_STACK_BYTES: u64 = 8 << 20;
 
@@ -56,6 +90,8 @@ pub enum Emit {
     Exe,
     /// A relocatable object.
     Obj,
+    /// A shared library for a host program that embeds the module.
+    Cdylib,
     /// Cranelift's intermediate form, as text.
     Clif,
     /// Assembly, as text.
@@ -76,6 +112,23 @@ pub enum OptLevel {
     /// `-Os`: fast to run and small.
     #[serde(rename = "size")]
     Size,
+}
+
+/// How code finds the instance that it runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Programs: there is one instance, whose context the pinned register holds; it equals the base of memory 0 unless
+    /// threads share that.
+    Single,
+    /// Libraries: any number of instances; `vmctx` is the first parameter of each function.
+    Many,
+}
+
+impl Options {
+    /// The shape of the output.
+    pub fn shape(&self) -> Shape {
+        if self.library.is_some() { Shape::Many } else { Shape::Single }
+    }
 }
 
 /// Which instructions may be used.

@@ -112,12 +112,17 @@ pub unsafe fn throw(instance: Instance, exception: *mut Exception) -> ! {
 
 /// The handler of a call, by the offset of its return address, for exceptions of this tag.
 fn find_handler(program: &ProgramDescriptor, return_offset: u32, tag: u32) -> Option<(CallSite, ExceptionHandler)> {
-    let sites = slice(&program.call_sites);
-    let site = *sites.get(sites.binary_search_by_key(&return_offset, |site| site.return_offset).ok()?)?;
-    let first = site.first_handler as usize;
-    let handlers = slice(&program.handlers).get(first..first + site.handler_count as usize)?;
+    let (site, handlers) = handlers_of(program, return_offset)?;
     let handler = handlers.iter().find(|handler| handler.tag == tag || handler.tag == ExceptionHandler::ALL)?;
-    Some((site, *handler))
+    Some((*site, *handler))
+}
+
+/// A call within the reach of handlers, by the offset of its return address, and the handlers.
+pub(crate) fn handlers_of(program: &ProgramDescriptor, return_offset: u32) -> Option<(&CallSite, &[ExceptionHandler])> {
+    let sites = slice(&program.call_sites);
+    let site = sites.get(sites.binary_search_by_key(&return_offset, |site| site.return_offset).ok()?)?;
+    let first = site.first_handler as usize;
+    Some((site, slice(&program.handlers).get(first..first + site.handler_count as usize)?))
 }
 
 #[cold]

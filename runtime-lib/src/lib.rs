@@ -5,12 +5,14 @@
 //! reaches everything through one table, so the linker keeps what a program uses and drops the rest.
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "embed"))]
 #[macro_use]
 extern crate std;
 
 pub mod backtrace;
 pub mod builtins;
+#[cfg(feature = "embed")]
+pub mod embed;
 pub mod exception;
 pub mod executable;
 pub mod failure;

@@ -39,14 +39,16 @@ pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option
     const BOTH: u16 = MemoryPlan::POINTED | MemoryPlan::SHARED;
     let plan = slice(&instance.program().memories).get(memory_index)?;
     let memory = instance.memory_at(plan);
+    let grow = || {
+        let maximum_bytes = plan.maximum_bytes.min(plan.reserve_bytes);
+        // SAFETY: this thread is the only one that runs in the instance, or it has the lock.
+        unsafe { grow_record(memory, maximum_bytes, plan.page_size_log2, delta_pages) }
+    };
     if plan.flags & BOTH != BOTH {
-        // SAFETY: this thread is the only one that runs in the instance.
-        return unsafe { grow_record(plan, memory, delta_pages) };
+        return grow();
     }
     // SAFETY: that is what the record of such a plan belongs to.
-    let lock = unsafe { &(*memory.cast::<SharedMemory>()).growing };
-    // SAFETY: all who grow it have the lock.
-    lock.with(|| unsafe { grow_record(plan, memory, delta_pages) })
+    unsafe { &(*memory.cast::<SharedMemory>()).growing }.with(grow)
 }
 
 /// The length of a memory, which another thread may be changing.
@@ -58,15 +60,21 @@ unsafe fn length_bytes<'m>(memory: *mut Memory) -> &'m AtomicU64 {
     unsafe { AtomicU64::from_ptr(&raw mut (*memory).length_bytes) }
 }
 
-/// Grows a memory by its record; the length before in pages, or `None` and nothing changed.
+/// Grows the memory with this record, for which `maximum_bytes` are reserved; the length before in pages, or `None` and
+/// nothing changed.
 ///
 /// # Safety
-/// It is the record of a memory of this plan, which nothing else grows meanwhile.
-unsafe fn grow_record(plan: &MemoryPlan, memory: *mut Memory, delta_pages: u64) -> Option<u64> {
+/// It is the record of such a memory, which nothing else grows meanwhile.
+pub(crate) unsafe fn grow_record(
+    memory: *mut Memory,
+    maximum_bytes: u64,
+    page_size_log2: u16,
+    delta_pages: u64,
+) -> Option<u64> {
     // SAFETY: by this function's contract. The base never changes.
     let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };
     let old = length.load(Ordering::Relaxed);
-    let new = grown_length(plan, old, delta_pages)?;
+    let new = grown_length(maximum_bytes, page_size_log2, old, delta_pages)?;
     let usable = pages::round_up(usize::try_from(old).ok()?)?;
     let wanted = pages::round_up(usize::try_from(new).ok()?)?;
     if wanted > usable {
@@ -77,14 +85,14 @@ unsafe fn grow_record(plan: &MemoryPlan, memory: *mut Memory, delta_pages: u64) 
         pages::prefer_large_pages(base, wanted);
     }
     length.store(new, Ordering::Release);
-    Some(old >> plan.page_size_log2)
+    Some(old >> page_size_log2)
 }
 
 /// The length in bytes after growing, `None` above the limit.
-fn grown_length(plan: &MemoryPlan, old_bytes: u64, delta_pages: u64) -> Option<u64> {
-    let page_bytes = 1u64.checked_shl(plan.page_size_log2.into())?;
+fn grown_length(maximum_bytes: u64, page_size_log2: u16, old_bytes: u64, delta_pages: u64) -> Option<u64> {
+    let page_bytes = 1u64.checked_shl(page_size_log2.into())?;
     let new = old_bytes.checked_add(delta_pages.checked_mul(page_bytes)?)?;
-    (new <= plan.maximum_bytes.min(plan.reserve_bytes)).then_some(new)
+    (new <= maximum_bytes).then_some(new)
 }
 
 /// `memory.init`: copies from a data segment; `None` where a range is exceeded, and nothing changed.
@@ -101,9 +109,17 @@ pub fn init(
         true => &[],
         false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
     };
+    // SAFETY: the record is the instance's own.
+    unsafe { init_from(instance.memory_at(slice(&program.memories).get(memory_index)?), bytes, dest, src, len_bytes) }
+}
+
+/// Copies from the bytes of a data segment into the memory with this record.
+///
+/// # Safety
+/// It is the record of a memory.
+pub(crate) unsafe fn init_from(memory: *mut Memory, bytes: &[u8], dest: u64, src: u32, len_bytes: u32) -> Option<()> {
     let source = bytes.get(src as usize..)?.get(..len_bytes as usize)?;
-    let memory = instance.memory_at(slice(&program.memories).get(memory_index)?);
-    // SAFETY: it is the record of a memory.
+    // SAFETY: by this function's contract.
     let dest = unsafe { checked_address(memory, dest, u64::from(len_bytes)) }?;
     // SAFETY: source and destination were just checked, and segments lie outside all memories.
     unsafe { core::ptr::copy_nonoverlapping(source.as_ptr(), dest, source.len()) };
@@ -114,7 +130,7 @@ pub fn init(
 ///
 /// # Safety
 /// It is the record of a memory.
-unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+pub(crate) unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
     let end = start.checked_add(len_bytes)?;
     // SAFETY: by this function's contract.
     let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };

@@ -16,10 +16,14 @@ use crate::sys::pages;
 pub fn grow(instance: Instance, table_index: usize, delta: u64, value: u64) -> Option<u64> {
     let plan = slice(&instance.program().tables).get(table_index)?;
     // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
-    let table = unsafe { &mut *instance.table_at(plan) };
+    grow_record(unsafe { &mut *instance.table_at(plan) }, plan.maximum_elements, delta, value)
+}
+
+/// Grows the table with this record, for which `maximum` elements are reserved.
+pub(crate) fn grow_record(table: &mut Table, maximum: u64, delta: u64, value: u64) -> Option<u64> {
     let old = table.length_elements;
     let new = old.checked_add(delta)?;
-    if new > plan.maximum_elements {
+    if new > maximum {
         return None;
     }
     let bytes = |elements: u64| pages::round_up(usize::try_from(elements).ok()?.checked_mul(size_of::<u64>())?);
@@ -70,7 +74,7 @@ pub fn init(instance: Instance, table: &mut Table, segment_index: usize, dest: u
 }
 
 /// The address of a range of a table, `None` where it is not all inside.
-fn checked_address(table: &Table, start: u64, len: u64) -> Option<*mut u64> {
+pub(crate) fn checked_address(table: &Table, start: u64, len: u64) -> Option<*mut u64> {
     let end = start.checked_add(len)?;
     (end <= table.length_elements).then(|| table.base.wrapping_add(start as usize))
 }

@@ -29,11 +29,11 @@ pub(crate) struct TestProgram {
     pub(crate) functions: [u8; 64],
 }
 
-fn refer<T, U>(from: &mut Rel<T>, to: *const U) {
+pub(crate) fn refer<T, U>(from: &mut Rel<T>, to: *const U) {
     from.offset = i32::try_from(to as isize - &raw const *from as isize).unwrap();
 }
 
-fn refer_slice<T>(from: &mut RelSlice<T>, to: &[T]) {
+pub(crate) fn refer_slice<T>(from: &mut RelSlice<T>, to: &[T]) {
     refer(&mut from.start, to.as_ptr());
     from.len = to.len() as u32;
 }

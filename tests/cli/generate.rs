@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 
 use wasm_encoder::{
-    BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection, Instruction, MemorySection,
-    MemoryType, Module, TypeSection, ValType,
+    BlockType, CodeSection, Encode as _, ExportKind, ExportSection, Function, FunctionSection, Instruction,
+    MemorySection, MemoryType, Module, RawSection, SectionId, TypeSection, ValType,
 };
 
 /// How an input is written.
@@ -26,6 +26,9 @@ const GENERATORS: &[(&str, Generator)] = &[
     ("ifs-50000.wasm", |path| fs::write(path, nested(50_000, &Instruction::If(BlockType::Empty)))),
     ("memory-4gib.wasm", |path| fs::write(path, module(&[empty_body()], 65536))),
     ("memory-too-large.wasm", |path| fs::write(path, module(&[empty_body()], 65537))),
+    ("locals-50001.wasm", |path| fs::write(path, many_locals(50_001))),
+    ("params-1001.wasm", |path| fs::write(path, many_params(1001))),
+    ("functions-1000001.wasm", |path| fs::write(path, counted_functions(1_000_001))),
     ("expression-50000.wasm", |path| fs::write(path, long_expression(50_000))),
 ];
 
@@ -103,6 +106,24 @@ fn many_locals(count: u32) -> Vec<u8> {
     }
     body.instruction(&Instruction::End);
     module(&[body], 1)
+}
+
+/// A function type with so many parameters.
+fn many_params(count: usize) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function(vec![ValType::I32; count], []);
+    let mut module = Module::new();
+    module.section(&types);
+    module.finish()
+}
+
+/// A function section that says it has so many entries, and ends there.
+fn counted_functions(count: u32) -> Vec<u8> {
+    let mut data = Vec::new();
+    count.encode(&mut data);
+    let mut module = Module::new();
+    module.section(&RawSection { id: SectionId::Function as u8, data: &data });
+    module.finish()
 }
 
 /// Locals whose declarations cannot be run together, and that are all zero.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;
 
-use crate::execute::Configuration;
+use crate::configuration::Configuration;
 use crate::outcome::{Outcome, Verdict};
 use crate::suites::File;
 use crate::support;

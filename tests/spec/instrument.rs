@@ -16,7 +16,8 @@ use wasm_encoder::{
 use wasmelt::module::{Entity, FuncIndex, Module};
 use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef, ValType};
 
-use crate::script::{Action, Expect, SPECTEST, Step};
+use crate::script::{Action, Expect, SPECTEST};
+use crate::units::Step;
 use crate::values::{Arg, Pattern};
 
 /// Name of the export.
@@ -107,7 +108,7 @@ impl Driver<'_> {
             let mut act = Vec::new();
             let results = self.act(&step.action, &mut act).map_err(line)?;
             match &step.expect {
-                Expect::Trap(_) => {
+                Expect::Trap(_) | Expect::Exception => {
                     code.extend([LocalGet(K), I32Const(number), I32Eq, If(BlockType::Empty)]);
                     code.extend(act);
                     code.extend(results.iter().map(|_| Drop));
@@ -201,6 +202,7 @@ fn value_type(ty: ValType) -> Result<wasm_encoder::ValType, String> {
 
 fn constant(arg: &Arg, param: ValType) -> Result<Instruction<'static>, String> {
     Ok(match *arg {
+        Arg::Extern(number) => return Err(format!("reference {number} of the host's")),
         Arg::I32(v) => Instruction::I32Const(v),
         Arg::I64(v) => Instruction::I64Const(v),
         Arg::F32(v) => Instruction::F32Const(wasm_encoder::Ieee32::new(v)),
@@ -237,17 +239,17 @@ fn compare(local: u32, ty: ValType, pattern: &Pattern, code: &mut Vec<Instructio
             }
         }
         (Pattern::Null, ValType::Ref(_)) => code.extend([LocalGet(local), RefIsNull]),
-        (Pattern::NotNull, ValType::Ref(_)) => code.extend([LocalGet(local), RefIsNull, I32Eqz]),
-        (&Pattern::Bits { mask, value }, ValType::V128) => {
+        (Pattern::Func | Pattern::Extern(None), ValType::Ref(_)) => code.extend([LocalGet(local), RefIsNull, I32Eqz]),
+        (&Pattern::Bits { ty: expected, mask, value }, ValType::V128) if expected == ty => {
             code.extend([LocalGet(local), V128Const(mask as i128), V128And]);
             code.extend([V128Const(value as i128), I8x16Eq, I8x16AllTrue]);
         }
-        (&Pattern::Bits { mask, value }, ValType::I32 | ValType::F32) => {
+        (&Pattern::Bits { ty: expected, mask, value }, ValType::I32 | ValType::F32) if expected == ty => {
             code.push(LocalGet(local));
             code.extend((ty == ValType::F32).then_some(I32ReinterpretF32));
             code.extend([I32Const(mask as i32), I32And, I32Const(value as i32), I32Eq]);
         }
-        (&Pattern::Bits { mask, value }, ValType::I64 | ValType::F64) => {
+        (&Pattern::Bits { ty: expected, mask, value }, ValType::I64 | ValType::F64) if expected == ty => {
             code.push(LocalGet(local));
             code.extend((ty == ValType::F64).then_some(I64ReinterpretF64));
             code.extend([I64Const(mask as i64), I64And, I64Const(value as i64), I64Eq]);

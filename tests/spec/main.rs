@@ -9,56 +9,31 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod execute;
+mod configuration;
+mod executables;
 mod expected;
 mod instrument;
+mod libraries;
 mod outcome;
 mod process;
 mod script;
 mod selftest;
+mod spectest;
 mod suites;
 mod summary;
+mod units;
 mod values;
+mod world;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use wasmelt::options::{BoundsChecks, OptLevel};
 
-use execute::Configuration;
+use configuration::{CONFIGURATIONS, Configuration};
 use expected::ExpectedFailures;
 use suites::File;
 use summary::Summary;
-
-/// How the suite is compiled: all levels of optimisation, both kinds of bounds checks, and what replaces instructions
-/// that an old CPU lacks.
-const CONFIGURATIONS: [Configuration; 3] = [
-    Configuration {
-        name: "speed-guard",
-        opt_level: OptLevel::Speed,
-        bounds_checks: BoundsChecks::Guard,
-        cpu: None,
-        nan_canonicalization: false,
-        compile_unused: true,
-    },
-    Configuration {
-        name: "none-explicit",
-        opt_level: OptLevel::None,
-        bounds_checks: BoundsChecks::Explicit,
-        cpu: None,
-        nan_canonicalization: false,
-        compile_unused: false,
-    },
-    Configuration {
-        name: "size-old-cpu",
-        opt_level: OptLevel::Size,
-        bounds_checks: BoundsChecks::Guard,
-        cpu: Some("x86-64-v1"),
-        nan_canonicalization: true,
-        compile_unused: false,
-    },
-];
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
@@ -93,7 +68,7 @@ fn trial(
     let name = format!("{}::{}", configuration.name, file.name());
     let (file, expected, summary) = (file.clone(), expected.clone(), summary.clone());
     Trial::test(name, move || {
-        let outcomes = execute::file(configuration, &file);
+        let outcomes = configuration.run(&file);
         let breaches = expected.breaches(configuration, &file, &outcomes);
         summary.add(configuration, &file, &outcomes, &expected);
         if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n").into()) }

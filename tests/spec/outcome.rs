@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wasmelt::error::Error;
+
 /// A directive and what became of it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -60,4 +62,50 @@ impl fmt::Display for Reason {
             Self::AfterFailure => "after a failure",
         })
     }
+}
+
+/// Words of the error about a proposal that no flag switches on.
+const UNSUPPORTED: &str = "which wasmelt does not support yet";
+
+/// Why a module was not compiled.
+#[derive(Clone, Debug)]
+pub(crate) enum Refused {
+    /// It needs a proposal that the compiler names and does not support.
+    Proposal,
+    Error(String),
+}
+
+impl Refused {
+    pub(crate) fn new(error: &Error) -> Self {
+        let text = error.to_string();
+        // A recursive type is an unknown type without the proposal.
+        if [UNSUPPORTED, "because the GC proposal is disabled"].iter().any(|words| text.contains(words)) {
+            Self::Proposal
+        } else {
+            Self::Error(text)
+        }
+    }
+
+    pub(crate) fn verdict(self) -> Verdict {
+        match self {
+            Self::Proposal => Verdict::NotRun(Reason::Proposal),
+            Self::Error(why) => Verdict::Failed(why),
+        }
+    }
+
+    /// The verdict about a module that must not be accepted, from why it was not.
+    pub(crate) fn judge(error: Option<&Error>) -> Verdict {
+        match error {
+            None => Verdict::Failed("the module was accepted".to_owned()),
+            Some(e) if e.to_string().contains(UNSUPPORTED) => Verdict::NotRun(Reason::Proposal),
+            Some(_) => Verdict::Passed,
+        }
+    }
+}
+
+/// Whether a trap is the one that the suite names. Its messages may be shorter or longer than ours, and name which kind
+/// of reference is null.
+pub(crate) fn same_trap(ours: &str, suite: &str) -> bool {
+    let null = |message: &str| message.starts_with("null ") && message.ends_with(" reference");
+    ours.starts_with(suite) || suite.starts_with(ours) || (ours == "null reference" && null(suite))
 }

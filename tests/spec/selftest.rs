@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::execute::{self, Configuration};
+use crate::configuration::Configuration;
 use crate::outcome::Verdict;
 use crate::{suites, support};
 
@@ -20,7 +20,7 @@ fn check(configuration: &Configuration) -> Result<(), Failed> {
         lines.filter(|(_, line)| line.ends_with(word)).map(|(index, _)| index + 1).collect()
     };
     let (mut failed, mut not_run) = (BTreeSet::new(), BTreeSet::new());
-    for outcome in execute::file(configuration, &file) {
+    for outcome in configuration.run(&file) {
         match outcome.verdict {
             Verdict::Passed => {}
             Verdict::Failed(_) => _ = failed.insert(outcome.line),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::execute::Configuration;
+use crate::configuration::Configuration;
 use crate::expected::ExpectedFailures;
 use crate::outcome::{Kind, Outcome, Reason, Verdict};
 use crate::suites::File;
@@ -88,7 +88,7 @@ impl Summary {
     /// Prints a table for each configuration that ran.
     pub(crate) fn print(&self) {
         let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        for configuration in &crate::CONFIGURATIONS {
+        for configuration in &crate::configuration::CONFIGURATIONS {
             let mut total = Counts::default();
             let mut suites: BTreeMap<&str, Counts> = BTreeMap::new();
             for result in results.iter().filter(|result| result.configuration == configuration.name) {

@@ -1,5 +1,6 @@
 //! Arguments and expected results of the suite, as plain data: text syntax in, bits out.
 
+use wasmparser::ValType;
 use wast::core::{NanPattern, V128Pattern, WastArgCore, WastRetCore};
 use wast::token::{F32, F64};
 use wast::{WastArg, WastRet};
@@ -18,18 +19,24 @@ pub(crate) enum Arg {
     V128([u8; 16]),
     /// Of the type of the parameter.
     Null,
+    /// A reference of the host's.
+    Extern(u32),
 }
 
 /// What a result has to be.
 #[derive(Clone, Debug)]
 pub(crate) enum Pattern {
-    /// A number whose bits, masked, are these.
+    /// A number of this type whose bits, masked, are these.
     Bits {
+        ty: ValType,
         mask: u128,
         value: u128,
     },
     Null,
-    NotNull,
+    /// A function.
+    Func,
+    /// A reference of the host's: this one, or any.
+    Extern(Option<u32>),
     Either(Vec<Pattern>),
 }
 
@@ -45,7 +52,8 @@ pub(crate) fn arg(arg: &WastArg<'_>) -> Result<Arg, Reason> {
         WastArgCore::F64(v) => Arg::F64(v.bits),
         WastArgCore::V128(v) => Arg::V128(v.to_le_bytes()),
         WastArgCore::RefNull(_) => Arg::Null,
-        WastArgCore::RefExtern(_) | WastArgCore::RefHost(_) => return Err(Reason::HostReference),
+        WastArgCore::RefExtern(number) => Arg::Extern(*number),
+        WastArgCore::RefHost(_) => return Err(Reason::Proposal),
     })
 }
 
@@ -57,27 +65,27 @@ pub(crate) fn result(result: &WastRet<'_>) -> Result<Pattern, Reason> {
 }
 
 fn pattern(result: &WastRetCore<'_>) -> Result<Pattern, Reason> {
-    let exactly = |value: u128| Pattern::Bits { mask: u128::MAX, value };
     Ok(match result {
-        WastRetCore::I32(v) => exactly(*v as u32 as u128),
-        WastRetCore::I64(v) => exactly(*v as u64 as u128),
+        WastRetCore::I32(v) => Pattern::Bits { ty: ValType::I32, mask: u128::MAX, value: (*v as u32).into() },
+        WastRetCore::I64(v) => Pattern::Bits { ty: ValType::I64, mask: u128::MAX, value: (*v as u64).into() },
         WastRetCore::F32(v) => {
             let (mask, value) = f32_bits(v);
-            Pattern::Bits { mask: mask.into(), value: value.into() }
+            Pattern::Bits { ty: ValType::F32, mask: mask.into(), value: value.into() }
         }
         WastRetCore::F64(v) => {
             let (mask, value) = f64_bits(v);
-            Pattern::Bits { mask: mask.into(), value: value.into() }
+            Pattern::Bits { ty: ValType::F64, mask: mask.into(), value: value.into() }
         }
         WastRetCore::V128(v) => v128(v),
         WastRetCore::RefNull(_) => Pattern::Null,
-        WastRetCore::RefFunc(_) | WastRetCore::RefExtern(None) => Pattern::NotNull,
-        WastRetCore::RefExtern(Some(_)) | WastRetCore::RefHost(_) => return Err(Reason::HostReference),
+        WastRetCore::RefFunc(_) => Pattern::Func,
+        WastRetCore::RefExtern(number) => Pattern::Extern(*number),
         WastRetCore::Either(patterns) => Pattern::Either(patterns.iter().map(pattern).collect::<Result<_, _>>()?),
         WastRetCore::RefAny
         | WastRetCore::RefEq
         | WastRetCore::RefArray
         | WastRetCore::RefStruct
+        | WastRetCore::RefHost(_)
         | WastRetCore::RefI31
         | WastRetCore::RefI31Shared => return Err(Reason::Proposal),
     })
@@ -115,5 +123,5 @@ fn v128(pattern: &V128Pattern) -> Pattern {
         mask |= lane_mask << (index * lane_bits);
         value |= lane_value << (index * lane_bits);
     }
-    Pattern::Bits { mask, value }
+    Pattern::Bits { ty: ValType::V128, mask, value }
 }

@@ -4,12 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use target_lexicon::Triple;
 
 use crate::error::Result;
-use crate::features::{self, FEATURES};
+use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, Emit, EnvGrant, Linker, OptLevel, Options, Policy, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, UnknownImports,
 };
 
 use super::{values, wasmtime};
@@ -39,7 +38,7 @@ pub(super) struct CodeArgs {
     #[arg(long, value_name = "y|n", value_parser = values::yes_no, default_value = "y", action = ArgAction::Set)]
     spectre_mitigations: bool,
 
-    /// Make all NaN results the canonical one
+    /// Make all NaN results the canonical one, and relaxed SIMD deterministic
     #[arg(long)]
     nan_canonicalization: bool,
 
@@ -174,35 +173,12 @@ impl CommonArgs {
             linker: link.linker.clone(),
             runtime_dir: link.runtime_dir.clone(),
             threads: self.report.threads,
-            ..host_defaults()
+            ..Options::default()
         };
         for spec in &code.wasm {
             wasmtime::apply_wasm(&mut options, spec)?;
         }
         Ok(options)
-    }
-}
-
-/// Options of a command line without any option: an executable for this machine.
-pub(crate) fn host_defaults() -> Options {
-    Options {
-        target: Triple::host(),
-        emit: Emit::Exe,
-        opt_level: OptLevel::Speed,
-        cpu: Cpu::Default,
-        features: features::default_features(),
-        policy: Policy::default(),
-        max_memory_bytes: None,
-        stack_bytes: DEFAULT_STACK_BYTES,
-        bounds_checks: BoundsChecks::Guard,
-        spectre_mitigations: true,
-        nan_canonicalization: false,
-        invoke: None,
-        unknown_imports: UnknownImports::Deny,
-        linker: Linker::Embedded,
-        runtime_dir: None,
-        strip: false,
-        threads: 0,
     }
 }
 
@@ -217,8 +193,9 @@ fn wasm_help() -> String {
         list => format!("\nOff: {list}"),
     };
     format!(
-        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}{off}\nLimits and others: \
-         max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, unknown-imports-trap",
+        "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}, branch-hinting{off}\nLimits \
+         and others: max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, relaxed-simd-deterministic (also \
+         with nan-canonicalization), unknown-imports-trap",
         names(true)
     )
 }
@@ -336,7 +313,7 @@ mod tests {
             }
             Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options().unwrap()
         };
-        assert_eq!(format!("{:?}", options(&[])), format!("{:?}", host_defaults()));
+        assert_eq!(format!("{:?}", options(&[])), format!("{:?}", Options::default()));
         let all = options(&[
             "-Os",
             "-O0",

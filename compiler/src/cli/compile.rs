@@ -33,6 +33,10 @@ pub(super) struct CompileArgs {
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
 
+    /// Compile as a library, for `--emit cdylib` or `obj`: the name by which a host finds it [default: the input's]
+    #[arg(long, value_name = "NAME")]
+    library_name: Option<String>,
+
     /// Leave out the symbol table; backtraces keep their names
     #[arg(long)]
     strip: bool,
@@ -47,6 +51,8 @@ enum EmitArg {
     Exe,
     /// A relocatable object
     Obj,
+    /// A shared library for a host program that embeds the module with wasmelt's runtime
+    Cdylib,
     /// Cranelift's intermediate form as text
     Clif,
     /// Assembly as text
@@ -60,6 +66,7 @@ impl From<EmitArg> for Emit {
         match arg {
             EmitArg::Exe => Self::Exe,
             EmitArg::Obj => Self::Obj,
+            EmitArg::Cdylib => Self::Cdylib,
             EmitArg::Clif => Self::Clif,
             EmitArg::Asm => Self::Asm,
             EmitArg::Wat => Self::Wat,
@@ -74,6 +81,13 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     options.strip = args.strip;
     if let Some(triple) = &args.target {
         options.target = targets::parse(triple)?;
+    }
+    if options.emit == Emit::Cdylib || args.library_name.is_some() {
+        if options.emit == Emit::Exe {
+            return Err(Error::usage("`--library-name` makes a library, which is not executable")
+                .hint("`--emit cdylib` makes a shared library, `--emit obj` an object of one"));
+        }
+        options.library = Some(library_name(args)?);
     }
     let output = match &args.output {
         Some(output) => output.clone(),
@@ -104,6 +118,20 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     Ok(())
 }
 
+/// The name of a library: what `--library-name` says, or the input's name with all but letters and digits as `_`.
+fn library_name(args: &CompileArgs) -> Result<String> {
+    let is_part = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    if let Some(name) = &args.library_name {
+        return match name.is_empty() || !name.chars().all(is_part) {
+            false => Ok(name.clone()),
+            true => Err(Error::usage(format!("`--library-name {name}`: a name is made of letters, digits and `_`"))),
+        };
+    }
+    let stem = args.input.file_stem().unwrap_or_default().to_string_lossy();
+    let name: String = stem.chars().map(|c| if is_part(c) { c } else { '_' }).collect();
+    Ok(if name.is_empty() { "_".to_owned() } else { name })
+}
+
 /// The name of the output where none is given: that of the input in the working directory, as compilers do it.
 fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
     let stem = input.file_stem().filter(|_| input != Path::new("-"));
@@ -114,6 +142,7 @@ fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
         Emit::Exe if options.target.operating_system == OperatingSystem::Windows => "exe",
         Emit::Exe => return Ok(name),
         Emit::Obj => "o",
+        Emit::Cdylib => "so",
         Emit::Clif => "clif",
         Emit::Asm => "s",
         Emit::Wat => "wat",
@@ -127,11 +156,10 @@ fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
 
     #[test]
     fn outputs_are_named_after_inputs() {
-        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..host_defaults() });
+        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..Options::default() });
         assert_eq!(name("dir/app.wasm", Emit::Exe).unwrap(), Path::new("app"));
         assert_eq!(name("app.wasm", Emit::Obj).unwrap(), Path::new("app.o"));
         assert_eq!(name("a.b.wasm", Emit::Asm).unwrap(), Path::new("a.b.s"));

@@ -25,9 +25,6 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
 
-#[cfg(test)]
-pub(crate) use args::host_defaults;
-
 /// Exit code after a bug in wasmelt: `EX_SOFTWARE` of `sysexits.h(3)`.
 const BUG_EXIT_CODE: u8 = 70;
 

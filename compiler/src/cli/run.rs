@@ -189,7 +189,6 @@ fn memory_file(bytes: &[u8]) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
     use crate::options::EnvGrant;
 
     fn grant(name: &str, value: Option<&str>) -> EnvGrant {
@@ -198,7 +197,7 @@ mod tests {
 
     #[test]
     fn values_of_variables_do_not_reach_the_key() {
-        let mut options = host_defaults();
+        let mut options = Options::default();
         options.policy.env =
             vec![grant("A", Some("1")), grant("B", None), grant("A", Some("2")), grant("C", Some("x"))];
         options.policy.env.push(grant("C", None));
@@ -211,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_guest_sees_the_files_name() {
-        let guest = Guest::new(Path::new("dir/app.wasm"), &[], &mut host_defaults());
+        let guest = Guest::new(Path::new("dir/app.wasm"), &[], &mut Options::default());
         assert_eq!(guest.arg0, "app.wasm");
     }
 }

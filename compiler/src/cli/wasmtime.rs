@@ -31,11 +31,42 @@ fn size(group: &str, key: &str, value: Option<&str>) -> Result<u64> {
     values::size(value).map_err(|why| Error::usage(format!("`-{group} {key}`: {why}")))
 }
 
+/// The value of a limit that counts something.
+fn number(group: &str, key: &str, value: Option<&str>) -> Result<u64> {
+    let value = value.ok_or_else(|| Error::usage(format!("`-{group} {key}` needs a value: `-{group} {key}=N`")))?;
+    value.parse().map_err(|_| Error::usage(format!("`-{group} {key}`: expected a number, found `{value}`")))
+}
+
+const NOT_INTERRUPTED: &str = "nothing interrupts native code but the system: see timeout(1) and `ulimit -t`";
+const NO_FIBERS: &str = "an executable runs its guest on one stack: `max-wasm-stack` is its size";
+const COUNTED: &str = "there are as many as the module declares, never more";
+
+/// What `-W` of wasmtime takes besides and no executable of ours can obey, whether it is a switch, and what to know.
+const REFUSED: &[(&str, bool, &str)] = &[
+    ("fuel", false, NOT_INTERRUPTED),
+    ("epoch-interruption", true, NOT_INTERRUPTED),
+    ("timeout", false, NOT_INTERRUPTED),
+    ("async-stack-size", false, NO_FIBERS),
+    ("async-stack-zeroing", true, NO_FIBERS),
+    ("max-table-elements", false, "tables end at the maximum of their type, and at 10000000 elements"),
+    ("max-instances", false, "an executable is one instance"),
+    ("max-tables", false, COUNTED),
+    ("max-memories", false, COUNTED),
+    ("trap-on-grow-failure", true, "growing beyond a limit has the result -1, as the specification says"),
+    ("unknown-imports-default", true, "`unknown-imports-trap` lets a module run as long as it calls none of them"),
+    ("unknown-exports-allow", true, "exports that nobody calls are always allowed"),
+    ("wmemcheck", true, "memory errors within the guest are for the guest's own tools"),
+    ("gc-support", true, "the proposal `gc` is not supported yet"),
+    ("concurrency-support", true, "it belongs to components, which are not supported yet"),
+];
+
 /// `-W`: proposals, and limits under the names that wasmtime gives them.
 pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
     each_item("W", spec, |key, value| {
         match key {
             "nan-canonicalization" => options.nan_canonicalization = switch("W", key, value)?,
+            "relaxed-simd-deterministic" => options.relaxed_simd_deterministic = switch("W", key, value)?,
+            "branch-hinting" => options.branch_hinting = switch("W", key, value)?,
             "max-memory-size" => options.max_memory_bytes = Some(size("W", key, value)?),
             "max-wasm-stack" => options.stack_bytes = size("W", key, value)?,
             "unknown-imports-trap" => {
@@ -46,21 +77,17 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
             "unknown-exports-allow" if switch("W", key, value)? => {}
             // Part of `threads`.
             "shared-memory" if switch("W", key, value)? => {}
-            "unknown-exports-allow"
-            | "unknown-imports-default"
-            | "fuel"
-            | "epoch-interruption"
-            | "timeout"
-            | "async-stack-size"
-            | "async-stack-zero-memory"
-            | "max-table-elements"
-            | "max-instances"
-            | "max-tables"
-            | "max-memories"
-            | "trap-on-grow-failure"
-            | "concurrency-support" => {
+            // An executable is one instance.
+            "max-instances" if number("W", key, value)? > 0 => {}
+            _ if let Some((_, is_switch, why)) = REFUSED.iter().find(|(name, ..)| *name == key) => {
+                // What does not exist is off.
+                if !is_switch || switch("W", key, value)? {
+                    return Err(Error::usage(format!("`-W {key}` of wasmtime is not supported")).hint(*why));
+                }
+            }
+            _ if key.starts_with("component-model-") => {
                 return Err(Error::usage(format!("`-W {key}` of wasmtime is not supported"))
-                    .hint("limits that wasmelt knows: `--max-memory`, `--stack-size`"));
+                    .hint("components are not supported yet"));
             }
             _ => {
                 let item = value.map_or_else(|| key.to_owned(), |value| format!("{key}={value}"));
@@ -115,24 +142,38 @@ pub(super) fn apply_codegen(options: &mut Options, codegen: &mut Codegen, spec: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::host_defaults;
 
     #[test]
     fn limits_and_proposals_are_applied_in_order() {
-        let mut options = host_defaults();
+        let mut options = Options::default();
         apply_wasm(&mut options, "max-memory-size=1048576,nan-canonicalization, simd=n,relaxed-simd=n").unwrap();
         apply_wasm(&mut options, "unknown-imports-trap=y,max-wasm-stack=64K").unwrap();
         assert_eq!((options.max_memory_bytes, options.stack_bytes), (Some(1 << 20), 64 << 10));
         assert!(options.nan_canonicalization && !options.features.simd());
         assert_eq!(options.unknown_imports, UnknownImports::Trap);
+        assert!(!options.relaxed_simd_deterministic && options.branch_hinting);
+        apply_wasm(&mut options, "relaxed-simd-deterministic,branch-hinting=n").unwrap();
+        assert!(options.relaxed_simd_deterministic && !options.branch_hinting);
+        apply_wasm(&mut options, "max-instances=1,wmemcheck=n,trap-on-grow-failure=n,epoch-interruption=n").unwrap();
         apply_wasm(&mut options, "simd,unknown-imports-trap=n").unwrap();
         assert!(options.features.simd() && options.unknown_imports == UnknownImports::Deny);
     }
 
     #[test]
     fn what_has_no_meaning_is_refused_by_name() {
-        let mut options = host_defaults();
-        for spec in ["fuel=100", "timeout=1s", "max-memory-size", "nan-canonicalization=maybe", "nonsense", "", ","] {
+        let mut options = Options::default();
+        for spec in [
+            "fuel=100",
+            "timeout=1s",
+            "max-instances=0",
+            "max-instances=many",
+            "wmemcheck",
+            "max-memory-size",
+            "nan-canonicalization=maybe",
+            "nonsense",
+            "",
+            ",",
+        ] {
             assert!(apply_wasm(&mut options, spec).is_err(), "{spec}");
         }
         assert!(apply_wasi(&mut options, "http").unwrap_err().to_string().contains("`-S http`"));
@@ -142,7 +183,7 @@ mod tests {
 
     #[test]
     fn environment_and_cache_can_be_switched() {
-        let (mut options, mut codegen) = (host_defaults(), Codegen::default());
+        let (mut options, mut codegen) = (Options::default(), Codegen::default());
         apply_wasi(&mut options, "cli,inherit-env=y").unwrap();
         apply_codegen(&mut options, &mut codegen, "cache=n,parallel-compilation=n,compiler=cranelift").unwrap();
         assert!(options.policy.inherit_env && codegen.no_cache && options.threads == 1);

@@ -6,7 +6,7 @@ use target_lexicon::{Architecture, Triple};
 use wasmelt_abi::descriptor::CpuFeatures;
 
 use crate::error::{Error, Result};
-use crate::options::{Cpu, OptLevel, Options};
+use crate::options::{Cpu, OptLevel, Options, Shape};
 
 /// The CPU that x86-64 code is made for by default, see docs/RATIONALE.md "Why x86-64-v3?".
 pub const DEFAULT_X86_64_CPU: &str = "x86-64-v3";
@@ -94,7 +94,7 @@ fn flags(options: &Options) -> Result<Flags> {
         ("is_pic", "false"),
         ("use_colocated_libcalls", "true"),
         // Holds the context: see translate/shape.rs.
-        ("enable_pinned_reg", "true"),
+        ("enable_pinned_reg", bool(options.shape() == Shape::Single)),
         ("enable_nan_canonicalization", bool(options.nan_canonicalization)),
         // Backtraces walk frame pointers.
         ("preserve_frame_pointers", "true"),

@@ -4,20 +4,26 @@
 
 mod isa;
 
+use std::collections::HashMap;
+
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::settings::OptLevel;
-use cranelift_codegen::{CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap};
+use cranelift_codegen::{
+    CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap,
+};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::host_functions;
 
-use crate::emit::image::{CallSite, ImageFunction, Reloc, RelocTarget};
+use crate::emit::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{DefinedFuncIndex, FuncIndex};
+use crate::module::{DefinedFuncIndex, FuncIndex, TypeIndex};
+use crate::options::Shape;
+use crate::program::{self, Trampolines, TypeId};
 use crate::progress::Progress;
 use crate::translate::{self, FuncEnv, Name};
 
@@ -30,6 +36,8 @@ enum Piece {
     Thunk(FuncIndex),
     Entry,
     InvokeEntry,
+    ToWasm(TypeId),
+    ToHost(TypeId),
     ThreadEntry,
 }
 
@@ -47,12 +55,14 @@ pub enum Listing {
 /// What was compiled.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Live functions in order, then thunks of imports, then the entries.
+    /// Live functions in order, then thunks of imports, the entries, and a library's trampolines.
     pub functions: Vec<ImageFunction>,
     /// Index of the entry.
     pub entry: u32,
     /// Index of the entry for `--invoke`.
     pub invoke_entry: Option<u32>,
+    /// Indices of a library's trampolines by type: [`Trampolines::to_wasm`], then [`Trampolines::to_host`].
+    pub trampolines: [HashMap<TypeId, u32>; 2],
     /// Index of the entry of threads.
     pub thread_entry: Option<u32>,
     /// The listing that was asked for, one text per function.
@@ -74,6 +84,20 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
         pieces.push(Piece::ThreadEntry);
         pieces.len() as u32 - 1
     });
+    let types = program::types_by_number(&env.instance.module);
+    let mut trampolines = [HashMap::new(), HashMap::new()];
+    if env.shape == Shape::Many {
+        let Trampolines { to_wasm, to_host } = env.instance.trampolines();
+        let [places_to_wasm, places_to_host] = &mut trampolines;
+        for ty in to_wasm {
+            places_to_wasm.insert(ty, pieces.len() as u32);
+            pieces.push(Piece::ToWasm(ty));
+        }
+        for ty in to_host {
+            places_to_host.insert(ty, pieces.len() as u32);
+            pieces.push(Piece::ToHost(ty));
+        }
+    }
 
     // Large functions first, so that no thread is left alone with one at the end.
     let mut order: Vec<usize> = (0..pieces.len()).collect();
@@ -86,7 +110,7 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
             || (Context::new(), FunctionBuilderContext::new()),
             |(context, builder_context), i| {
                 context.clear();
-                let result = compile_piece(env, pieces[i], listing, context, builder_context);
+                let result = compile_piece(env, &types, pieces[i], listing, context, builder_context);
                 let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 progress.functions(done, pieces.len());
                 (i, result)
@@ -103,13 +127,13 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
         functions.push(function);
         listings.extend(text);
     }
-    Ok(Compiled { functions, entry, invoke_entry, thread_entry, listings })
+    Ok(Compiled { functions, entry, invoke_entry, thread_entry, trampolines, listings })
 }
 
 fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
     match piece {
         Piece::Function(f) => env.instance.module.bodies[f].range.len(),
-        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry | Piece::ThreadEntry => 0,
+        _ => 0,
     }
 }
 
@@ -122,12 +146,15 @@ fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::Thunk(f) => format!("the thunk of imported {}", env.instance.module.describe_func(f)),
         Piece::Entry => "the entry".to_owned(),
         Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
+        Piece::ToWasm(ty) => format!("the trampoline to functions of type {ty}"),
+        Piece::ToHost(ty) => format!("the trampoline to host functions of type {ty}"),
         Piece::ThreadEntry => "the entry of threads".to_owned(),
     }
 }
 
 fn compile_piece(
     env: FuncEnv<'_>,
+    types: &[TypeIndex],
     piece: Piece,
     listing: Listing,
     context: &mut Context,
@@ -139,6 +166,14 @@ fn compile_piece(
         Piece::Thunk(f) => translate::translate_thunk(env, f, builder_context, &mut context.func),
         Piece::Entry => translate::translate_entry(env, builder_context, &mut context.func),
         Piece::InvokeEntry => translate::translate_invoke_entry(env, builder_context, &mut context.func),
+        Piece::ToWasm(id) => {
+            let ty = &env.instance.module.types[types[id as usize]];
+            translate::translate_to_wasm(env, id, ty, builder_context, &mut context.func)
+        }
+        Piece::ToHost(id) => {
+            let ty = &env.instance.module.types[types[id as usize]];
+            translate::translate_to_host(env, ty, builder_context, &mut context.func)
+        }
         Piece::ThreadEntry => translate::translate_thread_entry(env, builder_context, &mut context.func),
     }
     .context(place)?;
@@ -182,6 +217,8 @@ fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
         Piece::Thunk(f) => format!("wasmelt_thunk_{}", f.as_u32()),
         Piece::Entry => "wasmelt_entry".to_owned(),
         Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
+        Piece::ToWasm(ty) => format!("wasmelt_to_wasm_{ty}"),
+        Piece::ToHost(ty) => format!("wasmelt_to_host_{ty}"),
         Piece::ThreadEntry => "wasmelt_thread_entry".to_owned(),
     }
 }
@@ -190,7 +227,7 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
     let module = &env.instance.module;
     let index = match piece {
         Piece::Function(f) => Some(module.func_index(f)),
-        Piece::Thunk(_) | Piece::Entry | Piece::InvokeEntry | Piece::ThreadEntry => None,
+        _ => None,
     };
     let relocs = code
         .buffer
@@ -198,6 +235,9 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         .iter()
         .map(|reloc| {
             let target = match &reloc.target {
+                FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) if env.shape == Shape::Many => {
+                    return Err(missing_operation(*call));
+                }
                 FinalizedRelocTarget::ExternalName(name) => target(name, func)?,
                 FinalizedRelocTarget::Func(_) => {
                     return Err(Error::internal("a relocation within a function is not supported"));
@@ -243,9 +283,15 @@ fn call_sites(code: &CompiledCode) -> Result<Vec<CallSite>> {
     let mut sites = Vec::new();
     for site in code.buffer.call_sites().filter(|site| !site.exception_handlers.is_empty()) {
         let handlers = site.exception_handlers.iter().map(|handler| match *handler {
-            FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(tag.as_u32()), offset)),
-            FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
-            FinalizedMachExceptionHandler::Context(_) => Err(Error::internal("an exception handler with a context")),
+            FinalizedMachExceptionHandler::Tag(tag, offset) => Ok(Handler::Tag(tag.as_u32(), offset)),
+            FinalizedMachExceptionHandler::Default(offset) => Ok(Handler::All(offset)),
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::SPOffset(offset)) => {
+                Ok(Handler::Context(offset))
+            }
+            // No register survives a call under the `tail` convention when it can throw.
+            FinalizedMachExceptionHandler::Context(ExceptionContextLoc::GPR(_)) => {
+                Err(Error::internal("the context of a frame with exception handlers is in a register"))
+            }
         });
         sites.push(CallSite {
             return_offset: site.ret_addr,
@@ -291,9 +337,12 @@ fn libcall(call: LibCall) -> Result<Builtin> {
         LibCall::NearestF64 => Builtin::nearest_f64,
         LibCall::FmaF32 => Builtin::fma_f32,
         LibCall::FmaF64 => Builtin::fma_f64,
-        other => {
-            return Err(Error::input(format!("the code needs an operation that the chosen CPU lacks ({other})"))
-                .hint("choose a newer one, for example `--cpu x86-64-v2`"));
-        }
+        other => return Err(missing_operation(other)),
     })
+}
+
+/// Libraries have no runtime function to call in place of an instruction: a host brings its own runtime.
+fn missing_operation(call: LibCall) -> Error {
+    Error::input(format!("the code needs an operation that the chosen CPU lacks ({call})"))
+        .hint("choose a newer one, for example `--cpu x86-64-v3`")
 }

@@ -16,9 +16,10 @@ use wasmelt_abi::{ABI_VERSION, symbols};
 
 use super::blob::Blob;
 use super::initial::Initial;
+use super::interface;
 use super::reloc::{Arch, Reference, Target};
 use super::text::{self, Layout};
-use crate::emit::image::{Image, Record};
+use crate::emit::image::{Elements, Handler, Image, Record};
 use crate::error::{Error, Result};
 
 /// The section, and what code refers to in it.
@@ -60,12 +61,14 @@ pub(super) const ALIGN: u64 = 16;
 pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch: Arch) -> Result<Program> {
     let mut blob = Blob::default();
     let program = blob.alloc::<ProgramDescriptor>(1);
-    // Keeps the version check alive: the archive must define the symbol that carries this version.
-    let anchor = blob.alloc::<Rel<u8>>(1);
-    blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
-
+    if image.interface.is_none() {
+        // Keeps the version check alive: the archive must define the symbol that carries this version. Who loads a
+        // library reads the version from its descriptor.
+        let anchor = blob.alloc::<Rel<u8>>(1);
+        blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
+        write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, arch.page_bytes())?;
+    }
     write_head(&mut blob, program, image, layout)?;
-    write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, arch.page_bytes())?;
     write_memories(&mut blob, program + offset_of!(ProgramDescriptor, memories), image);
     write_tables(&mut blob, program + offset_of!(ProgramDescriptor, tables), image);
     write_hooks(&mut blob, program + offset_of!(ProgramDescriptor, hooks), image);
@@ -79,6 +82,9 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch:
         const_tables.push(write_const_table(&mut blob, layout, table)? as u64);
     }
     write_call_sites(&mut blob, program, image, layout);
+    if let Some(interface) = &image.interface {
+        interface::write(&mut blob, program + offset_of!(ProgramDescriptor, interface), interface, layout)?;
+    }
     write_element_segments(&mut blob, program + offset_of!(ProgramDescriptor, element_segments), image, records)?;
     write_data_segments(&mut blob, program + offset_of!(ProgramDescriptor, data_segments), image);
     let maps = write_code_maps(&mut blob, program, image, layout)?;
@@ -88,11 +94,11 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch:
 }
 
 fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) -> Result<()> {
-    let segments = image.data_segments.len() + image.element_segments.len();
+    let segments = image.segment_count();
     blob.put_u32(at + offset_of!(ProgramDescriptor, abi_version), ABI_VERSION);
     blob.put_u32(at + offset_of!(ProgramDescriptor, cpu_features), image.cpu_features);
     blob.put_u32(at + offset_of!(ProgramDescriptor, context_bytes), image.context_bytes);
-    blob.put_u32(at + offset_of!(ProgramDescriptor, segment_count), segments as u32);
+    blob.put_u32(at + offset_of!(ProgramDescriptor, segment_count), segments);
     blob.put_u64(at + offset_of!(ProgramDescriptor, stack_bytes), image.stack_bytes);
     blob.refer(at + offset_of!(ProgramDescriptor, text), Target::Text, 0);
     blob.put_u32(at + offset_of!(ProgramDescriptor, text_bytes), layout.len_bytes);
@@ -110,7 +116,7 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
 }
 
 fn write_layout(blob: &mut Blob, at: usize, image: &Image<'_>, page_bytes: u64) -> Result<()> {
-    let segment_count = (image.data_segments.len() + image.element_segments.len()) as u32;
+    let segment_count = image.segment_count();
     let memory0 = image.memories.first().filter(|m| !m.is_pointed());
     let memory0 = memory0.map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
     let (context_bytes, stack_bytes) = (image.context_bytes, image.stack_bytes);
@@ -147,6 +153,7 @@ fn write_tables(blob: &mut Blob, field: usize, image: &Image<'_>) {
     for (i, plan) in image.tables.iter().enumerate() {
         let at = start + i * size_of::<TablePlan>();
         blob.put_u32(at + offset_of!(TablePlan, context_offset), plan.context_offset.cast_unsigned());
+        blob.put_u32(at + offset_of!(TablePlan, flags), plan.flags);
         blob.put_u64(at + offset_of!(TablePlan, initial_elements), plan.initial_elements);
         blob.put_u64(at + offset_of!(TablePlan, maximum_elements), plan.maximum_elements);
     }
@@ -259,6 +266,9 @@ fn write_element_segments(blob: &mut Blob, field: usize, image: &Image<'_>, reco
     let segments = blob.alloc::<ElementSegment>(image.element_segments.len());
     blob.link_slice(field, segments, image.element_segments.len());
     for (i, elements) in image.element_segments.iter().enumerate() {
+        let Elements::Records(elements) = elements else {
+            return Err(Error::internal("elements of a program that are not known when it is compiled"));
+        };
         let at = segments + i * size_of::<ElementSegment>();
         let start = blob.alloc::<Rel<FuncRecord>>(elements.len());
         blob.link_slice(at + offset_of!(ElementSegment, elements), start, elements.len());
@@ -299,9 +309,14 @@ fn write_call_sites(blob: &mut Blob, program: usize, image: &Image<'_>, layout: 
         blob.put_u32(site_at + offset_of!(CallSite, frame_bytes), site.frame_bytes);
         blob.put_u32(site_at + offset_of!(CallSite, first_handler), first_handler);
         blob.put_u32(site_at + offset_of!(CallSite, handler_count), site.handlers.len() as u32);
-        for &(tag, landing) in &site.handlers {
-            blob.put_u32(handler_at + offset_of!(ExceptionHandler, tag), tag.unwrap_or(ExceptionHandler::ALL));
-            blob.put_u32(handler_at + offset_of!(ExceptionHandler, landing_offset), start + landing);
+        for &handler in &site.handlers {
+            let (tag, offset) = match handler {
+                Handler::Context(offset) => (ExceptionHandler::CONTEXT, offset),
+                Handler::Tag(tag, landing) => (tag, start + landing),
+                Handler::All(landing) => (ExceptionHandler::ALL, start + landing),
+            };
+            blob.put_u32(handler_at + offset_of!(ExceptionHandler, tag), tag);
+            blob.put_u32(handler_at + offset_of!(ExceptionHandler, landing_offset), offset);
             handler_at += size_of::<ExceptionHandler>();
         }
         site_at += size_of::<CallSite>();

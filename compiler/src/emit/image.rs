@@ -7,6 +7,7 @@ use cranelift_codegen::isa::unwind::UnwindInfo;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::descriptor::ValueType;
 use wasmelt_abi::host::HostFunction;
+use wasmelt_abi::interface::{Kind, TypeCode};
 use wasmelt_abi::trap::Trap;
 
 use crate::options::Policy;
@@ -36,8 +37,8 @@ pub struct Image<'a> {
     pub tables: Vec<TablePlan>,
     /// Data segments by index; empty where code cannot use the segment.
     pub data_segments: Vec<Cow<'a, [u8]>>,
-    /// Element segments by index, elements as indices into `records`; empty where code cannot use the segment.
-    pub element_segments: Vec<Vec<Option<u32>>>,
+    /// Element segments by index, in programs; empty where code cannot use the segment.
+    pub element_segments: Vec<Elements>,
     /// Initial bytes of context and memory 0 by offset from `vmctx`: in order, apart from one another, none below
     /// `-context_bytes` or beyond the initial length. All other bytes are zero.
     pub initial: Vec<(i64, Cow<'a, [u8]>)>,
@@ -53,6 +54,92 @@ pub struct Image<'a> {
     pub stack_bytes: u64,
     /// Policy and provenance as JSON, for the note.
     pub note: String,
+    /// What makes it a library; `None` for a program.
+    pub interface: Option<Interface>,
+}
+
+/// The elements of a segment that code can use.
+#[derive(Clone, Debug)]
+pub enum Elements {
+    /// Functions, as indices of their records (in libraries: into [`Interface::funcs`]), and nulls.
+    Records(Vec<Option<u32>>),
+    /// Values that are known at instantiation only: where they are kept, as an offset from `vmctx`, 8 bytes each. Only
+    /// in libraries.
+    Context {
+        /// The first one's offset.
+        offset: i32,
+        /// Their number.
+        len: u32,
+    },
+}
+
+/// See [`wasmelt_abi::interface::Interface`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the contract")]
+pub struct Interface {
+    /// The library's name.
+    pub name: String,
+    pub types: Vec<FuncTypeEntry>,
+    pub imports: Vec<Import>,
+    pub exports: Vec<Export>,
+    /// Index into [`Image::functions`], `None` for an imported one, and number of the type.
+    pub funcs: Vec<(Option<u32>, u32)>,
+    pub tables: Vec<EntityPlan>,
+    pub memories: Vec<EntityPlan>,
+    pub globals: Vec<EntityPlan>,
+    pub tags: Vec<u32>,
+    pub elements: Vec<Elements>,
+    pub func_refs_offset: i32,
+    pub imported: [u32; 5],
+}
+
+/// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as indices into [`Image::functions`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the contract")]
+pub struct FuncTypeEntry {
+    pub params: Vec<TypeCode>,
+    pub results: Vec<TypeCode>,
+    pub to_wasm: Option<u32>,
+    pub to_host: Option<u32>,
+}
+
+/// See [`wasmelt_abi::interface::ImportEntry`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the contract")]
+pub struct Import {
+    pub module: String,
+    pub name: String,
+    pub kind: Kind,
+    pub index: u32,
+}
+
+/// See [`wasmelt_abi::interface::ExportEntry`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the contract")]
+pub struct Export {
+    pub name: String,
+    pub kind: Kind,
+    pub index: u32,
+}
+
+/// See [`wasmelt_abi::interface::EntityPlan`].
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "fields are those of the contract")]
+pub struct EntityPlan {
+    pub minimum: u64,
+    pub maximum: Option<u64>,
+    pub ty: TypeCode,
+    pub context_offset: i32,
+    pub page_size_log2: u16,
+    pub flags: u16,
+}
+
+impl Image<'_> {
+    /// Number of segments that can be dropped.
+    pub(super) fn segment_count(&self) -> u32 {
+        let elements = self.interface.as_ref().map_or(self.element_segments.len(), |i| i.elements.len());
+        (self.data_segments.len() + elements) as u32
+    }
 }
 
 /// One function's machine code.
@@ -86,8 +173,19 @@ pub struct CallSite {
     pub return_offset: u32,
     /// Distance in bytes from the frame pointer down to the stack pointer at the call.
     pub frame_bytes: u32,
-    /// Tag, or `None` for all, and offset of the landing pad in the function's code; the first that matches is taken.
-    pub handlers: Vec<(Option<u32>, u32)>,
+    /// The first that matches is taken.
+    pub handlers: Vec<Handler>,
+}
+
+/// See [`wasmelt_abi::descriptor::ExceptionHandler`]; landing pads as offsets in the function's code.
+#[derive(Clone, Copy, Debug)]
+pub enum Handler {
+    /// Where the frame keeps its `vmctx`: distance in bytes from the stack pointer at the call.
+    Context(u32),
+    /// Handles exceptions with this tag: its index, and the landing pad.
+    Tag(u32, u32),
+    /// Handles all exceptions.
+    All(u32),
 }
 
 /// A place in code that depends on where something lies.
@@ -154,6 +252,7 @@ impl MemoryPlan {
 #[allow(missing_docs, reason = "fields are those of the descriptor")]
 pub struct TablePlan {
     pub context_offset: i32,
+    pub flags: u32,
     pub initial_elements: u64,
     pub maximum_elements: u64,
 }

@@ -8,6 +8,7 @@ mod blob;
 mod descriptor;
 pub mod image;
 mod initial;
+mod interface;
 pub mod note;
 mod object;
 mod reloc;
@@ -26,8 +27,12 @@ pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
     }
     let arch = reloc::Arch::of(triple)?;
     let layout = text::Layout::of(image)?;
-    let initial =
-        initial::plan(&image.initial, image.memories.first().map_or(0, |m| m.initial_bytes), arch.page_bytes());
+    // Pages are moved into the one instance of a program; what is instantiated again and again is copied.
+    let mappable_bytes = match image.interface {
+        None => image.memories.first().map_or(0, |m| m.initial_bytes),
+        Some(_) => 0,
+    };
+    let initial = initial::plan(&image.initial, mappable_bytes, arch.page_bytes());
     let program = descriptor::write(image, &layout, &initial, arch)?;
     let text = text::write(image, &layout, &program, arch)?;
     let unwind = unwind::write(image, &layout, arch)?;

@@ -59,9 +59,17 @@ pub(super) fn write(arch: Arch, sections: Sections<'_>) -> Result<Vec<u8>> {
     writer.symbols.program = Some(writer.object.section_symbol(program_section));
 
     writer.function_symbols(text_section, image, &layout);
-    writer.global(symbols::TEXT, SymbolKind::Text, text_section, u64::from(layout.len_bytes));
-    writer.global(symbols::PROGRAM, SymbolKind::Data, program_section, size_of_program());
-    writer.runtime(START);
+    match &image.interface {
+        None => {
+            writer.global(symbols::TEXT, SymbolKind::Text, text_section, u64::from(layout.len_bytes));
+            writer.global(symbols::PROGRAM, SymbolKind::Data, program_section, size_of_program());
+            writer.runtime(START);
+        }
+        Some(interface) => {
+            let name = format!("{}{}", symbols::LIBRARY_PREFIX, interface.name);
+            writer.global(&name, SymbolKind::Data, program_section, size_of_program());
+        }
+    }
 
     writer.references(text_section, &text.references)?;
     writer.references(program_section, &program.references)?;
@@ -119,10 +127,10 @@ impl<'a> Writer<'_, 'a> {
         }
     }
 
-    /// A symbol at the start of a section that the runtime archive can refer to.
+    /// A symbol at the start of a section that other objects can refer to.
     fn global(&mut self, name: &str, kind: SymbolKind, section: SectionId, size: u64) {
         let name = name.as_bytes().to_vec();
-        self.symbol(name, 0, size, kind, SymbolScope::Linkage, SymbolSection::Section(section));
+        self.symbol(name, 0, size, kind, SymbolScope::Dynamic, SymbolSection::Section(section));
     }
 
     /// A symbol that the runtime archive defines.

@@ -16,7 +16,7 @@ use wasmelt_abi::descriptor::{
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
-use super::image::{self, CallSite as ImageCallSite, Image, ImageFunction, Invoke, Record};
+use super::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
 use crate::options;
 
 fn target() -> Triple {
@@ -118,9 +118,9 @@ fn image() -> Image<'static> {
             reserve_bytes: 3 << 20,
             guard_bytes: 4 << 20,
         }],
-        tables: vec![image::TablePlan { context_offset: -48, initial_elements: 11, maximum_elements: 12 }],
+        tables: vec![image::TablePlan { context_offset: -48, flags: 0, initial_elements: 11, maximum_elements: 12 }],
         data_segments: vec![b"".into(), b"passive".into()],
-        element_segments: vec![vec![Some(1), None, Some(0)]],
+        element_segments: vec![Elements::Records(vec![Some(1), None, Some(0)])],
         initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
         hooks: vec![symbols::HOOK_PREOPENS, symbols::HOOK_INVOKE],
         policy: options::Policy {
@@ -132,6 +132,7 @@ fn image() -> Image<'static> {
         cpu_features: CpuFeatures::X86_64[3].0,
         stack_bytes: 1 << 16,
         note: "{}".to_owned(),
+        interface: None,
         ..Image::default()
     }
 }
@@ -251,8 +252,8 @@ fn initial_bytes_and_policy_are_what_the_contract_says() {
 fn call_sites_are_what_the_contract_says() {
     let mut image = Image { exception_payload_bytes: 32, ..image() };
     let site = |return_offset, handlers| ImageCallSite { return_offset, frame_bytes: 48, handlers };
-    image.functions[1].call_sites = vec![site(5, vec![(Some(3), 10), (None, 12)]), site(8, Vec::new())];
-    image.functions[2].call_sites = vec![site(1, vec![(None, 2)])];
+    image.functions[1].call_sites = vec![site(5, vec![Handler::Tag(3, 10), Handler::All(12)]), site(8, Vec::new())];
+    image.functions[2].call_sites = vec![site(1, vec![Handler::All(2)])];
     let bytes = super::object(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
@@ -354,7 +355,7 @@ fn mistakes_of_earlier_stages_are_errors() {
     let broken = [
         Image { entry: Some(3), ..image() },
         Image { records: vec![Record { function: 9, type_id: 0 }], ..image() },
-        Image { element_segments: vec![vec![Some(2)]], ..image() },
+        Image { element_segments: vec![Elements::Records(vec![Some(2)])], ..image() },
     ];
     for image in broken {
         assert!(super::object(&image, &target()).is_err());

@@ -6,11 +6,11 @@ use std::process::{Command, Stdio};
 use target_lexicon::HOST;
 
 use super::files::Files;
-use super::{LinkOptions, ld_arguments};
+use super::{Inputs, LinkOptions, ld_arguments};
 use crate::error::{Error, Result};
 
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
-pub(super) fn link_with_cc(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let tool = cc::Build::new()
         .cargo_metadata(false)
         .cargo_warnings(false)
@@ -20,27 +20,22 @@ pub(super) fn link_with_cc(object: &[u8], archive: &[u8], options: &LinkOptions<
         .no_default_flags(true)
         .try_get_compiler()
         .map_err(|e| Error::link(format!("no C compiler for {}: {e}", options.target)).hint(HINT))?;
-    let files = Files::new(object, archive)?;
+    let files = Files::new(inputs)?;
     let mut command = tool.to_command();
-    command.args(["-nostdlib", "-nostartfiles", "-static-pie"]);
+    command.args(["-nostdlib", "-nostartfiles", if inputs.archive.is_some() { "-static-pie" } else { "-shared" }]);
     // What the driver decides by itself, or what follows from -static-pie.
-    let driver_decides = ["-static", "-pie", "--no-dynamic-linker"];
-    for argument in ld_arguments(options).into_iter().filter(|a| !driver_decides.contains(a)) {
+    let driver_decides = ["-static", "-pie", "--no-dynamic-linker", "-shared"];
+    for argument in ld_arguments(inputs, options).into_iter().filter(|a| !driver_decides.contains(a)) {
         command.arg("-Xlinker").arg(argument);
     }
     run(command, &files)
 }
 
 /// Links with `program`, which takes the arguments of `ld`.
-pub(super) fn link_with_ld(
-    program: &Path,
-    object: &[u8],
-    archive: &[u8],
-    options: &LinkOptions<'_>,
-) -> Result<Vec<u8>> {
-    let files = Files::new(object, archive)?;
+pub(super) fn link_with_ld(program: &Path, inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let files = Files::new(inputs)?;
     let mut command = Command::new(program);
-    command.args(ld_arguments(options));
+    command.args(ld_arguments(inputs, options));
     run(command, &files)
 }
 
@@ -48,7 +43,7 @@ const HINT: &str = "the embedded linker, which is the default, needs no other pr
 
 /// Runs the linker on the files and returns what it wrote.
 fn run(mut command: Command, files: &Files) -> Result<Vec<u8>> {
-    command.arg(files.object()).arg(files.archive()).arg("-o").arg(files.output()).stdin(Stdio::null());
+    command.args(files.inputs()).arg("-o").arg(files.output()).stdin(Stdio::null());
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()

@@ -5,30 +5,33 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::Inputs;
 use crate::error::{Error, Result};
 
 /// Input and output of the linker in a temporary folder.
 pub(super) struct Files {
     dir: TempDir,
+    inputs: Vec<PathBuf>,
 }
 
 impl Files {
     /// Writes the input files.
-    pub(super) fn new(object: &[u8], archive: &[u8]) -> Result<Self> {
+    pub(super) fn new(inputs: Inputs<'_>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("wasmelt-").tempdir();
-        let files = Self { dir: dir.map_err(|e| Error::io("cannot create a temporary folder for the linker", &e))? };
-        for (path, bytes) in [(files.object(), object), (files.archive(), archive)] {
+        let dir = dir.map_err(|e| Error::io("cannot create a temporary folder for the linker", &e))?;
+        let mut paths = Vec::new();
+        let objects = inputs.objects.iter().enumerate().map(|(i, &bytes)| (format!("object{i}.o"), bytes));
+        for (name, bytes) in objects.chain(inputs.archive.map(|bytes| ("libwasmelt_start.a".to_owned(), bytes))) {
+            let path = dir.path().join(name);
             fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
+            paths.push(path);
         }
-        Ok(files)
+        Ok(Self { dir, inputs: paths })
     }
 
-    pub(super) fn object(&self) -> PathBuf {
-        self.dir.path().join("program.o")
-    }
-
-    pub(super) fn archive(&self) -> PathBuf {
-        self.dir.path().join("libwasmelt_start.a")
+    /// Paths of the objects, then of the archive.
+    pub(super) fn inputs(&self) -> std::slice::Iter<'_, PathBuf> {
+        self.inputs.iter()
     }
 
     pub(super) fn output(&self) -> PathBuf {

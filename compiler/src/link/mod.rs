@@ -42,13 +42,38 @@ pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     link(object, &archive.bytes, options)
 }
 
+/// Links objects that need nothing from outside into one shared library.
+pub fn shared_library(objects: &[&[u8]], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    if options.target.binary_format != BinaryFormat::Elf {
+        return Err(Error::usage(format!("shared libraries for {} are not supported yet", options.target)));
+    }
+    let inputs = Inputs { objects, archive: None };
+    let linked = run_linker(inputs, options)?;
+    match pack::relocation_count(&linked)? {
+        0 => Ok(linked),
+        count => Err(Error::internal(format!("{count} places of a shared library would have to be relocated"))),
+    }
+}
+
+/// What is linked.
+#[derive(Clone, Copy)]
+struct Inputs<'a> {
+    objects: &'a [&'a [u8]],
+    /// The runtime of an executable; what is linked without it becomes a shared library.
+    archive: Option<&'a [u8]>,
+}
+
+fn run_linker(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    match options.linker {
+        Linker::Embedded => embedded::link(inputs, options),
+        Linker::Cc => external::link_with_cc(inputs, options),
+        Linker::Program(program) => external::link_with_ld(program, inputs, options),
+    }
+}
+
 /// Links `object` with `archive`.
 fn link(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let linked = match options.linker {
-        Linker::Embedded => embedded::link(object, archive, options)?,
-        Linker::Cc => external::link_with_cc(object, archive, options)?,
-        Linker::Program(program) => external::link_with_ld(program, object, archive, options)?,
-    };
+    let linked = run_linker(Inputs { objects: &[object], archive: Some(archive) }, options)?;
     match pack::relocation_count(&linked)? {
         0 => pack::pack(&linked),
         _ if relocates_itself(object)? => Ok(linked),
@@ -64,13 +89,14 @@ fn relocates_itself(object: &[u8]) -> Result<bool> {
 }
 
 /// Arguments that every linker of the `ld` family understands, besides the files.
-fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
-    let mut arguments = vec![
+fn ld_arguments(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Vec<&'static str> {
+    let mut arguments = match inputs.archive {
         // Position-independent without a dynamic linker: the kernel places it where it likes, and nothing needs
         // relocation.
-        "-static",
-        "-pie",
-        "--no-dynamic-linker",
+        Some(_) => vec!["-static", "-pie", "--no-dynamic-linker"],
+        None => vec!["-shared"],
+    };
+    arguments.extend([
         // Functions and data that nothing reaches are dropped: this is how a program pays only for what it imports.
         "--gc-sections",
         // Same input, same bytes; and no section that nobody reads.
@@ -82,7 +108,7 @@ fn ld_arguments(options: &LinkOptions<'_>) -> Vec<&'static str> {
         // The segment that it asks for is protected by a dynamic linker, and there is none.
         "-z",
         "norelro",
-    ];
+    ]);
     // Rust's `core` brings debug information of its own, six times as large as a small program; symbols stay for
     // debuggers and profilers.
     arguments.push(if options.strip { "--strip-all" } else { "--strip-debug" });

@@ -82,6 +82,7 @@ fn image() -> Image<'static> {
         entry: Some(1),
         records: vec![Record { function: 0, type_id: 77 }, Record { function: 1, type_id: 10 }],
         note: NOTE.to_owned(),
+        interface: None,
         ..Image::default()
     }
 }

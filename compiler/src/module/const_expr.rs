@@ -32,6 +32,16 @@ impl ConstValue {
     }
 }
 
+impl ConstValue {
+    /// The function that is referred to.
+    pub fn as_func(self) -> Option<FuncIndex> {
+        match self {
+            Self::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+}
+
 /// An operator of a constant expression.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "variants are the specification's operators")]
@@ -118,6 +128,11 @@ impl ConstExpr {
             stack.push(value);
         }
         stack.pop()
+    }
+
+    /// The operators, in postfix order.
+    pub fn ops(&self) -> &[ConstOp] {
+        &self.ops
     }
 
     /// Functions that the expression refers to.

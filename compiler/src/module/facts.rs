@@ -14,6 +14,8 @@ pub struct BodyFacts {
     pub ref_funcs: Vec<FuncIndex>,
     /// Tables that are read or called through.
     pub tables_used: Vec<TableIndex>,
+    /// Tables whose elements are read as references.
+    pub tables_read: Vec<TableIndex>,
     /// Tables that are written or grown.
     pub tables_written: Vec<TableIndex>,
     /// Globals that are set.
@@ -41,8 +43,11 @@ impl BodyFacts {
             Operator::RefFunc { function_index } => self.ref_funcs.push(FuncIndex::from_u32(function_index)),
             Operator::CallIndirect { table_index, .. }
             | Operator::ReturnCallIndirect { table_index, .. }
-            | Operator::TableGet { table: table_index }
             | Operator::TableSize { table: table_index } => self.tables_used.push(TableIndex::from_u32(table_index)),
+            Operator::TableGet { table } => {
+                self.tables_used.push(TableIndex::from_u32(table));
+                self.tables_read.push(TableIndex::from_u32(table));
+            }
             Operator::TableSet { table } | Operator::TableGrow { table } | Operator::TableFill { table } => {
                 self.tables_written.push(TableIndex::from_u32(table));
             }
@@ -116,6 +121,7 @@ impl BodyFacts {
         tidy(&mut self.calls);
         tidy(&mut self.ref_funcs);
         tidy(&mut self.tables_used);
+        tidy(&mut self.tables_read);
         tidy(&mut self.tables_written);
         tidy(&mut self.globals_set);
         tidy(&mut self.data_used);

@@ -2,6 +2,10 @@
 
 mod const_expr;
 mod facts;
+mod hints;
+mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod parse;
 
 use std::ops::Range;
@@ -11,6 +15,9 @@ use wasmparser::{FunctionBody, RefType, ValType};
 
 pub use const_expr::{ConstExpr, ConstOp, ConstValue};
 pub use facts::BodyFacts;
+pub use hints::BranchHints;
+pub(crate) use limits::TABLE_ELEMENTS;
+pub use limits::{LIMITS, Limit};
 pub use parse::parse;
 
 macro_rules! index_types {
@@ -178,6 +185,8 @@ pub struct Body<'data> {
     pub range: Range<usize>,
     /// What it refers to.
     pub facts: BodyFacts,
+    /// Which way its branches are likely to go.
+    pub hints: BranchHints,
 }
 
 /// A validated module.
@@ -247,6 +256,21 @@ impl<'data> Module<'data> {
     /// What an export of this name is.
     pub fn export(&self, name: &str) -> Option<Entity> {
         self.exports.iter().find(|e| e.name == name).map(|e| e.entity)
+    }
+
+    /// Functions that a table is filled with at instantiation.
+    pub fn table_funcs(&self, table: TableIndex) -> impl Iterator<Item = FuncIndex> + '_ {
+        let segments = self
+            .elements
+            .values()
+            .filter(move |segment| matches!(segment.mode, ElementMode::Active(t, _) if t == table));
+        let fill = self.tables[table].init.iter().flat_map(ConstExpr::funcs);
+        fill.chain(segments.flat_map(|segment| segment.elements.iter().flat_map(ConstExpr::funcs)))
+    }
+
+    /// Forgets which way branches are likely to go.
+    pub fn ignore_branch_hints(&mut self) {
+        self.bodies.values_mut().for_each(|body| body.hints = BranchHints::default());
     }
 
     /// A function as messages name it: index and name.

@@ -1,5 +1,7 @@
 //! Bytes to [`Module`]: wasmparser decodes and validates, sections first, then function bodies in parallel.
 
+use std::collections::HashMap;
+
 use cranelift_entity::EntityRef as _;
 use rayon::prelude::*;
 use wasmparser::{
@@ -8,6 +10,8 @@ use wasmparser::{
     ValidatorResources, WasmFeatures,
 };
 
+use super::hints::{self, BranchHints};
+use super::limits;
 use super::{
     Body, BodyFacts, ConstExpr, ConstValue, DataSegment, ElementMode, ElementSegment, Entity, Export, Func, FuncIndex,
     FuncType, Global, GlobalIndex, Import, Memory, MemoryIndex, Module, Table, TableIndex, TagIndex, TypeIndex,
@@ -17,14 +21,17 @@ use crate::features;
 
 /// Decodes and validates a module.
 ///
-/// Errors name the offset in the file, the function, and the proposal where one is missing.
+/// Errors name the offset in the file, the function, the proposal where one is missing, and the limit where one is
+/// exceeded.
 pub fn parse(bytes: &[u8], accepted: WasmFeatures) -> Result<Module<'_>> {
+    limits::check_module_bytes(bytes)?;
     check_header(bytes)?;
-    let mut reader = Reader { module: Module::default(), bodies: Vec::new(), accepted };
+    let mut reader = Reader { bytes, module: Module::default(), bodies: Vec::new(), hints: None, accepted };
     let mut validator = Validator::new_with_features(accepted);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|e| reader.error(&e))?;
-        match validator.payload(&payload).map_err(|e| reader.error(&e))? {
+        limits::check_section(&reader.module, &payload)?;
+        match validator.payload(&payload).map_err(|e| reader.error_in(Some(&payload), &e))? {
             ValidPayload::Func(func, body) => reader.bodies.push((func, body)),
             ValidPayload::End(types) => reader.canonicalize(types.as_ref()),
             _ => {}
@@ -74,14 +81,22 @@ impl From<wasmparser::Error> for SectionError {
 }
 
 struct Reader<'data> {
+    bytes: &'data [u8],
     module: Module<'data>,
     bodies: Vec<(FuncToValidate<ValidatorResources>, FunctionBody<'data>)>,
+    /// Branch hints by function, once their section was read.
+    hints: Option<HashMap<FuncIndex, BranchHints>>,
     accepted: WasmFeatures,
 }
 
 impl<'data> Reader<'data> {
     fn error(&self, error: &wasmparser::Error) -> Error {
-        features::describe_error(error, self.accepted)
+        self.error_in(None, error)
+    }
+
+    /// An error that occurred while this section was validated.
+    fn error_in(&self, payload: Option<&Payload<'_>>, error: &wasmparser::Error) -> Error {
+        limits::describe(self.bytes, payload, error).unwrap_or_else(|| features::describe_error(error, self.accepted))
     }
 
     fn const_expr(&self, expr: &wasmparser::ConstExpr<'data>) -> Result<ConstExpr, SectionError> {
@@ -96,7 +111,7 @@ impl<'data> Reader<'data> {
     /// proposal lets them, it does not, but then they are equal when they look equal.
     fn canonicalize(&mut self, types: wasmparser::types::TypesRef<'_>) {
         let refer = self.accepted.intersects(WasmFeatures::FUNCTION_REFERENCES | WasmFeatures::GC);
-        let mut numbers = std::collections::HashMap::new();
+        let mut numbers = HashMap::new();
         for (index, ty) in (0..types.core_type_count_in_module()).zip(self.module.types.values()) {
             let next = numbers.len() as u32;
             let key = if refer { Ok(types.core_type_at_in_module(index)) } else { Err(ty) };
@@ -119,8 +134,14 @@ impl<'data> Reader<'data> {
                 }
             }
             Payload::ImportSection(imports) => {
-                for import in imports.into_imports() {
-                    let import = import?;
+                for import in imports.into_imports_with_offsets() {
+                    let (offset, import) = import?;
+                    match &import.ty {
+                        TypeRef::Table(ty) => limits::check_table(ty, offset),
+                        TypeRef::Memory(ty) => limits::check_memory(ty, offset),
+                        _ => Ok(()),
+                    }
+                    .map_err(SectionError::Ours)?;
                     let entity = self.import_entity(import.ty)?;
                     self.module.imports.push(Import { module: import.module, name: import.name, entity });
                 }
@@ -131,8 +152,9 @@ impl<'data> Reader<'data> {
                 }
             }
             Payload::TableSection(tables) => {
-                for table in tables {
-                    let table = table?;
+                for table in tables.into_iter_with_offsets() {
+                    let (offset, table) = table?;
+                    limits::check_table(&table.ty, offset).map_err(SectionError::Ours)?;
                     let init = match &table.init {
                         TableInit::RefNull => None,
                         TableInit::Expr(expr) => Some(self.const_expr(expr)?),
@@ -141,8 +163,10 @@ impl<'data> Reader<'data> {
                 }
             }
             Payload::MemorySection(memories) => {
-                for memory in memories {
-                    self.module.memories.push(memory_type(&memory?));
+                for memory in memories.into_iter_with_offsets() {
+                    let (offset, memory) = memory?;
+                    limits::check_memory(&memory, offset).map_err(SectionError::Ours)?;
+                    self.module.memories.push(memory_type(&memory));
                 }
             }
             Payload::TagSection(tags) => {
@@ -189,13 +213,15 @@ impl<'data> Reader<'data> {
                     self.module.data.push(DataSegment { active, bytes: segment.data });
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
-                    // A name section is a help for people: one that is malformed is ignored, as the specification
-                    // asks (appendix, "Custom Sections").
-                    let _ = self.names(names);
+            // What is wrong in a custom section is ignored, as the specification asks (appendix, "Custom Sections").
+            Payload::CustomSection(section) => match section.as_known() {
+                KnownCustom::Name(names) => drop(self.names(names)),
+                // As the proposal asks, there is one section, and it stands before the code.
+                KnownCustom::BranchHints(functions) if self.hints.is_none() && self.bodies.is_empty() => {
+                    self.hints = Some(hints::read(functions));
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
@@ -267,6 +293,8 @@ impl<'data> Reader<'data> {
     /// Validates all bodies in parallel; the error of the lowest function wins, so that messages are deterministic.
     fn finish(mut self) -> Result<Module<'data>> {
         let bodies = std::mem::take(&mut self.bodies);
+        let mut hints = self.hints.take().unwrap_or_default();
+        let module = &self.module;
         let first_error = std::sync::atomic::AtomicUsize::new(usize::MAX);
         let results: Vec<_> = bodies
             .into_par_iter()
@@ -276,7 +304,11 @@ impl<'data> Reader<'data> {
                 if first_error.load(Relaxed) < i {
                     return None;
                 }
-                let result = validate_body(func, body, allocations);
+                let func_type = module.funcs.get(FuncIndex::new(module.imported_funcs + i));
+                let params = func_type.and_then(|f| module.types.get(f.ty)).map_or(0, |ty| ty.params.len());
+                let result = limits::check_locals(params, &body)
+                    .map_err(SectionError::Ours)
+                    .and_then(|()| validate_body(func, body, allocations).map_err(SectionError::Wasm));
                 if result.is_err() {
                     first_error.fetch_min(i, Relaxed);
                 }
@@ -285,12 +317,18 @@ impl<'data> Reader<'data> {
             .collect();
         for (i, result) in results.into_iter().enumerate() {
             match result {
-                Some(Ok(body)) => {
+                Some(Ok(mut body)) => {
+                    let func = FuncIndex::new(self.module.imported_funcs + i);
+                    body.hints = hints.remove(&func).unwrap_or_default();
                     self.module.bodies.push(body);
                 }
                 Some(Err(e)) => {
                     let func = FuncIndex::new(self.module.imported_funcs + i);
-                    return Err(self.error(&e).context(self.module.describe_func(func)));
+                    let e = match e {
+                        SectionError::Wasm(e) => self.error(&e),
+                        SectionError::Ours(e) => e,
+                    };
+                    return Err(e.context(self.module.describe_func(func)));
                 }
                 None => return Err(Error::internal("a body after an invalid one was reached")),
             }
@@ -319,7 +357,7 @@ fn validate_body<'data>(
     facts.finish();
     *allocations = validator.into_allocations();
     let range = body.range();
-    Ok(Body { body, range, facts })
+    Ok(Body { body, range, facts, hints: BranchHints::default() })
 }
 
 fn table_type(ty: &wasmparser::TableType) -> Table {

@@ -48,6 +48,9 @@ pub struct Provenance {
     /// NaN results are canonical.
     #[serde(default)]
     pub nan_canonicalization: bool,
+    /// Results of relaxed SIMD operators are the same on every CPU.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relaxed_simd_deterministic: bool,
     /// What imports do that nothing provides.
     pub unknown_imports: UnknownImports,
     /// Export that is called instead of `_start`.
@@ -153,6 +156,7 @@ impl Provenance {
             bounds_checks: options.bounds_checks,
             spectre_mitigations: options.spectre_mitigations,
             nan_canonicalization: options.nan_canonicalization,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),
             stack_bytes: options.stack_bytes,
@@ -206,7 +210,6 @@ fn file_name(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::host_defaults;
 
     const MODULE: &str = r#"(module (memory 1 4) (func (export "_start") (drop (i32.extend8_s (i32.const 1)))))"#;
 
@@ -218,7 +221,7 @@ mod tests {
 
     #[test]
     fn notes_hold_no_folder_and_are_read_back() {
-        let options = Options { max_memory_bytes: Some(3 << 16), ..host_defaults() };
+        let options = Options { max_memory_bytes: Some(3 << 16), ..Options::default() };
         let provenance = build("/home/someone/app.wasm", &options);
         assert_eq!(provenance, build("app.wasm", &options));
         assert_eq!(provenance.source.name, "app.wasm");
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn later_fields_are_ignored_and_damage_is_not() {
-        let json = build("app.wasm", &host_defaults()).to_json();
+        let json = build("app.wasm", &Options::default()).to_json();
         let later = json.replacen('{', r#"{"of_a_later_version":1,"#, 1);
         assert!(Provenance::from_json(&later).is_ok());
         assert!(Provenance::from_json(&json[1..]).is_err());

@@ -14,7 +14,8 @@
 //! that wraps counts as outside.
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder as _, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{AliasRegion, InstBuilder as _, MemFlagsData, Value, types};
+use cranelift_entity::EntityRef as _;
 use wasmelt_abi::trap::Trap;
 use wasmparser::MemArg;
 
@@ -35,7 +36,7 @@ impl FuncTranslator<'_, '_> {
         let plan = self.env.instance.memories[memory];
         let index = self.zero_extend(index);
         let end = memarg.offset.saturating_add(u64::from(size));
-        let region = self.region(Region::Memory(memarg.memory));
+        let region = self.memory_region(memory);
         let flags = MemFlagsData::new()
             .with_endianness(cranelift_codegen::ir::Endianness::Little)
             .with_alias_region(Some(region));
@@ -53,6 +54,12 @@ impl FuncTranslator<'_, '_> {
             0
         });
         Place { flags, address, offset }
+    }
+
+    /// The region of a memory. Imported memories may be the same one.
+    pub(super) fn memory_region(&mut self, memory: MemoryIndex) -> AliasRegion {
+        let imported = memory.index() < self.env.module().imported_memories;
+        self.region(Region::Memory(if imported { 0 } else { memory.as_u32() }))
     }
 
     /// The index, when `index + end` does not exceed the current length; traps otherwise.

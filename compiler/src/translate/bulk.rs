@@ -5,7 +5,7 @@ use cranelift_codegen::ir::{self, InstBuilder as _, MemFlagsData, Type, Value, t
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::trap::Trap;
 
-use super::{FuncTranslator, Region};
+use super::FuncTranslator;
 use crate::error::Result;
 use crate::module::MemoryIndex;
 
@@ -27,7 +27,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     fn plain_memory_flags(&mut self, memory: MemoryIndex) -> MemFlagsData {
-        let region = self.region(Region::Memory(memory.as_u32()));
+        let region = self.memory_region(memory);
         MemFlagsData::new().with_notrap().with_alias_region(Some(region))
     }
 

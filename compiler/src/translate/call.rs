@@ -24,8 +24,15 @@ pub(super) enum Target {
     Indirect(ir::SigRef, Value),
 }
 
+/// The code that a function reference stands for, and the context that it runs in where callers pass one.
+#[derive(Clone, Copy)]
+pub(super) struct Code {
+    pub(super) address: Value,
+    pub(super) vmctx: Option<Value>,
+}
+
 impl<'a> FuncTranslator<'a, '_> {
-    fn wasm_signature(&mut self, id: TypeId, ty: &FuncType) -> ir::SigRef {
+    pub(super) fn wasm_signature(&mut self, id: TypeId, ty: &FuncType) -> ir::SigRef {
         let key = SignatureKey::Wasm(id);
         if let Some(&sig) = self.signatures.get(&key) {
             return sig;
@@ -66,13 +73,16 @@ impl<'a> FuncTranslator<'a, '_> {
 
     /// Calls a runtime function.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, args: &[Value]) -> Option<Value> {
-        let func = self.builtin(builtin);
-        let call = self.ins().call(func, args);
+        let call = match self.builtin(builtin) {
+            Target::Direct(func) => self.ins().call(func, args),
+            Target::Indirect(sig, code) => self.ins().call_indirect(sig, code, args),
+        };
         self.forget_vmctx();
         self.builder.inst_results(call).first().copied()
     }
 
-    pub(super) fn builtin(&mut self, builtin: Builtin) -> ir::FuncRef {
+    /// A runtime function as the target of a call.
+    pub(super) fn builtin(&mut self, builtin: Builtin) -> Target {
         let name = Name::builtin(builtin);
         let sig = self.native_signature(name, |sig| {
             let ty = |kind: Kind| match kind {
@@ -84,7 +94,10 @@ impl<'a> FuncTranslator<'a, '_> {
             sig.params.extend(builtin.params().iter().map(|&k| AbiParam::new(ty(k))));
             sig.returns.extend(builtin.result().map(|k| AbiParam::new(ty(k))));
         });
-        self.function(name, sig)
+        match self.builtin_address(builtin) {
+            Some(code) => Target::Indirect(sig, code),
+            None => Target::Direct(self.function(name, sig)),
+        }
     }
 
     fn call_host(&mut self, host: &'static HostFunction, args: &[Value]) -> Result<Option<Value>> {
@@ -112,7 +125,13 @@ impl<'a> FuncTranslator<'a, '_> {
             Callee::Defined(defined) => {
                 let sig = self.wasm_signature(instance.type_ids[func], ty);
                 let target = self.function(Name::Function(place(instance, defined)?), sig);
-                self.call_target(Target::Direct(target), ty, tail);
+                let vmctx = self.vmctx_argument();
+                self.call_target(Target::Direct(target), vmctx, ty, tail);
+            }
+            Callee::Imported(import) => {
+                let sig = self.wasm_signature(instance.type_ids[func], ty);
+                let code = self.imported_code(import);
+                self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
             }
             Callee::Host(host) => {
                 let args = self.pop_n(ty.params.len());
@@ -131,12 +150,10 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     /// Calls, or jumps to, a function of this type with operands from the stack.
-    fn call_target(&mut self, target: Target, ty: &FuncType, tail: bool) {
+    pub(super) fn call_target(&mut self, target: Target, vmctx: Option<Value>, ty: &FuncType, tail: bool) {
         let operands = self.pop_n(ty.params.len());
         let mut args = Vec::with_capacity(operands.len() + 2);
-        if FuncTranslator::vmctx_param(self.env.shape).is_some() {
-            args.push(self.vmctx());
-        }
+        args.extend(vmctx);
         let area = returns_in_memory(ty).then(|| match self.return_area {
             // A tail call's results are those of the caller: they go where the caller's were to go.
             Some(area) if tail => area,
@@ -192,38 +209,39 @@ impl<'a> FuncTranslator<'a, '_> {
         let table = TableIndex::from_u32(table_index);
         let index = self.pop();
         let index = self.zero_extend(index);
-        let record = match self.env.instance.tables[table] {
+        let code = match self.env.instance.tables[table] {
             TablePlace::Const(place) => {
                 let length = self.env.instance.const_tables[place as usize].len() as u64;
                 let bound = self.ins().iconst(types::I64, length as i64);
                 let index = self.check_index(index, bound, Trap::UndefinedElement);
                 let base = self.symbol(Name::ConstTable(place));
                 let offset = self.ins().ishl_imm_u(index, 3);
-                self.ins().iadd(base, offset)
+                let record = self.ins().iadd(base, offset);
+                self.check_const_type(record, type_id, place);
+                self.const_record_code(record)
             }
             TablePlace::Dynamic(_) => {
-                let record = self.table_element(table, index, Trap::UndefinedElement);
-                let is_null = self.ins().icmp_imm_u(IntCC::Equal, record, 0);
+                let reference = self.table_element(table, index, Trap::UndefinedElement)?;
+                let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
                 self.trap_if(is_null, Trap::UninitializedElement);
-                record
+                self.check_type(reference, type_id);
+                self.reference_code(reference)
             }
             TablePlace::Unused => return Err(Error::internal("a call goes through a table that was dropped")),
         };
-        self.check_type(record, type_id, table);
-        let code = self.record_code(record);
         let sig = self.wasm_signature(type_id, ty);
-        self.call_target(Target::Indirect(sig, code), ty, tail);
+        self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
         Ok(())
     }
 
     /// Calls a typed reference: its type is known by validation, only null is left to check.
     pub(super) fn call_ref(&mut self, type_index: u32, tail: bool) {
         let (type_id, ty) = self.type_at(type_index);
-        let record = self.pop();
-        self.trap_if_null(record);
-        let code = self.record_code(record);
+        let reference = self.pop();
+        self.trap_if_null(reference);
+        let code = self.reference_code(reference);
         let sig = self.wasm_signature(type_id, ty);
-        self.call_target(Target::Indirect(sig, code), ty, tail);
+        self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
     }
 
     pub(super) fn trap_if_null(&mut self, reference: Value) {
@@ -237,18 +255,23 @@ impl<'a> FuncTranslator<'a, '_> {
         (module.canonical_types[index], &module.types[index])
     }
 
-    /// Traps unless the record's type is this one. Null elements of tables that never change have a type that no
-    /// function has, so that one comparison finds both.
-    fn check_type(&mut self, record: Value, type_id: TypeId, table: TableIndex) {
-        let (all_match, has_null) = match self.env.instance.tables[table] {
-            TablePlace::Const(place) => {
-                let instance = self.env.instance;
-                let elements = &instance.const_tables[place as usize];
-                let same = |f: &Option<FuncIndex>| f.is_none_or(|f| instance.type_ids[f] == type_id);
-                (elements.iter().all(same), elements.iter().any(Option::is_none))
-            }
-            _ => (false, false),
-        };
+    /// Traps unless the function that is referred to has this type.
+    fn check_type(&mut self, reference: Value, type_id: TypeId) {
+        let flags = self.record_flags();
+        let offset = self.type_id_offset();
+        let found = self.ins().load(types::I32, flags, reference, offset);
+        let expected = self.type_id(type_id);
+        let differs = self.ins().icmp(IntCC::NotEqual, found, expected);
+        self.trap_if(differs, Trap::IndirectCallTypeMismatch);
+    }
+
+    /// Traps unless the record in a table that never changes has this type. Null elements have a type that no function
+    /// has, so that one comparison finds both.
+    fn check_const_type(&mut self, record: Value, type_id: TypeId, place: u32) {
+        let instance = self.env.instance;
+        let elements = &instance.const_tables[place as usize];
+        let same = |f: &Option<FuncIndex>| f.is_none_or(|f| instance.type_ids[f] == type_id);
+        let (all_match, has_null) = (elements.iter().all(same), elements.iter().any(Option::is_none));
         if all_match && !has_null {
             return;
         }
@@ -272,16 +295,17 @@ impl<'a> FuncTranslator<'a, '_> {
         self.builder.switch_to_block(ok);
     }
 
-    /// The address of the code that a record stands for.
-    fn record_code(&mut self, record: Value) -> Value {
+    /// The code that a record in a table that never changes stands for, or a record of the `Single` shape. It runs in
+    /// this instance's own context.
+    pub(super) fn const_record_code(&mut self, record: Value) -> Code {
         let flags = self.record_flags();
         let offset = self.ins().uload32(flags, record, 0);
         let text = self.symbol(Name::Text);
-        self.ins().iadd(text, offset)
+        Code { address: self.ins().iadd(text, offset), vmctx: self.vmctx_argument() }
     }
 
     /// Records never change. They are read only after the checks of the index, so they cannot be moved up.
-    fn record_flags(&mut self) -> MemFlagsData {
+    pub(super) fn record_flags(&mut self) -> MemFlagsData {
         self.trusted_region(Region::Constants).with_readonly()
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Each wasm block becomes a CLIF block for what follows it, with its results as block parameters; operands below it
 //! stay as they are. Code that cannot be reached is not translated.
+//!
+//! Branch hints decide which blocks are cold, and so out of the way of the others: the unlikely side of an `if` or
+//! `br_if`, what lies in it, and what is only branched to from there.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder as _, JumpTableData, Value, types};
@@ -95,11 +98,13 @@ pub(super) struct Handler {
 pub(super) struct Next {
     block: Option<ir::Block>,
     types: Box<[ValType]>,
+    /// Whether a branch leads there that is not unlikely.
+    warm: bool,
 }
 
 impl FuncTranslator<'_, '_> {
     pub(super) fn next_of(types: Box<[ValType]>) -> Next {
-        Next { block: None, types }
+        Next { block: None, types, warm: false }
     }
 
     pub(super) fn block_signature(&self, ty: BlockType) -> (Box<[ValType]>, Box<[ValType]>) {
@@ -114,7 +119,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn push_function_frame(&mut self, ty: &FuncType) {
-        let next = Next { block: None, types: ty.results.clone() };
+        let next = Self::next_of(ty.results.clone());
         self.control.push(Frame { kind: Kind::Block { next }, height: 0, params: 0, results: ty.results.len() });
     }
 
@@ -124,6 +129,25 @@ impl FuncTranslator<'_, '_> {
             self.builder.append_block_param(block, clif_type(ty));
         }
         block
+    }
+
+    /// Whether the branch at hand is hinted to be taken, or not.
+    fn hinted(&self) -> Option<bool> {
+        let (start, hints) = self.hints?;
+        hints.likely((self.builder.srcloc().bits() as usize).checked_sub(start)?)
+    }
+
+    /// Makes a block cold when the code at hand is, or when it is entered rarely.
+    fn place(&mut self, block: ir::Block, rarely: bool) {
+        if self.cold || rarely {
+            self.builder.set_cold_block(block);
+        }
+    }
+
+    /// Goes on in a block that was placed.
+    fn enter(&mut self, block: ir::Block) {
+        self.builder.switch_to_block(block);
+        self.cold = self.builder.func.layout.is_cold(block);
     }
 
     pub(super) fn set_unreachable(&mut self) {
@@ -141,13 +165,14 @@ impl FuncTranslator<'_, '_> {
         let (params, results) = self.block_signature(ty);
         let height = self.stack.len() - params.len();
         let (params, results_len) = (params.len(), results.len());
-        let next = Next { block: None, types: results };
+        let next = Self::next_of(results);
         self.control.push(Frame { kind: Kind::Block { next }, height, params, results: results_len });
     }
 
     pub(super) fn loop_(&mut self, ty: BlockType) {
         let (params, results) = self.block_signature(ty);
         let header = self.block_with_params(&params);
+        self.place(header, false);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
         self.enter_loop();
@@ -162,13 +187,16 @@ impl FuncTranslator<'_, '_> {
         let condition = self.pop();
         let height = self.stack.len() - params.len();
         let (then, otherwise) = (self.builder.create_block(), self.builder.create_block());
+        let hint = self.hinted();
+        self.place(then, hint == Some(false));
+        self.place(otherwise, hint == Some(true));
         self.ins().brif(condition, then, &[], otherwise, &[]);
         self.builder.seal_block(then);
         self.builder.seal_block(otherwise);
-        self.builder.switch_to_block(then);
+        self.enter(then);
         let saved = self.stack[height..].to_vec();
         let (params, results_len) = (params.len(), results.len());
-        let next = Next { block: None, types: results };
+        let next = Self::next_of(results);
         let kind = Kind::If { next, otherwise, params: saved };
         self.control.push(Frame { kind, height, params, results: results_len });
     }
@@ -184,7 +212,7 @@ impl FuncTranslator<'_, '_> {
         let height = self.control.last().map_or(0, |f| f.height);
         self.stack.truncate(height);
         self.stack.extend(params);
-        self.builder.switch_to_block(otherwise);
+        self.enter(otherwise);
         self.reachable = true;
     }
 
@@ -207,7 +235,7 @@ impl FuncTranslator<'_, '_> {
                 if self.reachable {
                     self.branch_to(0);
                 }
-                self.builder.switch_to_block(otherwise);
+                self.enter(otherwise);
                 self.stack.truncate(self.control.last().map_or(0, |f| f.height));
                 self.stack.extend(params);
                 self.branch_to(0);
@@ -237,7 +265,9 @@ impl FuncTranslator<'_, '_> {
             }
             let frame = self.control.pop().expect("looked at above");
             self.stack.truncate(frame.height);
-            self.builder.switch_to_block(block);
+            self.cold = false;
+            self.place(block, frame.kind.next().is_some_and(|next| !next.warm));
+            self.enter(block);
             self.builder.seal_block(block);
             self.stack.extend_from_slice(self.builder.block_params(block));
             self.reachable = true;
@@ -254,15 +284,19 @@ impl FuncTranslator<'_, '_> {
         self.ins().jump(block, &args);
     }
 
-    /// The block that a branch to this depth goes to, and how many operands it takes.
-    fn target(&mut self, depth: u32) -> (ir::Block, usize) {
+    /// The block that a branch to this depth goes to, and how many operands it takes; `rarely` when the branch is
+    /// hinted not to be taken.
+    fn target(&mut self, depth: u32, rarely: bool) -> (ir::Block, usize) {
         let index = self.control.len() - 1 - depth as usize;
         let frame = &self.control[index];
         if let Kind::Loop { header } = frame.kind {
             return (header, frame.params);
         }
-        let next = frame.kind.next().expect("no live code lies in a frame that cannot be reached");
         let arity = frame.results;
+        let warm = !self.cold && !rarely;
+        let next = self.control[index].kind.next_mut();
+        let next = next.expect("no live code lies in a frame that cannot be reached");
+        next.warm |= warm;
         if let Some(block) = next.block {
             return (block, arity);
         }
@@ -276,7 +310,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Jumps to the target of a branch; code after it cannot be reached.
     pub(super) fn branch_to(&mut self, depth: u32) {
-        let (block, arity) = self.target(depth);
+        let (block, arity) = self.target(depth, false);
         let args = self.stack[self.stack.len() - arity..].to_vec();
         self.jump(block, &args);
     }
@@ -288,14 +322,15 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn br_if(&mut self, depth: u32) {
         let condition = self.pop();
-        self.branch_if(condition, depth);
+        let hint = self.hinted();
+        self.branch_if(condition, depth, hint);
     }
 
     /// Branches, without the reference, when it is null; keeps it otherwise.
     pub(super) fn br_on_null(&mut self, depth: u32) {
         let reference = self.pop();
         let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
-        self.branch_if(is_null, depth);
+        self.branch_if(is_null, depth, None);
         self.push(reference);
     }
 
@@ -303,17 +338,20 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn br_on_non_null(&mut self, depth: u32) {
         let reference = *self.stack.last().expect("validation keeps the operand stack in order");
         let is_some = self.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
-        self.branch_if(is_some, depth);
+        self.branch_if(is_some, depth, None);
         self.pop();
     }
 
-    fn branch_if(&mut self, condition: Value, depth: u32) {
-        let (block, arity) = self.target(depth);
+    fn branch_if(&mut self, condition: Value, depth: u32, hint: Option<bool>) {
+        let (block, arity) = self.target(depth, hint == Some(false));
         let args: Vec<_> = self.stack[self.stack.len() - arity..].iter().map(|&v| BlockArg::Value(v)).collect();
         let next = self.builder.create_block();
+        // What follows a loop is not rare, although most of its branches go back.
+        let back = matches!(self.control[self.control.len() - 1 - depth as usize].kind, Kind::Loop { .. });
+        self.place(next, hint == Some(true) && !back);
         self.ins().brif(condition, block, &args, next, &[]);
         self.builder.seal_block(next);
-        self.builder.switch_to_block(next);
+        self.enter(next);
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), BodyError> {
@@ -321,7 +359,7 @@ impl FuncTranslator<'_, '_> {
         let mut calls = Vec::with_capacity(table.len() as usize + 1);
         let targets = table.targets().chain(std::iter::once(Ok(table.default())));
         for depth in targets.collect::<wasmparser::Result<Vec<_>>>()? {
-            let (block, arity) = self.target(depth);
+            let (block, arity) = self.target(depth, false);
             let args: Vec<_> = self.stack[self.stack.len() - arity..].iter().map(|&v| BlockArg::Value(v)).collect();
             calls.push(self.builder.func.dfg.block_call(block, &args));
         }

@@ -1,15 +1,21 @@
-//! The functions that wasmelt adds to a program: the entry that finishes instantiation and runs it, and the entry that
-//! `--invoke` calls. Both have the platform's calling convention, set the pinned register and restore it.
+//! The functions that wasmelt adds: the entry that finishes instantiation and runs the program, the entry that
+//! `--invoke` calls, and in libraries those between the host's calling convention and that of wasm functions. What the
+//! host calls has the platform's convention, and in programs sets the pinned register and restores it.
 
-use cranelift_codegen::ir::{AbiParam, Function, InstBuilder as _, MemFlagsData, Signature, Value, types};
+use cranelift_codegen::ir::{
+    AbiParam, Function, InstBuilder as _, MemFlagsData, Signature, StackSlotData, StackSlotKind, Value, types,
+};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::context::{FuncRecord, HostFunc};
+use wasmparser::ValType;
 
-use super::{FuncEnv, FuncTranslator, Region, Shape, clif_type};
+use super::call::Target;
+use super::{FuncEnv, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
-use crate::module::FuncIndex;
-use crate::program::Action;
+use crate::module::{FuncIndex, FuncType};
+use crate::options::Shape;
+use crate::program::{Action, ContextRegion, TypeId};
 
 const _: () = assert!(size_of::<FuncRecord>() == 8);
 
@@ -17,7 +23,7 @@ const _: () = assert!(size_of::<FuncRecord>() == 8);
 pub fn translate_entry(env: FuncEnv<'_>, context: &mut FunctionBuilderContext, func: &mut Function) -> Result<()> {
     with_entry(env, context, func, 1, |t, _| {
         for action in &env.instance.actions {
-            t.action(*action)?;
+            t.action(action)?;
             if !t.reachable {
                 return Ok(());
             }
@@ -41,15 +47,9 @@ pub fn translate_invoke_entry(
     };
     with_entry(env, context, func, 2, |t, params| {
         let (values, ty) = (params[1], env.module().func_type(*callee));
-        let flags = MemFlagsData::trusted();
-        for (i, &param) in ty.params.iter().enumerate() {
-            let value = t.ins().load(clif_type(param), flags, values, 16 * i as i32);
-            t.push(value);
-        }
+        t.load_values(&ty.params, values);
         t.call(callee.as_u32(), false)?;
-        for (i, result) in t.pop_n(if t.reachable { ty.results.len() } else { 0 }).into_iter().enumerate() {
-            t.ins().store(flags, result, values, 16 * i as i32);
-        }
+        t.store_results(ty, values);
         Ok(())
     })
 }
@@ -64,7 +64,7 @@ pub fn translate_thread_entry(
     let callee = env.program.entry.thread_start.ok_or_else(|| Error::internal("no export for threads"))?;
     with_entry(env, context, func, 3, |t, params| {
         for action in &env.instance.actions {
-            t.action(*action)?;
+            t.action(action)?;
             if !t.reachable {
                 return Ok(());
             }
@@ -95,6 +95,55 @@ pub fn translate_thunk(
     if t.reachable {
         t.return_();
     }
+    t.builder.finalize(env.isa.frontend_config());
+    Ok(())
+}
+
+/// `unsafe extern "C" fn(vmctx, code, values)`: calls a function of this type in its context, see
+/// [`wasmelt_abi::interface::FuncTypeEntry::to_wasm`].
+pub fn translate_to_wasm(
+    env: FuncEnv<'_>,
+    type_id: TypeId,
+    ty: &FuncType,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
+    with_entry(env, context, func, 3, |t, params| {
+        let [vmctx, code, values] = params else { return Err(Error::internal("a trampoline has three parameters")) };
+        t.load_values(&ty.params, *values);
+        let sig = t.wasm_signature(type_id, ty);
+        t.call_target(Target::Indirect(sig, *code), Some(*vmctx), ty, false);
+        t.store_results(ty, *values);
+        Ok(())
+    })
+}
+
+/// A function of the wasm calling convention that calls the host, whose [`HostFunc`] it is given as its context, see
+/// [`wasmelt_abi::interface::FuncTypeEntry::to_host`].
+pub fn translate_to_host(
+    env: FuncEnv<'_>,
+    ty: &FuncType,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
+    func.signature = env.signature(ty);
+    let mut t = FuncTranslator::new(env, FunctionBuilder::new(func, context));
+    t.begin(ty);
+    let size = 16 * ty.params.len().max(ty.results.len()).max(1) as u32;
+    let slot = t.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
+    let values = t.ins().stack_addr(types::I64, slot, 0);
+    let flags = MemFlagsData::trusted();
+    for index in 0..ty.params.len() {
+        t.local_get(index as u32);
+        let value = t.pop();
+        t.ins().store(flags, value, values, 16 * index as i32);
+    }
+    let host = t.vmctx();
+    let entry = t.ins().load(types::I64, flags, host, std::mem::offset_of!(HostFunc, entry) as i32);
+    let sig = t.builder.import_signature(native_signature(env.isa, 2));
+    t.ins().call_indirect(sig, entry, &[host, values]);
+    t.load_values(&ty.results, values);
+    t.return_();
     t.builder.finalize(env.isa.frontend_config());
     Ok(())
 }
@@ -139,36 +188,56 @@ fn with_entry<'a>(
 }
 
 impl FuncTranslator<'_, '_> {
-    fn action(&mut self, action: Action) -> Result<()> {
+    /// Pushes values that lie 16 bytes apart.
+    fn load_values(&mut self, types: &[ValType], values: Value) {
+        for (i, &ty) in types.iter().enumerate() {
+            let value = self.ins().load(clif_type(ty), MemFlagsData::trusted(), values, 16 * i as i32);
+            self.push(value);
+        }
+    }
+
+    /// Stores a call's results 16 bytes apart, where it comes back.
+    fn store_results(&mut self, ty: &FuncType, values: Value) {
+        let count = if self.reachable { ty.results.len() } else { 0 };
+        for (i, result) in self.pop_n(count).into_iter().enumerate() {
+            self.ins().store(MemFlagsData::trusted(), result, values, 16 * i as i32);
+        }
+    }
+
+    fn action(&mut self, action: &Action) -> Result<()> {
         match action {
-            Action::SetFuncGlobal { context_offset, global, func } => {
-                let value = self.func_ref(func)?;
+            Action::SetContext { region, context_offset, value } => {
+                let value = self.const_expr(value)?;
                 let vmctx = self.vmctx();
-                let flags = self.trusted_region(Region::Global(global.as_u32()));
-                self.ins().store(flags, value, vmctx, context_offset);
+                let flags = self.trusted_region(match region {
+                    ContextRegion::Global(global) => Region::Global(global.as_u32()),
+                    ContextRegion::Element => Region::Context,
+                });
+                self.ins().store(flags, value, vmctx, *context_offset);
             }
-            Action::FillTable { table, func, len } => {
-                let value = self.func_ref(func)?;
-                let (dest, len) = (self.ins().iconst(types::I64, 0), self.ins().iconst(types::I64, len as i64));
-                self.table_fill_values(table, dest, value, len)?;
+            Action::FillTable { table, value, len } => {
+                let value = self.const_expr(value)?;
+                let (dest, len) = (self.ins().iconst(types::I64, 0), self.ins().iconst(types::I64, *len as i64));
+                self.table_fill_values(*table, dest, value, len)?;
             }
             Action::InitTable { table, segment, offset, len, drop } => {
-                let dest = self.ins().iconst(types::I64, offset as i64);
-                let (src, len) = (self.ins().iconst(types::I32, 0), self.ins().iconst(types::I32, i64::from(len)));
-                self.table_init_values(table, segment.as_u32(), dest, src, len)?;
-                if drop {
+                let dest = self.const_expr(offset)?;
+                let dest = self.zero_extend(dest);
+                let (src, len) = (self.ins().iconst(types::I32, 0), self.ins().iconst(types::I32, i64::from(*len)));
+                self.table_init_values(*table, segment.as_u32(), dest, src, len)?;
+                if *drop {
                     self.elem_drop(segment.as_u32());
                 }
             }
             Action::InitMemory { memory, segment, offset, len, drop } => {
-                let dest = self.ins().iconst(types::I64, offset as i64);
-                let (src, len) = (self.ins().iconst(types::I32, 0), self.ins().iconst(types::I32, i64::from(len)));
+                let dest = self.const_expr(offset)?;
+                let (src, len) = (self.ins().iconst(types::I32, 0), self.ins().iconst(types::I32, i64::from(*len)));
                 self.memory_init_values(memory.as_u32(), segment.as_u32(), dest, src, len)?;
-                if drop {
+                if *drop {
                     self.data_drop(segment.as_u32());
                 }
             }
-            Action::Trap(trap) => self.trap(trap),
+            Action::Trap(trap) => self.trap(*trap),
             Action::CallStart(func) => self.call(func.as_u32(), false)?,
         }
         Ok(())

@@ -53,19 +53,18 @@ impl FuncTranslator<'_, '_> {
         for &ty in &result_types {
             self.builder.append_block_param(normal, ty);
         }
+        let context = self.handler_context();
         let results: Vec<_> = (0..result_types.len() as u32).map(BlockArg::TryCallRet).collect();
         let dfg = &mut self.builder.func.dfg;
         let normal_call = dfg.block_call(normal, &results);
-        let items: Vec<_> = handlers
-            .iter()
-            .map(|handler| {
-                let call = dfg.block_call(handler.block, &[BlockArg::TryCallExn(0)]);
-                match handler.tag {
-                    Some(tag) => ExceptionTableItem::Tag(ExceptionTag::from_u32(tag), call),
-                    None => ExceptionTableItem::Default(call),
-                }
-            })
-            .collect();
+        let handler = handlers.iter().map(|handler| {
+            let call = dfg.block_call(handler.block, &[BlockArg::TryCallExn(0)]);
+            match handler.tag {
+                Some(tag) => ExceptionTableItem::Tag(ExceptionTag::from_u32(tag), call),
+                None => ExceptionTableItem::Default(call),
+            }
+        });
+        let items: Vec<_> = context.into_iter().chain(handler).collect();
         let table = dfg.exception_tables.push(ExceptionTableData::new(sig, normal_call, items));
         match target {
             Target::Direct(func) => self.ins().try_call(func, args, table),
@@ -133,7 +132,7 @@ impl FuncTranslator<'_, '_> {
         let module = self.env.module();
         let values = self.pop_n(module.types[module.tags[TagIndex::from_u32(tag)]].params.len());
         let vmctx = self.vmctx();
-        let tag = self.ins().iconst(types::I32, i64::from(tag));
+        let tag = self.tag_number(tag);
         let exception = self.call_builtin(Builtin::exception_new, &[vmctx, tag]);
         let exception = exception.ok_or_else(|| Error::internal("exception_new has a result"))?;
         let flags = self.trusted_region(Region::Exceptions);
@@ -153,12 +152,12 @@ impl FuncTranslator<'_, '_> {
     /// Throws to the handlers that reach code in the frame at this depth; what follows cannot be reached.
     fn throw_to(&mut self, exception: Value, depth: u32) {
         let vmctx = self.vmctx();
-        let func = self.builtin(Builtin::exception_throw);
         let handlers = self.handlers(depth);
         if handlers.is_empty() {
-            self.ins().call(func, &[vmctx, exception]);
+            self.call_builtin(Builtin::exception_throw, &[vmctx, exception]);
         } else {
-            self.try_call(Target::Direct(func), &[vmctx, exception], &handlers);
+            let target = self.builtin(Builtin::exception_throw);
+            self.try_call(target, &[vmctx, exception], &handlers);
         }
         // The runtime does not come back.
         self.trap(Trap::UncaughtException);
@@ -204,7 +203,8 @@ impl FuncTranslator<'_, '_> {
         let Some(exception) = self.legacy_next_clause() else { return };
         let flags = self.trusted_region(Region::Exceptions).with_readonly();
         let found = self.ins().load(types::I32, flags, exception, EXCEPTION_TAG_OFFSET);
-        let matches = self.ins().icmp_imm_u(IntCC::Equal, found, i64::from(tag));
+        let number = self.tag_number(tag);
+        let matches = self.ins().icmp(IntCC::Equal, found, number);
         let (clause, others) = (self.builder.create_block(), self.builder.create_block());
         self.ins().brif(matches, clause, &[], others, &[]);
         self.builder.seal_block(clause);

@@ -35,12 +35,15 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result};
-use crate::module::{DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::options::Shape;
 use crate::program::{Instance, Program, TypeId};
 
-pub use entry::{translate_entry, translate_invoke_entry, translate_thread_entry, translate_thunk};
+pub use entry::{
+    translate_entry, translate_invoke_entry, translate_thread_entry, translate_thunk, translate_to_host,
+    translate_to_wasm,
+};
 pub use names::Name;
-pub use shape::Shape;
 
 /// What every function's translation reads.
 #[derive(Clone, Copy)]
@@ -55,6 +58,8 @@ pub struct FuncEnv<'a> {
     pub shape: Shape,
     /// Whether indices are masked against speculation.
     pub spectre_mitigations: bool,
+    /// Whether relaxed operators do what the specification's deterministic profile says.
+    pub relaxed_simd_deterministic: bool,
 }
 
 /// Most integer or float results that are returned in registers; what has more returns through memory.
@@ -105,6 +110,7 @@ enum Region {
     Memory(u32),
     Global(u32),
     Table(u32),
+    ImportedGlobals,
     Exceptions,
     Constants,
     ReturnArea,
@@ -124,6 +130,7 @@ pub fn translate_function(
     func.name = UserFuncName::User(Name::Function(place(env.instance, defined)?).to_clif());
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
     translator.loop_calls = &module.bodies[defined].facts.loop_calls;
+    translator.hints = Some((module.bodies[defined].range.start, &module.bodies[defined].hints));
     translator.function_body(index, &module.bodies[defined].body).map_err(|e| match e {
         BodyError::Wasm(e) => Error::internal(format!("a validated body could not be read: {e}")),
         BodyError::Ours(e) => e,
@@ -177,6 +184,10 @@ struct FuncTranslator<'a, 'b> {
     /// Which loops of the body have calls, and how many have been entered.
     loop_calls: &'a [bool],
     loops_entered: usize,
+    /// Where the body starts in the file, and its branch hints.
+    hints: Option<(usize, &'a BranchHints)>,
+    /// Whether the code at hand runs rarely, by a hint.
+    cold: bool,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
     symbols: HashMap<Name, ir::GlobalValue>,
@@ -204,6 +215,8 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             pinned_in_loop: None,
             loop_calls: &[],
             loops_entered: 0,
+            hints: None,
+            cold: false,
             signatures: HashMap::new(),
             functions: HashMap::new(),
             symbols: HashMap::new(),
@@ -304,6 +317,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::Constants => (5, 0, "constants"),
             Region::ReturnArea => (6, 0, "return area"),
             Region::Exceptions => (7, 0, "exceptions"),
+            Region::ImportedGlobals => (8, 0, "imported globals"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

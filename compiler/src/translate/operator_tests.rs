@@ -19,7 +19,7 @@ use wasmparser::WasmFeatures;
 use super::{FuncEnv, Shape, translate_function};
 use crate::features::{FEATURES, default_features};
 use crate::module;
-use crate::options::{BoundsChecks, Cpu, Emit, Linker, OptLevel, Options, Policy, UnknownImports};
+use crate::options::Options;
 use crate::program::Program;
 
 /// One line of wasmparser's list.
@@ -207,9 +207,20 @@ fn compile(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> BTreeSet<String> 
 fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<CompiledCode> {
     let options = options(isa.triple().clone());
     let module = module::parse(wasm, options.features).expect("the module is valid");
-    let program = Program::single(module, &options).expect("the module is a program");
+    let program = match shape {
+        Shape::Single => Program::single(module, &options),
+        Shape::Many => Program::library(module, &options),
+    };
+    let program = program.expect("the module can be planned");
     let instance = program.main();
-    let env = FuncEnv { program: &program, instance, isa: &**isa, shape, spectre_mitigations: true };
+    let env = FuncEnv {
+        program: &program,
+        instance,
+        isa: &**isa,
+        shape,
+        spectre_mitigations: true,
+        relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
+    };
     let compile = |&func: &_| {
         let mut context = Context::new();
         context.set_disasm(true);
@@ -229,25 +240,7 @@ fn supported_features() -> WasmFeatures {
 }
 
 fn options(target: Triple) -> Options {
-    Options {
-        target,
-        emit: Emit::Exe,
-        opt_level: OptLevel::Speed,
-        cpu: Cpu::Default,
-        features: supported_features(),
-        policy: Policy::default(),
-        max_memory_bytes: None,
-        stack_bytes: crate::options::DEFAULT_STACK_BYTES,
-        bounds_checks: BoundsChecks::Guard,
-        spectre_mitigations: true,
-        nan_canonicalization: false,
-        invoke: Some("f".to_owned()),
-        unknown_imports: UnknownImports::Deny,
-        linker: Linker::Embedded,
-        runtime_dir: None,
-        strip: false,
-        threads: 1,
-    }
+    Options { target, features: supported_features(), invoke: Some("f".to_owned()), threads: 1, ..Options::default() }
 }
 
 fn isa(triple: &str, cpu: &[&str], flags: &[(&str, &str)]) -> OwnedTargetIsa {

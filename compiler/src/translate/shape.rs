@@ -4,23 +4,24 @@
 //! base of memory 0. In the `Many` shape (libraries) every function takes the context's address as its hidden first
 //! parameter. Everything else asks [`FuncTranslator::vmctx`] and [`FuncTranslator::memory_base`].
 
-use cranelift_codegen::ir::{self, InstBuilder as _, MemFlagsData, Value, types};
-use wasmelt_abi::context::{MEMORY0_LENGTH_OFFSET, Memory, MemoryRef};
+use std::mem::offset_of;
 
-use super::FuncTranslator;
+use cranelift_codegen::ir::{self, ExceptionTableItem, InstBuilder as _, MemFlagsData, Value, types};
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::context::{
+    FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, MEMORY0_LENGTH_OFFSET, Memory, MemoryRef,
+};
+use wasmelt_abi::descriptor::TablePlan as TableFlags;
+
+use super::call::Code;
+use super::{FuncTranslator, Name};
+use crate::emit::image::TablePlan;
 use crate::module::MemoryIndex;
+use crate::options::Shape;
+use crate::program::{GlobalPlace, TypeId};
 
-const MEMORY_LENGTH_OFFSET: i32 = std::mem::offset_of!(Memory, length_bytes) as i32;
-const MEMORY_RECORD_OFFSET: i32 = std::mem::offset_of!(MemoryRef, record) as i32;
-
-/// How code finds its context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// One instance per program: the pinned register holds `vmctx`, which equals the base of memory 0.
-    Single,
-    /// Any number of instances: `vmctx` is the first parameter.
-    Many,
-}
+const MEMORY_LENGTH_OFFSET: i32 = offset_of!(Memory, length_bytes) as i32;
+const MEMORY_RECORD_OFFSET: i32 = offset_of!(MemoryRef, record) as i32;
 
 impl FuncTranslator<'_, '_> {
     /// The address that contexts are known by.
@@ -81,6 +82,119 @@ impl FuncTranslator<'_, '_> {
             Shape::Single => None,
             Shape::Many => Some(ir::AbiParam::special(types::I64, ir::ArgumentPurpose::VMContext)),
         }
+    }
+
+    /// The context as an argument of a call to a function of this instance.
+    pub(super) fn vmctx_argument(&mut self) -> Option<Value> {
+        (self.env.shape == Shape::Many).then(|| self.vmctx())
+    }
+
+    /// A constant of the instance in its context.
+    fn context_constant(&mut self, ty: ir::Type, offset: i32) -> Value {
+        let vmctx = self.vmctx();
+        let flags = self.context_flags().with_readonly().with_can_move();
+        self.builder.ins().load(ty, flags, vmctx, offset)
+    }
+
+    /// A number that the runtime gave to what the module knows by `index`, from a table in the [`LibraryHead`].
+    fn library_number(&mut self, table_offset: usize, index: u32) -> Value {
+        let table = self.context_constant(types::I64, LIBRARY_HEAD_OFFSET + table_offset as i32);
+        let flags = self.context_flags().with_readonly().with_can_move();
+        self.builder.ins().load(types::I32, flags, table, 4 * index as i32)
+    }
+
+    /// The number of a function type that records and references carry.
+    pub(super) fn type_id(&mut self, id: TypeId) -> Value {
+        match self.env.shape {
+            Shape::Single => self.ins().iconst(types::I32, i64::from(id)),
+            Shape::Many => self.library_number(offset_of!(LibraryHead, type_ids), id),
+        }
+    }
+
+    /// Where a reference to a function has the number of its type.
+    pub(super) fn type_id_offset(&self) -> i32 {
+        match self.env.shape {
+            Shape::Single => offset_of!(FuncRecord, type_id) as i32,
+            Shape::Many => offset_of!(FuncRef, type_id) as i32,
+        }
+    }
+
+    /// The number of a tag that exceptions carry.
+    pub(super) fn tag_number(&mut self, tag: u32) -> Value {
+        match self.env.shape {
+            Shape::Single => self.ins().iconst(types::I32, i64::from(tag)),
+            Shape::Many => self.library_number(offset_of!(LibraryHead, tag_ids), tag),
+        }
+    }
+
+    /// The address of a runtime function; `None` where the linker knows it.
+    pub(super) fn builtin_address(&mut self, builtin: Builtin) -> Option<Value> {
+        (self.env.shape == Shape::Many).then(|| {
+            let offset = LIBRARY_HEAD_OFFSET + offset_of!(LibraryHead, builtins) as i32;
+            let table = self.context_constant(types::I64, offset);
+            let flags = self.context_flags().with_readonly().with_can_move();
+            self.builder.ins().load(types::I64, flags, table, 8 * builtin as i32)
+        })
+    }
+
+    /// A function's reference, by the index of its record.
+    pub(super) fn record_reference(&mut self, record: u32) -> Value {
+        match self.env.shape {
+            Shape::Single => self.symbol(Name::Record(record)),
+            Shape::Many => {
+                let vmctx = self.vmctx();
+                let offset = self.func_ref_offset(record);
+                self.ins().iadd_imm_s(vmctx, i64::from(offset))
+            }
+        }
+    }
+
+    fn func_ref_offset(&self, record: u32) -> i32 {
+        self.env.instance.func_refs_offset + record as i32 * size_of::<FuncRef>() as i32
+    }
+
+    /// The code that a reference stands for, which is known not to be null.
+    pub(super) fn reference_code(&mut self, reference: Value) -> Code {
+        match self.env.shape {
+            Shape::Single => self.const_record_code(reference),
+            Shape::Many => {
+                let flags = self.record_flags();
+                let address = self.ins().load(types::I64, flags, reference, offset_of!(FuncRef, code) as i32);
+                let vmctx = self.ins().load(types::I64, flags, reference, offset_of!(FuncRef, vmctx) as i32);
+                Code { address, vmctx: Some(vmctx) }
+            }
+        }
+    }
+
+    /// The code of an imported function.
+    pub(super) fn imported_code(&mut self, import: u32) -> Code {
+        let offset = self.func_ref_offset(import);
+        let address = self.context_constant(types::I64, offset + offset_of!(FuncRef, code) as i32);
+        let vmctx = self.context_constant(types::I64, offset + offset_of!(FuncRef, vmctx) as i32);
+        Code { address, vmctx: Some(vmctx) }
+    }
+
+    /// Where a global lies: an address and an offset from it.
+    pub(super) fn global_place(&mut self, place: GlobalPlace) -> Option<(Value, i32)> {
+        match place {
+            GlobalPlace::Const(_) => None,
+            GlobalPlace::Context(offset) => Some((self.vmctx(), offset)),
+            GlobalPlace::Imported(offset) => Some((self.context_constant(types::I64, offset), 0)),
+        }
+    }
+
+    /// Where the [`wasmelt_abi::context::Table`] record of a table that can change lies: an address and an offset.
+    pub(super) fn table_place(&mut self, plan: &TablePlan) -> (Value, i32) {
+        match plan.flags & TableFlags::IMPORTED {
+            0 => (self.vmctx(), plan.context_offset),
+            _ => (self.context_constant(types::I64, plan.context_offset), 0),
+        }
+    }
+
+    /// What a call within the reach of handlers lets the runtime find: the context, without which the tags of
+    /// handlers mean nothing in libraries.
+    pub(super) fn handler_context(&mut self) -> Option<ExceptionTableItem> {
+        self.vmctx_argument().map(ExceptionTableItem::Context)
     }
 
     /// The first byte of a linear memory.

@@ -2,8 +2,9 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder as _, Value, types};
+use cranelift_entity::EntityRef as _;
 use wasmelt_abi::builtin::Builtin;
-use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::context::{FuncRecord, Table};
 use wasmelt_abi::trap::Trap;
 
 use super::{FuncTranslator, Name, Region};
@@ -11,29 +12,31 @@ use crate::error::{Error, Result};
 use crate::module::TableIndex;
 use crate::program::TablePlace;
 
+const TABLE_BASE_OFFSET: i32 = std::mem::offset_of!(Table, base) as i32;
+const TABLE_LENGTH_OFFSET: i32 = std::mem::offset_of!(Table, length_elements) as i32;
+
 impl FuncTranslator<'_, '_> {
-    /// Number of a table among those that can change, and where its record lies.
-    fn dynamic_table(&self, table: TableIndex) -> Result<(u32, i32)> {
+    /// Number of a table among those that can change.
+    fn dynamic_table(&self, table: TableIndex) -> Result<u32> {
         match self.env.instance.tables[table] {
-            TablePlace::Dynamic(place) => Ok((place, self.env.instance.table_plans[place as usize].context_offset)),
+            TablePlace::Dynamic(place) => Ok(place),
             _ => Err(Error::internal(format!("table {} was taken for one that never changes", table.as_u32()))),
         }
     }
 
     /// Address of the [`wasmelt_abi::context::Table`] record.
     fn table_record(&mut self, table: TableIndex) -> Result<Value> {
-        let (_, offset) = self.dynamic_table(table)?;
-        let vmctx = self.vmctx();
-        Ok(self.ins().iadd_imm_s(vmctx, i64::from(offset)))
+        let place = self.dynamic_table(table)?;
+        let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
+        Ok(self.ins().iadd_imm_s(address, i64::from(offset)))
     }
 
     fn table_length(&mut self, table: TableIndex) -> Value {
         match self.env.instance.tables[table] {
             TablePlace::Dynamic(place) => {
-                let offset = self.env.instance.table_plans[place as usize].context_offset;
-                let vmctx = self.vmctx();
+                let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
                 let flags = self.context_flags();
-                self.ins().load(types::I64, flags, vmctx, offset + 8)
+                self.ins().load(types::I64, flags, address, offset + TABLE_LENGTH_OFFSET)
             }
             TablePlace::Const(place) => {
                 let length = self.env.instance.const_tables[place as usize].len();
@@ -44,26 +47,29 @@ impl FuncTranslator<'_, '_> {
     }
 
     /// Address of an element of a table that can change, after the bounds check.
-    fn table_element_address(&mut self, table: TableIndex, index: Value, trap: Trap) -> Value {
+    fn table_element_address(&mut self, table: TableIndex, index: Value, trap: Trap) -> Result<Value> {
+        let place = self.dynamic_table(table)?;
         let length = self.table_length(table);
         let index = self.check_index(index, length, trap);
-        let offset = match self.env.instance.tables[table] {
-            TablePlace::Dynamic(place) => self.env.instance.table_plans[place as usize].context_offset,
-            TablePlace::Const(_) | TablePlace::Unused => 0,
-        };
-        let vmctx = self.vmctx();
+        let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
         // Tables never move, so the base is a constant of the instance.
         let flags = self.context_flags().with_readonly().with_can_move();
-        let base = self.ins().load(types::I64, flags, vmctx, offset);
+        let base = self.ins().load(types::I64, flags, address, offset + TABLE_BASE_OFFSET);
         let offset = self.ins().ishl_imm_u(index, 3);
-        self.ins().iadd(base, offset)
+        Ok(self.ins().iadd(base, offset))
+    }
+
+    /// The region of a table's elements. Imported tables may be the same one.
+    fn table_region(&self, table: TableIndex) -> Region {
+        let imported = table.index() < self.env.module().imported_tables;
+        Region::Table(if imported { 0 } else { table.as_u32() })
     }
 
     /// An element of a table that can change, after the bounds check.
-    pub(super) fn table_element(&mut self, table: TableIndex, index: Value, trap: Trap) -> Value {
-        let address = self.table_element_address(table, index, trap);
-        let flags = self.trusted_region(Region::Table(table.as_u32()));
-        self.ins().load(types::I64, flags, address, 0)
+    pub(super) fn table_element(&mut self, table: TableIndex, index: Value, trap: Trap) -> Result<Value> {
+        let address = self.table_element_address(table, index, trap)?;
+        let flags = self.trusted_region(self.table_region(table));
+        Ok(self.ins().load(types::I64, flags, address, 0))
     }
 
     pub(super) fn table_get(&mut self, table: u32) -> Result<()> {
@@ -71,7 +77,7 @@ impl FuncTranslator<'_, '_> {
         let index = self.pop();
         let index = self.zero_extend(index);
         let value = match self.env.instance.tables[table] {
-            TablePlace::Dynamic(_) => self.table_element(table, index, Trap::TableOutOfBounds),
+            TablePlace::Dynamic(_) => self.table_element(table, index, Trap::TableOutOfBounds)?,
             TablePlace::Const(place) => {
                 // An element of a table that never changes is itself the record.
                 let length = self.table_length(table);
@@ -93,11 +99,10 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_set(&mut self, table: u32) -> Result<()> {
         let table = TableIndex::from_u32(table);
-        self.dynamic_table(table)?;
         let (index, value) = self.pop2();
         let index = self.zero_extend(index);
-        let address = self.table_element_address(table, index, Trap::TableOutOfBounds);
-        let flags = self.trusted_region(Region::Table(table.as_u32()));
+        let address = self.table_element_address(table, index, Trap::TableOutOfBounds)?;
+        let flags = self.trusted_region(self.table_region(table));
         self.ins().store(flags, value, address, 0);
         Ok(())
     }
@@ -108,7 +113,7 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn table_grow(&mut self, table: u32) -> Result<()> {
-        let (place, _) = self.dynamic_table(TableIndex::from_u32(table))?;
+        let place = self.dynamic_table(TableIndex::from_u32(table))?;
         let (value, delta) = self.pop2();
         let delta = self.zero_extend(delta);
         let vmctx = self.vmctx();

@@ -3,10 +3,18 @@
 use cranelift_codegen::ir::{self, InstBuilder as _, Value, types};
 use wasmparser::{FunctionBody, ValType};
 
-use super::{BodyError, FuncTranslator, Name, Region, clif_type, returns_in_memory};
+use super::{BodyError, FuncTranslator, Region, clif_type, returns_in_memory};
 use crate::error::{Error, Result};
-use crate::module::{ConstValue, FuncIndex, FuncType, GlobalIndex};
+use crate::module::{ConstExpr, ConstOp, ConstValue, FuncIndex, FuncType, GlobalIndex};
 use crate::program::GlobalPlace;
+
+/// The region of a global's value. Imported globals may be the same one.
+pub(super) fn global_region(global: GlobalIndex, place: GlobalPlace) -> Region {
+    match place {
+        GlobalPlace::Imported(_) => Region::ImportedGlobals,
+        _ => Region::Global(global.as_u32()),
+    }
+}
 
 impl FuncTranslator<'_, '_> {
     /// Parameters from the entry block.
@@ -70,26 +78,49 @@ impl FuncTranslator<'_, '_> {
         let global = GlobalIndex::from_u32(index);
         let value = match self.env.instance.globals[global] {
             GlobalPlace::Const(value) => self.constant(value)?,
-            GlobalPlace::Context(offset) => {
-                let vmctx = self.vmctx();
-                let flags = self.trusted_region(Region::Global(index));
-                let ty = clif_type(self.env.module().globals[global].ty);
-                self.ins().load(ty, flags, vmctx, offset)
-            }
+            place => self.global_value(global, place)?,
         };
         self.push(value);
         Ok(())
     }
 
+    fn global_value(&mut self, global: GlobalIndex, place: GlobalPlace) -> Result<Value> {
+        let Some((address, offset)) = self.global_place(place) else {
+            return Err(Error::internal(format!("global {} has no place", global.as_u32())));
+        };
+        let flags = self.trusted_region(global_region(global, place));
+        let ty = clif_type(self.env.module().globals[global].ty);
+        Ok(self.ins().load(ty, flags, address, offset))
+    }
+
     pub(super) fn global_set(&mut self, index: u32) -> Result<()> {
-        let GlobalPlace::Context(offset) = self.env.instance.globals[GlobalIndex::from_u32(index)] else {
+        let global = GlobalIndex::from_u32(index);
+        let place = self.env.instance.globals[global];
+        let Some((address, offset)) = self.global_place(place) else {
             return Err(Error::internal(format!("global {index} is written but was taken for a constant")));
         };
         let value = self.pop();
-        let vmctx = self.vmctx();
-        let flags = self.trusted_region(Region::Global(index));
-        self.ins().store(flags, value, vmctx, offset);
+        let flags = self.trusted_region(global_region(global, place));
+        self.ins().store(flags, value, address, offset);
         Ok(())
+    }
+
+    /// The value of a constant expression.
+    /// Source: specification, "Constant Expressions" (valid/instructions.html#constant-expressions).
+    pub(super) fn const_expr(&mut self, expr: &ConstExpr) -> Result<Value> {
+        for op in expr.ops() {
+            match *op {
+                ConstOp::Value(value) => {
+                    let value = self.constant(value)?;
+                    self.push(value);
+                }
+                ConstOp::GlobalGet(global) => self.global_get(global.as_u32())?,
+                ConstOp::I32Add | ConstOp::I64Add => self.binary(|t, a, b| t.ins().iadd(a, b)),
+                ConstOp::I32Sub | ConstOp::I64Sub => self.binary(|t, a, b| t.ins().isub(a, b)),
+                ConstOp::I32Mul | ConstOp::I64Mul => self.binary(|t, a, b| t.ins().imul(a, b)),
+            }
+        }
+        Ok(self.pop())
     }
 
     /// A value that is known at compile time.
@@ -110,11 +141,11 @@ impl FuncTranslator<'_, '_> {
         self.ins().vconst(types::I8X16, constant)
     }
 
-    /// A function's reference: the address of its record.
+    /// A function's reference: the address of its record, or of its [`wasmelt_abi::context::FuncRef`].
     pub(super) fn func_ref(&mut self, func: FuncIndex) -> Result<Value> {
         let record = self.env.instance.record_of.get(&func).copied();
         let record = record.ok_or_else(|| Error::internal(format!("no record for function {}", func.as_u32())))?;
-        Ok(self.symbol(Name::Record(record)))
+        Ok(self.record_reference(record))
     }
 
     pub(super) fn ref_null(&mut self) {

@@ -52,7 +52,7 @@ macro_rules! for_each_builtin {
             table_init(vmctx: Pointer, table: Pointer, segment_index: I32, dest: I64, src: I32, len_elements: I32) -> I32;
             /// `elem.drop`.
             elem_drop(vmctx: Pointer, segment_index: I32);
-            /// Makes an exception with this tag, whose values the caller fills in.
+            /// Makes an exception with the tag of this index (of this number in libraries); the caller fills in its values.
             exception_new(vmctx: Pointer, tag: I32) -> Pointer;
             /// Continues at the innermost handler of an exception; never returns to its caller.
             exception_throw(vmctx: Pointer, exception: Pointer);

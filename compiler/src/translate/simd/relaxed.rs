@@ -1,8 +1,8 @@
 //! Relaxed operators: the specification leaves some of their results to the CPU, and each becomes what the target does
 //! fastest among the results that are allowed (core/exec/numerics.html#relaxed-operations).
 //!
-//! Where results must be the same on every CPU (`--nan-canonicalization`), each becomes what the specification's
-//! deterministic profile says instead.
+//! Where results must be the same on every CPU (`-W relaxed-simd-deterministic`, and `--nan-canonicalization` implies
+//! it), each becomes what the specification's deterministic profile says instead.
 
 use cranelift_codegen::ir::{InstBuilder as _, Type, Value, types};
 use target_lexicon::Architecture;
@@ -17,7 +17,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Whether results may differ between CPUs.
     fn is_relaxed(&self) -> bool {
-        !self.env.isa.flags().enable_nan_canonicalization()
+        !self.env.relaxed_simd_deterministic
     }
 
     fn is_relaxed_x86_64(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Checks the units of a script: compiles each module, runs what came out, and compares.
+//! Checks the units of a script as executables: compiles each module, runs what came out, and compares.
 
 use std::fs;
 use std::io::Write as _;
@@ -7,76 +7,27 @@ use std::path::{Path, PathBuf};
 
 use wasmelt::driver::{self, NoProgress};
 use wasmelt::module::{self, Module};
-use wasmelt::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, Emit, Linker, OptLevel, Options, Policy, UnknownImports,
-};
+use wasmelt::options::{Emit, Options};
 use wasmelt_abi::trap::TRAP_EXIT_CODE;
-use wasmparser::WasmFeatures;
 
+use crate::configuration::{Configuration, Way};
 use crate::instrument::{DONE, DRIVER, NO_TRAP, instrument};
-use crate::outcome::{Kind, Outcome, Reason, Verdict};
+use crate::outcome::{Kind, Outcome, Reason, Refused, Verdict, same_trap};
 use crate::process::{self, Ended};
-use crate::script::{self, Expect, Script, Step, Unit};
+use crate::script::{Expect, Script};
 use crate::suites::File;
 use crate::support;
+use crate::units::{self, Step, Unit};
 
-/// How modules are compiled.
-#[derive(Debug)]
-pub(crate) struct Configuration {
-    pub(crate) name: &'static str,
-    pub(crate) opt_level: OptLevel,
-    pub(crate) bounds_checks: BoundsChecks,
-    /// The target's default without one.
-    pub(crate) cpu: Option<&'static str>,
-    pub(crate) nan_canonicalization: bool,
-    /// Compile also the functions that no step reaches.
-    pub(crate) compile_unused: bool,
-}
-
-impl Configuration {
-    fn options(&self, features: WasmFeatures) -> Options {
-        Options {
-            target: target_lexicon::Triple::host(),
-            emit: Emit::Exe,
-            opt_level: self.opt_level,
-            cpu: self.cpu.map_or(Cpu::Default, |cpu| Cpu::Named(cpu.to_owned())),
-            features,
-            policy: Policy::default(),
-            max_memory_bytes: None,
-            stack_bytes: DEFAULT_STACK_BYTES,
-            bounds_checks: self.bounds_checks,
-            spectre_mitigations: true,
-            nan_canonicalization: self.nan_canonicalization,
-            invoke: Some(DRIVER.to_owned()),
-            unknown_imports: UnknownImports::Deny,
-            linker: Linker::Embedded,
-            runtime_dir: None,
-            strip: false,
-            threads: 1,
-        }
-    }
-}
-
-/// What becomes of each directive of a file.
-pub(crate) fn file(configuration: &Configuration, file: &File) -> Vec<Outcome> {
-    match script::read(file) {
-        Ok(script) => check(configuration, file, script),
-        Err(outcomes) => outcomes,
-    }
-}
-
-fn check(configuration: &Configuration, file: &File, script: Script) -> Vec<Outcome> {
+/// What becomes of each directive of a script.
+pub(crate) fn check(configuration: &Configuration, file: &File, script: &Script) -> Vec<Outcome> {
     let folder = support::scratch();
-    let mut checker = Checker {
-        configuration,
-        options: configuration.options(file.features),
-        folder: folder.path(),
-        outcomes: script.outcomes,
-    };
-    for (number, unit) in script.units.into_iter().enumerate() {
+    let options = Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..configuration.options(file.features) };
+    let units = units::divide(script);
+    let mut checker = Checker { configuration, options, folder: folder.path(), outcomes: units.outcomes };
+    for (number, unit) in units.units.into_iter().enumerate() {
         checker.unit(number, unit);
     }
-    checker.outcomes.sort_by_key(|outcome| outcome.line);
     checker.outcomes
 }
 
@@ -85,35 +36,6 @@ struct Checker<'c> {
     options: Options,
     folder: &'c Path,
     outcomes: Vec<Outcome>,
-}
-
-/// Words of the error about a proposal that no flag switches on.
-const UNSUPPORTED: &str = "which wasmelt does not support yet";
-
-/// Why a module is no executable.
-enum Refused {
-    /// It needs a proposal that the compiler names and does not support.
-    Proposal,
-    Error(String),
-}
-
-impl Refused {
-    fn new(error: &wasmelt::error::Error) -> Self {
-        let text = error.to_string();
-        // A recursive type is an unknown type without the proposal.
-        if [UNSUPPORTED, "because the GC proposal is disabled"].iter().any(|words| text.contains(words)) {
-            Self::Proposal
-        } else {
-            Self::Error(text)
-        }
-    }
-
-    fn verdict(self) -> Verdict {
-        match self {
-            Self::Proposal => Verdict::NotRun(Reason::Proposal),
-            Self::Error(why) => Verdict::Failed(why),
-        }
-    }
 }
 
 impl Checker<'_> {
@@ -125,11 +47,7 @@ impl Checker<'_> {
         match unit {
             Unit::Instance { line, wasm, steps } => self.instance(number, line, &wasm, &steps),
             Unit::Rejected { line, wasm } => {
-                let verdict = match module::parse(&wasm, self.options.features) {
-                    Ok(_) => Verdict::Failed("the module was accepted".to_owned()),
-                    Err(e) if e.to_string().contains(UNSUPPORTED) => Verdict::NotRun(Reason::Proposal),
-                    Err(_) => Verdict::Passed,
-                };
+                let verdict = Refused::judge(module::parse(&wasm, self.options.features).err().as_ref());
                 self.decide(line, Kind::Assertion, verdict);
             }
             Unit::Unlinkable { line, wasm } => {
@@ -187,7 +105,7 @@ impl Checker<'_> {
     fn returns(&mut self, executable: &Path, steps: &[Step]) -> usize {
         let mut wrong = Vec::new();
         let mut performed = steps.len();
-        if steps.iter().any(|step| !matches!(step.expect, Expect::Trap(_))) {
+        if steps.iter().any(|step| !is_trap(step)) {
             let mut from = 0;
             loop {
                 match judge_return(run(executable, performed, from)) {
@@ -213,7 +131,7 @@ impl Checker<'_> {
             }
         }
         for (number, step) in steps.iter().enumerate() {
-            if matches!(step.expect, Expect::Trap(_)) {
+            if is_trap(step) {
                 continue;
             }
             let verdict = if wrong.contains(&number) {
@@ -249,7 +167,9 @@ impl Checker<'_> {
 
     fn compile(&self, number: usize, wasm: &[u8], steps: &[Step]) -> Result<PathBuf, Refused> {
         let module: Module<'_> = module::parse(wasm, self.options.features).map_err(|e| Refused::new(&e))?;
-        let wasm = instrument(wasm, &module, steps, self.configuration.compile_unused).map_err(Refused::Error)?;
+        let wasm =
+            instrument(wasm, &module, steps, self.configuration.way == Way::Executables { compile_unused: true })
+                .map_err(Refused::Error)?;
         let executable = driver::compile(&wasm, "module", &self.options, &NoProgress).map_err(|e| Refused::new(&e))?;
         let path = self.folder.join(number.to_string());
         let write = || {
@@ -259,6 +179,10 @@ impl Checker<'_> {
         write().map_err(|e| Refused::Error(format!("cannot write the executable: {e}")))?;
         Ok(path)
     }
+}
+
+fn is_trap(step: &Step) -> bool {
+    matches!(step.expect, Expect::Trap(_))
 }
 
 /// Performs no step: the first one may be one that traps.
@@ -301,12 +225,6 @@ fn judge_trap(ended: Result<Ended, String>, message: &str) -> Verdict {
         Some(found) if ended.code == TRAP_EXIT_CODE && same_trap(found, message) => Verdict::Passed,
         _ => Verdict::Failed(format!("expected the trap `{message}`, found {}", describe(&ended))),
     }
-}
-
-/// The suite's messages may be shorter or longer than ours, and name which kind of reference is null.
-fn same_trap(ours: &str, suite: &str) -> bool {
-    let null = |message: &str| message.starts_with("null ") && message.ends_with(" reference");
-    ours.starts_with(suite) || suite.starts_with(ours) || (ours == "null reference" && null(suite))
 }
 
 fn describe(ended: &Ended) -> String {

@@ -1,0 +1,192 @@
+//! What a library imports and exports, as the image holds it: a planned instance goes in, lists of
+//! [`wasmelt_abi::interface`] come out.
+
+use std::collections::BTreeSet;
+
+use cranelift_entity::EntityRef as _;
+use wasmelt_abi::interface::{EntityPlan as Flags, Kind, MAX_TYPES, TypeCode};
+use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
+
+use super::{GlobalPlace, Instance, TablePlace, TypeId};
+use crate::emit::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
+use crate::error::{Error, Result};
+use crate::module::{ElemIndex, Entity, FuncIndex, Module, TypeIndex};
+
+/// Code between the calling conventions of the host and of wasm functions, by type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trampolines {
+    /// Types whose functions the host may call: of all functions that can leave the module.
+    pub to_wasm: BTreeSet<TypeId>,
+    /// Types whose functions the host may provide.
+    pub to_host: BTreeSet<TypeId>,
+}
+
+/// Each different type of the module, by its number.
+pub fn types_by_number(module: &Module<'_>) -> Vec<TypeIndex> {
+    let mut types = Vec::new();
+    for (index, &number) in &module.canonical_types {
+        if number as usize == types.len() {
+            types.push(index);
+        }
+    }
+    types
+}
+
+impl Instance<'_> {
+    /// The trampolines that a library needs.
+    pub fn trampolines(&self) -> Trampolines {
+        let imports = (0..self.module.imported_funcs as u32).map(FuncIndex::from_u32);
+        Trampolines {
+            to_wasm: self.records.iter().map(|&func| self.type_ids[func]).collect(),
+            to_host: imports.map(|func| self.type_ids[func]).collect(),
+        }
+    }
+
+    /// The lists of the library; `trampoline` gives the place of the code for a type among the image's functions.
+    pub fn interface(
+        &self,
+        name: &str,
+        to_wasm: &dyn Fn(TypeId) -> Option<u32>,
+        to_host: &dyn Fn(TypeId) -> Option<u32>,
+    ) -> Result<Interface> {
+        let module = &self.module;
+        let types = types_by_number(module);
+        if types.len() > MAX_TYPES as usize {
+            return Err(Error::input(format!("a library may have {MAX_TYPES} function types, not {}", types.len())));
+        }
+        let codes = |list: &[ValType]| list.iter().map(|&ty| self.type_code(ty)).collect::<Result<Vec<_>>>();
+        let entry = |(number, &index): (usize, &TypeIndex)| {
+            let ty = &module.types[index];
+            let number = number as TypeId;
+            let (to_wasm, to_host) = (to_wasm(number), to_host(number));
+            Ok(FuncTypeEntry { params: codes(&ty.params)?, results: codes(&ty.results)?, to_wasm, to_host })
+        };
+        let tables = module.tables.keys().filter_map(|index| self.table_entity(index).transpose());
+        let mut globals = Vec::new();
+        let mut global_numbers = std::collections::HashMap::new();
+        for index in module.globals.keys() {
+            let offset = match self.globals[index] {
+                GlobalPlace::Context(offset) | GlobalPlace::Imported(offset)
+                    if index.index() < module.imported_globals =>
+                {
+                    offset
+                }
+                _ => match self.global_homes.get(&index) {
+                    Some(&offset) => offset,
+                    None => continue,
+                },
+            };
+            let global = &module.globals[index];
+            global_numbers.insert(index, globals.len() as u32);
+            let flags = if global.mutable { Flags::MUTABLE } else { 0 };
+            let ty = self.type_code(global.ty)?;
+            let (minimum, maximum, page_size_log2) = (0, None, 0);
+            globals.push(EntityPlan { minimum, maximum, ty, context_offset: offset, page_size_log2, flags });
+        }
+        let number = |entity: Entity| match entity {
+            Entity::Func(func) => self.record_of.get(&func).map(|&record| (Kind::Func, record)),
+            Entity::Table(table) => match self.tables[table] {
+                TablePlace::Dynamic(place) => Some((Kind::Table, place)),
+                TablePlace::Const(_) | TablePlace::Unused => None,
+            },
+            Entity::Memory(memory) => Some((Kind::Memory, memory.as_u32())),
+            Entity::Global(global) => global_numbers.get(&global).map(|&number| (Kind::Global, number)),
+            Entity::Tag(tag) => Some((Kind::Tag, tag.as_u32())),
+        };
+        let place = |entity: Entity, name: &str| {
+            number(entity).ok_or_else(|| Error::internal(format!("`{name}` has no place in the context")))
+        };
+        let imports = module.imports.iter().map(|import| {
+            let (kind, index) = place(import.entity, import.name)?;
+            Ok(Import { module: import.module.to_owned(), name: import.name.to_owned(), kind, index })
+        });
+        let exports = module.exports.iter().map(|export| {
+            let (kind, index) = place(export.entity, export.name)?;
+            Ok(Export { name: export.name.to_owned(), kind, index })
+        });
+        let funcs = self.records.iter().map(|&func| match module.defined_func(func) {
+            Some(_) => self.image_record(func).map(|record| (Some(record.function), record.type_id)),
+            None => Ok((None, self.type_ids[func])),
+        });
+        let elements = module.elements.keys().map(|index: ElemIndex| self.element_segments[index].clone());
+        Ok(Interface {
+            name: name.to_owned(),
+            types: types.iter().enumerate().map(entry).collect::<Result<_>>()?,
+            imports: imports.collect::<Result<_>>()?,
+            exports: exports.collect::<Result<_>>()?,
+            funcs: funcs.collect::<Result<_>>()?,
+            tables: tables.collect::<Result<_>>()?,
+            memories: module.memories.keys().map(|index| self.memory_entity(index)).collect(),
+            globals,
+            tags: module.tags.values().map(|&ty| module.canonical_types[ty]).collect(),
+            elements: elements.collect(),
+            func_refs_offset: self.func_refs_offset,
+            imported: [
+                module.imported_funcs as u32,
+                module.imported_tables as u32,
+                module.imported_memories as u32,
+                module.imported_globals as u32,
+                module.imports.iter().filter(|import| matches!(import.entity, Entity::Tag(_))).count() as u32,
+            ],
+        })
+    }
+
+    /// A table that others can reach or code can change; `None` for the others.
+    fn table_entity(&self, index: crate::module::TableIndex) -> Result<Option<EntityPlan>> {
+        let TablePlace::Dynamic(place) = self.tables[index] else { return Ok(None) };
+        let table = &self.module.tables[index];
+        let flags = if table.index_64 { Flags::INDEX_64 } else { 0 };
+        Ok(Some(EntityPlan {
+            minimum: table.minimum,
+            maximum: table.maximum,
+            ty: self.type_code(ValType::Ref(table.element))?,
+            context_offset: self.table_plans[place as usize].context_offset,
+            page_size_log2: 0,
+            flags,
+        }))
+    }
+
+    fn memory_entity(&self, index: crate::module::MemoryIndex) -> EntityPlan {
+        let (memory, plan) = (self.module.memories[index], self.memories[index]);
+        let mut flags = if memory.index_64 { Flags::INDEX_64 } else { 0 };
+        if plan.flags & wasmelt_abi::descriptor::MemoryPlan::SHARED != 0 {
+            flags |= Flags::SHARED;
+        }
+        EntityPlan {
+            minimum: memory.minimum_pages,
+            maximum: memory.maximum_pages,
+            ty: TypeCode(0),
+            context_offset: plan.context_offset,
+            page_size_log2: plan.page_size_log2,
+            flags,
+        }
+    }
+
+    fn type_code(&self, ty: ValType) -> Result<TypeCode> {
+        Ok(match ty {
+            ValType::I32 => TypeCode::I32,
+            ValType::I64 => TypeCode::I64,
+            ValType::F32 => TypeCode::F32,
+            ValType::F64 => TypeCode::F64,
+            ValType::V128 => TypeCode::V128,
+            ValType::Ref(ty) => return self.reference_code(ty),
+        })
+    }
+
+    fn reference_code(&self, ty: RefType) -> Result<TypeCode> {
+        let heap = match ty.heap_type() {
+            HeapType::Concrete(UnpackedIndex::Module(index)) => {
+                let number = self.module.canonical_types[TypeIndex::from_u32(index)];
+                return Ok(TypeCode::typed_reference(ty.is_nullable(), number));
+            }
+            HeapType::Abstract { ty: AbstractHeapType::Func, .. } => TypeCode::HEAP_FUNC,
+            HeapType::Abstract { ty: AbstractHeapType::Extern, .. } => TypeCode::HEAP_EXTERN,
+            HeapType::Abstract { ty: AbstractHeapType::Exn, .. } => TypeCode::HEAP_EXN,
+            HeapType::Abstract { ty: AbstractHeapType::NoFunc, .. } => TypeCode::HEAP_NOFUNC,
+            HeapType::Abstract { ty: AbstractHeapType::NoExtern, .. } => TypeCode::HEAP_NOEXTERN,
+            HeapType::Abstract { ty: AbstractHeapType::NoExn, .. } => TypeCode::HEAP_NOEXN,
+            _ => return Err(Error::input(format!("a library cannot import or export values of type {ty}"))),
+        };
+        Ok(TypeCode::reference(ty.is_nullable(), heap))
+    }
+}

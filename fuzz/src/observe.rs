@@ -1,0 +1,158 @@
+//! What can be seen of a module from outside, the same for every way to run it: which exports are called with which
+//! arguments ([`Plan`]), and what came of it ([`Observation`]).
+
+use wasmelt::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex};
+use wasmelt_abi::trap::Trap;
+use wasmparser::ValType;
+
+use crate::random::Random;
+
+/// A value: an integer's or a float's bits, or for a reference whether it is not null.
+pub type Bits = u128;
+
+/// Runs modules.
+pub trait Engine {
+    /// Instantiates a module that imports nothing and performs the plan.
+    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure>;
+}
+
+/// Why there is no observation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The module is not accepted.
+    Refused(String),
+    /// Something happened that no module may cause.
+    Broken(String),
+}
+
+/// What happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// The trap that ended instantiation; nothing is called then.
+    pub instantiation: Option<Trap>,
+    /// Results of the calls. A process that trapped has no state any more, so a call that traps counts as not made:
+    /// the ones behind it are those of an instance without it.
+    pub calls: Vec<Result<Vec<Bits>, Trap>>,
+    /// Exported globals after the calls that returned.
+    pub globals: Vec<Bits>,
+    /// [`hash`] of each exported memory at that time.
+    pub memory_hashes: Vec<u64>,
+    /// Length of each exported table at that time.
+    pub table_lengths: Vec<u64>,
+}
+
+impl Observation {
+    /// All traps.
+    pub fn traps(&self) -> impl Iterator<Item = Trap> {
+        self.instantiation.into_iter().chain(self.calls.iter().filter_map(|call| call.as_ref().err().copied()))
+    }
+}
+
+/// What is done with a module, and what is looked at then.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Calls in order.
+    pub calls: Vec<Call>,
+    /// Exported globals: name, index and type.
+    pub globals: Vec<(String, GlobalIndex, ValType)>,
+    /// Exported memories.
+    pub memories: Vec<(String, MemoryIndex)>,
+    /// Exported tables.
+    pub tables: Vec<(String, TableIndex)>,
+}
+
+/// A call of an export.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Name of the export.
+    pub name: String,
+    /// The function behind it.
+    pub func: FuncIndex,
+    /// Arguments with their types; references are null.
+    pub args: Vec<(ValType, Bits)>,
+    /// Types of the results.
+    pub results: Vec<ValType>,
+}
+
+/// Words of 64 bits that all values together may take: what one function can return, less what is not counted.
+const MAX_WORDS: usize = 900;
+
+/// Calls that a plan has at most: the driver of an executable takes the choice among them as bits of an integer.
+pub const MAX_CALLS: usize = 64;
+
+/// Words that a value takes.
+pub fn words(ty: ValType) -> usize {
+    if ty == ValType::V128 { 2 } else { 1 }
+}
+
+impl Plan {
+    /// Calls each exported function once, as many as fit.
+    pub fn new(module: &Module<'_>, random: &mut Random) -> Self {
+        let mut plan = Self::default();
+        let mut room = MAX_WORDS;
+        for export in &module.exports {
+            let name = export.name.to_owned();
+            match export.entity {
+                Entity::Global(index) => {
+                    let ty = module.globals[index].ty;
+                    if words(ty) <= room {
+                        room -= words(ty);
+                        plan.globals.push((name, index, ty));
+                    }
+                }
+                Entity::Memory(index) if room > 0 => {
+                    room -= 1;
+                    plan.memories.push((name, index));
+                }
+                Entity::Table(index) if room > 0 => {
+                    room -= 1;
+                    plan.tables.push((name, index));
+                }
+                _ => {}
+            }
+        }
+        for export in &module.exports {
+            let Entity::Func(func) = export.entity else { continue };
+            let ty = module.func_type(func);
+            let has_default = |ty: &ValType| ty.is_defaultable();
+            let taken: usize = ty.results.iter().map(|&ty| words(ty)).sum();
+            if taken > room || plan.calls.len() == MAX_CALLS || !ty.params.iter().chain(&ty.results).all(has_default) {
+                continue;
+            }
+            room -= taken;
+            let args = ty.params.iter().map(|&ty| (ty, argument(ty, random))).collect();
+            plan.calls.push(Call { name: export.name.to_owned(), func, args, results: ty.results.to_vec() });
+        }
+        plan
+    }
+}
+
+/// Mostly small numbers and edges, which reach more than random bits do.
+fn argument(ty: ValType, random: &mut Random) -> Bits {
+    const INTEGERS: &[u64] = &[0, 1, 2, 7, 8, 31, 63, 255, 65_535, 65_536, 1 << 31, (1 << 31) - 1, 1 << 63, u64::MAX];
+    const F32: &[f32] = &[0.0, -0.0, 1.0, -1.5, 1e10, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY];
+    let edge = random.choose(INTEGERS).copied().unwrap_or_default();
+    let integer = if random.one_in(4) { random.next() } else { edge };
+    let float = random.choose(F32).copied().unwrap_or_default();
+    match ty {
+        ValType::I32 => integer as u32 as Bits,
+        ValType::I64 => Bits::from(integer),
+        ValType::F32 => Bits::from(float.to_bits()),
+        ValType::F64 => Bits::from(f64::from(float).to_bits()),
+        ValType::V128 => Bits::from(integer) << 64 | Bits::from(random.next()),
+        ValType::Ref(_) => 0,
+    }
+}
+
+/// A step of [`hash`]: `rotl(hash ^ word, ROTATION) * FACTOR`.
+pub const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// A step of [`hash`].
+pub const ROTATION: u32 = 23;
+
+/// Hash of a memory: begins with its length, takes eight bytes at a time, little-endian, and those of the rest alone.
+pub fn hash(memory: &[u8]) -> u64 {
+    let step = |hash: u64, word: u64| (hash ^ word).rotate_left(ROTATION).wrapping_mul(FACTOR);
+    let (words, rest) = memory.as_chunks::<8>();
+    let hash = words.iter().fold(memory.len() as u64, |hash, &word| step(hash, u64::from_le_bytes(word)));
+    rest.iter().fold(hash, |hash, &byte| step(hash, byte.into()))
+}

@@ -1,0 +1,48 @@
+//! The last line of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wasmelt_abi::trap::Trap;
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    modules: u64,
+    valid: u64,
+    calls: u64,
+    traps: BTreeMap<Trap, u64>,
+    peak_bytes: u64,
+}
+
+impl Summary {
+    /// Adds what a worker said of an input: `PEAK VALID CALLS TRAPS...`.
+    pub(crate) fn add(&mut self, line: &str) {
+        let mut numbers = line.split(' ').map(|number| number.parse::<u64>().unwrap_or_default());
+        let mut next = || numbers.next().unwrap_or_default();
+        self.modules += 1;
+        self.peak_bytes = self.peak_bytes.max(next());
+        self.valid += next();
+        self.calls += next();
+        for (number, count) in (0..).zip(numbers) {
+            if let Some(trap) = Trap::from_u8(number).filter(|_| count > 0) {
+                *self.traps.entry(trap).or_default() += count;
+            }
+        }
+    }
+
+    pub(crate) fn describe(&self, time: Duration) -> String {
+        let traps: Vec<_> = self.traps.iter().map(|(trap, count)| format!("{count} {}", trap.message())).collect();
+        let traps = if traps.is_empty() { "none".to_owned() } else { traps.join(", ") };
+        let rate = self.modules as f64 / time.as_secs_f64();
+        format!(
+            "{} inputs without, {} of them valid, {} calls compared, traps: {traps}; peak memory {:.1} MiB, {:.1} s, \
+             {rate:.1} inputs per second",
+            self.modules,
+            self.valid,
+            self.calls,
+            self.peak_bytes as f64 / f64::from(1 << 20),
+            time.as_secs_f64()
+        )
+    }
+}

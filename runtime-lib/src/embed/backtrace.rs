@@ -1,0 +1,142 @@
+//! Backtraces of guests in a host: in comes where the stack stands; out come frames with the functions' names.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: capturing runs in the signal handler: no allocation, no lock, and every frame address is checked to lie in
+// the guest's stack and above the one before.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::mem::size_of;
+use std::prelude::rust_2024::*;
+
+use wasmelt_abi::code_map::functions;
+use wasmelt_abi::trap::Trap;
+
+use super::activation::Activation;
+use super::error::{Frame, GuestTrap};
+use super::store::Inner;
+use crate::instance::slice;
+use crate::sys::faults::Fault;
+
+/// How many frames a backtrace has at most.
+const MAX_FRAMES: usize = 64;
+
+/// Addresses in generated code: of the instruction that trapped, and of the calls around it.
+pub(super) struct Captured {
+    pcs: [usize; MAX_FRAMES],
+    count: usize,
+    is_cut: bool,
+}
+
+impl Default for Captured {
+    fn default() -> Self {
+        Self { pcs: [0; MAX_FRAMES], count: 0, is_cut: false }
+    }
+}
+
+impl Captured {
+    /// Where a fault of guest code, or of the runtime on its behalf, occurred.
+    ///
+    /// # Safety
+    /// The activation is the one whose guest code is being executed.
+    pub(super) unsafe fn of_fault(store: &Inner, activation: *const Activation, fault: &Fault) -> Self {
+        let mut captured = Self::default();
+        captured.push(store, fault.pc);
+        // At the first instruction of a function the frame is still its caller's.
+        if is_first_instruction(store, fault.pc)
+            && let Some(return_address) = read(store, fault.stack_pointer)
+        {
+            captured.push(store, return_address.wrapping_sub(1));
+        }
+        // SAFETY: by this function's contract.
+        unsafe { captured.walk(store, activation, fault.frame_pointer) };
+        captured
+    }
+
+    /// Where the frame with this frame pointer was called, and so on.
+    ///
+    /// # Safety
+    /// The activation is the one whose guest code is being executed.
+    pub(super) unsafe fn of_frames(store: &Inner, activation: *const Activation, frame_pointer: usize) -> Self {
+        let mut captured = Self::default();
+        // SAFETY: by this function's contract.
+        unsafe { captured.walk(store, activation, frame_pointer) };
+        captured
+    }
+
+    unsafe fn walk(&mut self, store: &Inner, mut activation: *const Activation, frame_pointer: usize) {
+        let mut frame = frame_pointer;
+        loop {
+            for (_, return_address) in frames(store, frame) {
+                if !self.push(store, return_address.wrapping_sub(1)) {
+                    return;
+                }
+            }
+            // SAFETY: outer activations lie on the host's stack above this one.
+            unsafe {
+                activation = (*activation).outer;
+                if activation.is_null() {
+                    return;
+                }
+                frame = (*activation).guest_frame;
+            }
+        }
+    }
+
+    /// Takes note of an address, where it is one of generated code; whether there may be more.
+    fn push(&mut self, store: &Inner, pc: usize) -> bool {
+        if store.code_at(pc).is_none() {
+            return true;
+        }
+        let place = self.pcs.get_mut(self.count).map(|place| *place = pc);
+        self.count += usize::from(place.is_some());
+        self.is_cut = place.is_none();
+        !self.is_cut
+    }
+
+    /// The frames in words.
+    pub(super) fn describe(&self, store: &Inner, trap: Trap) -> GuestTrap {
+        let backtrace = self.pcs[..self.count].iter().filter_map(|&pc| describe(store, pc)).collect();
+        GuestTrap { trap, backtrace, is_cut: self.is_cut }
+    }
+}
+
+fn function_at(store: &Inner, pc: usize) -> Option<(functions::Function<'_>, &str, u32)> {
+    let (module, offset) = store.code_at(pc)?;
+    let function = functions::find(slice(&module.program().functions), offset)?;
+    // Code that wasmelt made itself has no index.
+    (function.index != u32::MAX).then_some((function, module.name(), offset))
+}
+
+fn is_first_instruction(store: &Inner, pc: usize) -> bool {
+    match function_at(store, pc) {
+        Some((function, _, offset)) => function.start == offset,
+        // A function of the runtime asks for its stack at its first instruction.
+        None => true,
+    }
+}
+
+fn describe(store: &Inner, pc: usize) -> Option<Frame> {
+    let (function, module, _) = function_at(store, pc)?;
+    let function_name = String::from_utf8_lossy(function.name).into_owned();
+    Some(Frame { module: module.to_owned(), function_index: function.index, function_name })
+}
+
+/// A word of the guest's stack.
+pub(super) fn read(store: &Inner, address: usize) -> Option<usize> {
+    let stack = store.stack();
+    let inside = address >= stack.start && address.checked_add(size_of::<usize>())? <= stack.end;
+    // SAFETY: the address was just checked, and the guest's stack is readable.
+    (inside && address.is_multiple_of(size_of::<usize>())).then(|| unsafe { (address as *const usize).read_volatile() })
+}
+
+/// For the frame with this frame pointer and those around it, up to where the host entered: the caller's frame pointer
+/// and the address to return to.
+pub(super) fn frames(store: &Inner, mut frame: usize) -> impl Iterator<Item = (usize, usize)> {
+    core::iter::from_fn(move || {
+        let caller = read(store, frame)?;
+        let return_address = read(store, frame.checked_add(size_of::<usize>())?)?;
+        // The stack grows downwards, so callers lie above; anything else ends the walk at the next step.
+        frame = if caller > frame { caller } else { 0 };
+        Some((caller, return_address))
+    })
+}

@@ -1,0 +1,152 @@
+//! Functions: those of guests, which the host calls, and those of the host, which guests call.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: code is called with the arguments of its type and no others; both directions check every value.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::ptr::{self, NonNull};
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use wasmelt_abi::context::{FuncRef, HostFunc};
+
+use super::registry::Signature;
+use super::store::{Handle, Inner, Store};
+use super::value::{self, Val};
+use super::{Error, FuncType, activation, arch};
+
+/// A function of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Func(pub(super) Handle<FuncRef>);
+
+type Body = Box<dyn Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send>;
+
+/// A function of the host, as guests refer to it.
+#[repr(C)]
+pub(super) struct HostFuncData {
+    head: HostFunc,
+    pub(super) store: *mut Inner,
+    /// Without code until a module of the store brings some for this type.
+    pub(super) reference: FuncRef,
+    signature: Arc<Signature>,
+    body: Body,
+}
+
+impl HostFuncData {
+    /// Calls it with arguments from `values`, where the results go as well.
+    ///
+    /// # Safety
+    /// `this` is a function of this store; `values` has its arguments, and room for its results.
+    pub(super) unsafe fn call(this: *mut Self, store: &mut Store, values: *mut [u64; 2]) -> Result<(), Error> {
+        // SAFETY: functions stay as long as their store, and these two parts of them never change.
+        let (signature, body) = unsafe { (&(*this).signature, &(*this).body) };
+        // SAFETY: by this function's contract.
+        let args = unsafe { value::raise_all(&store.inner, values, &signature.params) };
+        let results = body(store, &args)?;
+        let results = value::lower_all(&store.inner, &results, &signature.results)
+            .map_err(|error| Error::usage(format!("results of a host function: {error}")))?;
+        // SAFETY: by this function's contract.
+        unsafe { values.copy_from_nonoverlapping(results.as_ptr(), results.len()) };
+        Ok(())
+    }
+}
+
+impl Func {
+    /// Makes a function of the host that guests can call.
+    ///
+    /// It gets the store of the caller, and may call guests in turn. An error that it returns ends the guest's call
+    /// with that error, except [`Error::Exception`], which the guest's handlers may catch. When it panics, so does the
+    /// host's call into the guest.
+    pub fn new(
+        store: &mut Store,
+        ty: FuncType,
+        body: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + 'static,
+    ) -> Self {
+        let inner = &mut store.inner;
+        let type_id = inner.types.number(&ty);
+        let this = &raw mut *inner;
+        let entry = inner.types.entry(type_id);
+        let data = HostFuncData {
+            head: HostFunc { entry: arch::call_host },
+            store: this,
+            reference: FuncRef { code: entry.to_host, vmctx: ptr::null_mut(), type_id, reserved: 0 },
+            signature: Arc::clone(&entry.signature),
+            body: Box::new(body),
+        };
+        let data = inner.hosts.add(data).as_ptr();
+        // SAFETY: the function is new and stays where it is.
+        let reference = unsafe {
+            (*data).reference.vmctx = data.cast();
+            &mut (*data).reference
+        };
+        Self(inner.handle(NonNull::from(reference)))
+    }
+
+    /// Its type.
+    pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
+        let reference = store.inner.func(self)?;
+        Ok(store.inner.types.entry(reference.type_id).public.clone())
+    }
+
+    /// Calls it with as many values as it has parameters, of their types.
+    pub fn call(self, store: &mut Store, args: &[Val]) -> Result<Vec<Val>, Error> {
+        let inner = &mut store.inner;
+        let FuncRef { code, vmctx, type_id, .. } = *inner.func(self)?;
+        let entry = inner.types.entry(type_id);
+        let (signature, to_wasm) = (Arc::clone(&entry.signature), entry.to_wasm);
+        let mut values = value::lower_all(inner, args, &signature.params)?;
+        values.resize(signature.params.len().max(signature.results.len()), [0; 2]);
+        if inner.is_host_func(vmctx) {
+            // SAFETY: it is a function of this store, with as many values as it takes and returns.
+            unsafe { HostFuncData::call(vmctx.cast(), store, values.as_mut_ptr())? };
+        } else if to_wasm.is_null() {
+            return Err(Error::usage("no module of this store has a function of this type to be called"));
+        } else {
+            let args = [vmctx as usize, code as usize, values.as_mut_ptr() as usize];
+            // SAFETY: the code is for functions of this type, and gets what it takes.
+            unsafe { activation::call(&raw mut store.inner, to_wasm, args)? };
+        }
+        // SAFETY: these are the results that the function has left.
+        Ok(unsafe { value::raise_all(&store.inner, values.as_ptr(), &signature.results) })
+    }
+
+    /// The reference that guests get.
+    pub(super) fn for_guests(self, store: &Inner) -> Result<NonNull<FuncRef>, Error> {
+        let reference = store.follow(self.0)?;
+        // SAFETY: the store owns what its handles refer to.
+        if unsafe { reference.as_ref() }.code.is_null() {
+            return Err(Error::usage("no module of this store imports functions of this type, so none can call one"));
+        }
+        Ok(reference)
+    }
+}
+
+impl Inner {
+    pub(super) fn func(&self, func: Func) -> Result<&FuncRef, Error> {
+        // SAFETY: the store owns what its handles refer to.
+        Ok(unsafe { self.follow(func.0)?.as_ref() })
+    }
+
+    /// Whether what stands in a reference in place of a context is a function of the host.
+    fn is_host_func(&self, vmctx: *mut u8) -> bool {
+        self.hosts.contains(vmctx)
+    }
+
+    /// Takes note of code that calls functions of this type and that they are called through.
+    pub(super) fn add_trampolines(&mut self, type_id: u32, to_wasm: *const u8, to_host: *const u8) {
+        let entry = self.types.entry_mut(type_id);
+        if entry.to_wasm.is_null() {
+            entry.to_wasm = to_wasm;
+        }
+        if entry.to_host.is_null() && !to_host.is_null() {
+            entry.to_host = to_host;
+            for host in self.hosts.iter() {
+                // SAFETY: the store owns its functions, and no reference to this one is in use.
+                let reference = unsafe { &mut (*host.as_ptr()).reference };
+                if reference.type_id == type_id {
+                    reference.code = to_host;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Globals of a store.
+
+use core::mem::size_of;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+
+use wasmelt_abi::interface::TypeCode;
+
+use super::store::{Handle, Inner, Store};
+use super::value::{self, Val};
+use super::{Error, GlobalType};
+
+/// A global of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Global(pub(super) Handle<GlobalEntity>);
+
+/// A global that a store owns.
+pub(super) struct GlobalEntity {
+    /// Where the value is: in the context of an instance, or in `storage`.
+    pub(super) value: *mut u8,
+    pub(super) ty: TypeCode,
+    pub(super) mutable: bool,
+    storage: Storage,
+}
+
+#[repr(align(16))]
+struct Storage(#[allow(dead_code, reason = "read through its address")] [u64; 2]);
+
+/// Bytes that a value takes in a context.
+pub(super) fn value_bytes(ty: TypeCode) -> usize {
+    match ty {
+        TypeCode::I32 | TypeCode::F32 => 4,
+        TypeCode::V128 => 16,
+        _ => 8,
+    }
+}
+
+impl GlobalEntity {
+    /// A global whose value is in a context that the store owns as well.
+    pub(super) fn in_context(value: *mut u8, ty: TypeCode, mutable: bool) -> Self {
+        Self { value, ty, mutable, storage: Storage([0; 2]) }
+    }
+
+    pub(super) fn read(&self) -> [u64; 2] {
+        let mut raw = [0; 2];
+        // SAFETY: the value has this size, and a context or the entity itself holds it.
+        unsafe { ptr::copy_nonoverlapping(self.value, raw.as_mut_ptr().cast(), value_bytes(self.ty)) };
+        raw
+    }
+
+    fn write(&self, raw: [u64; 2]) {
+        // SAFETY: as in `read`. Generated code of the store does not run meanwhile.
+        unsafe { ptr::copy_nonoverlapping(raw.as_ptr().cast(), self.value, value_bytes(self.ty)) };
+    }
+
+    /// The words that may be references.
+    pub(super) fn words(&self) -> Range<usize> {
+        let start = self.value as usize;
+        start..start + if value_bytes(self.ty) == size_of::<usize>() { size_of::<usize>() } else { 0 }
+    }
+}
+
+impl Inner {
+    fn global(&self, global: Global) -> Result<&GlobalEntity, Error> {
+        // SAFETY: the store owns the global.
+        Ok(unsafe { self.follow(global.0)?.as_ref() })
+    }
+}
+
+impl Global {
+    /// Makes a global.
+    pub fn new(store: &mut Store, ty: GlobalType, value: &Val) -> Result<Self, Error> {
+        let inner = &mut store.inner;
+        let code = inner.types.code(&ty.content);
+        let raw = value::lower(inner, value, code)?;
+        let entity = GlobalEntity { value: ptr::null_mut(), ty: code, mutable: ty.mutable, storage: Storage(raw) };
+        let mut entity: NonNull<GlobalEntity> = inner.globals.add(entity);
+        // SAFETY: the entity is new and stays where it is.
+        unsafe {
+            let value = (&raw mut (*entity.as_ptr()).storage).cast();
+            entity.as_mut().value = value;
+        }
+        Ok(Self(inner.handle(entity)))
+    }
+
+    /// Its type.
+    pub fn ty(self, store: &Store) -> Result<GlobalType, Error> {
+        let global = store.inner.global(self)?;
+        Ok(GlobalType { content: store.inner.types.val_type(global.ty), mutable: global.mutable })
+    }
+
+    /// Its value.
+    pub fn get(self, store: &Store) -> Result<Val, Error> {
+        let global = store.inner.global(self)?;
+        let (raw, ty) = (global.read(), global.ty);
+        // SAFETY: the global holds a value of its type.
+        Ok(unsafe { value::raise(&store.inner, raw, ty) })
+    }
+
+    /// Changes its value.
+    pub fn set(self, store: &mut Store, value: &Val) -> Result<(), Error> {
+        let global = store.inner.global(self)?;
+        if !global.mutable {
+            return Err(Error::usage("an immutable global cannot be set"));
+        }
+        let raw = value::lower(&store.inner, value, global.ty)?;
+        global.write(raw);
+        Ok(())
+    }
+}

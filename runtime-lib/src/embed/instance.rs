@@ -1,0 +1,222 @@
+//! Instances: the host's handle, and what the runtime knows about one beside its context.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: generated code passes indices that the compiler checked; they are checked again where they select what is
+// read or written.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::ops::Range;
+use core::ptr::NonNull;
+use std::alloc::{Layout, dealloc};
+use std::prelude::rust_2024::*;
+
+use wasmelt_abi::context::{FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead};
+use wasmelt_abi::interface::{ExportEntry, Kind};
+
+use super::global::GlobalEntity;
+use super::memory::{MemoryEntity, SharedMemory};
+use super::module::Module;
+use super::store::{Handle, Inner, Store};
+use super::table::TableEntity;
+use super::tag::TagEntity;
+use super::{Error, Extern, Func, Global, Memory, Table, Tag, instantiate};
+use crate::instance::slice;
+
+/// An instance of a module, in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Instance(pub(super) Handle<InstanceData>);
+
+/// An instance that a store owns.
+pub(super) struct InstanceData {
+    pub(super) store: *mut Inner,
+    pub(super) module: Module,
+    pub(super) context: Context,
+    pub(super) type_ids: Box<[u32]>,
+    pub(super) tag_ids: Box<[u32]>,
+    /// A bit for each segment, element segments first.
+    pub(super) dropped: Box<[u64]>,
+    pub(super) tables: Vec<NonNull<TableEntity>>,
+    pub(super) memories: Vec<MemoryOf>,
+    pub(super) globals: Vec<NonNull<GlobalEntity>>,
+    pub(super) tags: Vec<NonNull<TagEntity>>,
+}
+
+/// A memory of an instance.
+pub(super) enum MemoryOf {
+    Store(NonNull<MemoryEntity>),
+    Shared(SharedMemory),
+}
+
+/// The bytes of a context.
+pub(super) struct Context {
+    pub(super) start: *mut u8,
+    pub(super) layout: Layout,
+}
+
+impl Context {
+    /// The address that it is known by: its end.
+    pub(super) fn vmctx(&self) -> *mut u8 {
+        self.start.wrapping_add(self.layout.size())
+    }
+
+    /// The address at an offset that the compiler gave.
+    pub(super) fn at<T>(&self, offset: i32) -> *mut T {
+        self.vmctx().wrapping_offset(offset as isize).cast()
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: it was allocated with this layout, and its store is gone.
+        unsafe { dealloc(self.start, self.layout) };
+    }
+}
+
+impl InstanceData {
+    /// The instance whose context generated code has passed.
+    ///
+    /// # Safety
+    /// `vmctx` is the context of an instance that is there, and nobody else uses its store meanwhile.
+    pub(super) unsafe fn of<'a>(vmctx: *mut u8) -> &'a mut Self {
+        let head = vmctx.wrapping_offset(LIBRARY_HEAD_OFFSET as isize).cast::<LibraryHead>();
+        // SAFETY: by this function's contract.
+        unsafe { &mut *(*head).instance.cast() }
+    }
+
+    pub(super) fn context_range(&self) -> Range<usize> {
+        self.context.start as usize..self.context.vmctx() as usize
+    }
+
+    pub(super) fn func_ref(&self, index: usize) -> NonNull<FuncRef> {
+        let first = self.context.at::<FuncRef>(self.module.interface().func_refs_offset);
+        // SAFETY: the context has a reference for each function of the interface, and lies at no null address.
+        unsafe { NonNull::new_unchecked(first.wrapping_add(index)) }
+    }
+
+    pub(super) fn memory(&self, index: u32) -> Option<&MemoryEntity> {
+        Some(match self.memories.get(index as usize)? {
+            // SAFETY: the store owns it as well as this instance.
+            MemoryOf::Store(memory) => unsafe { memory.as_ref() },
+            MemoryOf::Shared(memory) => &memory.0,
+        })
+    }
+
+    pub(super) fn table(&self, index: u32) -> Option<&TableEntity> {
+        // SAFETY: the store owns it as well as this instance.
+        self.tables.get(index as usize).map(|table| unsafe { table.as_ref() })
+    }
+
+    /// The bytes of a data segment, none once it was dropped.
+    pub(super) fn data_segment(&self, index: u32) -> Option<&[u8]> {
+        let segment = slice(&self.module.program().data_segments).get(index as usize)?;
+        Some(if self.is_dropped(self.data_bit(index)) { &[] } else { slice(&segment.bytes) })
+    }
+
+    pub(super) fn drop_data(&mut self, index: u32) {
+        self.set_dropped(self.data_bit(index));
+    }
+
+    pub(super) fn drop_elements(&mut self, index: u32) {
+        self.set_dropped(index as usize);
+    }
+
+    fn data_bit(&self, index: u32) -> usize {
+        self.module.interface().elements.len as usize + index as usize
+    }
+
+    fn is_dropped(&self, bit: usize) -> bool {
+        self.dropped.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 != 0)
+    }
+
+    fn set_dropped(&mut self, bit: usize) {
+        if let Some(word) = self.dropped.get_mut(bit / 64) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    /// Copies elements of a segment into a table; `None` where the segment has fewer, and nothing changed.
+    ///
+    /// # Safety
+    /// `dest` has room for them.
+    pub(super) unsafe fn copy_elements(&self, segment: u32, src: u32, len: u32, dest: *mut u64) -> Option<()> {
+        let plan = slice(&self.module.interface().elements).get(segment as usize)?;
+        let funcs = slice(&plan.funcs);
+        let computed = plan.context_offset != 0;
+        let total = match (self.is_dropped(segment as usize), computed) {
+            (true, _) => 0,
+            (false, true) => plan.len,
+            (false, false) => funcs.len() as u32,
+        };
+        let end = src.checked_add(len).filter(|&end| end <= total)?;
+        for (place, index) in (src..end).enumerate() {
+            let element = match computed {
+                // SAFETY: the context has `len` elements there.
+                true => unsafe { self.context.at::<u64>(plan.context_offset).add(index as usize).read() },
+                false => match funcs[index as usize] {
+                    0 => 0,
+                    number => self.func_ref(number as usize - 1).as_ptr() as u64,
+                },
+            };
+            // SAFETY: by this function's contract.
+            unsafe { dest.add(place).write(element) };
+        }
+        Some(())
+    }
+
+    /// What an export is.
+    fn export(&self, store: &Inner, entry: &ExportEntry) -> Option<Extern> {
+        let index = entry.index as usize;
+        Some(match Kind::from_u32(entry.kind)? {
+            Kind::Func => Extern::Func(Func(store.handle(self.func_ref(index)))),
+            Kind::Table => Extern::Table(Table(store.handle(*self.tables.get(index)?))),
+            Kind::Memory => match self.memories.get(index)? {
+                MemoryOf::Store(memory) => Extern::Memory(Memory(store.handle(*memory))),
+                MemoryOf::Shared(memory) => Extern::SharedMemory(memory.clone()),
+            },
+            Kind::Global => Extern::Global(Global(store.handle(*self.globals.get(index)?))),
+            Kind::Tag => Extern::Tag(Tag(store.handle(*self.tags.get(index)?))),
+        })
+    }
+}
+
+impl Instance {
+    /// Makes an instance: connects it with `imports`, in the order of [`Module::imports`], places its segments and runs
+    /// its start function.
+    ///
+    /// A trap on the way is the error. What happened to imported tables and memories before stays, as specified.
+    pub fn new(store: &mut Store, module: &Module, imports: &[Extern]) -> Result<Self, Error> {
+        let instance = instantiate::instantiate(store, module, imports)?;
+        Ok(Self(store.inner.handle(instance)))
+    }
+
+    fn data(self, store: &Store) -> Option<&InstanceData> {
+        // SAFETY: the store owns the instance.
+        Some(unsafe { store.inner.follow(self.0).ok()?.as_ref() })
+    }
+
+    /// The export of this name; `None` also with a store that is not the instance's.
+    pub fn export(self, store: &Store, name: &str) -> Option<Extern> {
+        let data = self.data(store)?;
+        data.export(&store.inner, data.module.export_entry(name)?)
+    }
+
+    /// All exports with their names.
+    pub fn exports(self, store: &Store) -> impl Iterator<Item = (&str, Extern)> {
+        let data = self.data(store);
+        let entries = data.into_iter().flat_map(|data| data.module.export_entries().map(move |entry| (data, entry)));
+        entries.filter_map(|(data, (name, entry))| Some((name, data.export(&store.inner, entry)?)))
+    }
+
+    /// The exported function of this name.
+    pub fn func(self, store: &Store, name: &str) -> Option<Func> {
+        match self.export(store, name)? {
+            Extern::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+
+    /// What it is an instance of; `None` with a store that is not the instance's.
+    pub fn module(self, store: &Store) -> Option<&Module> {
+        Some(&self.data(store)?.module)
+    }
+}

@@ -1,0 +1,96 @@
+//! What modules import and export, and a list of names from which imports are taken.
+
+use std::collections::HashMap;
+use std::prelude::rust_2024::*;
+
+use super::store::Store;
+use super::{Error, ExternType, Func, Global, Instance, Memory, Module, SharedMemory, Table, Tag};
+
+/// Something that a module can import, or exports.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "variants are the specification's external values")]
+pub enum Extern {
+    Func(Func),
+    Table(Table),
+    Memory(Memory),
+    Global(Global),
+    Tag(Tag),
+    SharedMemory(SharedMemory),
+}
+
+macro_rules! from {
+    ($($kind:ident)*) => {
+        $(impl From<$kind> for Extern {
+            fn from(item: $kind) -> Self {
+                Self::$kind(item)
+            }
+        })*
+    };
+}
+
+from!(Func Table Memory Global Tag SharedMemory);
+
+impl Extern {
+    /// Its type; that of tables and memories has the length now as its least one.
+    pub fn ty(&self, store: &Store) -> Result<ExternType, Error> {
+        Ok(match self {
+            Self::Func(func) => ExternType::Func(func.ty(store)?),
+            Self::Table(table) => ExternType::Table(table.ty(store)?),
+            Self::Memory(memory) => ExternType::Memory(memory.ty(store)?),
+            Self::Global(global) => ExternType::Global(global.ty(store)?),
+            Self::Tag(tag) => ExternType::Tag(tag.ty(store)?),
+            Self::SharedMemory(memory) => ExternType::Memory(memory.ty()),
+        })
+    }
+}
+
+/// Names under which modules find their imports.
+#[derive(Clone, Debug, Default)]
+pub struct Linker(HashMap<String, HashMap<String, Extern>>);
+
+impl Linker {
+    /// Knows no name yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives something a name; it takes the place of what had the name before.
+    pub fn define(&mut self, module: &str, name: &str, item: impl Into<Extern>) -> &mut Self {
+        self.0.entry(module.to_owned()).or_default().insert(name.to_owned(), item.into());
+        self
+    }
+
+    /// Gives all exports of an instance their names in `module`.
+    pub fn instance(&mut self, store: &Store, module: &str, instance: Instance) -> Result<&mut Self, Error> {
+        if instance.module(store).is_none() {
+            return Err(Error::usage("an instance of another store"));
+        }
+        // Also where it exports nothing, the name is one of a module from now on.
+        self.0.entry(module.to_owned()).or_default();
+        for (name, item) in instance.exports(store) {
+            self.define(module, name, item);
+        }
+        Ok(self)
+    }
+
+    /// What has this name.
+    pub fn get(&self, module: &str, name: &str) -> Option<&Extern> {
+        self.0.get(module)?.get(name)
+    }
+
+    /// Makes an instance whose imports are found by their names.
+    pub fn instantiate(&self, store: &mut Store, module: &Module) -> Result<Instance, Error> {
+        let mut imports = Vec::with_capacity(module.imports().len());
+        for (index, import) in module.imports().enumerate() {
+            let Some(item) = self.get(import.module, import.name) else {
+                let place = format!("import {index} {:?} {:?}", import.module, import.name);
+                return Err(Error::Unlinkable(format!(
+                    "unknown import: {place}: expected {}, found nothing of this name",
+                    import.ty
+                )));
+            };
+            imports.push(item.clone());
+        }
+        Instance::new(store, module, &imports)
+    }
+}

@@ -1,0 +1,332 @@
+//! Memories of a store, and memories that threads share.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: memories never move, and behind each lies as much inaccessible address space as the code that uses it was
+// compiled for. Lengths and ranges are checked here for the host; a shared memory's bytes may change at any time, so
+// the host never holds a reference to them.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::cell::UnsafeCell;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::prelude::rust_2024::*;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmelt_abi::context;
+use wasmelt_abi::descriptor::MemoryPlan;
+
+use super::reservation::Reservation;
+use super::store::{Handle, Inner, Store};
+use super::{Error, MemoryType};
+use crate::memory;
+
+/// Address space of memories that the host makes, where their addresses have 32 bits: what code without bounds checks
+/// is compiled for, see the compiler's guard plan.
+const RESERVE_BYTES: u64 = 1 << 32;
+
+/// Inaccessible address space behind it.
+const GUARD_BYTES: u64 = 1 << 31;
+
+/// What a memory that the host makes may grow to where its addresses have 64 bits and its type sets no limit.
+const LARGE_RESERVE_BYTES: u64 = 1 << 34;
+
+/// A memory of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Memory(pub(super) Handle<MemoryEntity>);
+
+/// A memory that threads share: instances of any number of stores can import it. Copies refer to the same one.
+#[derive(Clone, Debug)]
+pub struct SharedMemory(pub(super) Arc<MemoryEntity>);
+
+/// A memory.
+#[derive(Debug)]
+pub(super) struct MemoryEntity {
+    /// Where its address and length are: in the context of an instance, or in `own_record`.
+    pub(super) record: *mut context::Memory,
+    own_record: UnsafeCell<context::Memory>,
+    /// With the maximum of the type; the minimum is what the type said.
+    pub(super) ty: MemoryType,
+    /// The length in bytes that it can grow to.
+    capacity_bytes: u64,
+    bytes: Reservation,
+    /// Held while the length changes.
+    growing: Mutex<()>,
+}
+
+// SAFETY: one that is not shared is used with its store only; of one that is, the record is in the entity, its address
+// never changes, its length is read and written atomically, and its bytes are accessed by copying alone.
+unsafe impl Send for MemoryEntity {}
+// SAFETY: as above.
+unsafe impl Sync for MemoryEntity {}
+
+/// Where a memory lies, for the signal handler.
+#[derive(Debug)]
+pub(super) struct MemoryRange {
+    pub(super) range: Range<usize>,
+    pub(super) shared: bool,
+    record: *mut context::Memory,
+}
+
+impl MemoryRange {
+    pub(super) fn length_bytes(&self) -> u64 {
+        // SAFETY: the record is there as long as the store.
+        unsafe { length(self.record) }.load(Ordering::SeqCst)
+    }
+}
+
+/// The length in a record.
+///
+/// # Safety
+/// The record is there.
+unsafe fn length<'a>(record: *mut context::Memory) -> &'a AtomicU64 {
+    // SAFETY: by this function's contract.
+    unsafe { AtomicU64::from_ptr(&raw mut (*record).length_bytes) }
+}
+
+impl MemoryEntity {
+    /// A memory without a record yet.
+    fn new(ty: MemoryType, plan: &MemoryPlan) -> Result<Self, Error> {
+        let MemoryPlan { initial_bytes, maximum_bytes, reserve_bytes, guard_bytes, .. } = *plan;
+        let total = reserve_bytes.max(initial_bytes).saturating_add(guard_bytes);
+        let bytes = Reservation::new(total, 0, initial_bytes)?;
+        let own_record = UnsafeCell::new(context::Memory { base: bytes.start(), length_bytes: initial_bytes });
+        let capacity_bytes = maximum_bytes.min(reserve_bytes).max(initial_bytes);
+        Ok(Self { record: ptr::null_mut(), own_record, ty, capacity_bytes, bytes, growing: Mutex::new(()) })
+    }
+
+    /// The plan of a memory that the host makes.
+    fn plan(ty: &MemoryType) -> Result<MemoryPlan, Error> {
+        let bytes =
+            |pages: u64| pages.checked_shl(ty.page_size_log2.into()).filter(|b| b >> ty.page_size_log2 == pages);
+        let addressable = if ty.index_64 { u64::MAX } else { 1 << 32 };
+        let maximum = ty.maximum.map_or(Some(addressable), bytes).unwrap_or(u64::MAX).min(addressable);
+        let initial_bytes = bytes(ty.minimum).filter(|&initial| initial <= maximum);
+        let initial_bytes =
+            initial_bytes.ok_or_else(|| Error::usage("the least length of a memory is above its greatest"))?;
+        let reserve_bytes = match (ty.index_64, ty.maximum) {
+            (false, _) => RESERVE_BYTES,
+            (true, Some(_)) => maximum,
+            (true, None) => initial_bytes.max(LARGE_RESERVE_BYTES),
+        };
+        let guard_bytes = GUARD_BYTES;
+        let page_size_log2 = ty.page_size_log2.into();
+        let maximum_bytes = maximum;
+        Ok(MemoryPlan {
+            context_offset: 0,
+            page_size_log2,
+            flags: 0,
+            initial_bytes,
+            maximum_bytes,
+            reserve_bytes,
+            guard_bytes,
+        })
+    }
+
+    /// Makes a memory of a store, with its record at `record` or, when that is null, in the entity.
+    ///
+    /// # Safety
+    /// The record lies in a context that the store owns.
+    pub(super) unsafe fn create(
+        store: &mut Inner,
+        ty: MemoryType,
+        plan: &MemoryPlan,
+        record: *mut context::Memory,
+    ) -> Result<NonNull<Self>, Error> {
+        let mut entity = Self::new(ty, plan)?;
+        entity.limit(store.config.max_memory_bytes)?;
+        let mut entity = store.memories.add(entity);
+        // SAFETY: the entity is new and stays where it is; the record is in a context by this function's contract.
+        unsafe {
+            if record.is_null() {
+                entity.as_mut().record = entity.as_ref().own_record.get();
+            } else {
+                record.write(ptr::read(entity.as_ref().own_record.get()));
+                entity.as_mut().record = record;
+            }
+            store.memory_ranges.push(entity.as_ref().range());
+        }
+        Ok(entity)
+    }
+
+    fn limit(&mut self, max_bytes: u64) -> Result<(), Error> {
+        let initial = self.own_record.get_mut().length_bytes;
+        if initial > max_bytes {
+            return Err(Error::system(format!("a memory of {initial} bytes: the store allows {max_bytes}")));
+        }
+        self.capacity_bytes = self.capacity_bytes.min(max_bytes);
+        Ok(())
+    }
+
+    fn range(&self) -> MemoryRange {
+        MemoryRange { range: self.bytes.range(), shared: self.ty.shared, record: self.record }
+    }
+
+    /// Bytes of address space, accessible or not.
+    pub(super) fn address_space_bytes(&self) -> u64 {
+        self.bytes.range().len() as u64
+    }
+
+    /// Its first byte.
+    pub(super) fn base(&self) -> *mut u8 {
+        self.bytes.start()
+    }
+
+    /// Its record, which is there as long as the entity.
+    pub(super) fn record(&self) -> *mut context::Memory {
+        self.record
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        // SAFETY: the record is there as long as the entity.
+        unsafe { length(self.record) }.load(Ordering::SeqCst)
+    }
+
+    /// Its type, with its length now as the least one.
+    pub(super) fn ty(&self) -> MemoryType {
+        MemoryType { minimum: self.len() >> self.ty.page_size_log2, ..self.ty.clone() }
+    }
+
+    /// Grows it; the length before in pages, or `None` and nothing changed.
+    pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
+        unsafe { memory::grow_record(self.record, self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
+    }
+
+    fn grow_or_fail(&self, delta_pages: u64) -> Result<u64, Error> {
+        let refused = || Error::system(format!("a memory of {} bytes cannot grow by {delta_pages} pages", self.len()));
+        self.grow(delta_pages).ok_or_else(refused)
+    }
+
+    fn place(&self, offset: u64, len_bytes: usize) -> Result<*mut u8, Error> {
+        // SAFETY: the record is there as long as the entity.
+        let place = unsafe { memory::checked_address(self.record, offset, len_bytes as u64) };
+        place.ok_or_else(|| Error::usage(format!("{len_bytes} bytes at {offset} of a memory of {} bytes", self.len())))
+    }
+
+    fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let place = self.place(offset, bytes.len())?;
+        // SAFETY: the range was just checked; memories never shrink.
+        unsafe { ptr::copy_nonoverlapping(place, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        let place = self.place(offset, bytes.len())?;
+        // SAFETY: the range was just checked; memories never shrink.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn memory(&self, memory: Memory) -> Result<&MemoryEntity, Error> {
+        // SAFETY: the store owns the memory.
+        Ok(unsafe { self.follow(memory.0)?.as_ref() })
+    }
+
+    /// Takes part in a shared memory: from now on its faults are known.
+    pub(super) fn share(&mut self, memory: &SharedMemory) {
+        if !self.shared.iter().any(|other| Arc::ptr_eq(&other.0, &memory.0)) {
+            self.memory_ranges.push(memory.0.range());
+            self.shared.push(memory.clone());
+        }
+    }
+}
+
+impl Memory {
+    /// Makes a memory that threads do not share; for one that they do there is [`SharedMemory`].
+    pub fn new(store: &mut Store, ty: MemoryType) -> Result<Self, Error> {
+        if ty.shared {
+            return Err(Error::usage("a memory of a store is not shared"));
+        }
+        let plan = MemoryEntity::plan(&ty)?;
+        // SAFETY: the record is the entity's own.
+        let entity = unsafe { MemoryEntity::create(&mut store.inner, ty, &plan, ptr::null_mut())? };
+        Ok(Self(store.inner.handle(entity)))
+    }
+
+    /// Its type, with its length now as the least one.
+    pub fn ty(self, store: &Store) -> Result<MemoryType, Error> {
+        Ok(store.inner.memory(self)?.ty())
+    }
+
+    /// Its length in pages.
+    pub fn size_pages(self, store: &Store) -> Result<u64, Error> {
+        Ok(self.ty(store)?.minimum)
+    }
+
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
+    pub fn len(self, store: &Store) -> Result<u64, Error> {
+        Ok(store.inner.memory(self)?.len())
+    }
+
+    /// Copies bytes out of it; an [`Error::Usage`] beyond its length.
+    pub fn read(self, store: &Store, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        store.inner.memory(self)?.read(offset, bytes)
+    }
+
+    /// Copies bytes into it; an [`Error::Usage`] beyond its length.
+    pub fn write(self, store: &mut Store, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        store.inner.memory(self)?.write(offset, bytes)
+    }
+
+    /// Grows it; the length before in pages.
+    pub fn grow(self, store: &mut Store, delta_pages: u64) -> Result<u64, Error> {
+        store.inner.memory(self)?.grow_or_fail(delta_pages)
+    }
+}
+
+impl SharedMemory {
+    /// Makes a memory that threads share.
+    pub fn new(ty: MemoryType) -> Result<Self, Error> {
+        if !ty.shared || ty.maximum.is_none() {
+            return Err(Error::usage("a shared memory has a shared type with a maximum"));
+        }
+        let plan = MemoryEntity::plan(&ty)?;
+        Self::create(ty, &plan, u64::MAX)
+    }
+
+    pub(super) fn create(ty: MemoryType, plan: &MemoryPlan, max_bytes: u64) -> Result<Self, Error> {
+        let mut entity = MemoryEntity::new(ty, plan)?;
+        entity.limit(max_bytes)?;
+        let mut entity = Arc::new(entity);
+        if let Some(unique) = Arc::get_mut(&mut entity) {
+            unique.record = unique.own_record.get();
+        }
+        Ok(Self(entity))
+    }
+
+    /// Its type, with its length now as the least one.
+    pub fn ty(&self) -> MemoryType {
+        self.0.ty()
+    }
+
+    /// Its length in pages.
+    pub fn size_pages(&self) -> u64 {
+        self.ty().minimum
+    }
+
+    /// Its length in bytes.
+    #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
+    pub fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// Copies bytes out of it, each as it is at some moment; an [`Error::Usage`] beyond its length.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        self.0.read(offset, bytes)
+    }
+
+    /// Copies bytes into it; an [`Error::Usage`] beyond its length.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.0.write(offset, bytes)
+    }
+
+    /// Grows it; the length before in pages.
+    pub fn grow(&self, delta_pages: u64) -> Result<u64, Error> {
+        self.0.grow_or_fail(delta_pages)
+    }
+}

@@ -1,0 +1,82 @@
+//! Embedding: a host program loads libraries that wasmelt made, connects their instances with each other and with
+//! functions of its own, and calls them.
+//!
+//! A [`Module`] is what was loaded, a [`Store`] holds everything that instances of modules share: tables, memories,
+//! globals, tags, functions. What it holds is referred to by small handles ([`Func`], [`Table`], ...), which say
+//! nothing without the store: every use names it, and a handle of another store is an [`Error::Usage`]. Everything in
+//! a store lives until the store is dropped.
+//!
+//! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
+//! [`Error::Trap`], and leaves store and host intact.
+//!
+//! # What it does to the process
+//! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, which pass on to the
+//! handlers before them what is no trap of a guest. Handlers that are installed later must do the same for these. Each
+//! thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. Loaded libraries stay as long
+//! as a [`Module`] or [`Store`] refers to them.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), wasmelt_runtime::embed::Error> {
+//! use wasmelt_runtime::embed::{FuncType, Func, Linker, Module, Store, Val, ValType};
+//!
+//! let mut store = Store::new();
+//! let module = Module::load("./plugin.so".as_ref(), "plugin")?;
+//! let print = Func::new(&mut store, FuncType::new([ValType::I32], []), |_store, args| {
+//!     println!("{args:?}");
+//!     Ok(vec![])
+//! });
+//! let mut linker = Linker::new();
+//! linker.define("host", "print", print);
+//! let instance = linker.instantiate(&mut store, &module)?;
+//! let add = instance.func(&store, "add").expect("the module exports it");
+//! let sum = add.call(&mut store, &[Val::I32(1), Val::I32(2)])?;
+//! assert_eq!(sum, [Val::I32(3)]);
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("the feature `embed` needs Linux on x86-64");
+
+mod activation;
+#[path = "x86_64.rs"]
+mod arch;
+mod backtrace;
+mod builtins;
+mod error;
+mod exceptions;
+mod func;
+mod global;
+mod instance;
+mod instantiate;
+mod linker;
+mod memory;
+mod module;
+mod registry;
+mod reservation;
+mod signals;
+mod store;
+mod table;
+mod tag;
+mod types;
+mod value;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Error, Frame, GuestTrap};
+pub use exceptions::Exception;
+pub use func::Func;
+pub use global::Global;
+pub use instance::Instance;
+pub use linker::{Extern, Linker};
+pub use memory::{Memory, SharedMemory};
+pub use module::{ExportType, ImportType, Library, Module};
+pub use store::{Store, StoreConfig};
+pub use table::Table;
+pub use tag::Tag;
+pub use types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
+pub use value::{ExternRef, Val};
+pub use wasmelt_abi::trap::Trap;

@@ -1,0 +1,283 @@
+//! Modules: what was loaded from a library, before there is any instance of it.
+
+use core::fmt;
+use core::ops::Range;
+use core::ptr;
+use std::collections::HashMap;
+use std::path::Path;
+use std::prelude::rust_2024::*;
+use std::sync::Arc;
+
+use wasmelt_abi::ABI_VERSION;
+use wasmelt_abi::descriptor::{ProgramDescriptor, RelSlice};
+use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
+use wasmelt_abi::symbols::LIBRARY_PREFIX;
+
+use super::types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, TableType, ValType};
+use super::{Error, arch, registry};
+use crate::instance::slice;
+
+/// How deep function types may be nested in function types.
+const MAX_TYPE_DEPTH: usize = 100;
+
+/// How many types a function type may consist of, with those that it refers to written out.
+const MAX_TYPE_SIZE: usize = 100_000;
+
+/// A file with modules in it, loaded into the process. It stays there as long as any of its modules is in use.
+#[derive(Clone, Debug)]
+pub struct Library(Arc<libloading::Library>);
+
+impl Library {
+    /// Loads a file that wasmelt made. Like any program that is started, it is trusted not to be something else.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::system(format!("cannot load {}: {error}", path.display()));
+        // SAFETY: libraries that wasmelt makes run no code when they are loaded or unloaded, and modules keep them.
+        let library = unsafe { libloading::Library::new(path) }.map_err(failed)?;
+        Ok(Self(Arc::new(library)))
+    }
+
+    /// The module of this name, as it was given when the file was made.
+    pub fn module(&self, name: &str) -> Result<Module, Error> {
+        let symbol = format!("{LIBRARY_PREFIX}{name}");
+        // SAFETY: a symbol of this name is a descriptor.
+        let descriptor = unsafe { self.0.get::<*const ProgramDescriptor>(symbol.as_bytes()) }
+            .map_err(|error| Error::system(format!("no module {name}: {error}")))?;
+        // SAFETY: the address is kept by what keeps the library.
+        let descriptor = unsafe { descriptor.try_as_raw_ptr() }.unwrap_or(ptr::null_mut()).cast_const().cast();
+        // SAFETY: the symbol is a descriptor, and stays as long as the library.
+        unsafe { Module::new(descriptor, name, Some(self.clone())) }
+    }
+}
+
+/// A module. Copies refer to the same one.
+#[derive(Clone)]
+pub struct Module(Arc<Loaded>);
+
+struct Loaded {
+    program: &'static ProgramDescriptor,
+    name: String,
+    /// The module's function types.
+    types: Vec<FuncType>,
+    /// Numbers of exports by name.
+    exports: HashMap<String, usize>,
+    /// Keeps what `program` refers to.
+    _library: Option<Library>,
+}
+
+// SAFETY: a descriptor is never written to.
+unsafe impl Send for Loaded {}
+// SAFETY: as above.
+unsafe impl Sync for Loaded {}
+
+/// An import of a module.
+#[derive(Clone, Debug)]
+pub struct ImportType<'a> {
+    /// Name of the module that it is to come from.
+    pub module: &'a str,
+    /// Its name there.
+    pub name: &'a str,
+    /// What must be given.
+    pub ty: ExternType,
+}
+
+/// An export of a module.
+#[derive(Clone, Debug)]
+pub struct ExportType<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What is there.
+    pub ty: ExternType,
+}
+
+impl Module {
+    /// Loads a file and takes the module of this name out of it, see [`Library`].
+    pub fn load(path: &Path, name: &str) -> Result<Self, Error> {
+        Library::open(path)?.module(name)
+    }
+
+    /// The module with this descriptor, which is linked into the process, under a name for messages.
+    ///
+    /// # Safety
+    /// The descriptor is one that wasmelt made, with all that it refers to, and stays as long as the process.
+    pub unsafe fn from_descriptor(descriptor: *const ProgramDescriptor, name: &str) -> Result<Self, Error> {
+        // SAFETY: by this function's contract.
+        unsafe { Self::new(descriptor, name, None) }
+    }
+
+    /// # Safety
+    /// As [`Self::from_descriptor`], as long as the library is there.
+    unsafe fn new(descriptor: *const ProgramDescriptor, name: &str, library: Option<Library>) -> Result<Self, Error> {
+        // SAFETY: the version comes first in every version of the format.
+        let version = unsafe { descriptor.cast::<u32>().as_ref() }.copied().unwrap_or(0);
+        if version != ABI_VERSION {
+            return Err(Error::system(format!("module {name} has version {version} of the format, not {ABI_VERSION}")));
+        }
+        // SAFETY: by this function's contract.
+        let program = unsafe { &*descriptor };
+        let interface = program.interface.get().ok_or_else(|| Error::system(format!("{name} is no library")))?;
+        // SAFETY: as above.
+        let interface = unsafe { &*interface };
+        let missing = arch::missing_features(program.cpu_features);
+        if !missing.is_empty() {
+            return Err(Error::system(format!("module {name} needs a CPU with {}", missing.join(", "))));
+        }
+        let types = resolve_types(slice(&interface.types))?;
+        let exports = slice(&interface.exports).iter().enumerate();
+        let exports = exports.map(|(index, entry)| (text(&entry.name).to_owned(), index)).collect();
+        Ok(Self(Arc::new(Loaded { program, name: name.to_owned(), types, exports, _library: library })))
+    }
+
+    /// The name under which it was loaded.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its imports, in the order in which [`Instance::new`](super::Instance::new) takes them.
+    pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
+        slice(&self.interface().imports).iter().map(|entry| ImportType {
+            module: text(&entry.module),
+            name: text(&entry.name),
+            ty: self.extern_type(entry.kind, entry.index),
+        })
+    }
+
+    /// Its exports.
+    pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
+        slice(&self.interface().exports)
+            .iter()
+            .map(|entry| ExportType { name: text(&entry.name), ty: self.extern_type(entry.kind, entry.index) })
+    }
+
+    pub(super) fn export_entries(&self) -> impl ExactSizeIterator<Item = (&str, &ExportEntry)> {
+        slice(&self.interface().exports).iter().map(|entry| (text(&entry.name), entry))
+    }
+
+    pub(super) fn export_entry(&self, name: &str) -> Option<&ExportEntry> {
+        slice(&self.interface().exports).get(*self.0.exports.get(name)?)
+    }
+
+    pub(super) fn program(&self) -> &'static ProgramDescriptor {
+        self.0.program
+    }
+
+    pub(super) fn interface(&self) -> &Interface {
+        let interface = self.0.program.interface.get().unwrap_or(ptr::null());
+        // SAFETY: it was there when the module was loaded, and is as long as the module.
+        unsafe { &*interface }
+    }
+
+    /// Its function types, by number.
+    pub(super) fn types(&self) -> &[FuncType] {
+        &self.0.types
+    }
+
+    /// Addresses of its code.
+    pub(super) fn text(&self) -> Range<usize> {
+        let start = self.0.program.text.get().map_or(0, |text| text as usize);
+        start..start + self.0.program.text_bytes as usize
+    }
+
+    /// The type of what an import or export is.
+    fn extern_type(&self, kind: u32, index: u32) -> ExternType {
+        let (interface, index) = (self.interface(), index as usize);
+        let maximum = |plan: &EntityPlan| (plan.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(plan.maximum);
+        let index_64 = |plan: &EntityPlan| plan.flags & EntityPlan::INDEX_64 != 0;
+        match Kind::from_u32(kind) {
+            Some(Kind::Table) => {
+                let plan = &slice(&interface.tables)[index];
+                let element = match self.val_type(plan.ty) {
+                    ValType::Ref(ty) => ty,
+                    _ => super::RefType::FUNCREF,
+                };
+                let (minimum, maximum, index_64) = (plan.minimum, maximum(plan), index_64(plan));
+                ExternType::Table(TableType { element, minimum, maximum, index_64 })
+            }
+            Some(Kind::Memory) => {
+                let plan = &slice(&interface.memories)[index];
+                ExternType::Memory(MemoryType {
+                    minimum: plan.minimum,
+                    maximum: maximum(plan),
+                    index_64: index_64(plan),
+                    shared: plan.flags & EntityPlan::SHARED != 0,
+                    page_size_log2: plan.page_size_log2 as u8,
+                })
+            }
+            Some(Kind::Global) => {
+                let plan = &slice(&interface.globals)[index];
+                let mutable = plan.flags & EntityPlan::MUTABLE != 0;
+                ExternType::Global(GlobalType { content: self.val_type(plan.ty), mutable })
+            }
+            Some(Kind::Tag) => ExternType::Tag(self.0.types[slice(&interface.tags)[index] as usize].clone()),
+            Some(Kind::Func) | None => {
+                ExternType::Func(self.0.types[slice(&interface.funcs)[index].type_number as usize].clone())
+            }
+        }
+    }
+
+    /// The value type of a code of this module.
+    pub(super) fn val_type(&self, code: TypeCode) -> ValType {
+        registry::val_type(code, |number| HeapType::Concrete(self.0.types[number as usize].clone()))
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Module").field(&self.0.name).finish()
+    }
+}
+
+/// A string of a descriptor. Names are UTF-8: the compiler has validated the module.
+fn text(bytes: &RelSlice<u8>) -> &str {
+    core::str::from_utf8(slice(bytes)).unwrap_or_default()
+}
+
+/// The module's function types as the host sees them.
+fn resolve_types(entries: &[FuncTypeEntry]) -> Result<Vec<FuncType>, Error> {
+    let mut resolved = Resolution { entries, types: vec![None; entries.len()], sizes: vec![0; entries.len()] };
+    (0..entries.len()).map(|number| resolved.resolve(number, 0)).collect()
+}
+
+struct Resolution<'a> {
+    entries: &'a [FuncTypeEntry],
+    types: Vec<Option<FuncType>>,
+    sizes: Vec<usize>,
+}
+
+impl Resolution<'_> {
+    fn resolve(&mut self, number: usize, depth: usize) -> Result<FuncType, Error> {
+        if let Some(ty) = &self.types[number] {
+            return Ok(ty.clone());
+        }
+        let too_large = || Error::system(format!("function type {number} refers to too many others"));
+        if depth > MAX_TYPE_DEPTH {
+            return Err(too_large());
+        }
+        let entry = &self.entries[number];
+        let mut size = 1usize;
+        let mut list = |codes: &[TypeCode]| -> Result<Vec<ValType>, Error> {
+            let mut types = Vec::with_capacity(codes.len());
+            for &code in codes {
+                let heap = match code.type_number() {
+                    Some(other) if other as usize == number => HeapType::Recursive,
+                    Some(other) => {
+                        let ty = self.resolve(other as usize, depth + 1)?;
+                        size = size.saturating_add(self.sizes[other as usize]);
+                        HeapType::Concrete(ty)
+                    }
+                    None => HeapType::Func,
+                };
+                types.push(registry::val_type(code, |_| heap));
+                size = size.saturating_add(1);
+            }
+            Ok(types)
+        };
+        let (params, results) = (list(slice(&entry.params))?, list(slice(&entry.results))?);
+        if size > MAX_TYPE_SIZE {
+            return Err(too_large());
+        }
+        let ty = FuncType::new(params, results);
+        self.sizes[number] = size;
+        self.types[number] = Some(ty.clone());
+        Ok(ty)
+    }
+}

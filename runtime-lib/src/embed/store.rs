@@ -1,0 +1,298 @@
+//! Stores: what instances share, and what keeps it alive.
+//!
+//! A store owns instances, tables, memories, globals, tags, host functions, exceptions and the guest's stack. Nothing
+//! that it owns moves or goes away before the store does, so handles and contexts refer to it by address.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: a handle is followed only after its store's number was compared, so one from elsewhere is an error and
+// never an address. A `Store` cannot be moved out of its box: a host function gets `&mut Store` while guest code of it
+// runs, and must not be able to exchange it for another.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::num::NonZeroU64;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::HashSet;
+use std::prelude::rust_2024::*;
+
+use wasmelt_abi::layout::STACK_GUARD_BYTES;
+
+use super::Error;
+use super::activation::Activation;
+use super::exceptions::Heap;
+use super::func::HostFuncData;
+use super::global::GlobalEntity;
+use super::instance::InstanceData;
+use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
+use super::module::Module;
+use super::registry::Types;
+use super::reservation::Reservation;
+use super::table::TableEntity;
+use super::tag::TagEntity;
+
+/// The least stack that a guest gets.
+const MIN_STACK_BYTES: u64 = 256 << 10;
+
+/// Limits of a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreConfig {
+    /// The guest's call stack in bytes, for all instances of the store together. Without it, the stack is as large as
+    /// the module of the first instance was compiled for.
+    pub stack_bytes: Option<u64>,
+    /// The length that a single memory may reach, in bytes. One that starts above it is not made.
+    pub max_memory_bytes: u64,
+    /// The length that a single table may reach, in elements. One that starts above it is not made.
+    pub max_table_elements: u64,
+    /// What all exceptions that are alive may take, in bytes.
+    pub max_exception_bytes: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            stack_bytes: None,
+            max_memory_bytes: u64::MAX,
+            max_table_elements: 10_000_000,
+            max_exception_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Everything that instances share. It can go from thread to thread, but only one at a time uses it.
+///
+/// Only ever in a `Box`: `&mut store`, of such a box, is what the functions of this interface take.
+#[repr(C)]
+pub struct Store {
+    pub(super) inner: Inner,
+    /// Makes the type one without a known size, so that nobody can exchange two stores by `mem::swap`.
+    unmovable: [()],
+}
+
+// SAFETY: what a store owns is reached through the store alone, host functions are `Send`, and no part of it depends
+// on the thread: activations, which do, exist only while the store is borrowed.
+unsafe impl Send for Store {}
+
+impl Store {
+    /// A store without anything in it.
+    #[allow(clippy::new_ret_no_self, reason = "it is never without its box")]
+    pub fn new() -> Box<Self> {
+        Self::with_config(StoreConfig::default())
+    }
+
+    /// A store with limits of the caller's choice.
+    pub fn with_config(config: StoreConfig) -> Box<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = StoreId(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX));
+        let inner = Box::into_raw(Box::new(Inner::new(id, config)));
+        // SAFETY: a `Store` is an `Inner` and no bytes more, so this is the box's own allocation.
+        unsafe { Box::from_raw(Self::from_inner(inner)) }
+    }
+
+    /// The store around its contents.
+    pub(super) fn from_inner(inner: *mut Inner) -> *mut Self {
+        ptr::slice_from_raw_parts_mut(inner.cast::<()>(), 0) as *mut Self
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, instances, .. } = &self.inner;
+        f.debug_struct("Store").field("id", &id.0).field("instances", &instances.len()).finish_non_exhaustive()
+    }
+}
+
+/// The contents of a store.
+#[repr(C)]
+pub(super) struct Inner {
+    /// The call into guest code that is being executed, null when none is.
+    pub(super) activation: *mut Activation,
+    pub(super) id: StoreId,
+    pub(super) config: StoreConfig,
+    pub(super) types: Types,
+    /// Made with the first instance.
+    stack: Option<Reservation>,
+    /// Loaded code, sorted by its place.
+    code: Vec<(Range<usize>, Module)>,
+    /// Where memories lie, for the signal handler.
+    pub(super) memory_ranges: Vec<MemoryRange>,
+    /// Memories of other threads as well.
+    pub(super) shared: Vec<SharedMemory>,
+    pub(super) exceptions: Heap,
+    pub(super) hosts: Arena<HostFuncData>,
+    pub(super) instances: Arena<InstanceData>,
+    pub(super) tables: Arena<TableEntity>,
+    pub(super) memories: Arena<MemoryEntity>,
+    pub(super) globals: Arena<GlobalEntity>,
+    pub(super) tags: Arena<TagEntity>,
+}
+
+impl Inner {
+    fn new(id: StoreId, config: StoreConfig) -> Self {
+        Self {
+            activation: ptr::null_mut(),
+            id,
+            exceptions: Heap::new(config.max_exception_bytes),
+            config,
+            types: Types::default(),
+            stack: None,
+            code: Vec::new(),
+            memory_ranges: Vec::new(),
+            shared: Vec::new(),
+            hosts: Arena::new(),
+            instances: Arena::new(),
+            tables: Arena::new(),
+            memories: Arena::new(),
+            globals: Arena::new(),
+            tags: Arena::new(),
+        }
+    }
+
+    /// Makes the guest's stack, if it is not there yet.
+    pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
+        if self.stack.is_none() {
+            let bytes = self.config.stack_bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES);
+            let total = bytes.saturating_add(STACK_GUARD_BYTES);
+            self.stack = Some(Reservation::new(total, STACK_GUARD_BYTES as usize, bytes)?);
+        }
+        Ok(())
+    }
+
+    /// Addresses of the guest's stack without its guard.
+    pub(super) fn stack(&self) -> Range<usize> {
+        let range = self.stack.as_ref().map_or(0..0, Reservation::range);
+        range.start.wrapping_add(STACK_GUARD_BYTES as usize).min(range.end)..range.end
+    }
+
+    /// Addresses of the guard below it.
+    pub(super) fn stack_guard(&self) -> Range<usize> {
+        let start = self.stack.as_ref().map_or(0, |stack| stack.range().start);
+        start..self.stack().start
+    }
+
+    /// Takes note of a module's code.
+    pub(super) fn add_code(&mut self, module: &Module) {
+        let range = module.text();
+        let at = self.code.partition_point(|(other, _)| other.start < range.start);
+        if self.code.get(at).is_none_or(|(other, _)| other.start != range.start || range.is_empty()) {
+            self.code.insert(at, (range, module.clone()));
+        }
+    }
+
+    /// The module whose code is at this address, and its offset in the code.
+    pub(super) fn code_at(&self, address: usize) -> Option<(&Module, u32)> {
+        let at = self.code.partition_point(|(range, _)| range.start <= address);
+        let (range, module) = self.code.get(at.checked_sub(1)?)?;
+        range.contains(&address).then(|| (module, (address - range.start) as u32))
+    }
+
+    /// What a handle refers to.
+    pub(super) fn follow<T>(&self, handle: Handle<T>) -> Result<NonNull<T>, Error> {
+        self.check(handle.store)?;
+        Ok(handle.referent)
+    }
+
+    /// Refuses what belongs to another store.
+    pub(super) fn check(&self, store: StoreId) -> Result<(), Error> {
+        if store == self.id { Ok(()) } else { Err(Error::usage("a handle of another store")) }
+    }
+
+    /// The handle of something that the store owns.
+    pub(super) fn handle<T>(&self, referent: NonNull<T>) -> Handle<T> {
+        Handle { store: self.id, referent }
+    }
+}
+
+/// The number of a store, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct StoreId(NonZeroU64);
+
+/// Refers to something that a store owns.
+pub(super) struct Handle<T> {
+    store: StoreId,
+    referent: NonNull<T>,
+}
+
+// SAFETY: the address is followed only with the store at hand, see `Inner::follow`, which one thread has at a time.
+unsafe impl<T> Send for Handle<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Handle<T> {}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Handle<T> {}
+
+impl<T> PartialEq for Handle<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.store, self.referent) == (other.store, other.referent)
+    }
+}
+
+impl<T> Eq for Handle<T> {}
+
+impl<T> core::hash::Hash for Handle<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.referent.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:p}", self.store.0, self.referent)
+    }
+}
+
+/// Things that stay where they are until all of them go.
+pub(super) struct Arena<T> {
+    items: Vec<NonNull<T>>,
+    addresses: HashSet<usize>,
+    owns: PhantomData<T>,
+}
+
+impl<T> Arena<T> {
+    fn new() -> Self {
+        Self { items: Vec::new(), addresses: HashSet::new(), owns: PhantomData }
+    }
+
+    /// Keeps `item`; its address for the rest of the arena's life.
+    pub(super) fn add(&mut self, item: T) -> NonNull<T> {
+        let item = NonNull::from(Box::leak(Box::new(item)));
+        self.items.push(item);
+        self.addresses.insert(item.as_ptr() as usize);
+        item
+    }
+
+    /// Whether one of the things is at this address.
+    pub(super) fn contains(&self, address: *const u8) -> bool {
+        self.addresses.contains(&(address as usize))
+    }
+
+    /// The thing that was added as number `index`.
+    pub(super) fn at(&self, index: usize) -> NonNull<T> {
+        self.items[index]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = NonNull<T>> {
+        self.items.iter().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+}
+
+impl<T> Drop for Arena<T> {
+    fn drop(&mut self) {
+        for item in &self.items {
+            // SAFETY: it came from a box, and only here goes back into one.
+            drop(unsafe { Box::from_raw(item.as_ptr()) });
+        }
+    }
+}

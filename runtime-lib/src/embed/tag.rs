@@ -1,0 +1,44 @@
+//! Tags: what exceptions are told apart by.
+
+use core::ptr::NonNull;
+
+use super::store::{Handle, Inner, Store};
+use super::{Error, FuncType};
+
+/// A tag of a store. Two tags are different even when their types are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag(pub(super) Handle<TagEntity>);
+
+/// A tag that a store owns.
+pub(super) struct TagEntity {
+    /// Its number: the index among the store's tags.
+    pub(super) number: u32,
+    pub(super) type_id: u32,
+}
+
+impl TagEntity {
+    pub(super) fn create(store: &mut Inner, type_id: u32) -> NonNull<Self> {
+        let number = store.tags.len() as u32;
+        store.tags.add(Self { number, type_id })
+    }
+}
+
+impl Tag {
+    /// Makes a tag; `ty` has no results.
+    pub fn new(store: &mut Store, ty: FuncType) -> Result<Self, Error> {
+        if !ty.results().is_empty() {
+            return Err(Error::usage("the type of a tag has no results"));
+        }
+        let inner = &mut store.inner;
+        let type_id = inner.types.number(&ty);
+        let tag = TagEntity::create(inner, type_id);
+        Ok(Self(inner.handle(tag)))
+    }
+
+    /// Its type: the parameters are the values of its exceptions.
+    pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
+        // SAFETY: the store owns the tag.
+        let tag = unsafe { store.inner.follow(self.0)?.as_ref() };
+        Ok(store.inner.types.entry(tag.type_id).public.clone())
+    }
+}

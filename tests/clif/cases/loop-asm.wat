@@ -1,0 +1,67 @@
+;;! flags = "--emit asm --invoke f"
+;;! flags = "--emit asm --invoke f --bounds-checks explicit"
+;; A loop of loads: in the guard plan each is one instruction, base and index in its address.
+(module
+  (memory 1)
+  (func $f (export "f") (param $at i32) (param $end i32) (result i32) (local $sum i32)
+    (loop $next
+      (local.set $sum (i32.add (local.get $sum) (i32.load offset=4 (local.get $at))))
+      (br_if $next
+        (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4))) (local.get $end))))
+    (local.get $sum)))
+
+;;= --emit asm --invoke f
+;; function 0 `f`:
+;; f:
+;;   pushq %rbp
+;;   movq %rsp, %rbp
+;; block0:
+;;   movq    %r15, %r11
+;;   uninit  %rax
+;;   xorl %eax, %eax
+;;   jmp     label1
+;; block1:
+;;   movl %edi, %ecx
+;;   movl 4(%r11, %rcx), %ecx
+;;   leal 4(%rdi), %edi
+;;   leal (%rax, %rcx), %eax
+;;   cmpl %esi, %edi
+;;   jb      label2; j label3
+;; block2:
+;;   jmp     label1
+;; block3:
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+
+;;= --emit asm --invoke f --bounds-checks explicit
+;; function 0 `f`:
+;; f:
+;;   pushq %rbp
+;;   movq %rsp, %rbp
+;; block0:
+;;   movq    %r15, %rcx
+;;   uninit  %rax
+;;   xorl %eax, %eax
+;;   jmp     label1
+;; block1:
+;;   movq -8(%rcx), %r8
+;;   movl %edi, %edx
+;;   leaq 8(%rdx), %r9
+;;   cmpq %r8, %r9
+;;   jnbe #trap=MemoryOutOfBounds
+;;   uninit  %r10
+;;   xorq %r10, %r10
+;;   cmpq %r8, %r9
+;;   cmovaq %r10, %rdx
+;;   movl 4(%rcx, %rdx), %edx
+;;   leal 4(%rdi), %edi
+;;   leal (%rax, %rdx), %eax
+;;   cmpl %esi, %edi
+;;   jb      label2; j label3
+;; block2:
+;;   jmp     label1
+;; block3:
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq

@@ -1,0 +1,353 @@
+//! Calls in both directions, values of every type, imports and exports.
+
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use wasmelt_runtime::embed::{ExternRef, GlobalType, HeapType, RefType, StoreConfig, TableType};
+
+use super::*;
+
+const ALL_TYPES: &str = r#"(module
+    (type $all (func (param i32 i64 f32 f64 v128 funcref externref)
+        (result externref funcref v128 f64 f32 i64 i32 i32 i64 f64)))
+    (import "host" "turn" (func $turn (type $all)))
+    (func $own (export "turn") (type $all)
+        local.get 6 local.get 5 local.get 4 local.get 3 local.get 2 local.get 1 local.get 0
+        (i32.add (local.get 0) (i32.const 1)) (i64.const 9) (f64.const 2.5))
+    (func (export "through") (type $all)
+        local.get 0 local.get 1 local.get 2 local.get 3 local.get 4 local.get 5 local.get 6 call $turn)
+    (func (export "nothing")))"#;
+
+#[test]
+fn values_of_every_type_go_both_ways() {
+    let mut store = Store::new();
+    let module = module("alltypes", ALL_TYPES);
+    let ty = match module.exports().find(|export| export.name == "turn").unwrap().ty {
+        wasmelt_runtime::embed::ExternType::Func(ty) => ty,
+        other => panic!("{other}"),
+    };
+    let turn = Func::new(&mut store, ty, |_, args| {
+        let mut results: Vec<_> = args.iter().rev().cloned().collect();
+        results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
+        Ok(results)
+    });
+    let instance = Instance::new(&mut store, &module, &[turn.into()]).unwrap();
+    let nothing = instance.func(&store, "nothing").unwrap();
+    let args = [
+        Val::I32(-6),
+        Val::I64(i64::MIN),
+        Val::F32(0x7fa0_0001),
+        Val::F64(0xfff4_0000_0000_0001),
+        Val::V128(*b"0123456789abcdef"),
+        Val::FuncRef(Some(nothing)),
+        Val::ExternRef(ExternRef::new(77)),
+    ];
+    for name in ["turn", "through"] {
+        let results = call(&mut store, instance, name, &args).unwrap();
+        assert_eq!(results.len(), 10);
+        assert!(args.iter().rev().eq(&results[..7]), "{name}: {results:?}");
+        assert_eq!(results[7..], [Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
+        let Val::FuncRef(Some(returned)) = results[1] else { panic!() };
+        assert_eq!(returned.call(&mut store, &[]).unwrap(), []);
+    }
+    let nulls = [&args[..5], &[Val::FuncRef(None), Val::ExternRef(None)]].concat();
+    let results = call(&mut store, instance, "through", &nulls).unwrap();
+    assert_eq!(results[..2], [Val::ExternRef(None), Val::FuncRef(None)]);
+}
+
+#[test]
+fn arguments_are_checked() {
+    let mut store = Store::new();
+    let wat = "(module (type $t (func (result i32))) (func (export \"f\") (param i32 (ref $t))) (func (export \"g\") (type $t) i32.const 1))";
+    let instance = instance(&mut store, "checked", wat);
+    let (f, g) = (instance.func(&store, "f").unwrap(), instance.func(&store, "g").unwrap());
+    let mut usage = |args: &[Val]| matches!(f.call(&mut store, args), Err(Error::Usage(_)));
+    assert!(usage(&[]) && usage(&[Val::I32(1)]) && usage(&[Val::I64(1), Val::FuncRef(Some(g))]));
+    assert!(usage(&[Val::I32(1), Val::FuncRef(None)]), "null where none is allowed");
+    assert!(usage(&[Val::I32(1), Val::FuncRef(Some(f))]), "a function of another type");
+    assert!(usage(&[Val::I32(1), Val::ExternRef(Some(ExternRef(NonZeroU64::MIN)))]));
+    assert_eq!(f.call(&mut store, &[Val::I32(1), Val::FuncRef(Some(g))]).unwrap(), []);
+}
+
+#[test]
+fn host_and_guest_call_each_other_in_turn() {
+    const WAT: &str = r#"(module
+        (import "host" "f" (func $f (param i32) (result i32)))
+        (func (export "down") (param i32) (result i32)
+            (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
+                (else (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1))))))))"#;
+    let mut store = Store::new();
+    let down = Arc::new(std::sync::Mutex::new(None::<Func>));
+    let f = host(&mut store, {
+        let down = Arc::clone(&down);
+        move |store, n| {
+            let func = down.lock().unwrap().expect("set before the call");
+            match func.call(store, &[Val::I32(n)])?[..] {
+                [Val::I32(result)] => Ok(result + 1),
+                ref other => panic!("{other:?}"),
+            }
+        }
+    });
+    let instance = Instance::new(&mut store, &module("nested", WAT), &[f.into()]).unwrap();
+    *down.lock().unwrap() = instance.func(&store, "down");
+    assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
+    assert_eq!(trap(call(&mut store, instance, "down", &[Val::I32(i32::MAX)])), Trap::StackExhausted);
+    assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
+}
+
+#[test]
+fn a_hundred_instances_have_a_state_each() {
+    const WAT: &str = r#"(module
+        (memory (export "memory") 1) (global $g (mut i32) (i32.const 0)) (data (i32.const 4) "abcd")
+        (func (export "next") (result i32)
+            (global.set $g (i32.add (global.get $g) (i32.const 1)))
+            (i32.store (i32.const 0) (global.get $g))
+            (i32.add (global.get $g) (i32.load8_u (i32.const 4)))))"#;
+    let module = module("counter", WAT);
+    let mut store = Store::new();
+    let instances: Vec<_> = (0..100).map(|_| Instance::new(&mut store, &module, &[]).unwrap()).collect();
+    for (number, &instance) in instances.iter().enumerate() {
+        for _ in 0..number {
+            call_i32(&mut store, instance, "next", &[]);
+        }
+    }
+    for (number, &instance) in instances.iter().enumerate() {
+        assert_eq!(call_i32(&mut store, instance, "next", &[]), number as i32 + 1 + i32::from(b'a'));
+    }
+}
+
+#[test]
+fn threads_have_a_store_each() {
+    const WAT: &str = r#"(module (func (export "fib") (param i32) (result i32)
+        (if (result i32) (i32.lt_u (local.get 0) (i32.const 2)) (then (local.get 0))
+            (else (unreachable)))) (func (export "deep") (call 1)))"#;
+    let module = module("threads", WAT);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let module = &module;
+            scope.spawn(move || {
+                let mut store = Store::new();
+                let instance = Instance::new(&mut store, module, &[]).unwrap();
+                for _ in 0..50 {
+                    assert_eq!(call_i32(&mut store, instance, "fib", &[number & 1]), number & 1);
+                    assert_eq!(trap(call(&mut store, instance, "fib", &[Val::I32(2)])), Trap::Unreachable);
+                    assert_eq!(trap(call(&mut store, instance, "deep", &[])), Trap::StackExhausted);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn imports_are_found_by_name_and_checked() {
+    const WAT: &str = r#"(module
+        (import "a" "f" (func (param i32) (result i32)))
+        (import "a" "t" (table 2 10 funcref))
+        (import "b" "g" (global i64)))"#;
+    let module = module("imports", WAT);
+    let mut store = Store::new();
+    let mut linker = Linker::new();
+    let f = host(&mut store, |_, n| Ok(n));
+    linker.define("a", "f", f);
+    let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "unknown import: import 1 \"a\" \"t\": expected (table 2 10 funcref), found nothing of this name"
+    );
+    let table = wasmelt_runtime::embed::Table::new(
+        &mut store,
+        TableType::new(RefType::FUNCREF, 2, Some(11)),
+        &Val::FuncRef(None),
+    );
+    linker.define("a", "t", table.unwrap()).define("b", "g", f);
+    let error = linker.instantiate(&mut store, &module).unwrap_err();
+    assert!(matches!(error, Error::Unlinkable(_)));
+    assert_eq!(
+        error.to_string(),
+        "incompatible import type: import 1 \"a\" \"t\": expected (table 2 10 funcref), found (table 2 11 funcref)"
+    );
+    let table = wasmelt_runtime::embed::Table::new(
+        &mut store,
+        TableType::new(RefType::FUNCREF, 3, Some(10)),
+        &Val::FuncRef(None),
+    );
+    linker.define("a", "t", table.unwrap());
+    let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
+    assert!(error.contains("import 2 \"b\" \"g\": expected (global i64), found (func (param i32)"), "{error}");
+    let global = |store: &mut Store, mutable| {
+        let ty = GlobalType { content: ValType::I64, mutable };
+        wasmelt_runtime::embed::Global::new(store, ty, &Val::I64(1)).unwrap()
+    };
+    let mutable = global(&mut store, true);
+    linker.define("b", "g", mutable);
+    assert!(linker.instantiate(&mut store, &module).is_err());
+    let immutable = global(&mut store, false);
+    linker.define("b", "g", immutable);
+    linker.instantiate(&mut store, &module).unwrap();
+}
+
+#[test]
+fn handles_of_another_store_are_refused() {
+    const WAT: &str = r#"(module (memory (export "m") 1) (table (export "t") 1 funcref)
+        (global (export "g") (mut i32) (i32.const 1)) (tag (export "e")) (func (export "f")))"#;
+    let (mut one, mut other) = (Store::new(), Store::new());
+    let instance = instance(&mut one, "handles", WAT);
+    assert!(instance.export(&other, "m").is_none() && instance.exports(&other).next().is_none());
+    assert_eq!(instance.exports(&one).count(), 5);
+    let wat = "(module (import \"\" \"f\" (func)))";
+    let importer = module("importer", wat);
+    for (_, item) in instance.exports(&one).map(|(name, item)| (name.to_owned(), item)).collect::<Vec<_>>() {
+        assert!(matches!(item.ty(&other), Err(Error::Usage(_))));
+        assert!(item.ty(&one).is_ok());
+        assert!(Instance::new(&mut other, &importer, std::slice::from_ref(&item)).is_err());
+        let refused = match item {
+            Extern::Func(func) => func.call(&mut other, &[]).is_err(),
+            Extern::Table(table) => table.set(&mut other, 0, &Val::FuncRef(None)).is_err(),
+            Extern::Memory(memory) => memory.write(&mut other, 0, b"x").is_err(),
+            Extern::Global(global) => global.set(&mut other, &Val::I32(1)).is_err(),
+            _ => true,
+        };
+        assert!(refused);
+    }
+    let func = instance.func(&one, "f").unwrap();
+    let any = FuncType::new([ValType::FUNCREF], []);
+    let takes = Func::new(&mut other, any, |_, _| Ok(vec![]));
+    assert!(matches!(takes.call(&mut other, &[Val::FuncRef(Some(func))]), Err(Error::Usage(_))));
+}
+
+#[test]
+fn panics_cross_guests() {
+    const WAT: &str = r#"(module (import "host" "f" (func $f (param i32) (result i32)))
+        (func (export "call") (param i32) (result i32) (call $f (local.get 0))))"#;
+    struct Counts(Arc<AtomicI32>);
+    impl Drop for Counts {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let dropped = Arc::new(AtomicI32::new(0));
+    let mut store = Store::new();
+    let f = host(&mut store, {
+        let dropped = Arc::clone(&dropped);
+        move |_, n| {
+            let _counts = Counts(Arc::clone(&dropped));
+            if n == 7 { std::panic::panic_any("seven") } else { Err(Error::host("not seven")) }
+        }
+    });
+    let instance = Instance::new(&mut store, &module("panics", WAT), &[f.into()]).unwrap();
+    for _ in 0..100 {
+        let call = std::panic::AssertUnwindSafe(|| call(&mut store, instance, "call", &[Val::I32(7)]));
+        assert_eq!(*std::panic::catch_unwind(call).unwrap_err().downcast::<&str>().unwrap(), "seven");
+    }
+    let error = call(&mut store, instance, "call", &[Val::I32(8)]).unwrap_err();
+    assert!(matches!(error, Error::Host(_)) && error.to_string() == "not seven");
+    assert_eq!(dropped.load(Ordering::Relaxed), 101);
+}
+
+#[test]
+fn a_start_function_that_traps_leaves_what_it_did() {
+    const WAT: &str = r#"(module
+        (import "host" "memory" (memory 1)) (import "host" "table" (table 4 funcref))
+        (func $f (result i32) (i32.const 42)) (elem (i32.const 0) $f)
+        (data (i32.const 0) "kept") (data (i32.const 65536) "x"))"#;
+    let mut store = Store::new();
+    let owner = instance(
+        &mut store,
+        "owner",
+        r#"(module (memory (export "memory") 1) (table (export "table") 4 funcref)
+            (type $t (func (result i32)))
+            (func (export "call") (param i32) (result i32) (call_indirect (type $t) (local.get 0))))"#,
+    );
+    let mut linker = Linker::new();
+    linker.instance(&store, "host", owner).unwrap();
+    assert_eq!(trap(linker.instantiate(&mut store, &module("fails", WAT))), Trap::MemoryOutOfBounds);
+    let Some(Extern::Memory(memory)) = owner.export(&store, "memory") else { panic!() };
+    let mut bytes = [0; 4];
+    memory.read(&store, 0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"kept");
+    assert_eq!(call_i32(&mut store, owner, "call", &[0]), 42);
+}
+
+#[test]
+fn files_that_are_no_libraries_are_errors() {
+    let missing = Module::load("/nonexistent/library.so".as_ref(), "x").unwrap_err();
+    assert!(matches!(missing, Error::System(_)), "{missing}");
+    let scratch = support::scratch();
+    let path = scratch.path().join("bad.so");
+    std::fs::write(&path, b"not a library").unwrap();
+    assert!(matches!(Module::load(&path, "x"), Err(Error::System(_))));
+}
+
+#[test]
+fn limits_of_a_store_hold() {
+    let mut config = StoreConfig::default();
+    config.max_memory_bytes = 2 << 16;
+    config.max_table_elements = 5;
+    let mut store = Store::with_config(config);
+    const WAT: &str = r#"(module (memory 1) (table $t 2 funcref)
+        (func (export "memory") (param i32) (result i32) (memory.grow (local.get 0)))
+        (func (export "table") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0))))"#;
+    let small = instance(&mut store, "small", WAT);
+    assert_eq!(call_i32(&mut store, small, "memory", &[2]), -1);
+    assert_eq!(call_i32(&mut store, small, "memory", &[1]), 1);
+    assert_eq!(call_i32(&mut store, small, "table", &[4]), -1);
+    assert_eq!(call_i32(&mut store, small, "table", &[3]), 2);
+    let large = module("large", "(module (memory (export \"m\") 3))");
+    assert!(matches!(Instance::new(&mut store, &large, &[]), Err(Error::System(_))));
+}
+
+#[test]
+fn types_can_name_function_types() {
+    const WAT: &str = r#"(module (type $t (func (param i32) (result i32)))
+        (import "host" "f" (func $f (param (ref null $t)) (result (ref null $t))))
+        (func (export "through") (param (ref null $t)) (result (ref null $t)) (call $f (local.get 0)))
+        (func (export "twice") (type $t) (i32.mul (local.get 0) (i32.const 2))))"#;
+    let module = module("typed", WAT);
+    let inner = FuncType::new([ValType::I32], [ValType::I32]);
+    let reference = ValType::Ref(RefType { nullable: true, heap: HeapType::Concrete(inner) });
+    let mut store = Store::new();
+    let f = Func::new(&mut store, FuncType::new([reference.clone()], [reference]), |_, args| Ok(args.to_vec()));
+    let instance = Instance::new(&mut store, &module, &[f.into()]).unwrap();
+    let twice = Val::FuncRef(instance.func(&store, "twice"));
+    let results = call(&mut store, instance, "through", &[twice]).unwrap();
+    let [Val::FuncRef(Some(twice))] = results[..] else { panic!("{results:?}") };
+    assert_eq!(twice.call(&mut store, &[Val::I32(21)]).unwrap(), [Val::I32(42)]);
+}
+
+#[test]
+fn tail_calls_cross_instances() {
+    const EVEN: &str = r#"(module (type $t (func (param i64 i64 i64 i64 i64 i64 i64 i64) (result i64 i64)))
+        (table (export "table") 2 funcref)
+        (func (export "even") (type $t)
+            (if (result i64 i64) (i64.eqz (local.get 0)) (then (local.get 1) (local.get 7))
+                (else (return_call_indirect (type $t) (i64.sub (local.get 0) (i64.const 1))
+                    (i64.add (local.get 1) (i64.const 2)) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+                    (local.get 6) (i64.add (local.get 7) (i64.const 1)) (i32.const 0)))))
+        (elem (i32.const 1) 0))"#;
+    const ODD: &str = r#"(module (type $t (func (param i64 i64 i64 i64 i64 i64 i64 i64) (result i64 i64)))
+        (import "e" "even" (func $even (type $t))) (import "e" "table" (table 2 funcref))
+        (func $odd (export "odd") (type $t)
+            (return_call $even (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
+                (local.get 6) (local.get 7)))
+        (elem (i32.const 0) $odd))"#;
+    let mut store = Store::new();
+    let even = instance(&mut store, "even", EVEN);
+    let mut linker = Linker::new();
+    linker.instance(&store, "e", even).unwrap();
+    let odd = linker.instantiate(&mut store, &module("odd", ODD)).unwrap();
+    let args = [1_000_000, 0, 0, 0, 0, 0, 0, 5].map(Val::I64);
+    for (instance, name) in [(even, "even"), (odd, "odd")] {
+        assert_eq!(call(&mut store, instance, name, &args).unwrap(), [Val::I64(2_000_000), Val::I64(1_000_005)]);
+    }
+}
+
+#[test]
+fn stores_give_back_what_they_took() {
+    let module = module("brief", "(module (memory (export \"m\") 1) (table (export \"t\") 1 funcref))");
+    // All together they would need more address space than there is.
+    for _ in 0..25_000 {
+        let mut store = Store::new();
+        Instance::new(&mut store, &module, &[]).unwrap();
+    }
+}

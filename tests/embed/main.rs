@@ -1,0 +1,63 @@
+//! Embedding: libraries are compiled, loaded into this process, connected with each other and with host functions, and
+//! called through `wasmelt_runtime::embed`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod exceptions;
+mod sharing;
+mod traps;
+
+use std::fs;
+
+use wasmelt_runtime::embed::{Error, Extern, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType};
+
+/// Compiles a module in the text format into a library of this name, and loads it.
+fn module_with(name: &str, wat: &str, options: &[&str]) -> Module {
+    let scratch = support::scratch();
+    let (source, library) = (scratch.path().join(format!("{name}.wat")), scratch.path().join(format!("{name}.so")));
+    fs::write(&source, wat).unwrap();
+    let options = ["--emit", "cdylib"].iter().chain(options);
+    support::compile(&source, &library, options).unwrap_or_else(|error| panic!("{}", error.message().unwrap_or("")));
+    // Once it is loaded the file may go.
+    Module::load(&library, name).unwrap()
+}
+
+fn module(name: &str, wat: &str) -> Module {
+    module_with(name, wat, &[])
+}
+
+/// An instance without imports.
+fn instance(store: &mut Store, name: &str, wat: &str) -> Instance {
+    Instance::new(store, &module(name, wat), &[]).unwrap()
+}
+
+fn call(store: &mut Store, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>, Error> {
+    instance.func(store, name).unwrap_or_else(|| panic!("no export {name}")).call(store, args)
+}
+
+/// The one `i32` that a call returns.
+fn call_i32(store: &mut Store, instance: Instance, name: &str, args: &[i32]) -> i32 {
+    let args: Vec<_> = args.iter().map(|&arg| Val::I32(arg)).collect();
+    match call(store, instance, name, &args).unwrap()[..] {
+        [Val::I32(result)] => result,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
+    match result {
+        Err(Error::Trap(trap)) => trap.trap,
+        other => panic!("no trap: {other:?}"),
+    }
+}
+
+/// A function of the host that takes and returns one `i32`.
+fn host(store: &mut Store, body: impl Fn(&mut Store, i32) -> Result<i32, Error> + Send + 'static) -> Func {
+    Func::new(store, FuncType::new([ValType::I32], [ValType::I32]), move |store, args| match args {
+        [Val::I32(value)] => Ok(vec![Val::I32(body(store, *value)?)]),
+        other => panic!("{other:?}"),
+    })
+}

@@ -1,0 +1,241 @@
+//! Instances that share memories, tables, globals and functions, with each other and with the host.
+
+use wasmelt_runtime::embed::{Global, GlobalType, Memory, MemoryType, RefType, SharedMemory, Table, TableType};
+
+use super::*;
+
+const OWNER: &str = r#"(module
+    (type $t (func (param i32) (result i32)))
+    (memory (export "memory") 1 4) (table (export "table") 4 8 funcref)
+    (global (export "global") (mut i64) (i64.const 5)) (global (export "constant") i32 (i32.const 3))
+    (global (export "vector") (mut v128) (v128.const i64x2 1 2))
+    (data (i32.const 16) "owner") (elem (i32.const 1) $double)
+    (func $double (export "double") (type $t) (i32.mul (i32.const 2) (local.get 0)))
+    (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+    (func (export "size") (result i32) (memory.size))
+    (func (export "apply") (param i32 i32) (result i32) (call_indirect (type $t) (local.get 1) (local.get 0))))"#;
+
+const USER: &str = r#"(module
+    (type $t (func (param i32) (result i32)))
+    (import "owner" "double" (func $double (type $t)))
+    (import "owner" "memory" (memory 1 4)) (import "owner" "table" (table 4 8 funcref))
+    (import "owner" "global" (global $g (mut i64))) (import "owner" "constant" (global $c i32))
+    (import "owner" "vector" (global $v (mut v128)))
+    (memory $own 1)
+    (elem (i32.const 2) $triple $double)
+    (elem $passive func $triple $triple)
+    (data (i32.const 32) "user") (data $segment "passive")
+    (func $triple (type $t) (i32.mul (global.get $c) (local.get 0)))
+    (export "again" (memory 0)) (export "table" (table 0)) (export "global" (global $g)) (export "double" (func $double))
+    (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "grow own") (param i32) (result i32) (memory.grow $own (local.get 0)))
+    (func (export "init") (memory.init $segment (i32.const 100) (i32.const 1) (i32.const 6)))
+    (func (export "drop") (data.drop $segment))
+    (func (export "table grow") (param i32) (result i32) (table.grow 0 (ref.func $triple) (local.get 0)))
+    (func (export "table init") (param i32) (table.init 0 $passive (local.get 0) (i32.const 0) (i32.const 2)))
+    (func (export "elem drop") (elem.drop $passive))
+    (func (export "add") (global.set $g (i64.add (global.get $g) (i64.const 1)))
+        (global.set $v (i64x2.add (global.get $v) (global.get $v))))
+    (func (export "apply") (param i32 i32) (result i32) (call_indirect (type $t) (local.get 1) (local.get 0))))"#;
+
+fn shared(options: &[&str]) {
+    let mut store = Store::new();
+    let owner = Instance::new(&mut store, &module_with("owner", OWNER, options), &[]).unwrap();
+    let mut linker = Linker::new();
+    linker.instance(&store, "owner", owner).unwrap();
+    let user = linker.instantiate(&mut store, &module_with("user", USER, options)).unwrap();
+    let store = &mut *store;
+
+    // Memory.
+    call(store, user, "store", &[Val::I32(64), Val::I32(0x1234)]).unwrap();
+    assert_eq!(call_i32(store, owner, "load", &[64]), 0x1234);
+    assert_eq!(call_i32(store, owner, "load", &[32]), i32::from_le_bytes(*b"user"));
+    assert_eq!(call_i32(store, user, "grow", &[2]), 1);
+    assert_eq!(call_i32(store, user, "grow", &[2]), -1, "the owner's limit");
+    assert_eq!(call_i32(store, owner, "size", &[]), 3);
+    assert_eq!(call_i32(store, user, "grow own", &[100]), 1);
+    assert_eq!(call_i32(store, owner, "load", &[3 * 65536 - 4]), 0);
+    assert_eq!(trap(call(store, owner, "load", &[Val::I32(3 * 65536 - 3)])), Trap::MemoryOutOfBounds);
+    assert_eq!(trap(call(store, user, "store", &[Val::I32(-1), Val::I32(1)])), Trap::MemoryOutOfBounds);
+    let Some(Extern::Memory(memory)) = user.export(store, "again") else { panic!() };
+    assert_eq!(
+        owner.export(store, "memory").map(|item| format!("{item:?}")),
+        Some(format!("{:?}", Extern::Memory(memory)))
+    );
+    call(store, user, "init", &[]).unwrap();
+    let mut bytes = [0; 6];
+    memory.read(store, 100, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"assive");
+    call(store, user, "drop", &[]).unwrap();
+    assert_eq!(trap(call(store, user, "init", &[])), Trap::MemoryOutOfBounds);
+
+    // Table: function references with a context of their own.
+    for instance in [owner, user] {
+        assert_eq!(call_i32(store, instance, "apply", &[1, 10]), 20);
+        assert_eq!(call_i32(store, instance, "apply", &[2, 10]), 30);
+        assert_eq!(call_i32(store, instance, "apply", &[3, 10]), 20);
+        assert_eq!(trap(call(store, instance, "apply", &[Val::I32(0), Val::I32(0)])), Trap::UninitializedElement);
+        assert_eq!(trap(call(store, instance, "apply", &[Val::I32(8), Val::I32(0)])), Trap::UndefinedElement);
+    }
+    assert_eq!(call_i32(store, user, "table grow", &[5]), -1);
+    assert_eq!(call_i32(store, user, "table grow", &[3]), 4);
+    assert_eq!(call_i32(store, owner, "apply", &[6, 10]), 30);
+    call(store, user, "table init", &[Val::I32(0)]).unwrap();
+    assert_eq!(call_i32(store, owner, "apply", &[1, 10]), 30);
+    call(store, user, "elem drop", &[]).unwrap();
+    assert_eq!(trap(call(store, user, "table init", &[Val::I32(0)])), Trap::TableOutOfBounds);
+    let Some(Extern::Table(table)) = user.export(store, "table") else { panic!() };
+    let double = owner.func(store, "double").unwrap();
+    table.set(store, 0, &Val::FuncRef(Some(double))).unwrap();
+    assert_eq!(call_i32(store, user, "apply", &[0, 10]), 20);
+    let Val::FuncRef(Some(element)) = table.get(store, 6).unwrap() else { panic!() };
+    assert_eq!(element.call(store, &[Val::I32(5)]).unwrap(), [Val::I32(15)]);
+    assert!(table.get(store, 7).is_err());
+    assert_eq!(table.grow(store, 1, &Val::FuncRef(None)).unwrap(), 7);
+    assert!(table.grow(store, 1, &Val::FuncRef(None)).is_err());
+    assert_eq!(call_i32(store, user, "double", &[4]), 8, "an import that is exported again");
+
+    // Globals.
+    let Some(Extern::Global(global)) = user.export(store, "global") else { panic!() };
+    let Some(Extern::Global(vector)) = owner.export(store, "vector") else { panic!() };
+    call(store, user, "add", &[]).unwrap();
+    assert_eq!(global.get(store).unwrap(), Val::I64(6));
+    assert_eq!(vector.get(store).unwrap(), Val::V128((4u128 << 64 | 2).to_le_bytes()));
+    global.set(store, &Val::I64(-1)).unwrap();
+    call(store, user, "add", &[]).unwrap();
+    let Some(Extern::Global(same)) = owner.export(store, "global") else { panic!() };
+    assert_eq!(same.get(store).unwrap(), Val::I64(0));
+    assert_eq!(same, global);
+    let Some(Extern::Global(constant)) = owner.export(store, "constant") else { panic!() };
+    assert_eq!(constant.get(store).unwrap(), Val::I32(3));
+    assert!(matches!(constant.set(store, &Val::I32(4)), Err(Error::Usage(_))));
+}
+
+#[test]
+fn instances_share_what_they_export() {
+    shared(&[]);
+}
+
+#[test]
+fn so_with_explicit_bounds_checks() {
+    shared(&["--bounds-checks", "explicit"]);
+}
+
+#[test]
+fn the_host_makes_what_guests_import() {
+    let mut store = Store::new();
+    let memory = Memory::new(&mut store, MemoryType::new(1, Some(4))).unwrap();
+    let table = Table::new(&mut store, TableType::new(RefType::FUNCREF, 4, Some(8)), &Val::FuncRef(None)).unwrap();
+    let global = |store: &mut Store, content, mutable, value| {
+        Global::new(store, GlobalType { content, mutable }, &value).unwrap()
+    };
+    let mutable = global(&mut store, ValType::I64, true, Val::I64(41));
+    let constant = global(&mut store, ValType::I32, false, Val::I32(7));
+    let vector = global(&mut store, ValType::V128, true, Val::V128([1; 16]));
+    let double = host(&mut store, |_, n| Ok(2 * n));
+    assert!(matches!(table.set(&mut store, 0, &Val::FuncRef(Some(double))), Err(Error::Usage(_))));
+    let mut linker = Linker::new();
+    linker.define("owner", "double", double).define("owner", "memory", memory).define("owner", "table", table);
+    linker.define("owner", "global", mutable).define("owner", "constant", constant).define("owner", "vector", vector);
+    let user = linker.instantiate(&mut store, &module("user", USER)).unwrap();
+    let store = &mut *store;
+    assert_eq!(call_i32(store, user, "apply", &[2, 3]), 21);
+    assert_eq!(call_i32(store, user, "apply", &[3, 3]), 6, "a function of the host in a table");
+    let Val::FuncRef(Some(again)) = table.get(store, 3).unwrap() else { panic!() };
+    assert_eq!(again.call(store, &[Val::I32(4)]).unwrap(), [Val::I32(8)]);
+    table.set(store, 0, &Val::FuncRef(Some(double))).unwrap();
+    assert_eq!(call_i32(store, user, "apply", &[0, 3]), 6);
+    call(store, user, "add", &[]).unwrap();
+    assert_eq!(mutable.get(store).unwrap(), Val::I64(42));
+    assert_eq!(call_i32(store, user, "grow", &[1]), 1);
+    assert_eq!(memory.grow(store, 2).unwrap(), 2);
+    assert!(memory.grow(store, 1).is_err());
+    memory.write(store, 4 * 65536 - 4, &[1, 0, 0, 0]).unwrap();
+    call(store, user, "store", &[Val::I32(4 * 65536 - 4), Val::I32(9)]).unwrap();
+    let mut bytes = [0; 4];
+    memory.read(store, 4 * 65536 - 4, &mut bytes).unwrap();
+    assert_eq!(bytes, [9, 0, 0, 0]);
+}
+
+#[test]
+fn threads_share_a_memory_of_the_host() {
+    let memory = SharedMemory::new(MemoryType::shared(1, 10)).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..4u8 {
+            let memory = memory.clone();
+            scope.spawn(move || {
+                memory.write(u64::from(number), &[number + 1]).unwrap();
+                assert!(memory.grow(1).unwrap() > 0);
+            });
+        }
+    });
+    assert_eq!(memory.size_pages(), 5);
+    assert!(memory.grow(6).is_err());
+    let mut bytes = [0; 4];
+    memory.read(0, &mut bytes).unwrap();
+    assert_eq!(bytes, [1, 2, 3, 4]);
+    assert!(memory.read(5 * 65536 - 3, &mut bytes).is_err());
+    assert!(SharedMemory::new(MemoryType::new(1, Some(2))).is_err());
+}
+#[test]
+fn threads_share_a_memory() {
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 10 shared))
+        (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+        (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+        (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#;
+    let module = module("shared", WAT);
+    let memory = SharedMemory::new(MemoryType::shared(1, 10)).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (module, memory) = (&module, memory.clone());
+            scope.spawn(move || {
+                let mut store = Store::new();
+                let instance = Instance::new(&mut store, module, &[memory.into()]).unwrap();
+                call(&mut store, instance, "store", &[Val::I32(4 * number), Val::I32(number + 1)]).unwrap();
+                assert!(call_i32(&mut store, instance, "grow", &[]) > 0);
+                assert_eq!(call_i32(&mut store, instance, "load", &[65536]), 0);
+                assert_eq!(trap(call(&mut store, instance, "load", &[Val::I32(10 * 65536)])), Trap::MemoryOutOfBounds);
+            });
+        }
+    });
+    assert_eq!(memory.size_pages(), 5);
+    for number in 0..4u8 {
+        let mut bytes = [0; 4];
+        memory.read(4 * u64::from(number), &mut bytes).unwrap();
+        assert_eq!(bytes, [number + 1, 0, 0, 0]);
+    }
+    let mut store = Store::new();
+    let unshared = Memory::new(&mut store, MemoryType::new(1, Some(10))).unwrap();
+    assert!(matches!(Instance::new(&mut store, &module, &[unshared.into()]), Err(Error::Unlinkable(_))));
+}
+
+#[test]
+fn threads_wait_for_each_other() {
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 1 shared)) (memory $own 1)
+        (func (export "wait") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "wait wrong") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 5) (i64.const -1)))
+        (func (export "wait briefly") (result i32) (memory.atomic.wait64 (i32.const 16) (i64.const 0) (i64.const 1000)))
+        (func (export "wait alone") (result i32) (memory.atomic.wait32 $own (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "notify") (result i32) (memory.atomic.notify (i32.const 8) (i32.const 1)))
+        (func (export "unaligned") (result i32) (i32.atomic.load (i32.const 2))))"#;
+    let module = module("waits", WAT);
+    let memory = SharedMemory::new(MemoryType::shared(1, 1)).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut store = Store::new();
+            let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+            call_i32(&mut store, instance, "wait", &[])
+        });
+        let mut store = Store::new();
+        let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+        while call_i32(&mut store, instance, "notify", &[]) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), 0);
+        assert_eq!(call_i32(&mut store, instance, "wait wrong", &[]), 1);
+        assert_eq!(call_i32(&mut store, instance, "wait briefly", &[]), 2);
+        assert_eq!(trap(call(&mut store, instance, "wait alone", &[])), Trap::ExpectedSharedMemory);
+        assert_eq!(trap(call(&mut store, instance, "unaligned", &[])), Trap::UnalignedAtomic);
+    });
+}
