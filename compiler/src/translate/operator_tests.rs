@@ -364,3 +364,38 @@ fn vector_operators_become_the_instructions_made_for_them() {
         assert!(listing.contains(instruction), "`{body}` without `{instruction}`:\n{listing}");
     }
 }
+
+/// What makes accesses atomic is in the instruction; and none of them is moved or left out across one.
+#[test]
+fn atomic_operators_become_atomic_instructions() {
+    let v3 = isa(X86_64, V3, &[("opt_level", "speed")]);
+    let arm = isa(AARCH64, &[], &[("opt_level", "speed")]);
+    let cases = [
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw.add", "lock xaddl"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw8.add_u", "lock xaddb"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw16.add_u drop i32.const 0", "lock addw"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw16.xchg_u", "xchgw"),
+        (&v3, "local.get 0 local.get 1 local.get 1 i32.atomic.rmw8.cmpxchg_u", "lock cmpxchgb"),
+        (&v3, "local.get 0 local.get 1 local.get 1 i32.atomic.rmw.cmpxchg", "lock cmpxchgl"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw8.xor_u", "atomically"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.store i32.const 0", "mfence"),
+        (&v3, "atomic.fence i32.const 0", "mfence"),
+        (&arm, "local.get 0 i32.atomic.load", "ldar"),
+        (&arm, "local.get 0 local.get 1 i32.atomic.store8 i32.const 0", "stlrb"),
+        // Two plain reads are one, and their difference nothing; with an atomic access in between they are two.
+        (&v3, "local.get 0 i32.load local.get 1 i32.atomic.load drop local.get 0 i32.load i32.sub", "subl"),
+        (&v3, "local.get 0 i32.load atomic.fence local.get 0 i32.load i32.sub", "subl"),
+        (&v3, "memory.size memory.size i32.sub", "subl"),
+    ];
+    let listing = |isa: &OwnedTargetIsa, body: &str| {
+        let memory = r#"(import "a" "b" (memory 1 2 shared))"#;
+        let text = format!("(module {memory} (func (export \"f\") (param i32 i32) (result i32) {body}))");
+        let functions = compile_functions(&wat::parse_str(text).expect("the body is valid"), isa, Shape::Single);
+        functions[0].vcode.clone().unwrap_or_default()
+    };
+    for (isa, body, instruction) in cases {
+        let found = listing(isa, body);
+        assert!(found.contains(instruction), "`{body}` without `{instruction}`:\n{found}");
+    }
+    assert!(!listing(&v3, "local.get 0 i32.load local.get 0 i32.load i32.sub").contains("subl"));
+}

@@ -307,18 +307,30 @@ fn step(guard: Option<Guard>, step: Step, handle: Handle) {
 /// Runs `f` on the table of the process. `f` must not call functions of this module. The handle that `f` returns stays
 /// what it is while the calling host function uses it, whatever other threads close.
 fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
-    let guard = guard();
-    step(guard, Step::Enter, NO_HANDLE);
-    if TABLE.is(State::New) {
-        TABLE.open();
-    }
+    enter();
     // SAFETY: see `Global`.
     let (result, handle) = f(unsafe { &mut *TABLE.table.get() });
-    step(guard, Step::Leave, handle);
+    leave(handle);
     result
 }
 
+/// The beginning of [`with`]; not a part of it, which there are several of.
+#[inline(never)]
+fn enter() {
+    step(guard(), Step::Enter, NO_HANDLE);
+    if TABLE.is(State::New) {
+        TABLE.open();
+    }
+}
+
+/// The end of [`with`].
+#[inline(never)]
+fn leave(handle: Handle) {
+    step(guard(), Step::Leave, handle);
+}
+
 /// Closes a handle that was taken out of the table.
+#[inline(never)]
 fn close_handle(handle: Handle) {
     match guard() {
         None => handle.close(),
