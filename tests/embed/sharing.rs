@@ -239,3 +239,29 @@ fn threads_wait_for_each_other() {
         assert_eq!(trap(call(&mut store, instance, "unaligned", &[])), Trap::UnalignedAtomic);
     });
 }
+
+/// Code that leaves out checks on the strength of a guard must not get a memory without one, however much address space
+/// that has: at its greatest length nothing inaccessible would be left of it.
+#[test]
+fn code_without_checks_gets_no_memory_without_a_guard() {
+    for (index, maximum) in [("i32", 4), ("i64", 4), ("i64", 65536)] {
+        let owner = format!("(module (memory (export \"memory\") {index} 1 {maximum}))");
+        let user = format!(
+            "(module (import \"owner\" \"memory\" (memory {index} 1 {maximum}))
+             (func (export \"load\") (param {index}) (result i32) (i32.load offset=0x7fff0000 (local.get 0))))"
+        );
+        let explicit: &[&str] = &["--bounds-checks", "explicit"];
+        let connect = |owner_options, user_options| {
+            let mut store = Store::new();
+            let owner = Instance::new(&mut store, &module_with("owner", &owner, owner_options), &[]).unwrap();
+            let mut linker = Linker::new();
+            linker.instance(&store, "owner", owner).unwrap();
+            linker.instantiate(&mut store, &module_with("user", &user, user_options)).map(|_| ())
+        };
+        let refused = connect(explicit, &[]);
+        assert!(matches!(&refused, Err(Error::Unlinkable(why)) if why.contains("less address space")), "{refused:?}");
+        connect(&[], &[]).unwrap();
+        connect(&[], explicit).unwrap();
+        connect(explicit, explicit).unwrap();
+    }
+}
