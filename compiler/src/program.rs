@@ -109,7 +109,7 @@ pub struct Instance<'data> {
     pub thunks: Vec<FuncIndex>,
     /// Element segments for `table.init` at run time; empty where unused.
     pub element_segments: PrimaryMap<ElemIndex, Elements>,
-    /// Offset of the first [`FuncRef`] from `vmctx`, in the `Many` shape: one for each of `records`.
+    /// Offset of the first [`FuncRef`](wasmelt_abi::context::FuncRef) from `vmctx`, in the `Many` shape: one for each of `records`.
     pub func_refs_offset: i32,
     /// Data segments for `memory.init` at run time; empty where unused.
     pub data_segments: PrimaryMap<DataIndex, &'data [u8]>,
@@ -150,7 +150,7 @@ impl Visible {
 pub enum Callee {
     /// A function of this instance.
     Defined(DefinedFuncIndex),
-    /// A function of another instance or of the host: the [`FuncRef`] with the import's index. In the `Many` shape.
+    /// A function of another instance or of the host: the [`FuncRef`](wasmelt_abi::context::FuncRef) with the import's index. In the `Many` shape.
     Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
