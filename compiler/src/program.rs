@@ -434,7 +434,8 @@ impl<'data> Instance<'data> {
         queue.extend(entry.thread_start);
         queue.extend(module.start);
         queue.extend(self.visible.funcs.iter().copied());
-        for (table, _) in module.tables.iter().filter(|&(table, _)| self.is_shared_table(table)) {
+        let filled = |table| self.is_shared_table(table) || self.has_unknown_offset(table);
+        for (table, _) in module.tables.iter().filter(|&(table, _)| filled(table)) {
             table_seen[table.index()] = true;
             queue.extend(module.table_funcs(table));
         }
@@ -475,6 +476,12 @@ impl<'data> Instance<'data> {
     /// Whether others can read and write a table.
     fn is_shared_table(&self, table: TableIndex) -> bool {
         table.index() < self.module.imported_tables || self.visible.tables.contains(&table)
+    }
+
+    /// Whether only an instance knows where a segment is placed, and whether it fits.
+    fn has_unknown_offset(&self, table: TableIndex) -> bool {
+        let active = |mode: &ElementMode| matches!(mode, ElementMode::Active(t, offset) if *t == table && self.evaluate(offset).is_none());
+        self.module.elements.values().any(|segment| active(&segment.mode))
     }
 
     /// The initial value of an immutable global.
@@ -663,12 +670,6 @@ impl<'data> Instance<'data> {
             }
         }
         self.place_elements()
-    }
-
-    /// Whether only an instance knows where a segment is placed, and whether it fits.
-    fn has_unknown_offset(&self, table: TableIndex) -> bool {
-        let active = |mode: &ElementMode| matches!(mode, ElementMode::Active(t, offset) if *t == table && self.evaluate(offset).is_none());
-        self.module.elements.values().any(|segment| active(&segment.mode))
     }
 
     /// Whether the contents of a table are known now, as far as it is not changed by code.
