@@ -363,7 +363,8 @@ impl<'data> Instance<'data> {
         queue.extend(entry.thread_start);
         queue.extend(module.start);
         queue.extend(self.visible.funcs.iter().copied());
-        for (table, _) in module.tables.iter().filter(|&(table, _)| self.is_shared_table(table)) {
+        let filled = |table| self.is_shared_table(table) || self.has_unknown_offset(table);
+        for (table, _) in module.tables.iter().filter(|&(table, _)| filled(table)) {
             table_seen[table.index()] = true;
             queue.extend(module.table_funcs(table));
         }

@@ -57,7 +57,7 @@ impl Checker<'_> {
                     Err(Refused::Error(why)) if !why.contains("unknown import") => {
                         Verdict::Failed(format!("expected `unknown import`, found `{why}`"))
                     }
-                    Err(Refused::Proposal) => Verdict::NotRun(Reason::Proposal),
+                    Err(refused @ (Refused::Proposal | Refused::Limit)) => refused.verdict(),
                     Err(Refused::Error(_)) => Verdict::Passed,
                 };
                 self.decide(line, Kind::Assertion, verdict);
@@ -76,7 +76,7 @@ impl Checker<'_> {
         let executable = match self.compile(number, wasm, steps) {
             Ok(executable) => executable,
             Err(refused) => {
-                let reason = if matches!(refused, Refused::Proposal) { Reason::Proposal } else { Reason::AfterFailure };
+                let reason = refused.reason();
                 self.decide(line, Kind::Module, refused.verdict());
                 for step in steps {
                     self.decide(step.line, step.kind(), Verdict::NotRun(reason));

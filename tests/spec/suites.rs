@@ -1,4 +1,4 @@
-//! Which files there are: the suites of the package, or what `WASMELT_WAST` names, with the features that each
+//! Which files there are: the suites of the package, or what the command line or `WASMELT_WAST` names, with the features that each
 //! accepts. Files with equal text are run once and counted for each suite.
 
 use std::collections::HashMap;
@@ -33,21 +33,27 @@ impl File {
     }
 }
 
-/// Whether other files were chosen.
-pub(crate) fn is_chosen() -> bool {
-    env::var_os(CHOICE).is_some()
+/// The file or folder that an argument names, from here or from the repository's root; `None` for a filter.
+pub(crate) fn named_path(arg: &str) -> Option<PathBuf> {
+    let is_named = |path: &PathBuf| path.is_dir() || (path.is_file() && arg.ends_with(".wast"));
+    [PathBuf::from(arg), support::repository().join(arg)].into_iter().find(is_named)
 }
 
-/// All files, in a fixed order.
-pub(crate) fn files() -> Result<Vec<Arc<File>>, String> {
-    let files = match env::var_os(CHOICE) {
-        Some(path) => chosen(Path::new(&path))?,
-        None => {
-            let mut files = packaged();
-            files.extend(own()?);
-            files
-        }
-    };
+/// What `WASMELT_WAST` names.
+pub(crate) fn chosen_by_environment() -> Option<PathBuf> {
+    env::var_os(CHOICE).map(PathBuf::from)
+}
+
+/// All files, or those of a choice, in a fixed order.
+pub(crate) fn files(choice: &[PathBuf]) -> Result<Vec<Arc<File>>, String> {
+    let mut files = Vec::new();
+    if choice.is_empty() {
+        files = packaged();
+        files.extend(own()?);
+    }
+    for path in choice {
+        files.extend(chosen(path)?);
+    }
     let mut distinct: Vec<File> = Vec::new();
     let mut by_text: HashMap<String, usize> = HashMap::new();
     for file in files {

@@ -174,7 +174,7 @@ impl<'s> World<'s> {
             },
             Err(why) => Refused::Error(why.clone()),
         };
-        let reason = if matches!(refused, Refused::Proposal) { Reason::Proposal } else { Reason::AfterFailure };
+        let reason = refused.reason();
         self.decide(line, Kind::Module, refused.verdict());
         Err(reason)
     }

@@ -60,7 +60,7 @@
 (assert_exception (invoke "unreachable")) ;; wrong
 (assert_exhaustion (invoke "unreachable") "call stack exhausted") ;; wrong
 
-;; What traps and must not ends the steps of its module.
+;; What traps and must not ends the steps of its module in an executable.
 (module
   (func (export "one") (result i32) (i32.const 1))
   (func (export "unreachable") (unreachable)))
@@ -68,8 +68,8 @@
 (assert_return (invoke "one") (i32.const 2)) ;; wrong
 (assert_trap (invoke "unreachable") "unreachable")
 (assert_return (invoke "unreachable")) ;; wrong
-(assert_return (invoke "one") (i32.const 1)) ;; not run
-(assert_trap (invoke "unreachable") "unreachable") ;; not run
+(assert_return (invoke "one") (i32.const 1)) ;; executables: not run
+(assert_trap (invoke "unreachable") "unreachable") ;; executables: not run
 
 ;; A module that cannot be instantiated.
 (module (func $start (unreachable)) (start $start) (func (export "f"))) ;; wrong
@@ -87,16 +87,30 @@
 (assert_malformed (module binary "\00asm") "unexpected end")
 (assert_malformed (module binary "\00asm\01\00\00\00") "unexpected end") ;; wrong
 (assert_unlinkable (module (import "nobody" "f" (func))) "unknown import")
-(assert_unlinkable (module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))) "unknown import") ;; wrong
+(assert_unlinkable (module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))) "unknown import") ;; executables: wrong
 
-;; What needs another module, or a host, is seen as such.
+;; What needs another module, or a host, is not run as an executable, and seen as such.
 (module $exporter (global (export "g") (mut i32) (i32.const 1)) (memory (export "m") 1) (func (export "f")))
 (assert_return (invoke $exporter "f"))
 (register "exporter" $exporter)
 (assert_return (get $exporter "g") (i32.const 1))
-(module (import "exporter" "g" (global $g (mut i32))) (func (export "f"))) ;; not run
-(assert_return (invoke "f")) ;; not run
-(assert_return (get $exporter "g") (i32.const 1)) ;; not run
+(module (import "exporter" "g" (global $g (mut i32))) (func (export "f") (global.set $g (i32.const 2)))) ;; executables: not run
+(assert_return (invoke "f")) ;; executables: not run
+(assert_return (get $exporter "g") (i32.const 2)) ;; executables: not run
+(assert_return (get $exporter "g") (i32.const 1)) ;; libraries: wrong; executables: not run
+(assert_unlinkable (module (import "exporter" "g" (global i32))) "incompatible import type") ;; executables: not run
+(assert_unlinkable (module (import "exporter" "g" (global i32))) "unknown import") ;; libraries: wrong; executables: not run
+(assert_unlinkable (module (import "exporter" "g" (global (mut i32)))) "unknown import") ;; libraries: wrong; executables: not run
+(module (import "exporter" "nothing" (func))) ;; libraries: wrong; executables: not run
+(module (import "exporter" "f" (func (param i32)))) ;; libraries: wrong; executables: not run
 (module (func (export "f") (param externref) (result externref) (local.get 0)))
 (assert_return (invoke "f" (ref.null extern)) (ref.null extern))
-(assert_return (invoke "f" (ref.extern 1)) (ref.extern 1)) ;; not run
+(assert_return (invoke "f" (ref.extern 0)) (ref.extern 0)) ;; executables: not run
+(assert_return (invoke "f" (ref.extern 1)) (ref.extern)) ;; executables: not run
+(assert_return (invoke "f" (ref.extern 1)) (ref.extern 0)) ;; libraries: wrong; executables: not run
+(assert_return (invoke "f" (ref.extern 0)) (ref.null)) ;; libraries: wrong; executables: not run
+(assert_return (invoke "f" (ref.null extern)) (ref.extern)) ;; libraries: wrong; executables: not run
+(module (tag $e) (func (export "throw") (throw $e)) (func (export "return")))
+(assert_exception (invoke "throw"))
+(assert_exception (invoke "return")) ;; wrong
+(assert_return (invoke "throw")) ;; wrong

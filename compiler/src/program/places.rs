@@ -174,7 +174,7 @@ impl Instance<'_> {
     }
 
     /// Whether only an instance knows where a segment is placed, and whether it fits.
-    fn has_unknown_offset(&self, table: TableIndex) -> bool {
+    pub(super) fn has_unknown_offset(&self, table: TableIndex) -> bool {
         let is_unknown = |mode: &ElementMode| match mode {
             ElementMode::Active(t, offset) => *t == table && self.evaluate(offset).is_none(),
             ElementMode::Passive | ElementMode::Declared => false,
