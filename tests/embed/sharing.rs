@@ -178,3 +178,90 @@ fn threads_share_a_memory_of_the_host() {
     assert!(memory.read(5 * 65536 - 3, &mut bytes).is_err());
     assert!(SharedMemory::new(MemoryType::new(1, Some(2))).is_err());
 }
+#[test]
+fn threads_share_a_memory() {
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 10 shared))
+        (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+        (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+        (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#;
+    let module = module("shared", WAT);
+    let memory = SharedMemory::new(MemoryType::shared(1, 10)).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (module, memory) = (&module, memory.clone());
+            scope.spawn(move || {
+                let mut store = Store::new();
+                let instance = Instance::new(&mut store, module, &[memory.into()]).unwrap();
+                call(&mut store, instance, "store", &[Val::I32(4 * number), Val::I32(number + 1)]).unwrap();
+                assert!(call_i32(&mut store, instance, "grow", &[]) > 0);
+                assert_eq!(call_i32(&mut store, instance, "load", &[65536]), 0);
+                assert_eq!(trap(call(&mut store, instance, "load", &[Val::I32(10 * 65536)])), Trap::MemoryOutOfBounds);
+            });
+        }
+    });
+    assert_eq!(memory.size_pages(), 5);
+    for number in 0..4u8 {
+        let mut bytes = [0; 4];
+        memory.read(4 * u64::from(number), &mut bytes).unwrap();
+        assert_eq!(bytes, [number + 1, 0, 0, 0]);
+    }
+    let mut store = Store::new();
+    let unshared = Memory::new(&mut store, MemoryType::new(1, Some(10))).unwrap();
+    assert!(matches!(Instance::new(&mut store, &module, &[unshared.into()]), Err(Error::Unlinkable(_))));
+}
+
+#[test]
+fn threads_wait_for_each_other() {
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 1 shared)) (memory $own 1)
+        (func (export "wait") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "wait wrong") (result i32) (memory.atomic.wait32 (i32.const 8) (i32.const 5) (i64.const -1)))
+        (func (export "wait briefly") (result i32) (memory.atomic.wait64 (i32.const 16) (i64.const 0) (i64.const 1000)))
+        (func (export "wait alone") (result i32) (memory.atomic.wait32 $own (i32.const 8) (i32.const 0) (i64.const -1)))
+        (func (export "notify") (result i32) (memory.atomic.notify (i32.const 8) (i32.const 1)))
+        (func (export "unaligned") (result i32) (i32.atomic.load (i32.const 2))))"#;
+    let module = module("waits", WAT);
+    let memory = SharedMemory::new(MemoryType::shared(1, 1)).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut store = Store::new();
+            let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+            call_i32(&mut store, instance, "wait", &[])
+        });
+        let mut store = Store::new();
+        let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
+        while call_i32(&mut store, instance, "notify", &[]) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), 0);
+        assert_eq!(call_i32(&mut store, instance, "wait wrong", &[]), 1);
+        assert_eq!(call_i32(&mut store, instance, "wait briefly", &[]), 2);
+        assert_eq!(trap(call(&mut store, instance, "wait alone", &[])), Trap::ExpectedSharedMemory);
+        assert_eq!(trap(call(&mut store, instance, "unaligned", &[])), Trap::UnalignedAtomic);
+    });
+}
+
+/// Code that leaves out checks on the strength of a guard must not get a memory without one, however much address space
+/// that has: at its greatest length nothing inaccessible would be left of it.
+#[test]
+fn code_without_checks_gets_no_memory_without_a_guard() {
+    for (index, maximum) in [("i32", 4), ("i64", 4), ("i64", 65536)] {
+        let owner = format!("(module (memory (export \"memory\") {index} 1 {maximum}))");
+        let user = format!(
+            "(module (import \"owner\" \"memory\" (memory {index} 1 {maximum}))
+             (func (export \"load\") (param {index}) (result i32) (i32.load offset=0x7fff0000 (local.get 0))))"
+        );
+        let explicit: &[&str] = &["--bounds-checks", "explicit"];
+        let connect = |owner_options, user_options| {
+            let mut store = Store::new();
+            let owner = Instance::new(&mut store, &module_with("owner", &owner, owner_options), &[]).unwrap();
+            let mut linker = Linker::new();
+            linker.instance(&store, "owner", owner).unwrap();
+            linker.instantiate(&mut store, &module_with("user", &user, user_options)).map(|_| ())
+        };
+        let refused = connect(explicit, &[]);
+        assert!(matches!(&refused, Err(Error::Unlinkable(why)) if why.contains("less address space")), "{refused:?}");
+        connect(&[], &[]).unwrap();
+        connect(&[], explicit).unwrap();
+        connect(explicit, explicit).unwrap();
+    }
+}

@@ -69,8 +69,19 @@ fn share_descriptors() -> Result<(), Failed> {
     let executable = compile("threads-files.wat", folder.path(), &["--dir", "data"])?;
     let files = folder.path().join("data");
     fs::create_dir(&files)?;
-    let run = support::run(Command::new(executable).current_dir(folder.path()), b"")?;
-    run.expect_code(0)?.expect_stdout("a line\n".repeat(4 * 800 / 16))?;
+    let mut command = Command::new(executable);
+    let mut child = command.current_dir(folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut lines = vec![0; "a line\n".len() * (4 * 800 / 16 + 1)];
+    child.stdout.take().expect("piped").read_exact(&mut lines)?;
+    let (_, _, open) = holdings(&child)?;
+    drop(child.stdin.take());
+    if !child.wait()?.success() || lines != "a line\n".repeat(4 * 800 / 16 + 1).as_bytes() {
+        return Err("the program failed".into());
+    }
+    // Standard streams, the directory, the last file; and four numbers that the first thread may have used last.
+    if open > 5 + 4 {
+        return Err(format!("{open} files are open at the end").into());
+    }
     let mut names: Vec<_> = fs::read_dir(files)?.map(|entry| Ok(entry?.file_name())).collect::<std::io::Result<_>>()?;
     names.sort();
     if names == ["f1", "f2", "f3", "f4"] { Ok(()) } else { Err(format!("the files are {names:?}").into()) }

@@ -30,7 +30,7 @@ const BORDERS: &[Border] = &[
         reason: "module/ turns bytes into data",
     },
     Border {
-        folder: "compiler/src/program.rs",
+        folder: "compiler/src/program",
         forbidden: &[
             "object::",
             "std::fs",

@@ -13,7 +13,7 @@ use crate::report::Provenance;
 pub struct NativeReport {
     /// Name of the file.
     pub file: String,
-    /// `executable` or `object`.
+    /// `executable`, `object` or `shared library`.
     pub output: &'static str,
     /// Format of the file: `elf`.
     pub format: String,
@@ -49,7 +49,11 @@ pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<NativeReport> {
         functions.map(|symbol| Function { name: symbol.name().unwrap_or("?").to_owned(), bytes: symbol.size() });
     Ok(NativeReport {
         file: name.to_owned(),
-        output: if file.kind() == ObjectKind::Relocatable { "object" } else { "executable" },
+        output: match file.kind() {
+            ObjectKind::Relocatable => "object",
+            _ if provenance.library.is_some() => "shared library",
+            _ => "executable",
+        },
         format: format!("{:?}", file.format()).to_ascii_lowercase(),
         bytes: bytes.len() as u64,
         provenance,

@@ -104,6 +104,9 @@ impl Text {
     fn provenance(&mut self, made_by: &Provenance) {
         self.field("source", format_args!("{}, {}", Plain(&made_by.source.name), Bytes(made_by.source.bytes)));
         self.field("blake3", Plain(&made_by.source.blake3));
+        if let Some(library) = &made_by.library {
+            self.field("library", Plain(library));
+        }
         self.field(
             "made by",
             format_args!(

@@ -24,7 +24,7 @@ pub struct Limit {
 
 macro_rules! limits {
     ($($limit:ident: $name:literal, $maximum:expr, $js_api:expr, $counted:literal;)*) => {
-        $(const $limit: Limit = Limit { name: $name, maximum: $maximum, js_api: $js_api, counted: $counted };)*
+        $(pub(crate) const $limit: Limit = Limit { name: $name, maximum: $maximum, js_api: $js_api, counted: $counted };)*
 
         /// All limits, in the order of docs/LIMITS.md.
         pub const LIMITS: &[Limit] = &[$($limit),*];

@@ -16,6 +16,7 @@ use wasmparser::{FunctionBody, RefType, ValType};
 pub use const_expr::{ConstExpr, ConstOp, ConstValue};
 pub use facts::BodyFacts;
 pub use hints::BranchHints;
+pub(crate) use limits::TABLE_ELEMENTS;
 pub use limits::{LIMITS, Limit};
 pub use parse::parse;
 

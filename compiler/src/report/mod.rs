@@ -31,6 +31,9 @@ pub struct Provenance {
     pub abi_version: u32,
     /// The module that it was made from.
     pub source: Source,
+    /// Name of the library; absent in programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<String>,
     /// Target triple.
     pub target: String,
     /// What `--cpu` said.
@@ -156,6 +159,7 @@ impl Provenance {
             bounds_checks: options.bounds_checks,
             spectre_mitigations: options.spectre_mitigations,
             nan_canonicalization: options.nan_canonicalization,
+            library: options.library.clone(),
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),

@@ -127,6 +127,12 @@ const BY_HAND: &[(&[&str], &str)] = &[
         (func (export "f") (param v128) (result v128) ref.null $t local.get 0 call $g)"#),
     (&["RefAsNonNull", "BrOnNull", "BrOnNonNull"], r#"(func (export "f") (param externref) (result (ref extern))
         local.get 0 br_on_non_null 0 block local.get 0 br_on_null 0 ref.as_non_null return end unreachable)"#),
+    // A memory that lies elsewhere.
+    (&["MemoryAtomicWait32", "MemoryAtomicWait64", "MemoryAtomicNotify"], r#"(import "a" "b" (memory 1 2 shared))
+        (func (export "f") (param i32 i32 i64) (result i32)
+        local.get 0 local.get 1 i32.atomic.rmw8.xor_u offset=5
+        memory.size memory.grow local.get 1 i32.store local.get 0 local.get 1 local.get 2 memory.atomic.wait32
+        local.get 0 local.get 2 local.get 2 memory.atomic.wait64 offset=8 memory.atomic.notify i32.add)"#),
     (&["Throw"], r#"(tag $e (param i32 v128)) (func (export "f") (param v128) i32.const 1 local.get 0 throw $e)"#),
     (&["TryTable", "ThrowRef"], r#"(tag $e (param i32 v128)) (func $g)
         (func (export "f") (result i32) block $h (result i32 v128 exnref) block (result exnref)
@@ -155,7 +161,12 @@ impl Listed {
     /// A valid module with a function `f` that gives the operator's results for operands of its parameters.
     fn derived_module(&self) -> Option<Vec<u8>> {
         let (params, results) = self.arity?;
-        let text = self.visit.strip_prefix("visit_")?.replacen('_', ".", 1);
+        let text = self.visit.strip_prefix("visit_")?.replacen('_', ".", 1).replace("atomic_", "atomic.");
+        // The only operators with a third dot are `atomic.rmw32.add_u` and the like.
+        let text = match text.split_once(".rmw") {
+            Some((start, end)) => format!("{start}.rmw{}", end.replacen('_', ".", 1)),
+            None => text,
+        };
         let immediates = match self.immediates {
             [] | ["memarg"] => "",
             ["lane"] | ["memarg", "lane"] => "1",
@@ -352,4 +363,39 @@ fn vector_operators_become_the_instructions_made_for_them() {
         let listing = functions[0].vcode.as_deref().unwrap_or_default();
         assert!(listing.contains(instruction), "`{body}` without `{instruction}`:\n{listing}");
     }
+}
+
+/// What makes accesses atomic is in the instruction; and none of them is moved or left out across one.
+#[test]
+fn atomic_operators_become_atomic_instructions() {
+    let v3 = isa(X86_64, V3, &[("opt_level", "speed")]);
+    let arm = isa(AARCH64, &[], &[("opt_level", "speed")]);
+    let cases = [
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw.add", "lock xaddl"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw8.add_u", "lock xaddb"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw16.add_u drop i32.const 0", "lock addw"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw16.xchg_u", "xchgw"),
+        (&v3, "local.get 0 local.get 1 local.get 1 i32.atomic.rmw8.cmpxchg_u", "lock cmpxchgb"),
+        (&v3, "local.get 0 local.get 1 local.get 1 i32.atomic.rmw.cmpxchg", "lock cmpxchgl"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.rmw8.xor_u", "atomically"),
+        (&v3, "local.get 0 local.get 1 i32.atomic.store i32.const 0", "mfence"),
+        (&v3, "atomic.fence i32.const 0", "mfence"),
+        (&arm, "local.get 0 i32.atomic.load", "ldar"),
+        (&arm, "local.get 0 local.get 1 i32.atomic.store8 i32.const 0", "stlrb"),
+        // Two plain reads are one, and their difference nothing; with an atomic access in between they are two.
+        (&v3, "local.get 0 i32.load local.get 1 i32.atomic.load drop local.get 0 i32.load i32.sub", "subl"),
+        (&v3, "local.get 0 i32.load atomic.fence local.get 0 i32.load i32.sub", "subl"),
+        (&v3, "memory.size memory.size i32.sub", "subl"),
+    ];
+    let listing = |isa: &OwnedTargetIsa, body: &str| {
+        let memory = r#"(import "a" "b" (memory 1 2 shared))"#;
+        let text = format!("(module {memory} (func (export \"f\") (param i32 i32) (result i32) {body}))");
+        let functions = compile_functions(&wat::parse_str(text).expect("the body is valid"), isa, Shape::Single);
+        functions[0].vcode.clone().unwrap_or_default()
+    };
+    for (isa, body, instruction) in cases {
+        let found = listing(isa, body);
+        assert!(found.contains(instruction), "`{body}` without `{instruction}`:\n{found}");
+    }
+    assert!(!listing(&v3, "local.get 0 i32.load local.get 0 i32.load i32.sub").contains("subl"));
 }

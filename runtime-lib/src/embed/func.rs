@@ -38,8 +38,8 @@ impl HostFuncData {
     /// # Safety
     /// `this` is a function of this store; `values` has its arguments, and room for its results.
     pub(super) unsafe fn call(this: *mut Self, store: &mut Store, values: *mut [u64; 2]) -> Result<(), Error> {
-        // SAFETY: functions stay as long as their store.
-        let Self { signature, body, .. } = unsafe { &*this };
+        // SAFETY: functions stay as long as their store, and these two parts of them never change.
+        let (signature, body) = unsafe { (&(*this).signature, &(*this).body) };
         // SAFETY: by this function's contract.
         let args = unsafe { value::raise_all(&store.inner, values, &signature.params) };
         let results = body(store, &args)?;

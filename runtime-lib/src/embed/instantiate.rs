@@ -138,8 +138,8 @@ fn take(
             if !memory_fits(&slice(&interface.memories)[index], entity) {
                 return Ok(Err(TYPES));
             }
-            let needed = slice(&module.program().memories).get(index).map_or(0, address_space_bytes);
-            if entity.address_space_bytes() < needed {
+            let plan = slice(&module.program().memories).get(index);
+            if !plan.is_some_and(|plan| entity.has_address_space_of(plan)) {
                 return Ok(Err(" with less address space than the module was compiled for"));
             }
             given.memories.push(memory);
@@ -185,10 +185,6 @@ fn memory_fits(plan: &EntityPlan, memory: &MemoryEntity) -> bool {
         && flag(EntityPlan::SHARED) == ty.shared
         && plan.page_size_log2 == ty.page_size_log2.into()
         && limits_fit(plan, ty.minimum, ty.maximum)
-}
-
-fn address_space_bytes(plan: &MemoryPlan) -> u64 {
-    plan.reserve_bytes.saturating_add(plan.guard_bytes)
 }
 
 impl MemoryOf {

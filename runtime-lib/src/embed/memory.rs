@@ -162,9 +162,12 @@ impl MemoryEntity {
         MemoryRange { range: self.bytes.range(), shared: self.ty.shared, record: self.record }
     }
 
-    /// Bytes of address space, accessible or not.
-    pub(super) fn address_space_bytes(&self) -> u64 {
-        self.bytes.range().len() as u64
+    /// Whether code may use it that relies on this plan: accesses without a check reach `guard_bytes` beyond the greatest
+    /// length (64-bit addresses), or beyond `reserve_bytes` (32-bit addresses), and must find nothing else there.
+    pub(super) fn has_address_space_of(&self, plan: &MemoryPlan) -> bool {
+        let total = self.bytes.range().len() as u64;
+        let behind = total.saturating_sub(self.capacity_bytes);
+        behind >= plan.guard_bytes && total >= plan.reserve_bytes.saturating_add(plan.guard_bytes)
     }
 
     /// Its first byte.

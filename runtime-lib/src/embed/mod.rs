@@ -9,6 +9,12 @@
 //! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
 //! [`Error::Trap`], and leaves store and host intact.
 //!
+//! # What it does to the process
+//! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, which pass on to the
+//! handlers before them what is no trap of a guest. Handlers that are installed later must do the same for these. Each
+//! thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. Loaded libraries stay as long
+//! as a [`Module`] or [`Store`] refers to them.
+//!
 //! ```no_run
 //! # fn main() -> Result<(), wasmelt_runtime::embed::Error> {
 //! use wasmelt_runtime::embed::{FuncType, Func, Linker, Module, Store, Val, ValType};
@@ -29,8 +35,10 @@
 //! # }
 //! ```
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!("the feature `embed` needs Linux on x86-64");
+
 mod activation;
-#[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
 mod backtrace;

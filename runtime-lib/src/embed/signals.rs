@@ -10,6 +10,7 @@
 use core::cell::OnceCell;
 use core::ffi::c_int;
 use core::mem::{self, MaybeUninit};
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use std::prelude::rust_2024::*;
@@ -33,21 +34,22 @@ const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SI
 /// What was done about each of [`SIGNALS`] before.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
-/// Makes this thread and process ready for guest code. The bytes that are left of the host's stack.
+/// Makes this thread and process ready for guest code. The bytes that are left of the host's stack, as far as is known.
 pub(super) fn prepare_thread() -> Result<usize, Error> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone().map_err(Error::System)?;
     std::thread_local! {
         static THREAD: OnceCell<Thread> = const { OnceCell::new() };
     }
-    let lowest = THREAD.with(|thread| {
+    let stack = THREAD.with(|thread| {
         if thread.get().is_none() {
             let _ = thread.set(Thread::prepare()?);
         }
-        Ok::<_, Error>(thread.get().map_or(0, |thread| thread.lowest_stack_address))
+        Ok::<_, Error>(thread.get().map_or(0..0, |thread| thread.stack.clone()))
     })?;
-    let here = ptr::from_ref(&lowest) as usize;
-    Ok(here.saturating_sub(lowest))
+    let here = ptr::from_ref(&stack) as usize;
+    // On a stack that is not the thread's own, such as a coroutine's, nobody knows.
+    Ok(if stack.contains(&here) { here - stack.start } else { usize::MAX })
 }
 
 fn install() -> Result<(), String> {
@@ -75,8 +77,8 @@ fn install() -> Result<(), String> {
 struct Thread {
     /// The stack that signals are handled on, where the thread had none that is large enough.
     handler_stack: Option<Reservation>,
-    /// Where the thread's own stack ends.
-    lowest_stack_address: usize,
+    /// Addresses of the thread's own stack.
+    stack: Range<usize>,
 }
 
 impl Thread {
@@ -87,7 +89,7 @@ impl Thread {
         unsafe { libc::sigaltstack(ptr::null(), &mut old) };
         let enough = old.ss_flags & libc::SS_DISABLE == 0 && old.ss_size >= HANDLER_STACK_BYTES;
         let handler_stack = if enough { None } else { Some(Self::install_handler_stack()?) };
-        Ok(Self { handler_stack, lowest_stack_address: lowest_stack_address() })
+        Ok(Self { handler_stack, stack: own_stack() })
     }
 
     fn install_handler_stack() -> Result<Reservation, Error> {
@@ -123,18 +125,18 @@ impl Drop for Thread {
     }
 }
 
-/// The lowest address of this thread's stack; 0 where the system does not say.
-fn lowest_stack_address() -> usize {
+/// Addresses of this thread's stack; none where the system does not say.
+fn own_stack() -> Range<usize> {
     // SAFETY: the attributes are initialised by the first call, read by the second and freed by the third.
     unsafe {
         let mut attributes: libc::pthread_attr_t = mem::zeroed();
         if libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) != 0 {
-            return 0;
+            return 0..0;
         }
         let (mut start, mut len) = (ptr::null_mut(), 0);
         libc::pthread_attr_getstack(&attributes, &mut start, &mut len);
         libc::pthread_attr_destroy(&mut attributes);
-        start as usize
+        start as usize..(start as usize).saturating_add(len)
     }
 }
 

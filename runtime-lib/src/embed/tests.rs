@@ -246,3 +246,37 @@ fn faults_of_others_are_passed_on() {
     }
     panic!("the fault did not end the process");
 }
+
+#[test]
+fn a_store_is_its_contents_and_no_more() {
+    use std::alloc::Layout;
+    assert_eq!(Layout::for_value(&*Store::new()), Layout::new::<super::store::Inner>());
+}
+
+#[test]
+fn traps_restore_the_registers_that_callees_keep() {
+    /// Whether all registers have their values after `function(argument)`.
+    #[unsafe(naked)]
+    extern "C" fn keeps_registers(function: extern "C" fn(*mut u8), argument: *mut u8) -> bool {
+        core::arch::naked_asm!(
+            "push rbp; push rbx; push r12; push r13; push r14; push r15; sub rsp, 8",
+            "mov rbp, 101; mov rbx, 102; mov r12, 103; mov r13, 104; mov r14, 105; mov r15, 106",
+            "mov rax, rdi; mov rdi, rsi; call rax",
+            "xor eax, eax",
+            "cmp rbp, 101; jne 2f; cmp rbx, 102; jne 2f; cmp r12, 103; jne 2f",
+            "cmp r13, 104; jne 2f; cmp r14, 105; jne 2f; cmp r15, 106; jne 2f",
+            "mov eax, 1",
+            "2: add rsp, 8; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp; ret",
+        )
+    }
+    extern "C" fn traps(argument: *mut u8) {
+        // SAFETY: that is what the test passes.
+        let (store, instance) = unsafe { &mut *argument.cast::<(Box<Store>, Instance)>() };
+        assert_eq!(trap_of(call(store, *instance, "trap", 0, 0)).0, Trap::Unreachable);
+        assert_eq!(trap_of(call(store, *instance, "call", 0, 0)).0, Trap::IntegerOverflow);
+    }
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, _| Err(Error::trap(Trap::IntegerOverflow)));
+    let mut argument = (store, instance);
+    assert!(keeps_registers(traps, (&raw mut argument).cast()));
+}

@@ -5,7 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 use crate::sys::fs::{Handle, OwnedHandle};
 use crate::sys::io_memory as memory;
@@ -89,11 +89,10 @@ const FIRST_LEN: usize = 8;
 /// The most descriptors that a guest may have; the operating system's limit is mostly lower.
 const MAX_LEN: usize = 1 << 20;
 
-/// A table of descriptors. It starts with the three standard streams, which its first use fills in: so the table of
-/// the process is all zeros in an executable, and takes no room in the file.
+/// A table of descriptors. It starts with the three standard streams, which are filled in before its first use: so the
+/// table of the process is all zeros in an executable, and takes no room in the file.
 #[derive(Debug)]
 pub struct Table {
-    is_open: bool,
     first: [Descriptor; FIRST_LEN],
     /// Descriptors from `FIRST_LEN` on, in a mapping that grows.
     more: *mut Descriptor,
@@ -104,15 +103,11 @@ impl Table {
     /// A table that has not been used yet.
     #[allow(clippy::new_without_default, reason = "there is one table, made at compile time")]
     pub const fn new() -> Self {
-        Self { is_open: false, first: [Descriptor::FREE; FIRST_LEN], more: ptr::null_mut(), more_len: 0 }
+        Self { first: [Descriptor::FREE; FIRST_LEN], more: ptr::null_mut(), more_len: 0 }
     }
 
-    /// Fills in the standard streams, at the first use.
+    /// Fills in the standard streams, before the first use.
     fn open(&mut self) {
-        if self.is_open {
-            return;
-        }
-        self.is_open = true;
         self.first[0] = Descriptor::standard(Handle::STDIN, Kind::Stdin);
         self.first[1] = Descriptor::standard(Handle::STDOUT, Kind::Output);
         self.first[2] = Descriptor::standard(Handle::STDERR, Kind::Output);
@@ -121,7 +116,6 @@ impl Table {
     /// The place of a number, in use or not; `None` beyond the table.
     #[inline]
     fn slot(&mut self, fd: u32) -> Option<&mut Descriptor> {
-        self.open();
         let place = self.place(fd);
         // SAFETY: a place that is not null is that of an initialised descriptor of this table.
         unsafe { place.cast_mut().as_mut() }
@@ -215,14 +209,43 @@ impl Table {
     }
 }
 
+/// How far the table of the process is.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It was not used yet.
+    New,
+    /// It holds what it should, and can be looked up.
+    Direct,
+    /// It holds what it should, and is for the thread alone that a [`Guard`] has let in.
+    Guarded,
+}
+
 /// The table of the process.
-struct Global(UnsafeCell<Table>);
+struct Global {
+    /// A [`State`].
+    state: AtomicU8,
+    table: UnsafeCell<Table>,
+}
 
 // SAFETY: a program has one thread, which runs the guest and its host functions, or a [`Guard`]; each function below
 // keeps its borrow of the table to itself and calls nothing that would borrow it again.
 unsafe impl Sync for Global {}
 
-static TABLE: Global = Global(UnsafeCell::new(Table::new()));
+static TABLE: Global = Global { state: AtomicU8::new(State::New as u8), table: UnsafeCell::new(Table::new()) };
+
+impl Global {
+    fn is(&self, state: State) -> bool {
+        self.state.load(Ordering::Relaxed) == state as u8
+    }
+
+    /// Makes the table ready for its first use.
+    fn open(&self) {
+        // SAFETY: see `Global`.
+        unsafe { &mut *self.table.get() }.open();
+        self.state.store(State::Direct as u8, Ordering::Relaxed);
+    }
+}
 
 /// A moment in the use of the table, and the number that belongs to it.
 #[repr(u32)]
@@ -258,7 +281,10 @@ static GUARD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// # Safety
 /// The process has one thread, and it is not within any step.
 pub unsafe fn set_guard(guard: Guard) {
-    IS_DIRECT.store(false, Ordering::Relaxed);
+    if TABLE.is(State::New) {
+        TABLE.open();
+    }
+    TABLE.state.store(State::Guarded as u8, Ordering::Relaxed);
     // A compiler that sees the only value ever stored calls it directly, and all programs would have the code.
     GUARD.store(core::hint::black_box(guard as *mut ()), Ordering::Relaxed);
 }
@@ -281,15 +307,30 @@ fn step(guard: Option<Guard>, step: Step, handle: Handle) {
 /// Runs `f` on the table of the process. `f` must not call functions of this module. The handle that `f` returns stays
 /// what it is while the calling host function uses it, whatever other threads close.
 fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
-    let guard = guard();
-    step(guard, Step::Enter, NO_HANDLE);
+    enter();
     // SAFETY: see `Global`.
-    let (result, handle) = f(unsafe { &mut *TABLE.0.get() });
-    step(guard, Step::Leave, handle);
+    let (result, handle) = f(unsafe { &mut *TABLE.table.get() });
+    leave(handle);
     result
 }
 
+/// The beginning of [`with`]; not a part of it, which there are several of.
+#[inline(never)]
+fn enter() {
+    step(guard(), Step::Enter, NO_HANDLE);
+    if TABLE.is(State::New) {
+        TABLE.open();
+    }
+}
+
+/// The end of [`with`].
+#[inline(never)]
+fn leave(handle: Handle) {
+    step(guard(), Step::Leave, handle);
+}
+
 /// Closes a handle that was taken out of the table.
+#[inline(never)]
 fn close_handle(handle: Handle) {
     match guard() {
         None => handle.close(),
@@ -311,12 +352,12 @@ pub(super) fn reading_directory<T>(f: impl FnOnce() -> T) -> T {
 pub fn get(fd: u32) -> Result<Descriptor> {
     // This is in nearly every program: one test leads to everything that is not simply looking it up.
     let mut place = ptr::null();
-    if !IS_DIRECT.load(Ordering::Relaxed) {
+    if !TABLE.is(State::Direct) {
         place = get_indirect(fd);
     }
     if place.is_null() {
         // SAFETY: see `Global`.
-        place = unsafe { &*TABLE.0.get() }.place(fd);
+        place = unsafe { &*TABLE.table.get() }.place(fd);
     }
     // SAFETY: a place that is not null is that of a descriptor, and no other thread changes it.
     match unsafe { place.as_ref() } {
@@ -324,9 +365,6 @@ pub fn get(fd: u32) -> Result<Descriptor> {
         _ => Err(Errno::Badf),
     }
 }
-
-/// Whether the table can be looked up without more ado: it was used before, and there is no [`Guard`].
-static IS_DIRECT: AtomicBool = AtomicBool::new(false);
 
 /// Asks the guard; without one, makes the table ready to be looked up and returns null.
 #[cold]
@@ -336,9 +374,7 @@ fn get_indirect(fd: u32) -> *const Descriptor {
         // SAFETY: the guard calls `get_guarded` while no other thread uses the table.
         return unsafe { guard(Step::Get, fd) };
     }
-    // SAFETY: see `Global`.
-    unsafe { &mut *TABLE.0.get() }.open();
-    IS_DIRECT.store(true, Ordering::Relaxed);
+    TABLE.open();
     ptr::null()
 }
 
@@ -348,7 +384,7 @@ fn get_indirect(fd: u32) -> *const Descriptor {
 /// No other thread uses the table.
 pub unsafe fn get_guarded(fd: u32) -> Descriptor {
     // SAFETY: by this function's contract.
-    unsafe { &mut *TABLE.0.get() }.get(fd).unwrap_or(Descriptor::FREE)
+    unsafe { &mut *TABLE.table.get() }.get(fd).unwrap_or(Descriptor::FREE)
 }
 
 /// What a number stands for, which must be a file.
@@ -404,26 +440,25 @@ impl Drop for Reservation {
     }
 }
 
-/// Replaces the handle of `old`, a directory that is a mere location, by one that can read entries; the handle to read
-/// from, which is another thread's where that one was faster.
+/// Makes the handle of `old`, a directory that is a mere location, one that can read entries, like `new`, which is the
+/// same directory. The number by which the operating system knows it stays, because other threads may be using it.
 pub(super) fn replace_location(fd: u32, old: Descriptor, new: OwnedHandle) -> Result<Handle> {
-    let now = with(|table| {
-        let now = table.get(fd).and_then(|now| {
-            if now.handle == old.handle && now.flags & Descriptor::LOCATION != 0 {
-                let flags = now.flags & !Descriptor::LOCATION;
-                table.set(fd, Descriptor { handle: new.get(), flags, ..now })?;
+    with(|table| {
+        let replaced = table.get(fd).and_then(|mut now| {
+            // Meanwhile `fd` may stand for another one. The handle tells: its number was not given away, see `with`.
+            if now.handle != old.handle {
+                return Err(Errno::Badf);
             }
-            table.get(fd)
+            // Another thread may have been faster.
+            if now.flags & Descriptor::LOCATION != 0 {
+                now.handle.replace_by(new.get())?;
+                now.flags &= !Descriptor::LOCATION;
+                table.set(fd, now)?;
+            }
+            Ok(now.handle)
         });
-        (now, now.map_or(NO_HANDLE, |now| now.handle))
-    })?;
-    if now.handle == new.get() {
-        let _ = new.release();
-        close_handle(old.handle);
-    } else if now.kind != Kind::Directory || now.flags & Descriptor::LOCATION != 0 {
-        return Err(Errno::Badf);
-    }
-    Ok(now.handle)
+        (replaced, replaced.unwrap_or(NO_HANDLE))
+    })
 }
 
 /// Closes a number. The process's own standard streams stay open: a message about a trap must not end up in a file
@@ -452,6 +487,7 @@ mod tests {
     #[test]
     fn numbers_are_the_lowest_free_ones() {
         let mut table = Table::new();
+        table.open();
         assert_eq!(table.get(0).unwrap().kind, Kind::Stdin);
         assert_eq!(table.get(2).unwrap().kind, Kind::Output);
         assert!(table.get(3).is_err() && table.get(u32::MAX).is_err());

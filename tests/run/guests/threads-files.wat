@@ -1,10 +1,11 @@
 ;; Four threads create, write and close files of a granted directory and write lines; two more close whatever numbers
 ;; there are and list the directory. When all have ended, the numbers that are left are closed: the next one is the
-;; lowest.
+;; lowest. Then it waits for the end of its input.
 (module
   (import "env" "memory" (memory 2 2 shared))
   (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_renumber" (func $fd_renumber (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_filestat_get" (func $fd_filestat_get (param i32 i32) (result i32)))
@@ -30,6 +31,11 @@
       (drop (call $fd_write (local.get $fd) (i32.const 336) (i32.const 1) (i32.add (local.get $at) (i32.const 8))))
       (drop (call $fd_filestat_get (local.get $fd) (i32.add (local.get $at) (i32.const 64))))
       (drop (call $fd_close (local.get $fd)))
+      ;; What cannot be opened takes no number.
+      (if (i32.ne (call $path_open (i32.const 3) (i32.const 0) (i32.const 256) (i32.const 2) (i32.const 0)
+            (i64.const 2) (i64.const 0) (i32.const 0) (i32.add (local.get $at) (i32.const 8)))
+            (i32.const 44))
+        (then (unreachable)))
       (if (i32.eqz (i32.and (local.get $i) (i32.const 15))) (then
         (if (call $fd_write (i32.const 1) (i32.const 336) (i32.const 1) (i32.add (local.get $at) (i32.const 8)))
           (then (unreachable)))))
@@ -70,4 +76,6 @@
       (drop (call $fd_close (local.get $i)))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $again (i32.lt_u (local.get $i) (i32.const 32))))
-    (if (i32.ne (call $open (i32.const 4096)) (i32.const 4)) (then (unreachable)))))
+    (if (i32.ne (call $open (i32.const 4096)) (i32.const 4)) (then (unreachable)))
+    (if (call $fd_write (i32.const 1) (i32.const 336) (i32.const 1) (i32.const 8)) (then (unreachable)))
+    (if (call $fd_read (i32.const 0) (i32.const 336) (i32.const 1) (i32.const 8)) (then (unreachable)))))

@@ -61,8 +61,14 @@ impl Handle {
         const EPOLL_CLOEXEC: usize = 0o2_000_000;
         // SAFETY: no memory is involved.
         let nothing = OwnedHandle(Self(unsafe { call(__NR_epoll_create1, [EPOLL_CLOEXEC, 0, 0, 0]) }? as i32));
-        // SAFETY: nor is it here.
-        unsafe { call(__NR_dup3, [nothing.0.raw(), self.raw(), EPOLL_CLOEXEC, 0]) }.map(|_| ())
+        self.replace_by(nothing.get())
+    }
+
+    /// Closes what the handle stands for, and makes it stand for the same as `other`.
+    pub fn replace_by(self, other: Handle) -> Result<()> {
+        let flags = OFlags::CLOEXEC.bits() as usize;
+        // SAFETY: no memory is involved.
+        unsafe { call(__NR_dup3, [other.raw(), self.raw(), flags, 0]) }.map(|_| ())
     }
 
     /// Closes the handle.

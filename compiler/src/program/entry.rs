@@ -1,0 +1,80 @@
+//! What an executable does once its instance exists: which exports it calls.
+
+use wasmelt_abi::host::{THREAD_SPAWN, THREAD_START};
+use wasmparser::ValType;
+
+use super::{Entry, Instance, InstanceIndex};
+use crate::emit::image::Invoke;
+use crate::error::{Error, Result};
+use crate::module::{Entity, FuncIndex, FuncType, Module};
+use crate::options::Options;
+use crate::value_type;
+
+impl Entry {
+    /// Chooses what runs: the export of `--invoke`, or `_start`.
+    pub(super) fn find(instance: &Instance<'_>, options: &Options) -> Result<Self> {
+        let module = &instance.module;
+        let command = FuncType::default();
+        let nullary = |name: &str| match module.export(name) {
+            Some(Entity::Func(f)) if *module.func_type(f) == command => Ok(Some(f)),
+            Some(Entity::Func(f)) => Err(Error::input(format!(
+                "export `{name}` must take and return nothing, but its type is {}",
+                module.func_type(f)
+            ))),
+            _ => Ok(None),
+        };
+        let main = InstanceIndex::from_u32(0);
+        let thread_start = if instance.spawns_threads() { Some(find_thread_start(module)?) } else { None };
+        let Some(name) = &options.invoke else {
+            if let Some(start) = nullary("_start")? {
+                return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
+            }
+            return Err(Error::input("the module exports no function `_start`, so there is nothing to run")
+                .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module))));
+        };
+        let Some(Entity::Func(func)) = module.export(name) else {
+            return Err(Error::input(format!("the module exports no function `{name}`")).hint(list_exports(module)));
+        };
+        let ty = module.func_type(func);
+        let invoke = Invoke {
+            name: name.clone(),
+            params: ty.params.iter().map(|&t| value_type(t)).collect::<Result<_>>()?,
+            results: ty.results.iter().map(|&t| value_type(t)).collect::<Result<_>>()?,
+        };
+        let calls = nullary("_initialize")?.into_iter().filter(|&f| f != func).collect();
+        Ok(Self { instance: main, calls, invoke: Some((func, invoke)), thread_start })
+    }
+}
+
+/// The export that threads run, which a module that starts threads must have.
+fn find_thread_start(module: &Module<'_>) -> Result<FuncIndex> {
+    let wanted = FuncType { params: [ValType::I32, ValType::I32].into(), results: Box::default() };
+    match module.export(THREAD_START) {
+        Some(Entity::Func(func)) if *module.func_type(func) == wanted => Ok(func),
+        Some(Entity::Func(func)) => Err(Error::input(format!(
+            "export `{THREAD_START}` must be of type {wanted}, but its type is {}",
+            module.func_type(func)
+        ))),
+        _ => Err(Error::input(format!(
+            "the module imports `{}` from module `{}`, but exports no function `{THREAD_START}` for threads to run",
+            THREAD_SPAWN.name, THREAD_SPAWN.module
+        ))),
+    }
+}
+
+fn list_exports(module: &Module<'_>) -> String {
+    const MOST: usize = 12;
+    let funcs: Vec<_> = module
+        .exports
+        .iter()
+        .filter_map(|e| match e.entity {
+            Entity::Func(f) => Some(format!("`{}` {}", e.name, module.func_type(f))),
+            _ => None,
+        })
+        .collect();
+    match funcs.len() {
+        0 => "it exports no functions at all".to_owned(),
+        n if n > MOST => format!("it exports {} and {} more", funcs[..MOST].join(", "), n - MOST),
+        _ => format!("it exports {}", funcs.join(", ")),
+    }
+}

@@ -1,0 +1,202 @@
+//! Where globals, memories, tables and function references of an instance lie: the module and what is known about its
+//! code go in, places in the context come out, and what the entry has to do about them.
+
+use std::borrow::Cow;
+
+use cranelift_entity::EntityRef as _;
+use wasmelt_abi::context::{FuncRef, MEMORY0_LENGTH_OFFSET};
+use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags};
+use wasmparser::ValType;
+
+use super::{
+    Action, ContextRegion, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance, MAX_MEMORY64_BYTES,
+    TablePlace,
+};
+use crate::emit::image::{MemoryPlan, TablePlan};
+use crate::error::{Error, Result};
+use crate::module::{ConstValue, ElementMode, TABLE_ELEMENTS, TableIndex};
+use crate::options::{BoundsChecks, Options, Shape};
+
+impl Instance<'_> {
+    pub(super) fn place_globals(&mut self) -> Result<()> {
+        let mut written = vec![false; self.module.globals.len()];
+        for facts in self.live_facts() {
+            facts.globals_set.iter().for_each(|g| written[g.index()] = true);
+        }
+        let referenced: Vec<_> = self.live_facts().flat_map(|f| f.ref_funcs.iter().copied()).collect();
+        for func in referenced {
+            self.record(func);
+        }
+        for index in self.module.globals.keys().collect::<Vec<_>>() {
+            let global = self.module.globals[index].clone();
+            let visible = self.visible.globals.contains(&index);
+            let value_bytes = if global.ty == ValType::V128 { 16 } else { 8 };
+            let Some(init) = &global.init else {
+                self.globals[index] = match global.mutable {
+                    true => GlobalPlace::Imported(self.reserve_context(8)?),
+                    false => GlobalPlace::Context(self.reserve_context(value_bytes)?),
+                };
+                continue;
+            };
+            init.funcs().for_each(|func| _ = self.record(func));
+            let changes = global.mutable && (visible || written[index.index()]);
+            let value = self.evaluate(init);
+            if let Some(ConstValue::Func(func)) = value {
+                self.record(func);
+            }
+            if let Some(value) = value
+                && !changes
+            {
+                self.globals[index] = GlobalPlace::Const(value);
+                if !visible {
+                    continue;
+                }
+            }
+            let offset = self.reserve_context(value_bytes)?;
+            if changes || value.is_none() {
+                self.globals[index] = GlobalPlace::Context(offset);
+            }
+            if visible {
+                self.global_homes.insert(index, offset);
+            }
+            let bytes = match value {
+                Some(ConstValue::I32(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::I64(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::F32(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::F64(v)) => v.to_le_bytes().to_vec(),
+                Some(ConstValue::V128(v)) => v.to_vec(),
+                Some(ConstValue::Null) => Vec::new(),
+                Some(ConstValue::Func(_)) | None => {
+                    let region = ContextRegion::Global(index);
+                    self.actions.push(Action::SetContext { region, context_offset: offset, value: init.clone() });
+                    Vec::new()
+                }
+            };
+            if bytes.iter().any(|&b| b != 0) {
+                self.initial.push((i64::from(offset), Cow::Owned(bytes)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn place_memories(&mut self, options: &Options) -> Result<()> {
+        for (index, memory) in self.module.memories.clone() {
+            let imported = index.index() < self.module.imported_memories;
+            // Threads of a program share what their instances import: the program's own. A shared memory that the module
+            // defines is each instance's own, unless others can import it.
+            let foreign = self.shape == Shape::Many && imported;
+            let pointed = foreign || (memory.shared && (imported || self.shape == Shape::Many));
+            let context_offset = match index.as_u32() {
+                0 if !pointed => MEMORY0_LENGTH_OFFSET - 8,
+                _ => self.reserve_context(16)?,
+            };
+            let flags =
+                if pointed { MemoryFlags::POINTED } else { 0 } | if memory.shared { MemoryFlags::SHARED } else { 0 };
+            let addressable = if memory.index_64 { MAX_MEMORY64_BYTES } else { 1 << 32 };
+            let bytes =
+                |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
+            let initial_bytes = bytes(memory.minimum_pages).unwrap_or(u64::MAX);
+            let type_maximum = memory.maximum_pages.and_then(bytes).unwrap_or(addressable);
+            let limit = options.max_memory_bytes.filter(|_| !foreign).unwrap_or(u64::MAX);
+            let maximum_bytes = type_maximum.min(addressable).min(limit);
+            if initial_bytes > maximum_bytes {
+                return Err(Error::input(format!(
+                    "memory {} needs {initial_bytes} bytes from the start, more than the limit of {maximum_bytes} bytes",
+                    index.as_u32()
+                ))
+                .hint("raise `--max-memory`"));
+            }
+            let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
+            let (reserve_bytes, guard_bytes) = match options.bounds_checks {
+                // Inaccessible pages cannot end a memory within a page.
+                _ if memory.page_size_log2 < 16 => (if foreign { 0 } else { maximum_bytes }, 0),
+                // What code relies on: the guard alone where addresses have 64 bits.
+                BoundsChecks::Guard if foreign && memory.index_64 => (0, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Guard if foreign => (GUARD_PLAN_RESERVE_BYTES, GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Explicit if foreign => (0, 0),
+                BoundsChecks::Guard => (maximum_bytes.max(GUARD_PLAN_RESERVE_BYTES), GUARD_PLAN_GUARD_BYTES),
+                BoundsChecks::Explicit => (maximum_bytes, 0),
+            };
+            self.memories.push(MemoryPlan {
+                context_offset,
+                page_size_log2: memory.page_size_log2 as u16,
+                flags,
+                initial_bytes,
+                maximum_bytes,
+                reserve_bytes,
+                guard_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn place_tables(&mut self) -> Result<()> {
+        let mut used = vec![false; self.module.tables.len()];
+        let mut changes = used.clone();
+        for facts in self.live_facts() {
+            facts.tables_used.iter().for_each(|t| used[t.index()] = true);
+            facts.tables_written.iter().for_each(|t| changes[t.index()] = true);
+            // Elements of a table that never changes are no references that could leave a library.
+            let read = facts.tables_read.iter().filter(|_| self.shape == Shape::Many);
+            read.for_each(|t| changes[t.index()] = true);
+        }
+        for index in self.module.tables.keys().collect::<Vec<_>>() {
+            let table = self.module.tables[index].clone();
+            let imported = index.index() < self.module.imported_tables;
+            let is_func = table.element.is_func_ref();
+            if self.is_shared_table(index)
+                || changes[index.index()]
+                || (used[index.index()] && (!is_func || !self.is_known_table(index)))
+                || self.has_unknown_offset(index)
+            {
+                let context_offset = self.reserve_context(16)?;
+                self.tables[index] = TablePlace::Dynamic(self.table_plans.len() as u32);
+                self.table_plans.push(TablePlan {
+                    context_offset,
+                    flags: if imported { TableFlags::IMPORTED } else { 0 },
+                    initial_elements: table.minimum,
+                    maximum_elements: table.maximum.unwrap_or(u64::MAX).min(TABLE_ELEMENTS.maximum),
+                });
+                if let Some(init) = table.init
+                    && self.evaluate(&init) != Some(ConstValue::Null)
+                {
+                    init.funcs().for_each(|func| _ = self.record(func));
+                    self.actions.push(Action::FillTable { table: index, value: init, len: table.minimum });
+                }
+            } else if used[index.index()] {
+                let fill = table.init.as_ref().and_then(|init| self.evaluate(init)).and_then(ConstValue::as_func);
+                fill.into_iter().for_each(|func| self.refer(func));
+                self.tables[index] = TablePlace::Const(self.const_tables.len() as u32);
+                self.const_tables.push(vec![fill; table.minimum as usize]);
+            }
+        }
+        self.place_elements()
+    }
+
+    /// Whether the contents of a table are known now, as far as it is not changed by code.
+    fn is_known_table(&self, table: TableIndex) -> bool {
+        let module = &self.module;
+        module.tables[table].init.iter().all(|init| self.evaluate(init).is_some())
+            && module.elements.values().all(|segment| match &segment.mode {
+                ElementMode::Active(t, offset) if *t == table => {
+                    self.evaluate(offset).is_some() && segment.elements.iter().all(|e| self.evaluate(e).is_some())
+                }
+                _ => true,
+            })
+    }
+
+    /// Gives each record its [`FuncRef`], in libraries.
+    pub(super) fn place_func_refs(&mut self) -> Result<()> {
+        if self.shape == Shape::Many {
+            for func in self.visible.funcs.clone() {
+                self.record(func);
+            }
+            let bytes = (self.records.len() * size_of::<FuncRef>()).next_multiple_of(16);
+            self.func_refs_offset = match u32::try_from(bytes) {
+                Ok(0) => 0,
+                bytes => self.reserve_context(bytes.unwrap_or(u32::MAX))?,
+            };
+        }
+        Ok(())
+    }
+}
