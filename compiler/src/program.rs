@@ -22,8 +22,8 @@ use wasmelt_abi::trap::Trap;
 use crate::emit::image::{Elements, Invoke, MemoryPlan, Record, TablePlan};
 use crate::error::{Error, Result};
 use crate::module::{
-    ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, ElementMode, Entity, FuncIndex, GlobalIndex,
-    MemoryIndex, Module, TableIndex,
+    ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module,
+    TableIndex,
 };
 use crate::options::{Options, Shape};
 
@@ -109,7 +109,7 @@ pub struct Instance<'data> {
     pub thunks: Vec<FuncIndex>,
     /// Element segments for `table.init` at run time; empty where unused.
     pub element_segments: PrimaryMap<ElemIndex, Elements>,
-    /// Offset of the first [`FuncRef`] from `vmctx`, in the `Many` shape: one for each of `records`.
+    /// Offset of the first [`FuncRef`](wasmelt_abi::context::FuncRef) from `vmctx`, in the `Many` shape: one for each of `records`.
     pub func_refs_offset: i32,
     /// Data segments for `memory.init` at run time; empty where unused.
     pub data_segments: PrimaryMap<DataIndex, &'data [u8]>,
@@ -150,7 +150,7 @@ impl Visible {
 pub enum Callee {
     /// A function of this instance.
     Defined(DefinedFuncIndex),
-    /// A function of another instance or of the host: the [`FuncRef`] with the import's index. In the `Many` shape.
+    /// A function of another instance or of the host: the [`FuncRef`](wasmelt_abi::context::FuncRef) with the import's index. In the `Many` shape.
     Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
@@ -405,14 +405,6 @@ impl<'data> Instance<'data> {
     /// Whether others can read and write a table.
     fn is_shared_table(&self, table: TableIndex) -> bool {
         table.index() < self.module.imported_tables || self.visible.tables.contains(&table)
-    }
-
-    /// Whether only an instance knows where a segment is placed, and whether it fits.
-    fn has_unknown_offset(&self, table: TableIndex) -> bool {
-        self.module.elements.values().any(|segment| match &segment.mode {
-            ElementMode::Active(of, offset) => *of == table && self.evaluate(offset).is_none(),
-            _ => false,
-        })
     }
 
     /// The initial value of an immutable global.

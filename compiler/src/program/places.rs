@@ -173,6 +173,15 @@ impl Instance<'_> {
         self.place_elements()
     }
 
+    /// Whether only an instance knows where a segment is placed, and whether it fits.
+    pub(super) fn has_unknown_offset(&self, table: TableIndex) -> bool {
+        let is_unknown = |mode: &ElementMode| match mode {
+            ElementMode::Active(t, offset) => *t == table && self.evaluate(offset).is_none(),
+            ElementMode::Passive | ElementMode::Declared => false,
+        };
+        self.module.elements.values().any(|segment| is_unknown(&segment.mode))
+    }
+
     /// Whether the contents of a table are known now, as far as it is not changed by code.
     fn is_known_table(&self, table: TableIndex) -> bool {
         let module = &self.module;
