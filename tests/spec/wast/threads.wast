@@ -7,8 +7,8 @@
   (module
     (memory (import "mem" "shared") 1 10 shared)
     (func (export "answer") (result i32)
-      ;; Until the other thread says so.
-      (loop $again (br_if $again (i32.ne (i32.atomic.load (i32.const 0)) (i32.const 42))))
+      ;; Until the other thread asks.
+      (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 60_000_000_000)))
       (i32.atomic.store (i32.const 4) (i32.const 43))
       (memory.atomic.notify (i32.const 4) (i32.const 1))))
   (assert_return (invoke "answer") (either (i32.const 0) (i32.const 1)))
@@ -30,8 +30,9 @@
   (memory (import "mem" "shared") 1 4 shared)
   (func (export "ask") (result i32)
     (i32.atomic.store (i32.const 0) (i32.const 42))
+    (drop (memory.atomic.notify (i32.const 0) (i32.const 1)))
     ;; Woken, or the answer was there before.
-    (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const -1)))
+    (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const 60_000_000_000)))
   (func (export "answer") (result i32) (i32.atomic.load (i32.const 4)))
   (func (export "size") (result i32) (memory.size)))
 
