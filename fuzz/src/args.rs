@@ -17,6 +17,8 @@ pub(crate) enum Command {
     Smith(Run),
     /// Executables against wasmtime: same results, traps and state
     Exec(Run),
+    /// Libraries in this process against wasmtime: the same, with imports and after traps
+    Library(Run),
     /// One input again; its extension is the mode
     Repeat {
         /// The file that a run wrote

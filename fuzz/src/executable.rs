@@ -16,7 +16,7 @@ use wasmparser::ValType;
 
 use crate::compile;
 use crate::instrument::{DRIVER, instrument};
-use crate::observe::{Bits, Engine, Failure, MAX_CALLS, Observation, Plan, words};
+use crate::observe::{Bits, Engine, Failure, MAX_CALLS, Observation, Plan, State, words};
 
 /// No module takes longer: all end when their fuel is used up.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -83,9 +83,12 @@ fn read(words: &[u64], plan: &Plan, traps: &[Option<Trap>]) -> Result<Observatio
         let results = call.results.iter().map(|&ty| words.value(ty)).collect::<Result<_, _>>()?;
         observation.calls.push(trap.map_or(Ok(results), Err));
     }
-    observation.globals = plan.globals.iter().map(|&(_, _, ty)| words.value(ty)).collect::<Result<_, _>>()?;
-    observation.memory_hashes = plan.memories.iter().map(|_| words.next()).collect::<Result<_, _>>()?;
-    observation.table_lengths = plan.tables.iter().map(|_| words.next()).collect::<Result<_, _>>()?;
+    observation.states.push(State {
+        globals: plan.globals.iter().map(|&(_, _, ty)| words.value(ty)).collect::<Result<_, _>>()?,
+        memory_hashes: plan.memories.iter().map(|_| words.next()).collect::<Result<_, _>>()?,
+        table_lengths: plan.tables.iter().map(|_| words.next()).collect::<Result<_, _>>()?,
+        table_hashes: Vec::new(),
+    });
     Ok(observation)
 }
 

@@ -12,7 +12,7 @@ use wasm_encoder::{
 use wasmelt::module::{MemoryIndex, Module};
 use wasmparser::{BinaryReader, Parser, ValType};
 
-use crate::observe::{FACTOR, Plan, ROTATION, words};
+use crate::observe::{FACTOR, HASH_EXPORT, Plan, ROTATION, words};
 
 /// Name of the export.
 pub const DRIVER: &str = "wasmelt fuzz driver";
@@ -21,10 +21,9 @@ pub const DRIVER: &str = "wasmelt fuzz driver";
 const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
 /// A section's number and content: a count, then its items.
-type Sections<'a> = Vec<(u8, Vec<u8>)>;
+type Sections = Vec<(u8, Vec<u8>)>;
 
-/// Adds the driver.
-pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u8>, String> {
+fn sections(wasm: &[u8]) -> Result<Sections, String> {
     let mut sections = Sections::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|e| e.to_string())?;
@@ -32,6 +31,41 @@ pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u
             sections.push((id, wasm[range].to_vec()));
         }
     }
+    Ok(sections)
+}
+
+fn assemble(mut sections: Sections) -> Vec<u8> {
+    sections.sort_by_key(|&(id, _)| ORDER.iter().position(|&other| other == id));
+    let mut out = wasm_encoder::Module::new();
+    for (id, data) in &sections {
+        out.section(&RawSection { id: *id, data });
+    }
+    out.finish()
+}
+
+/// Adds an export of the name [`HASH_EXPORT`] for each shared memory: a host can read those through raw pointers only.
+pub fn hash_shared_memories(wasm: &[u8], module: &Module<'_>) -> Result<Vec<u8>, String> {
+    let mut sections = sections(wasm)?;
+    let driver = Driver { module, plan: &Plan::default() };
+    let (mut types, mut funcs) = (TypeSection::new(), FunctionSection::new());
+    let (mut exports, mut code) = (ExportSection::new(), CodeSection::new());
+    types.ty().function([], [wasm_encoder::ValType::I64]);
+    for (memory, _) in module.memories.iter().filter(|(_, memory)| memory.shared) {
+        let func = module.funcs.len() as u32 + funcs.len();
+        exports.export(&format!("{HASH_EXPORT}{}", memory.as_u32()), ExportKind::Func, func);
+        funcs.function(module.types.len() as u32);
+        code.function(&driver.hash(memory));
+    }
+    append(&mut sections, 1, &types, 1)?;
+    append(&mut sections, 3, &funcs, funcs.len())?;
+    append(&mut sections, 7, &exports, exports.len())?;
+    append(&mut sections, 10, &code, code.len())?;
+    Ok(assemble(sections))
+}
+
+/// Adds the driver.
+pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u8>, String> {
+    let mut sections = sections(wasm)?;
     let driver = Driver { module, plan };
     let results: usize = plan.calls.iter().flat_map(|call| &call.results).map(|&ty| words(ty)).sum::<usize>()
         + plan.globals.iter().map(|&(_, _, ty)| words(ty)).sum::<usize>()
@@ -55,16 +89,11 @@ pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u
     append(&mut sections, 3, &funcs, funcs.len())?;
     append(&mut sections, 7, &exports, 1)?;
     append(&mut sections, 10, &code, code.len())?;
-    sections.sort_by_key(|&(id, _)| ORDER.iter().position(|&other| other == id));
-    let mut out = wasm_encoder::Module::new();
-    for (id, data) in &sections {
-        out.section(&RawSection { id: *id, data });
-    }
-    Ok(out.finish())
+    Ok(assemble(sections))
 }
 
 /// Adds the items of a section to the one that the module has.
-fn append(sections: &mut Sections<'_>, id: u8, added: &impl Encode, count: u32) -> Result<(), String> {
+fn append(sections: &mut Sections, id: u8, added: &impl Encode, count: u32) -> Result<(), String> {
     let mut encoded = Vec::new();
     added.encode(&mut encoded);
     let mut reader = BinaryReader::new(&encoded, 0);

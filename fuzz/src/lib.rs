@@ -5,6 +5,7 @@
 //! - `bytes`: damaged modules and noise go into the compiler, which must refuse or compile them within stated bounds.
 //! - `smith`: valid modules of `wasm-smith` must compile in every configuration, to the same bytes with any threads.
 //! - `exec`: modules of `wasm-smith` are run as executables and in wasmtime, which must not be told apart.
+//! - `library`: the same with imports, loaded as libraries into this process.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -21,9 +22,12 @@ pub mod configuration;
 pub mod corpus;
 pub mod exec;
 pub mod executable;
+pub mod host;
 pub mod instrument;
+pub mod library;
 pub mod mutate;
 pub mod observe;
+pub mod prepare;
 pub mod random;
 pub mod reference;
 pub mod smith;
@@ -32,6 +36,7 @@ pub mod smith;
 mod tests;
 
 use corpus::Corpus;
+use exec::Way;
 use random::Random;
 
 /// No input takes longer, in any mode, in a release build.
@@ -53,6 +58,8 @@ pub enum Mode {
     Smith,
     /// Executables against wasmtime.
     Exec,
+    /// Libraries against wasmtime.
+    Library,
 }
 
 /// Numbers of traps go up to this one.
@@ -65,6 +72,8 @@ pub struct Outcome {
     pub valid: bool,
     /// Exported functions that were called on both sides, with equal results.
     pub calls: u32,
+    /// The module has seen bits of NaNs that are not determined: nothing was compared.
+    pub incomparable: bool,
     /// How often each trap happened on both sides, by its number.
     pub traps: [u32; TRAPS],
 }
@@ -81,7 +90,7 @@ impl fmt::Display for Finding {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 3] = [Self::Bytes, Self::Smith, Self::Exec];
+    pub const ALL: [Self; 4] = [Self::Bytes, Self::Smith, Self::Exec, Self::Library];
 
     /// Its name on the command line, and the extension of its inputs.
     pub const fn name(self) -> &'static str {
@@ -89,6 +98,7 @@ impl Mode {
             Self::Bytes => "bytes",
             Self::Smith => "smith",
             Self::Exec => "exec",
+            Self::Library => "library",
         }
     }
 
@@ -109,7 +119,7 @@ impl Mode {
         match self {
             Self::Bytes => mutate::generate(&mut random, corpus),
             // What `wasm-smith` reads; it goes on with zeros behind the end.
-            Self::Smith | Self::Exec => {
+            Self::Smith | Self::Exec | Self::Library => {
                 let length = random.between(1 << 10, 16 << 10);
                 random.bytes(length)
             }
@@ -121,7 +131,8 @@ impl Mode {
         match self {
             Self::Bytes => bytes::check(data),
             Self::Smith => smith::check(data),
-            Self::Exec => exec::check(data),
+            Self::Exec => exec::check(data, Way::Executable),
+            Self::Library => exec::check(data, Way::Library),
         }
     }
 
@@ -130,7 +141,8 @@ impl Mode {
         match self {
             Self::Bytes => Some(bytes::split(data).1.to_vec()),
             Self::Smith => smith::module(data).map(|(_, wasm)| wasm),
-            Self::Exec => exec::module(data).map(|(_, wasm)| wasm),
+            Self::Exec => exec::module(data, Way::Executable).map(|(_, wasm)| wasm),
+            Self::Library => exec::module(data, Way::Library).map(|(_, wasm)| wasm),
         }
     }
 }

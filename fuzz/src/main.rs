@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         args::Command::Bytes(run) => supervisor::run(wasmelt_fuzz::Mode::Bytes, &run),
         args::Command::Smith(run) => supervisor::run(wasmelt_fuzz::Mode::Smith, &run),
         args::Command::Exec(run) => supervisor::run(wasmelt_fuzz::Mode::Exec, &run),
+        args::Command::Library(run) => supervisor::run(wasmelt_fuzz::Mode::Library, &run),
         args::Command::Repeat { file } => worker::repeat(&file),
         args::Command::Worker(share) => worker::run(&share),
     };

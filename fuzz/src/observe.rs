@@ -3,16 +3,17 @@
 
 use wasmelt::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex};
 use wasmelt_abi::trap::Trap;
-use wasmparser::ValType;
+use wasmparser::{RefType, ValType};
 
 use crate::random::Random;
 
-/// A value: an integer's or a float's bits, or for a reference whether it is not null.
+/// A value: an integer's or a float's bits, the number behind an `externref`, or for other references whether it is
+/// not null.
 pub type Bits = u128;
 
 /// Runs modules.
 pub trait Engine {
-    /// Instantiates a module that imports nothing and performs the plan.
+    /// Instantiates a module and performs the plan.
     fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure>;
 }
 
@@ -30,15 +31,23 @@ pub enum Failure {
 pub struct Observation {
     /// The trap that ended instantiation; nothing is called then.
     pub instantiation: Option<Trap>,
-    /// Results of the calls. A process that trapped has no state any more, so a call that traps counts as not made:
-    /// the ones behind it are those of an instance without it.
+    /// Results of the calls.
     pub calls: Vec<Result<Vec<Bits>, Trap>>,
-    /// Exported globals after the calls that returned.
+    /// With [`After::Continue`] the state after instantiation and after each call, else that after the last call.
+    pub states: Vec<State>,
+}
+
+/// What a host can see of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Exported globals.
     pub globals: Vec<Bits>,
-    /// [`hash`] of each exported memory at that time.
+    /// [`hash`] of each exported memory.
     pub memory_hashes: Vec<u64>,
-    /// Length of each exported table at that time.
+    /// Length of each exported table.
     pub table_lengths: Vec<u64>,
+    /// [`hash_elements`] of each exported table, with [`After::Continue`] only.
+    pub table_hashes: Vec<u64>,
 }
 
 impl Observation {
@@ -48,9 +57,40 @@ impl Observation {
     }
 }
 
+/// What follows a call that traps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum After {
+    /// A process that trapped has no state any more: the call counts as not made, and the ones behind it are those of
+    /// an instance without it.
+    #[default]
+    Restart,
+    /// The instance goes on with what the call left. Only a stack that is exhausted ends the calls, as frames have
+    /// other sizes elsewhere.
+    Continue,
+}
+
+/// An import, which the host provides as `host.rs` says.
+#[derive(Clone, Debug)]
+pub enum Import {
+    /// A function with these parameters and results.
+    Func(Vec<ValType>, Vec<ValType>),
+    /// A table of such elements.
+    Table(RefType),
+    /// A memory.
+    Memory,
+    /// A global of this type.
+    Global(ValType),
+    /// A tag.
+    Tag,
+}
+
 /// What is done with a module, and what is looked at then.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// What follows a call that traps.
+    pub after: After,
+    /// Imports in order.
+    pub imports: Vec<Import>,
     /// Calls in order.
     pub calls: Vec<Call>,
     /// Exported globals: name, index and type.
@@ -61,6 +101,16 @@ pub struct Plan {
     pub tables: Vec<(String, TableIndex)>,
 }
 
+/// Export of a global that is set to [`FUEL`] before each call: loops and calls of all functions together, after which
+/// a module traps.
+pub const FUEL_EXPORT: &str = "wasmelt fuzz fuel";
+
+/// Exports of this name with a memory's index behind it are functions that return the memory's [`hash`].
+pub const HASH_EXPORT: &str = "wasmelt fuzz hash ";
+
+/// See [`FUEL_EXPORT`].
+pub const FUEL: u32 = 1000;
+
 /// A call of an export.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -68,7 +118,7 @@ pub struct Call {
     pub name: String,
     /// The function behind it.
     pub func: FuncIndex,
-    /// Arguments with their types; references are null.
+    /// Arguments with their types; references to functions and exceptions are null.
     pub args: Vec<(ValType, Bits)>,
     /// Types of the results.
     pub results: Vec<ValType>,
@@ -87,8 +137,8 @@ pub fn words(ty: ValType) -> usize {
 
 impl Plan {
     /// Calls each exported function once, as many as fit.
-    pub fn new(module: &Module<'_>, random: &mut Random) -> Self {
-        let mut plan = Self::default();
+    pub fn new(module: &Module<'_>, after: After, random: &mut Random) -> Self {
+        let mut plan = Self { after, imports: imports(module), ..Self::default() };
         let mut room = MAX_WORDS;
         for export in &module.exports {
             let name = export.name.to_owned();
@@ -113,6 +163,9 @@ impl Plan {
         }
         for export in &module.exports {
             let Entity::Func(func) = export.entity else { continue };
+            if export.name.starts_with(HASH_EXPORT) {
+                continue;
+            }
             let ty = module.func_type(func);
             let has_default = |ty: &ValType| ty.is_defaultable();
             let taken: usize = ty.results.iter().map(|&ty| words(ty)).sum();
@@ -120,15 +173,29 @@ impl Plan {
                 continue;
             }
             room -= taken;
-            let args = ty.params.iter().map(|&ty| (ty, argument(ty, random))).collect();
+            let args = ty.params.iter().map(|&ty| (ty, argument(ty, after, random))).collect();
             plan.calls.push(Call { name: export.name.to_owned(), func, args, results: ty.results.to_vec() });
         }
         plan
     }
 }
 
+fn imports(module: &Module<'_>) -> Vec<Import> {
+    let import = |entity| match entity {
+        Entity::Func(func) => {
+            let ty = module.func_type(func);
+            Import::Func(ty.params.to_vec(), ty.results.to_vec())
+        }
+        Entity::Table(table) => Import::Table(module.tables[table].element),
+        Entity::Memory(_) => Import::Memory,
+        Entity::Global(global) => Import::Global(module.globals[global].ty),
+        Entity::Tag(_) => Import::Tag,
+    };
+    module.imports.iter().map(|i| import(i.entity)).collect()
+}
+
 /// Mostly small numbers and edges, which reach more than random bits do.
-fn argument(ty: ValType, random: &mut Random) -> Bits {
+fn argument(ty: ValType, after: After, random: &mut Random) -> Bits {
     const INTEGERS: &[u64] = &[0, 1, 2, 7, 8, 31, 63, 255, 65_535, 65_536, 1 << 31, (1 << 31) - 1, 1 << 63, u64::MAX];
     const F32: &[f32] = &[0.0, -0.0, 1.0, -1.5, 1e10, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NEG_INFINITY];
     let edge = random.choose(INTEGERS).copied().unwrap_or_default();
@@ -140,6 +207,8 @@ fn argument(ty: ValType, random: &mut Random) -> Bits {
         ValType::F32 => Bits::from(float.to_bits()),
         ValType::F64 => Bits::from(f64::from(float).to_bits()),
         ValType::V128 => Bits::from(integer) << 64 | Bits::from(random.next()),
+        // The driver of an executable has nothing but null.
+        ValType::Ref(RefType::EXTERNREF) if after == After::Continue => Bits::from(random.next() % 4),
         ValType::Ref(_) => 0,
     }
 }
@@ -149,9 +218,17 @@ pub const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// A step of [`hash`].
 pub const ROTATION: u32 = 23;
 
+fn step(hash: u64, word: u64) -> u64 {
+    (hash ^ word).rotate_left(ROTATION).wrapping_mul(FACTOR)
+}
+
+/// Hash of a table's elements.
+pub fn hash_elements(elements: impl Iterator<Item = Bits>) -> u64 {
+    elements.fold(0, |hash, bits| step(hash, bits as u64))
+}
+
 /// Hash of a memory: begins with its length, takes eight bytes at a time, little-endian, and those of the rest alone.
 pub fn hash(memory: &[u8]) -> u64 {
-    let step = |hash: u64, word: u64| (hash ^ word).rotate_left(ROTATION).wrapping_mul(FACTOR);
     let (words, rest) = memory.as_chunks::<8>();
     let hash = words.iter().fold(memory.len() as u64, |hash, &word| step(hash, u64::from_le_bytes(word)));
     rest.iter().fold(hash, |hash, &byte| step(hash, byte.into()))

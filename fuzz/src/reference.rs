@@ -3,52 +3,79 @@
 use std::sync::OnceLock;
 
 use wasmelt_abi::trap::Trap;
-use wasmtime::{Config, Func, Instance, OptLevel, Store, ThrownException, Val};
+use wasmtime::{
+    AsContextMut, Config, Extern, ExternRef, ExternType, Func, Global, HeapType, Instance, Memory, OptLevel, Ref,
+    SharedMemory, Store, Table, Tag, ThrownException, Val,
+};
 
-use crate::observe::{Bits, Call, Engine, Failure, Observation, Plan, hash};
+use crate::host;
+use crate::observe::{
+    After, Bits, Call, Engine, FUEL, FUEL_EXPORT, Failure, HASH_EXPORT, Import, Observation, Plan, State, hash,
+    hash_elements,
+};
 
-/// wasmtime, with all proposals that wasmelt translates and the results of the deterministic profile. It optimises
-/// nothing, so that passes which both use cannot be wrong on both sides.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wasmtime;
+/// wasmtime, with all proposals that wasmelt translates and the results of relaxed operators of the deterministic
+/// profile. It optimises nothing, so that passes which both use cannot be wrong on both sides.
+#[derive(Clone, Copy, Debug)]
+pub struct Wasmtime {
+    /// Whether all NaNs that operators make are the canonical one.
+    pub nan_canonicalization: bool,
+}
 
 /// Stack of the guest, as much as executables have. The thread that calls it needs more than that.
 const STACK_BYTES: usize = wasmelt::options::DEFAULT_STACK_BYTES as usize;
 
-fn engine() -> Result<&'static wasmtime::Engine, Failure> {
-    static ENGINE: OnceLock<Result<wasmtime::Engine, String>> = OnceLock::new();
-    let engine = ENGINE.get_or_init(|| {
+fn engine(nan_canonicalization: bool) -> Result<&'static wasmtime::Engine, Failure> {
+    static ENGINES: [OnceLock<Result<wasmtime::Engine, String>>; 2] = [const { OnceLock::new() }; 2];
+    let engine = ENGINES[usize::from(nan_canonicalization)].get_or_init(|| {
         let mut config = Config::new();
         config.wasm_exceptions(true).wasm_function_references(true).wasm_tail_call(true);
         config.wasm_memory64(true).wasm_multi_memory(true).wasm_custom_page_sizes(true);
         config.wasm_relaxed_simd(true).relaxed_simd_deterministic(true).wasm_wide_arithmetic(true);
-        config.cranelift_nan_canonicalization(true).cranelift_opt_level(OptLevel::None);
+        config.wasm_threads(true).shared_memory(true);
+        config.cranelift_nan_canonicalization(nan_canonicalization).cranelift_opt_level(OptLevel::None);
         config.max_wasm_stack(STACK_BYTES).async_stack_size(2 * STACK_BYTES);
         wasmtime::Engine::new(&config).map_err(|e| e.to_string())
     });
     engine.as_ref().map_err(|e| Failure::Broken(e.clone()))
 }
 
+fn broken(error: wasmtime::Error) -> Failure {
+    Failure::Broken(format!("wasmtime: {error:#}"))
+}
+
 impl Engine for Wasmtime {
     fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
-        let engine = engine()?;
+        let engine = engine(self.nan_canonicalization)?;
         let module = wasmtime::Module::new(engine, wasm).map_err(|e| Failure::Refused(format!("{e:#}")))?;
-        let mut run = match Run::start(engine, &module)? {
+        let mut run = match Run::start(engine, &module, plan)? {
             Ok(run) => run,
-            Err(trap) => return Ok(Observation { instantiation: Some(trap), ..Observation::default() }),
+            Err((trap, left)) => {
+                return Ok(Observation { instantiation: Some(trap), calls: Vec::new(), states: left });
+            }
         };
-        let mut calls = Vec::new();
+        let mut observation = Observation::default();
+        if plan.after == After::Continue {
+            observation.states.push(run.state(plan)?);
+        }
         for call in &plan.calls {
             let result = run.call(call)?;
-            if result.is_err() {
-                run = Run::again(engine, &module, plan, &calls)?;
+            let trap = result.as_ref().err().copied();
+            if trap.is_some() && plan.after == After::Restart {
+                run = Run::again(engine, &module, plan, &observation.calls)?;
             }
-            calls.push(result);
+            observation.calls.push(result);
+            if plan.after == After::Continue {
+                observation.states.push(run.state(plan)?);
+                if trap == Some(Trap::StackExhausted) {
+                    break;
+                }
+            }
         }
-        let globals = plan.globals.iter().map(|(name, _, _)| run.global(name)).collect::<Result<_, _>>()?;
-        let memory_hashes = plan.memories.iter().map(|(name, _)| run.memory(name)).collect::<Result<_, _>>()?;
-        let table_lengths = plan.tables.iter().map(|(name, _)| run.table(name)).collect::<Result<_, _>>()?;
-        Ok(Observation { instantiation: None, calls, globals, memory_hashes, table_lengths })
+        if plan.after == After::Restart {
+            observation.states.push(run.state(plan)?);
+        }
+        Ok(observation)
     }
 }
 
@@ -63,12 +90,25 @@ fn missing(name: &str) -> Failure {
 }
 
 impl Run {
-    fn start(engine: &wasmtime::Engine, module: &wasmtime::Module) -> Result<Result<Self, Trap>, Failure> {
+    /// A new instance, or the trap that there was, and what it left in imports.
+    fn start(
+        engine: &wasmtime::Engine,
+        module: &wasmtime::Module,
+        plan: &Plan,
+    ) -> Result<Result<Self, (Trap, Vec<State>)>, Failure> {
         let mut store = Store::new(engine, ());
-        match Instance::new(&mut store, module, &[]) {
-            Ok(instance) => Ok(Ok(Self { store, instance })),
-            Err(e) => trap(&e).map(Err),
+        let imports = provide(&mut store, module, plan).map_err(broken)?;
+        let error = match Instance::new(&mut store, module, &imports) {
+            Ok(instance) => return Ok(Ok(Self { store, instance })),
+            Err(e) => trap(&e)?,
+        };
+        let mut left = Vec::new();
+        if plan.after == After::Continue {
+            let mut state = State::default();
+            imports.into_iter().try_for_each(|item| look(&mut store, item, &mut state)).map_err(broken)?;
+            left.push(state);
         }
+        Ok(Err((error, left)))
     }
 
     /// A new instance in which those calls were made that returned.
@@ -78,7 +118,8 @@ impl Run {
         plan: &Plan,
         calls: &[Result<Vec<Bits>, Trap>],
     ) -> Result<Self, Failure> {
-        let mut run = Self::start(engine, module)?.map_err(|_| Failure::Broken("instantiates once only".to_owned()))?;
+        let run = Self::start(engine, module, plan)?;
+        let mut run = run.map_err(|_| Failure::Broken("instantiates once only".to_owned()))?;
         for (call, results) in plan.calls.iter().zip(calls).filter(|(_, results)| results.is_ok()) {
             if run.call(call)? != *results {
                 return Err(Failure::Broken(format!("`{}` does not behave twice in the same way", call.name)));
@@ -88,53 +129,145 @@ impl Run {
     }
 
     fn call(&mut self, call: &Call) -> Result<Result<Vec<Bits>, Trap>, Failure> {
+        if let Some(fuel) = self.instance.get_global(&mut self.store, FUEL_EXPORT) {
+            fuel.set(&mut self.store, Val::I32(FUEL as i32)).map_err(broken)?;
+        }
         let func: Func = self.instance.get_func(&mut self.store, &call.name).ok_or_else(|| missing(&call.name))?;
         let ty = func.ty(&self.store);
-        let args = call.args.iter().zip(ty.params()).map(|(&(_, bits), ty)| value(bits, &ty)).collect::<Vec<_>>();
+        let args = call.args.iter().zip(ty.params()).map(|(&(_, bits), ty)| value(&mut self.store, bits, &ty));
+        let args = args.collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let mut results = vec![Val::I32(0); ty.results().len()];
         match func.call(&mut self.store, &args, &mut results) {
-            Ok(()) => Ok(Ok(results.iter().map(bits).collect())),
+            Ok(()) => {
+                let results = results.iter().map(|result| bits(&mut self.store, result));
+                results.collect::<Result<_, _>>().map(Ok).map_err(broken)
+            }
             Err(e) => trap(&e).map(Err),
         }
     }
 
-    fn global(&mut self, name: &str) -> Result<Bits, Failure> {
-        let global = self.instance.get_global(&mut self.store, name).ok_or_else(|| missing(name))?;
-        Ok(bits(&global.get(&mut self.store)))
-    }
-
-    fn memory(&mut self, name: &str) -> Result<u64, Failure> {
-        let memory = self.instance.get_memory(&mut self.store, name).ok_or_else(|| missing(name))?;
-        Ok(hash(memory.data(&self.store)))
-    }
-
-    fn table(&mut self, name: &str) -> Result<u64, Failure> {
-        let table = self.instance.get_table(&mut self.store, name).ok_or_else(|| missing(name))?;
-        Ok(table.size(&self.store))
+    fn state(&mut self, plan: &Plan) -> Result<State, Failure> {
+        let mut state = State::default();
+        let names = plan.globals.iter().map(|(name, ..)| name);
+        for name in names.chain(plan.tables.iter().map(|(name, _)| name)) {
+            let export = self.instance.get_export(&mut self.store, name).ok_or_else(|| missing(name))?;
+            look(&mut self.store, export, &mut state).map_err(broken)?;
+        }
+        for (name, index) in &plan.memories {
+            let export = self.instance.get_export(&mut self.store, name).ok_or_else(|| missing(name))?;
+            if matches!(export, Extern::SharedMemory(_)) {
+                let name = format!("{HASH_EXPORT}{}", index.as_u32());
+                let func = self.instance.get_typed_func::<(), u64>(&mut self.store, &name).map_err(broken)?;
+                state.memory_hashes.push(func.call(&mut self.store, ()).map_err(broken)?);
+            } else {
+                look(&mut self.store, export, &mut state).map_err(broken)?;
+            }
+        }
+        if plan.after == After::Restart {
+            state.table_hashes.clear();
+        }
+        Ok(state)
     }
 }
 
-fn value(bits: Bits, ty: &wasmtime::ValType) -> Val {
+/// What a global, memory or table holds; shared memories are read by the module itself.
+fn look(store: &mut Store<()>, item: Extern, state: &mut State) -> wasmtime::Result<()> {
+    match item {
+        Extern::Global(global) => {
+            let value = global.get(&mut *store);
+            state.globals.push(bits(store, &value)?);
+        }
+        Extern::Memory(memory) => state.memory_hashes.push(hash(memory.data(&*store))),
+        Extern::Table(table) => {
+            let len = table.size(&*store);
+            let element = |index| match table.get(&mut *store, index) {
+                Some(element) => bits(&mut *store, &element.into()),
+                None => Err(wasmtime::Error::msg("no such element")),
+            };
+            let elements = (0..len).map(element).collect::<wasmtime::Result<Vec<_>>>()?;
+            state.table_lengths.push(len);
+            state.table_hashes.push(hash_elements(elements.into_iter()));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What the module imports.
+fn provide(store: &mut Store<()>, module: &wasmtime::Module, plan: &Plan) -> wasmtime::Result<Vec<Extern>> {
+    let imports = plan.imports.iter().zip(module.imports()).enumerate();
+    let provided = imports.map(|(number, (import, expected))| {
+        Ok(match (import, expected.ty()) {
+            (Import::Func(params, result_types), ExternType::Func(ty)) => {
+                let (params, result_types) = (params.clone(), result_types.clone());
+                let types: Vec<_> = ty.results().collect();
+                let call = move |mut caller: wasmtime::Caller<'_, ()>, args: &[Val], results: &mut [Val]| {
+                    let args = args.iter().map(|arg| bits(&mut caller, arg)).collect::<Result<Vec<_>, _>>()?;
+                    let values = host::call(number, &params, &args, &result_types);
+                    let values = values.ok_or(wasmtime::Trap::UnreachableCodeReached)?;
+                    for ((result, bits), ty) in results.iter_mut().zip(values).zip(&types) {
+                        *result = value(&mut caller, bits, ty)?;
+                    }
+                    Ok(())
+                };
+                Func::new(&mut *store, ty, call).into()
+            }
+            (&Import::Table(element), ExternType::Table(ty)) => {
+                let bits = host::initial(number, wasmparser::ValType::Ref(element));
+                let value = value(&mut *store, bits, &ty.element().clone().into())?;
+                let element = value.ref_().unwrap_or(Ref::Func(None));
+                Table::new(&mut *store, ty, element)?.into()
+            }
+            (Import::Memory, ExternType::Memory(ty)) if ty.is_shared() => {
+                SharedMemory::new(module.engine(), ty)?.into()
+            }
+            (Import::Memory, ExternType::Memory(ty)) => {
+                let memory = Memory::new(&mut *store, ty)?;
+                let start = host::MEMORY_START;
+                if let Some(place) = memory.data_mut(&mut *store).get_mut(..start.len()) {
+                    place.copy_from_slice(start);
+                }
+                memory.into()
+            }
+            (&Import::Global(content), ExternType::Global(ty)) => {
+                let value = value(&mut *store, host::initial(number, content), ty.content())?;
+                Global::new(&mut *store, ty, value)?.into()
+            }
+            (Import::Tag, ExternType::Tag(ty)) => Tag::new(&mut *store, &ty)?.into(),
+            (import, found) => return Err(wasmtime::Error::msg(format!("{found:?} in place of {import:?}"))),
+        })
+    });
+    provided.collect()
+}
+
+fn value(store: impl AsContextMut, bits: Bits, ty: &wasmtime::ValType) -> wasmtime::Result<Val> {
     use wasmtime::ValType::*;
-    match ty {
+    Ok(match ty {
         I32 => Val::I32(bits as i32),
         I64 => Val::I64(bits as i64),
         F32 => Val::F32(bits as u32),
         F64 => Val::F64(bits as u64),
         V128 => Val::V128(bits.into()),
+        Ref(ty) if matches!(ty.heap_type(), HeapType::Extern) && bits != 0 => {
+            Val::ExternRef(Some(ExternRef::new(store, bits as u64)?))
+        }
         Ref(ty) => Val::null_ref(ty.heap_type()),
-    }
+    })
 }
 
-fn bits(value: &Val) -> Bits {
-    match value {
+fn bits(mut store: impl AsContextMut, value: &Val) -> wasmtime::Result<Bits> {
+    Ok(match value {
         Val::I32(v) => *v as u32 as Bits,
         Val::I64(v) => *v as u64 as Bits,
         Val::F32(v) => Bits::from(*v),
         Val::F64(v) => Bits::from(*v),
         Val::V128(v) => v.as_u128(),
+        Val::ExternRef(Some(reference)) => {
+            let store = store.as_context_mut();
+            reference.data(&store)?.and_then(|data| data.downcast_ref::<u64>()).copied().unwrap_or(0).into()
+        }
         reference => Bits::from(reference.ref_().is_some_and(|r| !r.is_null())),
-    }
+    })
 }
 
 /// The trap behind an error.

@@ -10,19 +10,21 @@ use wasmelt_abi::trap::Trap;
 pub(crate) struct Summary {
     modules: u64,
     valid: u64,
+    incomparable: u64,
     calls: u64,
     traps: BTreeMap<Trap, u64>,
     peak_bytes: u64,
 }
 
 impl Summary {
-    /// Adds what a worker said of an input: `PEAK VALID CALLS TRAPS...`.
+    /// Adds what a worker said of an input: `PEAK VALID INCOMPARABLE CALLS TRAPS...`.
     pub(crate) fn add(&mut self, line: &str) {
         let mut numbers = line.split(' ').map(|number| number.parse::<u64>().unwrap_or_default());
         let mut next = || numbers.next().unwrap_or_default();
         self.modules += 1;
         self.peak_bytes = self.peak_bytes.max(next());
         self.valid += next();
+        self.incomparable += next();
         self.calls += next();
         for (number, count) in (0..).zip(numbers) {
             if let Some(trap) = Trap::from_u8(number).filter(|_| count > 0) {
@@ -36,10 +38,11 @@ impl Summary {
         let traps = if traps.is_empty() { "none".to_owned() } else { traps.join(", ") };
         let rate = self.modules as f64 / time.as_secs_f64();
         format!(
-            "{} inputs without, {} of them valid, {} calls compared, traps: {traps}; peak memory {:.1} MiB, {:.1} s, \
+            "{} inputs without, {} of them valid, {} not compared for NaNs, {} calls compared, traps: {traps}; peak memory {:.1} MiB, {:.1} s, \
              {rate:.1} inputs per second",
             self.modules,
             self.valid,
+            self.incomparable,
             self.calls,
             self.peak_bytes as f64 / f64::from(1 << 20),
             time.as_secs_f64()

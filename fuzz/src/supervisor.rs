@@ -17,6 +17,9 @@ use wasmelt_fuzz::{Mode, TIME_LIMIT};
 use crate::args::Run;
 use crate::summary::Summary;
 
+/// Inputs after which a worker is replaced: it may hold on to what it loaded.
+const BATCH: u64 = 1000;
+
 /// Runs a mode. Whether nothing was found.
 pub(crate) fn run(mode: Mode, run: &Run) -> Result<bool, String> {
     let start = Instant::now();
@@ -52,8 +55,9 @@ impl Shared<'_> {
     fn share(&self, mut next: u64, step: u64) -> Result<(), String> {
         let end = self.run.start + self.run.count;
         while next < end && self.findings.load(Ordering::Relaxed) < self.run.max_findings {
-            let mut child = self.spawn(next, step, end).map_err(|e| format!("cannot start a worker: {e}"))?;
-            let watched = self.watch(&mut child, next, step);
+            let batch = end.min(next.saturating_add(step.saturating_mul(BATCH)));
+            let mut child = self.spawn(next, step, batch).map_err(|e| format!("cannot start a worker: {e}"))?;
+            let watched = self.watch(&mut child, next, step, batch);
             // It has ended, or is to end now.
             let _ = child.kill();
             let _ = child.wait();
@@ -73,7 +77,7 @@ impl Shared<'_> {
     }
 
     /// Reads what a worker says until it ends. The next input that is to be checked.
-    fn watch(&self, child: &mut Child, mut next: u64, step: u64) -> Result<u64, String> {
+    fn watch(&self, child: &mut Child, mut next: u64, step: u64, batch: u64) -> Result<u64, String> {
         let (sender, lines) = channel();
         let stdout = child.stdout.take().ok_or("no pipe")?;
         let reader = thread::spawn(move || {
@@ -116,7 +120,7 @@ impl Shared<'_> {
         child.stderr.take().map_or(Ok(0), |mut s| s.read_to_string(&mut stderr)).map_err(|e| e.to_string())?;
         reader.join().map_err(|_| "a reader failed")?;
         if !begun {
-            let complete = status.success() && next >= self.run.start + self.run.count;
+            let complete = status.success() && next >= batch;
             return if complete { Ok(next) } else { Err(format!("a worker ended: {status}, {stderr}")) };
         }
         if killed && self.late.lock().unwrap_or_else(PoisonError::into_inner).insert(next) {

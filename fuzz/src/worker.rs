@@ -1,5 +1,5 @@
 //! Checks inputs one after another and says so, a line at a time, on standard output: what the supervisor reads.
-//! `start INDEX`, then `done INDEX PEAK VALID CALLS TRAPS...` or `finding INDEX MESSAGE`.
+//! `start INDEX`, then `done INDEX PEAK VALID INCOMPARABLE CALLS TRAPS...` or `finding INDEX MESSAGE`.
 
 use std::any::Any;
 use std::fs;
@@ -30,7 +30,12 @@ pub(crate) fn run(share: &Share) -> Result<bool, String> {
             let line = match check(mode, &data) {
                 Ok((outcome, peak)) => {
                     let traps: String = outcome.traps.iter().map(|count| format!(" {count}")).collect();
-                    format!("done {index} {peak} {} {}{traps}", u8::from(outcome.valid), outcome.calls)
+                    format!(
+                        "done {index} {peak} {} {} {}{traps}",
+                        u8::from(outcome.valid),
+                        u8::from(outcome.incomparable),
+                        outcome.calls
+                    )
                 }
                 Err(finding) => format!("finding {index} {}", finding.0.escape_debug()),
             };
@@ -42,7 +47,7 @@ pub(crate) fn run(share: &Share) -> Result<bool, String> {
 
 /// Checks the input of a file.
 pub(crate) fn repeat(file: &Path) -> Result<bool, String> {
-    let mode = Mode::of_file(file).ok_or("the extension is none of `bytes`, `smith`, `exec`")?;
+    let mode = Mode::of_file(file).ok_or("the extension is none of `bytes`, `smith`, `exec`, `library`")?;
     let data = fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
     on_large_stack(|| {
         let checked = check(mode, &data);

@@ -351,3 +351,35 @@ fn stores_give_back_what_they_took() {
         Instance::new(&mut store, &module, &[]).unwrap();
     }
 }
+
+/// Where the CPU has no instruction for it, the host's runtime rounds.
+#[test]
+fn floats_are_rounded_without_an_instruction_for_it() {
+    const WAT: &str = r#"(module
+        (func (export "f64") (param f64) (result f64 f64 f64 f64)
+            (f64.ceil (local.get 0)) (f64.floor (local.get 0)) (f64.trunc (local.get 0)) (f64.nearest (local.get 0)))
+        (func (export "f32") (param f32) (result f32 f32 f32 f32)
+            (f32.ceil (local.get 0)) (f32.floor (local.get 0)) (f32.trunc (local.get 0)) (f32.nearest (local.get 0)))
+        (func (export "f32x4") (param v128) (result v128) (f32x4.nearest (local.get 0)))
+        (func (export "f64x2") (param v128) (result v128) (f64x2.ceil (local.get 0)))
+        (func (export "unsigned") (param v128) (result v128) (i32x4.trunc_sat_f64x2_u_zero (local.get 0))))"#;
+    let module = module_with("rounding", WAT, &["--cpu", "x86-64-v1", "--nan-canonicalization"]);
+    let mut store = Store::new();
+    let instance = Instance::new(&mut store, &module, &[]).unwrap();
+    for (value, rounded) in [(-0.5, [-0.0, -1.0, -0.0, -0.0]), (2.5, [3.0, 2.0, 2.0, 2.0]), (1e300, [1e300; 4])] {
+        let results = call(&mut store, instance, "f64", &[Val::F64(f64::to_bits(value))]).unwrap();
+        assert_eq!(results, rounded.map(|result| Val::F64(f64::to_bits(result))));
+    }
+    let results = call(&mut store, instance, "f32", &[Val::F32(f32::to_bits(-1.5))]).unwrap();
+    assert_eq!(results, [-1.0, -2.0, -1.0, -2.0].map(|result| Val::F32(f32::to_bits(result))));
+    let results = call(&mut store, instance, "f32", &[Val::F32(0xffa0_0001)]).unwrap();
+    assert_eq!(results, [0; 4].map(|_| Val::F32(0x7fc0_0000)), "the canonical NaN");
+    let vector = |lanes: [f32; 4]| Val::V128(lanes.map(f32::to_le_bytes).concat().try_into().unwrap());
+    let results = call(&mut store, instance, "f32x4", &[vector([0.5, 1.5, -2.5, 3.0])]).unwrap();
+    assert_eq!(results, [vector([0.0, 2.0, -2.0, 3.0])]);
+    let vector = |lanes: [f64; 2]| Val::V128(lanes.map(f64::to_le_bytes).concat().try_into().unwrap());
+    let results = call(&mut store, instance, "f64x2", &[vector([0.5, -7.25])]).unwrap();
+    assert_eq!(results, [vector([1.0, -7.0])]);
+    let results = call(&mut store, instance, "unsigned", &[vector([4294967295.9, -7.25])]).unwrap();
+    assert_eq!(results, [Val::V128((u32::MAX as u128).to_le_bytes())]);
+}

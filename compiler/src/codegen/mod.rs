@@ -235,6 +235,7 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         .iter()
         .map(|reloc| {
             let target = match &reloc.target {
+                // They call the runtime through their context.
                 FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) if env.shape == Shape::Many => {
                     return Err(missing_operation(*call));
                 }
@@ -341,7 +342,7 @@ fn libcall(call: LibCall) -> Result<Builtin> {
     })
 }
 
-/// Libraries have no runtime function to call in place of an instruction: a host brings its own runtime.
+/// Nothing provides a symbol of this name.
 fn missing_operation(call: LibCall) -> Error {
     Error::input(format!("the code needs an operation that the chosen CPU lacks ({call})"))
         .hint("choose a newer one, for example `--cpu x86-64-v3`")

@@ -17,6 +17,7 @@ mod numeric;
 mod operator;
 #[cfg(test)]
 mod operator_tests;
+mod rounding;
 mod shape;
 mod simd;
 mod table;

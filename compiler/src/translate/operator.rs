@@ -6,6 +6,7 @@ use cranelift_codegen::ir::{InstBuilder as _, types};
 use wasmparser::Operator;
 
 use super::memory::Extend::{Signed, Unsigned};
+use super::rounding::Rounding;
 use super::{BodyError, FuncTranslator};
 use crate::error::Error;
 
@@ -165,10 +166,10 @@ impl FuncTranslator<'_, '_> {
             // Floats.
             Operator::F32Abs | Operator::F64Abs => self.unary(|t, a| t.ins().fabs(a)),
             Operator::F32Neg | Operator::F64Neg => self.unary(|t, a| t.ins().fneg(a)),
-            Operator::F32Ceil | Operator::F64Ceil => self.unary(|t, a| t.ins().ceil(a)),
-            Operator::F32Floor | Operator::F64Floor => self.unary(|t, a| t.ins().floor(a)),
-            Operator::F32Trunc | Operator::F64Trunc => self.unary(|t, a| t.ins().trunc(a)),
-            Operator::F32Nearest | Operator::F64Nearest => self.unary(|t, a| t.ins().nearest(a)),
+            Operator::F32Ceil | Operator::F64Ceil => self.unary(|t, a| t.round(Rounding::Ceil, a)),
+            Operator::F32Floor | Operator::F64Floor => self.unary(|t, a| t.round(Rounding::Floor, a)),
+            Operator::F32Trunc | Operator::F64Trunc => self.unary(|t, a| t.round(Rounding::Trunc, a)),
+            Operator::F32Nearest | Operator::F64Nearest => self.unary(|t, a| t.round(Rounding::Nearest, a)),
             Operator::F32Sqrt | Operator::F64Sqrt => self.unary(|t, a| t.ins().sqrt(a)),
             Operator::F32Add | Operator::F64Add => self.binary(|t, a, b| t.ins().fadd(a, b)),
             Operator::F32Sub | Operator::F64Sub => self.binary(|t, a, b| t.ins().fsub(a, b)),

@@ -54,6 +54,16 @@ impl FuncTranslator<'_, '_> {
                 let wide = self.ins().fcvt_to_sint_sat(types::I64X2, a);
                 self.ins().snarrow(wide, zero)
             }
+            // What the form below becomes begins with rounding.
+            Extend::Unsigned if self.rounds_by_call() => {
+                let none = self.ins().iconst(types::I32, 0);
+                let none = self.ins().splat(types::I32X4, none);
+                (0..2).fold(none, |lanes, lane| {
+                    let element = self.ins().extractlane(a, lane);
+                    let element = self.ins().fcvt_to_uint_sat(types::I32, element);
+                    self.ins().insertlane(lanes, element, lane)
+                })
+            }
             Extend::Unsigned => {
                 let wide = self.ins().fcvt_to_uint_sat(types::I64X2, a);
                 self.ins().uunarrow(wide, zero)

@@ -13,6 +13,7 @@ use wasmparser::Operator;
 
 use super::FuncTranslator;
 use super::memory::Extend::{Signed, Unsigned};
+use super::rounding::Rounding;
 use crate::error::Result;
 use convert::Half::{High, Low};
 
@@ -212,10 +213,10 @@ impl FuncTranslator<'_, '_> {
             Operator::I64x2ExtMulHighI32x4U => self.multiply_extended(I32X4, High, Unsigned),
 
             // Floats.
-            Operator::F32x4Ceil => self.vector_unary(F32X4, |t, a| t.ins().ceil(a)),
-            Operator::F32x4Floor => self.vector_unary(F32X4, |t, a| t.ins().floor(a)),
-            Operator::F32x4Trunc => self.vector_unary(F32X4, |t, a| t.ins().trunc(a)),
-            Operator::F32x4Nearest => self.vector_unary(F32X4, |t, a| t.ins().nearest(a)),
+            Operator::F32x4Ceil => self.vector_unary(F32X4, |t, a| t.round(Rounding::Ceil, a)),
+            Operator::F32x4Floor => self.vector_unary(F32X4, |t, a| t.round(Rounding::Floor, a)),
+            Operator::F32x4Trunc => self.vector_unary(F32X4, |t, a| t.round(Rounding::Trunc, a)),
+            Operator::F32x4Nearest => self.vector_unary(F32X4, |t, a| t.round(Rounding::Nearest, a)),
             Operator::F32x4Abs => self.vector_unary(F32X4, |t, a| t.ins().fabs(a)),
             Operator::F32x4Neg => self.vector_unary(F32X4, |t, a| t.ins().fneg(a)),
             Operator::F32x4Sqrt => self.vector_unary(F32X4, |t, a| t.ins().sqrt(a)),
@@ -227,10 +228,10 @@ impl FuncTranslator<'_, '_> {
             Operator::F32x4Max => self.vector_binary(F32X4, |t, a, b| t.ins().fmax(a, b)),
             Operator::F32x4PMin => self.vector_binary(F32X4, |t, a, b| t.pseudo_min(a, b)),
             Operator::F32x4PMax => self.vector_binary(F32X4, |t, a, b| t.pseudo_max(a, b)),
-            Operator::F64x2Ceil => self.vector_unary(F64X2, |t, a| t.ins().ceil(a)),
-            Operator::F64x2Floor => self.vector_unary(F64X2, |t, a| t.ins().floor(a)),
-            Operator::F64x2Trunc => self.vector_unary(F64X2, |t, a| t.ins().trunc(a)),
-            Operator::F64x2Nearest => self.vector_unary(F64X2, |t, a| t.ins().nearest(a)),
+            Operator::F64x2Ceil => self.vector_unary(F64X2, |t, a| t.round(Rounding::Ceil, a)),
+            Operator::F64x2Floor => self.vector_unary(F64X2, |t, a| t.round(Rounding::Floor, a)),
+            Operator::F64x2Trunc => self.vector_unary(F64X2, |t, a| t.round(Rounding::Trunc, a)),
+            Operator::F64x2Nearest => self.vector_unary(F64X2, |t, a| t.round(Rounding::Nearest, a)),
             Operator::F64x2Abs => self.vector_unary(F64X2, |t, a| t.ins().fabs(a)),
             Operator::F64x2Neg => self.vector_unary(F64X2, |t, a| t.ins().fneg(a)),
             Operator::F64x2Sqrt => self.vector_unary(F64X2, |t, a| t.ins().sqrt(a)),
