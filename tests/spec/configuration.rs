@@ -1,9 +1,7 @@
 //! How the suite is compiled and run: all levels of optimisation, both kinds of bounds checks, both shapes of output,
 //! and what replaces instructions that an old CPU lacks.
 
-use wasmelt::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, Emit, Linker, OptLevel, Options, Policy, UnknownImports,
-};
+use wasmelt::options::{BoundsChecks, Cpu, Emit, OptLevel, Options};
 use wasmparser::WasmFeatures;
 
 use crate::outcome::Outcome;
@@ -81,26 +79,15 @@ impl Configuration {
     /// What all modules of a file are compiled with; what comes out is the way's affair.
     pub(crate) fn options(&self, features: WasmFeatures) -> Options {
         Options {
-            target: target_lexicon::Triple::host(),
             emit: Emit::Obj,
-            library: None,
             opt_level: self.opt_level,
             cpu: self.cpu.map_or(Cpu::Default, |cpu| Cpu::Named(cpu.to_owned())),
             features,
-            policy: Policy::default(),
-            max_memory_bytes: None,
-            stack_bytes: DEFAULT_STACK_BYTES,
             bounds_checks: self.bounds_checks,
-            spectre_mitigations: true,
             nan_canonicalization: self.nan_canonicalization,
             relaxed_simd_deterministic: self.nan_canonicalization,
-            branch_hinting: true,
-            invoke: None,
-            unknown_imports: UnknownImports::Deny,
-            linker: Linker::Embedded,
-            runtime_dir: None,
-            strip: false,
             threads: 1,
+            ..Options::default()
         }
     }
 
