@@ -12,7 +12,7 @@ use wasm_encoder::{
 use wasmelt::module::{MemoryIndex, Module};
 use wasmparser::{BinaryReader, Parser, ValType};
 
-use crate::observe::{FACTOR, HASH_EXPORT, Plan, ROTATION, words};
+use crate::observe::{FACTOR, FUEL, FUEL_EXPORT, HASH_EXPORT, Plan, ROTATION, words};
 
 /// Name of the export.
 pub const DRIVER: &str = "wasmelt fuzz driver";
@@ -131,8 +131,12 @@ impl Driver<'_> {
         use Instruction::*;
         let mut code = Vec::new();
         let mut locals: Vec<ValType> = Vec::new();
+        let fuel = self.plan.globals.iter().find(|(name, ..)| name == FUEL_EXPORT);
         for (number, call) in self.plan.calls.iter().enumerate() {
             code.extend([LocalGet(0), I64Const(1 << number), I64And, I64Eqz, I32Eqz, If(BlockType::Empty)]);
+            if let Some((_, fuel, _)) = fuel {
+                code.extend([I32Const(FUEL as i32), GlobalSet(fuel.as_u32())]);
+            }
             for &(ty, bits) in &call.args {
                 code.push(match ty {
                     ValType::I32 => I32Const(bits as i32),

@@ -34,7 +34,7 @@ fn config(u: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
 }
 
 /// Any of the proposals that wasmelt translates and `wasm-smith` generates. References to functions of a known type
-/// come with garbage collection only, which wasmelt has not.
+/// come with garbage collection only, which wasmelt has not; exceptions of the legacy kind do not come at all.
 pub(crate) fn proposals(u: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
     Ok(Config {
         min_funcs: 1,
@@ -57,7 +57,7 @@ pub(crate) fn proposals(u: &mut Unstructured<'_>) -> arbitrary::Result<Config> {
         wide_arithmetic_enabled: u.arbitrary()?,
         extended_const_enabled: true,
         gc_enabled: false,
-        threads_enabled: false,
+        threads_enabled: u.ratio(1, 3)?,
         shared_everything_threads_enabled: false,
         ..Config::default()
     })
