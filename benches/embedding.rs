@@ -1,0 +1,147 @@
+//! Embedding: what instances, calls between host and guest and traps cost, and how fast the code of a library is beside
+//! the same module as an executable.
+
+mod common;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use common::{Result, support};
+use wasmelt_runtime::embed::{Func, FuncType, Instance, Module, Store, StoreConfig, Val, ValType};
+
+/// Guest code for all rows. The kernels are called with the number of rounds.
+const WAT: &str = r#"(module
+    (type $binary (func (param i64) (result i64)))
+    (import "host" "tick" (func $tick (param i32)))
+    (memory 1) (table 2 funcref) (elem (i32.const 0) $double $increment)
+    (func $double (type $binary) (i64.shl (local.get 0) (i64.const 1)))
+    (func $increment (type $binary) (i64.add (local.get 0) (i64.const 1)))
+    (func (export "nothing"))
+    (func (export "trap") unreachable)
+    (func (export "tick") (param $n i64)
+        (loop $l (call $tick (i32.const 1))
+            (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1)))))))
+    (func $fib (export "recursion") (param $n i64) (result i64)
+        (if (result i64) (i64.lt_s (local.get $n) (i64.const 2)) (then (local.get $n))
+            (else (i64.add (call $fib (i64.sub (local.get $n) (i64.const 1)))
+                (call $fib (i64.sub (local.get $n) (i64.const 2)))))))
+    (func (export "calls through a table") (param $n i64) (result i64) (local $x i64)
+        (loop $l (local.set $x (call_indirect (type $binary) (local.get $x) (i32.wrap_i64 (i64.and (local.get $n) (i64.const 1)))))
+            (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1))))))
+        (local.get $x))
+    (func (export "memory") (param $n i64) (result i64) (local $p i32) (local $x i64)
+        (loop $l
+            (local.set $p (i32.and (i32.wrap_i64 (i64.mul (local.get $n) (i64.const 2654435761))) (i32.const 0xfff8)))
+            (local.set $x (i64.xor (local.get $x) (i64.load (local.get $p))))
+            (i64.store (local.get $p) (i64.add (local.get $x) (local.get $n)))
+            (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1))))))
+        (local.get $x)))"#;
+
+/// Exports that compute something, and with what: tens of milliseconds each.
+const KERNELS: &[(&str, i64)] = &[("recursion", 35), ("calls through a table", 40_000_000), ("memory", 40_000_000)];
+
+fn main() -> Result {
+    common::main(21, bench)
+}
+
+fn bench(arguments: &common::Arguments) -> Result {
+    let folder = support::scratch();
+    let source = folder.path().join("bench.wat");
+    std::fs::write(&source, WAT)?;
+    let library = folder.path().join("bench.so");
+    compile(&source, &library, &["--emit", "cdylib"])?;
+    let module = Module::load(&library, "bench")?;
+
+    println!("embedding: medians of {} runs", arguments.runs);
+    costs(arguments, &module)?;
+    println!("\ncode of a library against the same code as an executable: wall time in ms, and ratio");
+    common::print_row(&["", "library", "executable", "ratio"].map(ToOwned::to_owned));
+    for (name, n) in KERNELS.iter().filter(|(name, _)| arguments.select(name)) {
+        kernel(arguments, &module, &source, folder.path(), name, *n)?;
+    }
+    Ok(())
+}
+
+fn compile(source: &Path, output: &Path, options: &[&str]) -> Result {
+    let result = support::wasmelt().arg("compile").arg(source).arg("-o").arg(output).args(options).output()?;
+    if result.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&result.stderr).into()) }
+}
+
+fn instance(store: &mut Store, module: &Module) -> Result<Instance> {
+    let tick = Func::new(store, FuncType::new([ValType::I32], []), |_, args| {
+        black_box(args);
+        Ok(Vec::new())
+    });
+    Ok(Instance::new(store, module, &[tick.into()])?)
+}
+
+/// Prints how long one of `count` repetitions takes.
+fn row(arguments: &common::Arguments, name: &str, count: u32, mut repeat: impl FnMut(u32) -> Result) -> Result {
+    if !arguments.select(name) {
+        return Ok(());
+    }
+    repeat(count)?;
+    let mut nanos = Vec::new();
+    for _ in 0..arguments.runs {
+        let start = Instant::now();
+        repeat(count)?;
+        nanos.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(count));
+    }
+    common::print_row(&[name.to_owned(), format!("{:.0} ns", common::median(&nanos))]);
+    Ok(())
+}
+
+fn costs(arguments: &common::Arguments, module: &Module) -> Result {
+    row(arguments, "store and instance, made and dropped", 200, |count| {
+        for _ in 0..count {
+            let mut store = Store::new();
+            instance(&mut store, module)?;
+        }
+        Ok(())
+    })?;
+    let mut store = Store::with_config(StoreConfig::default());
+    let guest = instance(&mut store, module)?;
+    let func = |name| guest.func(&store, name).ok_or("the module exports it");
+    let (nothing, trap, tick) = (func("nothing")?, func("trap")?, func("tick")?);
+    row(arguments, "call of the host into a guest", 100_000, |count| {
+        for _ in 0..count {
+            nothing.call(&mut store, &[])?;
+        }
+        Ok(())
+    })?;
+    row(arguments, "call of a guest to the host", 100_000, |count| {
+        tick.call(&mut store, &[Val::I64(count.into())])?;
+        Ok(())
+    })?;
+    row(arguments, "trap, with its backtrace", 2_000, |count| {
+        for _ in 0..count {
+            let _ = black_box(trap.call(&mut store, &[]));
+        }
+        Ok(())
+    })
+}
+
+fn kernel(arguments: &common::Arguments, module: &Module, source: &Path, folder: &Path, name: &str, n: i64) -> Result {
+    let executable = folder.join("executable");
+    compile(source, &executable, &["--invoke", name, "--unknown-imports", "trap"])?;
+    let mut store = Store::new();
+    let guest = instance(&mut store, module)?;
+    let func = guest.func(&store, name).ok_or("the module exports it")?;
+    let (mut in_library, mut in_executable) = (Vec::new(), Vec::new());
+    for _ in 0..arguments.runs {
+        let start = Instant::now();
+        black_box(func.call(&mut store, &[Val::I64(n)])?);
+        in_library.push(start.elapsed().as_secs_f64() * 1e3);
+        let mut process = std::process::Command::new(&executable);
+        in_executable.push(common::start_up_micros(process.arg(n.to_string()))? / 1e3);
+    }
+    let (library, executable) = (common::median(&in_library), common::median(&in_executable));
+    common::print_row(&[
+        name.to_owned(),
+        format!("{library:.1}"),
+        format!("{executable:.1}"),
+        format!("{:.2}", library / executable),
+    ]);
+    Ok(())
+}
