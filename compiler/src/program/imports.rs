@@ -25,7 +25,7 @@ pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<
                 Entity::Func(_) | Entity::Global(_) => "global",
             };
             return Err(Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module))
-                .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first"));
+                .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first, or make a library for a host that has them (`--emit cdylib`)"));
         };
         let ty = module.func_type(func);
         callees.push(match find_host(import.module, import.name) {
