@@ -30,9 +30,19 @@ impl ConstValue {
             _ => None,
         }
     }
-}
 
-impl ConstValue {
+    /// How a number is stored, in little-endian order; nothing for references.
+    pub fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::I32(v) => v.to_le_bytes().to_vec(),
+            Self::I64(v) => v.to_le_bytes().to_vec(),
+            Self::F32(v) => v.to_le_bytes().to_vec(),
+            Self::F64(v) => v.to_le_bytes().to_vec(),
+            Self::V128(v) => v.to_vec(),
+            Self::Null | Self::Func(_) => Vec::new(),
+        }
+    }
+
     /// The function that is referred to.
     pub fn as_func(self) -> Option<FuncIndex> {
         match self {

@@ -1,16 +1,15 @@
 //! What a library imports and exports, as the image holds it: a planned instance goes in, lists of
 //! [`wasmelt_abi::interface`] come out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use cranelift_entity::EntityRef as _;
 use wasmelt_abi::interface::{EntityPlan as Flags, Kind, MAX_TYPES, TypeCode};
 use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
 
 use super::{GlobalPlace, Instance, TablePlace, TypeId};
 use crate::emit::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
 use crate::error::{Error, Result};
-use crate::module::{ElemIndex, Entity, FuncIndex, Module, TypeIndex};
+use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex, TypeIndex};
 
 /// Code between the calling conventions of the host and of wasm functions, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +41,8 @@ impl Instance<'_> {
         }
     }
 
-    /// The lists of the library; `trampoline` gives the place of the code for a type among the image's functions.
+    /// The lists of the library; `to_wasm` and `to_host` give the place of the trampolines for a type among the image's
+    /// functions.
     pub fn interface(
         &self,
         name: &str,
@@ -50,51 +50,10 @@ impl Instance<'_> {
         to_host: &dyn Fn(TypeId) -> Option<u32>,
     ) -> Result<Interface> {
         let module = &self.module;
-        let types = types_by_number(module);
-        if types.len() > MAX_TYPES as usize {
-            return Err(Error::input(format!("a library may have {MAX_TYPES} function types, not {}", types.len())));
-        }
-        let codes = |list: &[ValType]| list.iter().map(|&ty| self.type_code(ty)).collect::<Result<Vec<_>>>();
-        let entry = |(number, &index): (usize, &TypeIndex)| {
-            let ty = &module.types[index];
-            let number = number as TypeId;
-            let (to_wasm, to_host) = (to_wasm(number), to_host(number));
-            Ok(FuncTypeEntry { params: codes(&ty.params)?, results: codes(&ty.results)?, to_wasm, to_host })
-        };
-        let tables = module.tables.keys().filter_map(|index| self.table_entity(index).transpose());
-        let mut globals = Vec::new();
-        let mut global_numbers = std::collections::HashMap::new();
-        for index in module.globals.keys() {
-            let offset = match self.globals[index] {
-                GlobalPlace::Context(offset) | GlobalPlace::Imported(offset)
-                    if index.index() < module.imported_globals =>
-                {
-                    offset
-                }
-                _ => match self.global_homes.get(&index) {
-                    Some(&offset) => offset,
-                    None => continue,
-                },
-            };
-            let global = &module.globals[index];
-            global_numbers.insert(index, globals.len() as u32);
-            let flags = if global.mutable { Flags::MUTABLE } else { 0 };
-            let ty = self.type_code(global.ty)?;
-            let (minimum, maximum, page_size_log2) = (0, None, 0);
-            globals.push(EntityPlan { minimum, maximum, ty, context_offset: offset, page_size_log2, flags });
-        }
-        let number = |entity: Entity| match entity {
-            Entity::Func(func) => self.record_of.get(&func).map(|&record| (Kind::Func, record)),
-            Entity::Table(table) => match self.tables[table] {
-                TablePlace::Dynamic(place) => Some((Kind::Table, place)),
-                TablePlace::Const(_) | TablePlace::Unused => None,
-            },
-            Entity::Memory(memory) => Some((Kind::Memory, memory.as_u32())),
-            Entity::Global(global) => global_numbers.get(&global).map(|&number| (Kind::Global, number)),
-            Entity::Tag(tag) => Some((Kind::Tag, tag.as_u32())),
-        };
+        let (globals, global_numbers) = self.shared_globals()?;
         let place = |entity: Entity, name: &str| {
-            number(entity).ok_or_else(|| Error::internal(format!("`{name}` has no place in the context")))
+            let number = self.place_in_interface(entity, &global_numbers);
+            number.ok_or_else(|| Error::internal(format!("`{name}` has no place in the context")))
         };
         let imports = module.imports.iter().map(|import| {
             let (kind, index) = place(import.entity, import.name)?;
@@ -108,10 +67,10 @@ impl Instance<'_> {
             Some(_) => self.image_record(func).map(|record| (Some(record.function), record.type_id)),
             None => Ok((None, self.type_ids[func])),
         });
-        let elements = module.elements.keys().map(|index: ElemIndex| self.element_segments[index].clone());
+        let tables = module.tables.keys().filter_map(|index| self.table_entity(index).transpose());
         Ok(Interface {
             name: name.to_owned(),
-            types: types.iter().enumerate().map(entry).collect::<Result<_>>()?,
+            types: self.type_entries(to_wasm, to_host)?,
             imports: imports.collect::<Result<_>>()?,
             exports: exports.collect::<Result<_>>()?,
             funcs: funcs.collect::<Result<_>>()?,
@@ -119,7 +78,7 @@ impl Instance<'_> {
             memories: module.memories.keys().map(|index| self.memory_entity(index)).collect(),
             globals,
             tags: module.tags.values().map(|&ty| module.canonical_types[ty]).collect(),
-            elements: elements.collect(),
+            elements: self.element_segments.values().cloned().collect(),
             func_refs_offset: self.func_refs_offset,
             imported: [
                 module.imported_funcs as u32,
@@ -131,8 +90,66 @@ impl Instance<'_> {
         })
     }
 
+    /// All function types with their trampolines.
+    fn type_entries(
+        &self,
+        to_wasm: &dyn Fn(TypeId) -> Option<u32>,
+        to_host: &dyn Fn(TypeId) -> Option<u32>,
+    ) -> Result<Vec<FuncTypeEntry>> {
+        let types = types_by_number(&self.module);
+        if types.len() > MAX_TYPES as usize {
+            return Err(Error::input(format!("a library may have {MAX_TYPES} function types, not {}", types.len())));
+        }
+        let codes = |list: &[ValType]| list.iter().map(|&ty| self.type_code(ty)).collect::<Result<Vec<_>>>();
+        let entry = |(number, &index): (usize, &TypeIndex)| {
+            let ty = &self.module.types[index];
+            let number = number as TypeId;
+            let (to_wasm, to_host) = (to_wasm(number), to_host(number));
+            Ok(FuncTypeEntry { params: codes(&ty.params)?, results: codes(&ty.results)?, to_wasm, to_host })
+        };
+        types.iter().enumerate().map(entry).collect()
+    }
+
+    /// The globals that are imported or that others can import, and their numbers among these.
+    fn shared_globals(&self) -> Result<(Vec<EntityPlan>, HashMap<GlobalIndex, u32>)> {
+        let (mut globals, mut numbers) = (Vec::new(), HashMap::new());
+        for (index, global) in &self.module.globals {
+            let context_offset = match self.globals[index] {
+                GlobalPlace::Context(offset) | GlobalPlace::Imported(offset) if global.init.is_none() => offset,
+                _ => match self.global_homes.get(&index) {
+                    Some(&offset) => offset,
+                    None => continue,
+                },
+            };
+            numbers.insert(index, globals.len() as u32);
+            globals.push(EntityPlan {
+                minimum: 0,
+                maximum: None,
+                ty: self.type_code(global.ty)?,
+                context_offset,
+                page_size_log2: 0,
+                flags: if global.mutable { Flags::MUTABLE } else { 0 },
+            });
+        }
+        Ok((globals, numbers))
+    }
+
+    /// The kind of an entity and its place in the list of its kind.
+    fn place_in_interface(&self, entity: Entity, globals: &HashMap<GlobalIndex, u32>) -> Option<(Kind, u32)> {
+        match entity {
+            Entity::Func(func) => self.record_of.get(&func).map(|&record| (Kind::Func, record)),
+            Entity::Table(table) => match self.tables[table] {
+                TablePlace::Dynamic(place) => Some((Kind::Table, place)),
+                TablePlace::Const(_) | TablePlace::Unused => None,
+            },
+            Entity::Memory(memory) => Some((Kind::Memory, memory.as_u32())),
+            Entity::Global(global) => globals.get(&global).map(|&number| (Kind::Global, number)),
+            Entity::Tag(tag) => Some((Kind::Tag, tag.as_u32())),
+        }
+    }
+
     /// A table that others can reach or code can change; `None` for the others.
-    fn table_entity(&self, index: crate::module::TableIndex) -> Result<Option<EntityPlan>> {
+    fn table_entity(&self, index: TableIndex) -> Result<Option<EntityPlan>> {
         let TablePlace::Dynamic(place) = self.tables[index] else { return Ok(None) };
         let table = &self.module.tables[index];
         let flags = if table.index_64 { Flags::INDEX_64 } else { 0 };
@@ -146,7 +163,7 @@ impl Instance<'_> {
         }))
     }
 
-    fn memory_entity(&self, index: crate::module::MemoryIndex) -> EntityPlan {
+    fn memory_entity(&self, index: MemoryIndex) -> EntityPlan {
         let (memory, plan) = (self.module.memories[index], self.memories[index]);
         let mut flags = if memory.index_64 { Flags::INDEX_64 } else { 0 };
         if plan.flags & wasmelt_abi::descriptor::MemoryPlan::SHARED != 0 {

@@ -60,13 +60,8 @@ impl Instance<'_> {
                 self.global_homes.insert(index, offset);
             }
             let bytes = match value {
-                Some(ConstValue::I32(v)) => v.to_le_bytes().to_vec(),
-                Some(ConstValue::I64(v)) => v.to_le_bytes().to_vec(),
-                Some(ConstValue::F32(v)) => v.to_le_bytes().to_vec(),
-                Some(ConstValue::F64(v)) => v.to_le_bytes().to_vec(),
-                Some(ConstValue::V128(v)) => v.to_vec(),
-                Some(ConstValue::Null) => Vec::new(),
-                Some(ConstValue::Func(_)) | None => {
+                Some(value) if value.as_func().is_none() => value.to_bytes(),
+                _ => {
                     let region = ContextRegion::Global(index);
                     self.actions.push(Action::SetContext { region, context_offset: offset, value: init.clone() });
                     Vec::new()
