@@ -1,7 +1,9 @@
 //! What the user asked for, after parsing and before any work: plain data that every stage may read.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
@@ -23,6 +25,8 @@ pub struct Options {
     pub features: WasmFeatures,
     /// What the guest may do.
     pub policy: Policy,
+    /// Files of [`Policy::embedded`].
+    pub embedded_files: Vec<EmbeddedFile>,
     /// Upper limit of each linear memory in bytes, `--max-memory`.
     pub max_memory_bytes: Option<u64>,
     /// Call stack of the guest in bytes, `--stack-size`.
@@ -62,6 +66,7 @@ impl Default for Options {
             cpu: Cpu::Default,
             features: crate::features::default_features(),
             policy: Policy::default(),
+            embedded_files: Vec::new(),
             max_memory_bytes: None,
             stack_bytes: DEFAULT_STACK_BYTES,
             bounds_checks: BoundsChecks::Guard,
@@ -185,6 +190,108 @@ pub struct Policy {
     pub inherit_env: bool,
     /// The guest's name for itself; the host's `argv[0]` otherwise.
     pub arg0: Option<String>,
+    /// Where relative host paths start.
+    pub dir_from: DirFrom,
+    /// Granted files.
+    pub files: Vec<FileGrant>,
+    /// Directories that are stored in the executable.
+    pub embedded: Vec<EmbeddedTree>,
+    /// Addresses to listen on before the guest runs, by TCP.
+    pub tcp_listen: Vec<SocketAddr>,
+    /// What the guest's standard input, output and error are.
+    pub stdio: [Stdio; 3],
+    /// Descriptors that the guest may have open besides the standard streams.
+    pub max_open_files: Option<u32>,
+    /// Wall-clock time that the program may take.
+    pub timeout: Option<Duration>,
+    /// Instructions that the program may execute.
+    pub fuel: Option<u64>,
+    /// Clocks and random numbers are the same in each run, and follow from this seed.
+    pub deterministic: Option<u64>,
+    /// The operating system is told to refuse what the program cannot need.
+    pub harden: bool,
+}
+
+impl Policy {
+    /// Whether anything of it is in [`FurtherPolicy`](wasmelt_abi::descriptor::FurtherPolicy).
+    pub fn has_further(&self) -> bool {
+        self.dir_from != DirFrom::Cwd
+            || !self.files.is_empty()
+            || !self.embedded.is_empty()
+            || !self.tcp_listen.is_empty()
+            || self.stdio != [Stdio::Inherit; 3]
+            || self.max_open_files.is_some()
+            || self.timeout.is_some()
+            || self.fuel.is_some()
+            || self.deterministic.is_some()
+            || self.harden
+    }
+}
+
+/// Where relative host paths start at run time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DirFrom {
+    /// At the working directory.
+    #[default]
+    Cwd,
+    /// At the folder that the executable lies in.
+    Exe,
+}
+
+/// What a standard stream of the guest is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stdio {
+    /// The process's own.
+    #[default]
+    Inherit,
+    /// Nothing: empty for reading, dropped when written.
+    Null,
+}
+
+/// A file that the guest may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileGrant {
+    /// Path on the host; a relative one is resolved as those of directories.
+    pub host: String,
+    /// Path under which the guest finds it.
+    pub guest: String,
+    /// It cannot be changed.
+    #[serde(default)]
+    pub read_only: bool,
+}
+
+/// A directory whose files are stored in the executable. What the report says of it; the files themselves are in
+/// [`Options::embedded_files`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmbeddedTree {
+    /// Name under which the guest finds it.
+    pub guest: String,
+    /// Number of files.
+    pub files: u64,
+    /// Length of all files together.
+    pub bytes: u64,
+    /// BLAKE3 hash over names and contents, in hexadecimal digits.
+    pub blake3: String,
+}
+
+/// A file to be stored in the executable.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EmbeddedFile {
+    /// Index of its tree in [`Policy::embedded`].
+    pub tree: usize,
+    /// Path below the tree, with `/` between components. One that ends with `/` is an empty directory.
+    pub path: String,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for EmbeddedFile {
+    /// Without the content, which the hash of the tree stands for.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{} ({} bytes)", self.tree, self.path, self.bytes.len())
+    }
 }
 
 /// A directory that the guest may use.

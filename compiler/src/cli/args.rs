@@ -156,6 +156,7 @@ impl CommonArgs {
                 env: policy.env.clone(),
                 inherit_env: policy.inherit_env,
                 arg0: policy.arg0.clone(),
+                ..Policy::default()
             },
             max_memory_bytes: policy.max_memory,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),

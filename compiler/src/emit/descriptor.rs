@@ -8,8 +8,8 @@ use std::mem::offset_of;
 
 use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::descriptor::{
-    CallSite, CopyChunk, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InvokePlan, MapChunk,
-    MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan,
+    CallSite, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InvokePlan, MapChunk, MemoryPlan,
+    ProgramDescriptor, Rel, TablePlan,
 };
 use wasmelt_abi::layout::{Layout as InstanceLayout, Parts};
 use wasmelt_abi::{ABI_VERSION, symbols};
@@ -17,6 +17,7 @@ use wasmelt_abi::{ABI_VERSION, symbols};
 use super::blob::Blob;
 use super::initial::Initial;
 use super::interface;
+use super::policy;
 use super::reloc::{Arch, Reference, Target};
 use super::text::{self, Layout};
 use crate::emit::image::{Elements, Handler, Image, Record};
@@ -73,7 +74,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch:
     write_tables(&mut blob, program + offset_of!(ProgramDescriptor, tables), image);
     write_hooks(&mut blob, program + offset_of!(ProgramDescriptor, hooks), image);
     write_initial(&mut blob, program, initial);
-    write_policy(&mut blob, program + offset_of!(ProgramDescriptor, policy), image);
+    policy::write(&mut blob, program + offset_of!(ProgramDescriptor, policy), image);
     write_invoke(&mut blob, program + offset_of!(ProgramDescriptor, invoke), image);
 
     let records = write_records(&mut blob, layout, &image.records)?;
@@ -185,38 +186,6 @@ fn write_initial(blob: &mut Blob, program: usize, initial: &Initial) {
         blob.put_u64(at + offset_of!(MapChunk, len_bytes), len_bytes);
         blob.refer(at + offset_of!(MapChunk, source), Target::Image, source);
         source += len_bytes;
-    }
-}
-
-fn write_policy(blob: &mut Blob, at: usize, image: &Image<'_>) {
-    let policy = &image.policy;
-    let mut flags = 0;
-    if policy.inherit_env {
-        flags |= Policy::INHERIT_ENV;
-    }
-    if let Some(arg0) = &policy.arg0 {
-        flags |= Policy::HAS_ARG0;
-        blob.link_bytes(at + offset_of!(Policy, arg0), arg0.as_bytes());
-    }
-    blob.put_u32(at + offset_of!(Policy, flags), flags);
-
-    let dirs = blob.alloc::<DirGrant>(policy.dirs.len());
-    blob.link_slice(at + offset_of!(Policy, dirs), dirs, policy.dirs.len());
-    let env = blob.alloc::<EnvGrant>(policy.env.len());
-    blob.link_slice(at + offset_of!(Policy, env), env, policy.env.len());
-    for (i, grant) in policy.dirs.iter().enumerate() {
-        let at = dirs + i * size_of::<DirGrant>();
-        blob.link_bytes(at + offset_of!(DirGrant, host), grant.host.as_bytes());
-        blob.link_bytes(at + offset_of!(DirGrant, guest), grant.guest.as_bytes());
-        blob.put_u32(at + offset_of!(DirGrant, flags), if grant.read_only { DirGrant::READ_ONLY } else { 0 });
-    }
-    for (i, grant) in policy.env.iter().enumerate() {
-        let at = env + i * size_of::<EnvGrant>();
-        blob.link_bytes(at + offset_of!(EnvGrant, name), grant.name.as_bytes());
-        match &grant.value {
-            Some(value) => blob.link_bytes(at + offset_of!(EnvGrant, value), value.as_bytes()),
-            None => blob.put_u32(at + offset_of!(EnvGrant, flags), EnvGrant::INHERIT),
-        }
     }
 }
 

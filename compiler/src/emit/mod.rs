@@ -11,6 +11,7 @@ mod initial;
 mod interface;
 pub mod note;
 mod object;
+mod policy;
 mod reloc;
 mod text;
 mod unwind;

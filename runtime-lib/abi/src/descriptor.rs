@@ -184,6 +184,55 @@ pub struct Policy {
     pub dirs: RelSlice<DirGrant>,
     /// Granted environment variables; a later one replaces an earlier one of the same name.
     pub env: RelSlice<EnvGrant>,
+    /// Limits and rarer grants; none where all of them have their default. Only hooks read them.
+    pub further: Rel<FurtherPolicy>,
+}
+
+/// Limits and grants that few programs have. In a structure of its own, so that the others do not carry it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct FurtherPolicy {
+    /// Wall-clock time that the program may take, in nanoseconds; 0 is no limit.
+    pub timeout_ns: u64,
+    /// Instructions that the program may execute; `u64::MAX` is no limit.
+    pub fuel: u64,
+    /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
+    pub seed: u64,
+    /// [`FurtherPolicy::STDIN_NULL`] and so on.
+    pub flags: u32,
+    /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` is no limit.
+    pub max_open_files: u32,
+    /// Addresses to listen on before the guest runs; their descriptors follow those of the directories.
+    pub listeners: RelSlice<ListenGrant>,
+    /// Directories that exist only for the guest: files that were granted one by one, and embedded ones. Their
+    /// descriptors follow those of the listeners.
+    pub trees: RelSlice<crate::tree::Tree>,
+    /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
+    /// (`struct sock_filter`) in each element. Empty without `--harden`.
+    pub filter: RelSlice<u64>,
+}
+
+impl FurtherPolicy {
+    /// Standard input is empty for the guest.
+    pub const STDIN_NULL: u32 = 1;
+    /// What the guest writes to standard output is dropped.
+    pub const STDOUT_NULL: u32 = 1 << 1;
+    /// What the guest writes to standard error is dropped; messages of the runtime are not.
+    pub const STDERR_NULL: u32 = 1 << 2;
+    /// Clocks and random numbers are the same in each run.
+    pub const DETERMINISTIC: u32 = 1 << 3;
+    /// Relative host paths start at the folder of the executable, not at the working directory.
+    pub const DIR_FROM_EXE: u32 = 1 << 4;
+}
+
+/// An address to listen on.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ListenGrant {
+    /// 16 bytes of IPv6 address, or 4 of IPv4.
+    pub address: RelSlice<u8>,
+    /// TCP port.
+    pub port: u32,
 }
 
 impl Policy {
@@ -368,14 +417,16 @@ mod tests {
         assert_eq!(size_of::<TablePlan>(), 24);
         assert_eq!(size_of::<DirGrant>(), 20);
         assert_eq!(size_of::<EnvGrant>(), 20);
-        assert_eq!(size_of::<Policy>(), 28);
+        assert_eq!(size_of::<Policy>(), 32);
+        assert_eq!(size_of::<FurtherPolicy>(), 56);
+        assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(offset_of!(ProgramDescriptor, memories), 24);
         assert_eq!(offset_of!(ProgramDescriptor, text), 72);
         assert_eq!(offset_of!(ProgramDescriptor, entry), 96);
         assert_eq!(offset_of!(ProgramDescriptor, hooks), 112);
         assert_eq!(offset_of!(ProgramDescriptor, policy), 120);
-        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 148);
+        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 152);
         assert_eq!(size_of::<ProgramDescriptor>(), 208);
     }
 

@@ -1,0 +1,78 @@
+//! The policy in the program descriptor: what the runtime reads of it.
+
+use std::mem::offset_of;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Policy};
+
+use super::blob::Blob;
+use super::image::Image;
+use crate::options::{self, DirFrom, Stdio};
+
+/// Writes the policy at `at`.
+pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
+    let policy = &image.policy;
+    let mut flags = 0;
+    if policy.inherit_env {
+        flags |= Policy::INHERIT_ENV;
+    }
+    if let Some(arg0) = &policy.arg0 {
+        flags |= Policy::HAS_ARG0;
+        blob.link_bytes(at + offset_of!(Policy, arg0), arg0.as_bytes());
+    }
+    blob.put_u32(at + offset_of!(Policy, flags), flags);
+
+    let dirs = blob.alloc::<DirGrant>(policy.dirs.len());
+    blob.link_slice(at + offset_of!(Policy, dirs), dirs, policy.dirs.len());
+    let env = blob.alloc::<EnvGrant>(policy.env.len());
+    blob.link_slice(at + offset_of!(Policy, env), env, policy.env.len());
+    for (i, grant) in policy.dirs.iter().enumerate() {
+        let at = dirs + i * size_of::<DirGrant>();
+        blob.link_bytes(at + offset_of!(DirGrant, host), grant.host.as_bytes());
+        blob.link_bytes(at + offset_of!(DirGrant, guest), grant.guest.as_bytes());
+        blob.put_u32(at + offset_of!(DirGrant, flags), if grant.read_only { DirGrant::READ_ONLY } else { 0 });
+    }
+    for (i, grant) in policy.env.iter().enumerate() {
+        let at = env + i * size_of::<EnvGrant>();
+        blob.link_bytes(at + offset_of!(EnvGrant, name), grant.name.as_bytes());
+        match &grant.value {
+            Some(value) => blob.link_bytes(at + offset_of!(EnvGrant, value), value.as_bytes()),
+            None => blob.put_u32(at + offset_of!(EnvGrant, flags), EnvGrant::INHERIT),
+        }
+    }
+    if policy.has_further() {
+        let further = blob.alloc::<FurtherPolicy>(1);
+        blob.link(at + offset_of!(Policy, further), further);
+        write_further(blob, further, policy);
+    }
+}
+
+fn write_further(blob: &mut Blob, at: usize, policy: &options::Policy) {
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    blob.put_u64(at + offset_of!(FurtherPolicy, timeout_ns), policy.timeout.map_or(0, nanoseconds));
+    blob.put_u64(at + offset_of!(FurtherPolicy, fuel), policy.fuel.unwrap_or(u64::MAX));
+    blob.put_u64(at + offset_of!(FurtherPolicy, seed), policy.deterministic.unwrap_or(0));
+    blob.put_u32(at + offset_of!(FurtherPolicy, max_open_files), policy.max_open_files.unwrap_or(u32::MAX));
+    let [stdin, stdout, stderr] = policy.stdio.map(|stdio| stdio == Stdio::Null);
+    let flags = [
+        (stdin, FurtherPolicy::STDIN_NULL),
+        (stdout, FurtherPolicy::STDOUT_NULL),
+        (stderr, FurtherPolicy::STDERR_NULL),
+        (policy.deterministic.is_some(), FurtherPolicy::DETERMINISTIC),
+        (policy.dir_from == DirFrom::Exe, FurtherPolicy::DIR_FROM_EXE),
+    ];
+    let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
+    blob.put_u32(at + offset_of!(FurtherPolicy, flags), flags);
+
+    let listeners = blob.alloc::<ListenGrant>(policy.tcp_listen.len());
+    blob.link_slice(at + offset_of!(FurtherPolicy, listeners), listeners, policy.tcp_listen.len());
+    for (i, address) in policy.tcp_listen.iter().enumerate() {
+        let at = listeners + i * size_of::<ListenGrant>();
+        match address.ip() {
+            IpAddr::V4(ip) => blob.link_bytes(at + offset_of!(ListenGrant, address), &ip.octets()),
+            IpAddr::V6(ip) => blob.link_bytes(at + offset_of!(ListenGrant, address), &ip.octets()),
+        }
+        blob.put_u32(at + offset_of!(ListenGrant, port), address.port().into());
+    }
+}
