@@ -128,6 +128,7 @@ fn image() -> Image<'static> {
             env: vec![env(Some("V")), env(None)],
             inherit_env: true,
             arg0: Some("zero".to_owned()),
+            ..Default::default()
         },
         cpu_features: CpuFeatures::X86_64[3].0,
         stack_bytes: 1 << 16,
