@@ -71,7 +71,7 @@ traps! {
     /// An exception that nothing caught.
     UncaughtException = 14, "unhandled exception";
     /// The instructions that the policy allows are used up, see [`crate::descriptor::FurtherPolicy::fuel`].
-    OutOfFuel = 15, "all fuel consumed by WebAssembly";
+    OutOfFuel = 15, "out of fuel";
 }
 
 #[cfg(test)]
