@@ -119,6 +119,11 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
     deterministic: Option<u64>,
 
+    /// Address space for each linear memory, where there is little (`ulimit -v`): below 6G accesses are checked by
+    /// instructions, and memory ends there
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    memory_reserve: Option<u64>,
+
     /// The guest's call stack
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     stack_size: Option<u64>,
@@ -221,6 +226,7 @@ impl CommonArgs {
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
             policy: policy_of_guest,
             max_memory_bytes: policy.max_memory.or(max_memory),
+            memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),
             bounds_checks: match code.bounds_checks {
                 BoundsChecksArg::Guard => BoundsChecks::Guard,

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
-use crate::options::{BoundsChecks, OptLevel, Policy, UnknownImports};
+use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::report::{self, Export, Import, Provenance};
 
 /// A report as text.
