@@ -7,6 +7,7 @@ use crate::codegen::{self, Listing};
 use crate::emit::image::Image;
 use crate::emit::{self};
 use crate::error::{Error, Result};
+use crate::harden;
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
 use crate::options::{Emit, Options, Shape};
@@ -176,6 +177,7 @@ fn image<'a>(
         hooks: if is_library { Vec::new() } else { program.hooks(options) },
         policy: options.policy.clone(),
         fuel_offset: instance.fuel_offset,
+        filter: harden::filter(program, options)?,
         exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,
         stack_bytes: options.stack_bytes,

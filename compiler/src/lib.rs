@@ -17,6 +17,7 @@ pub mod driver;
 pub mod emit;
 pub mod error;
 pub mod features;
+mod harden;
 pub mod inspect;
 pub mod link;
 pub mod module;

@@ -278,6 +278,10 @@ impl<'data> Program<'data> {
         if uses_descriptors && !policy.tcp_listen.is_empty() {
             hooks.push(wasmelt_abi::symbols::HOOK_LISTENERS);
         }
+        if policy.harden {
+            // Last but one: all that was granted is open, and what comes after runs the guest.
+            hooks.push(wasmelt_abi::symbols::HOOK_HARDEN);
+        }
         if self.entry.invoke.is_some() {
             hooks.push(wasmelt_abi::symbols::HOOK_INVOKE);
         }
@@ -428,6 +432,11 @@ impl<'data> Instance<'data> {
     fn constant_global(&self, global: GlobalIndex) -> Option<ConstValue> {
         let global = &self.module.globals[global];
         global.init.as_ref()?.evaluate(|g| self.constant_global(g))
+    }
+
+    /// Whether anything of it can grow: memories, tables, the heap of exceptions.
+    pub fn needs_memory_at_run_time(&self) -> bool {
+        self.grows_memory() || !self.table_plans.is_empty() || !self.module.tags.is_empty()
     }
 
     /// Whether code that can be reached asks for more memory.

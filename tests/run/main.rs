@@ -9,6 +9,7 @@ mod corpus;
 mod examples;
 mod exhaustion;
 mod format;
+mod harden;
 mod modules;
 mod policy;
 mod process;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     trials.extend(examples::trials());
     trials.extend(format::trials());
     trials.extend(cases::trials());
+    trials.extend(harden::trials());
     trials.extend(policy::trials());
     trials.extend(process::trials());
     trials.extend(exhaustion::trials());

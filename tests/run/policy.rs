@@ -188,13 +188,19 @@ fn free_port(address: &str) -> Result<u16, Failed> {
 }
 
 fn listeners() -> Result<(), Failed> {
+    echo(&[])
+}
+
+/// A program that listens, compiled with these options, sends back what it is sent.
+pub(crate) fn echo(options: &[&str]) -> Result<(), Failed> {
     let folder = support::scratch();
     for (host, text) in [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")] {
         let Ok(port) = free_port(host) else {
             // Not every machine has IPv6.
             continue;
         };
-        guest("tcp-echo.wat", folder.path(), &["--tcplisten", &format!("{text}:{port}")])?;
+        let address = format!("{text}:{port}");
+        guest("tcp-echo.wat", folder.path(), &[&["--tcplisten", &address], options].concat())?;
         let mut child = Command::new(folder.path().join("guest")).spawn()?;
         let start = Instant::now();
         let mut stream = loop {

@@ -95,6 +95,10 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "STREAM", value_parser = values::stdio)]
     stderr: Option<Stdio>,
 
+    /// Make the operating system refuse all that the program cannot need (Linux: seccomp and Landlock)
+    #[arg(long)]
+    harden: bool,
+
     /// Read capabilities and limits from a file; options add to its lists and replace its other values
     #[arg(long = "policy", value_name = "FILE")]
     policy_file: Option<PathBuf>,
@@ -200,6 +204,7 @@ impl PolicyArgs {
         policy.env.extend_from_slice(&self.env);
         policy.tcp_listen.extend_from_slice(&self.tcp_listen);
         policy.inherit_env |= self.inherit_env;
+        policy.harden |= self.harden;
         policy.arg0 = self.arg0.clone().or(policy.arg0);
         policy.dir_from = self.dir_from.unwrap_or(policy.dir_from);
         for (stream, asked) in policy.stdio.iter_mut().zip([self.stdin, self.stdout, self.stderr]) {

@@ -42,6 +42,7 @@ pub(super) struct PolicyFile {
     fuel: Option<u64>,
     /// The seed.
     deterministic: Option<u64>,
+    harden: bool,
 }
 
 impl PolicyFile {
@@ -69,6 +70,7 @@ impl PolicyFile {
             timeout: self.timeout,
             fuel: self.fuel,
             deterministic: self.deterministic,
+            harden: self.harden,
             ..Policy::default()
         }
     }

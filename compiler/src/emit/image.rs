@@ -46,6 +46,8 @@ pub struct Image<'a> {
     pub hooks: Vec<&'static str>,
     /// What the guest may do.
     pub policy: Policy,
+    /// The system calls that the program may make, see [`wasmelt_abi::descriptor::FurtherPolicy::filter`].
+    pub filter: Vec<u64>,
     /// Where code counts its operators, from `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.

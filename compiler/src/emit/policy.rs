@@ -45,6 +45,11 @@ pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
         let further = blob.alloc::<FurtherPolicy>(1);
         blob.link(at + offset_of!(Policy, further), further);
         write_further(blob, further, policy);
+        let filter = blob.alloc::<u64>(image.filter.len());
+        blob.link_slice(further + offset_of!(FurtherPolicy, filter), filter, image.filter.len());
+        for (i, &instruction) in image.filter.iter().enumerate() {
+            blob.put_u64(filter + i * size_of::<u64>(), instruction);
+        }
         blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), image.fuel_offset.unwrap_or(0).cast_unsigned());
     }
 }

@@ -30,6 +30,9 @@ pub const HOOK_LISTENERS: &str = "wasmelt_hook_listeners";
 /// Runtime hook that opens the granted directories.
 pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 
+/// Runtime hook that makes the operating system refuse what the program cannot need.
+pub const HOOK_HARDEN: &str = "wasmelt_hook_harden";
+
 /// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results. It is the
 /// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";

@@ -16,6 +16,7 @@ mod io_syscall;
 pub mod pages;
 pub mod relocate;
 pub mod threads;
+pub mod walls;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 

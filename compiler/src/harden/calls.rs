@@ -1,0 +1,176 @@
+//! System calls of Linux that the runtime makes, and which host function makes which: the one table that `--harden`
+//! follows from. Who adds a system call to the runtime adds it here.
+
+use target_lexicon::Architecture;
+
+macro_rules! calls {
+    ($($name:ident = $x86_64:literal, $aarch64:literal;)*) => {
+        /// A system call by its name.
+        #[allow(non_camel_case_types, reason = "the names of the kernel")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum Call {
+            $($name,)*
+        }
+
+        impl Call {
+            /// Its number; `None` where the architecture has no such call.
+            /// Source: `asm/unistd_64.h` and `asm-generic/unistd.h` of Linux.
+            pub(super) fn number(self, arch: Architecture) -> Option<u32> {
+                let (x86_64, aarch64): (i32, i32) = match self { $(Self::$name => ($x86_64, $aarch64),)* };
+                u32::try_from(if arch == Architecture::X86_64 { x86_64 } else { aarch64 }).ok()
+            }
+        }
+    };
+}
+
+calls! {
+    accept4 = 288, 242;
+    arch_prctl = 158, -1;
+    clock_getres = 229, 114;
+    clock_gettime = 228, 113;
+    clock_nanosleep = 230, 115;
+    clone = 56, 220;
+    close = 3, 57;
+    dup3 = 292, 24;
+    epoll_create1 = 291, 20;
+    exit = 60, 93;
+    exit_group = 231, 94;
+    fadvise64 = 221, 223;
+    fallocate = 285, 47;
+    fcntl = 72, 25;
+    fdatasync = 75, 83;
+    fstat = 5, 80;
+    fstatfs = 138, 44;
+    fsync = 74, 82;
+    ftruncate = 77, 46;
+    futex = 202, 98;
+    getdents64 = 217, 61;
+    getrandom = 318, 278;
+    ioctl = 16, 29;
+    linkat = 265, 37;
+    lseek = 8, 62;
+    madvise = 28, 233;
+    mkdirat = 258, 34;
+    mmap = 9, 222;
+    mprotect = 10, 226;
+    munmap = 11, 215;
+    newfstatat = 262, 79;
+    openat = 257, 56;
+    openat2 = 437, 437;
+    ppoll = 271, 73;
+    preadv = 295, 69;
+    pwritev = 296, 70;
+    readlinkat = 267, 78;
+    readv = 19, 65;
+    recvmsg = 47, 212;
+    renameat = 264, 38;
+    rt_sigaction = 13, 134;
+    rt_sigprocmask = 14, 135;
+    rt_sigreturn = 15, 139;
+    sched_yield = 24, 124;
+    sendmsg = 46, 211;
+    shutdown = 48, 210;
+    sigaltstack = 131, 132;
+    symlinkat = 266, 36;
+    unlinkat = 263, 35;
+    utimensat = 280, 88;
+    write = 1, 64;
+    writev = 20, 66;
+}
+
+use Call::*;
+
+/// What every program can need: to write why it ends, to end, to return from a signal handler.
+pub(super) const ALWAYS: &[Call] = &[write, exit_group, rt_sigreturn];
+
+/// What memory needs that grows: linear memories, tables, exceptions, the table of descriptors.
+pub(super) const MEMORY: &[Call] = &[mmap, mprotect, munmap, madvise];
+
+/// What waiting for other threads needs, and locks.
+pub(super) const WAITING: &[Call] = &[futex, clock_gettime];
+
+/// What threads need besides.
+pub(super) const THREADS: &[Call] = &[
+    clone,
+    exit,
+    futex,
+    arch_prctl,
+    rt_sigaction,
+    rt_sigprocmask,
+    sigaltstack,
+    mmap,
+    mprotect,
+    munmap,
+    // A file that is closed while another thread uses it.
+    dup3,
+    epoll_create1,
+    close,
+];
+
+/// What resolving a path below a granted directory needs.
+const PATHS: &[Call] = &[openat2, openat, close, readlinkat, fcntl];
+
+/// What a descriptor needs that is new.
+const DESCRIPTORS: &[Call] = &[fcntl, close, mmap, munmap];
+
+/// What a host function needs; `paths` is whether anything is granted that has a path. `None` for one that is not in
+/// the table.
+pub(super) fn of_host_function(name: &str, paths: bool) -> Option<Vec<Call>> {
+    let own: &[Call] = match name {
+        "args_get"
+        | "args_sizes_get"
+        | "environ_get"
+        | "environ_sizes_get"
+        | "fd_prestat_dir_name"
+        | "fd_prestat_get"
+        | "fd_fdstat_set_rights"
+        | "proc_exit"
+        | "proc_raise" => &[],
+        "clock_res_get" => &[clock_getres],
+        "clock_time_get" => &[clock_gettime],
+        "fd_advise" => &[fadvise64],
+        "fd_allocate" => &[fallocate],
+        "fd_close" | "fd_renumber" => &[close],
+        "fd_datasync" => &[fdatasync],
+        "fd_fdstat_get" => &[fcntl, fstat, ioctl],
+        "fd_fdstat_set_flags" => &[fcntl],
+        "fd_filestat_get" => &[fstat, ioctl],
+        "fd_filestat_set_size" => &[ftruncate],
+        "fd_filestat_set_times" => &[utimensat],
+        "fd_pread" => &[preadv],
+        "fd_pwrite" => &[pwritev],
+        "fd_read" => &[readv],
+        "fd_readdir" if paths => &[getdents64, lseek, openat, newfstatat, fstat, dup3, close, fcntl],
+        "fd_readdir" => &[],
+        "fd_seek" | "fd_tell" => &[lseek],
+        "fd_sync" => &[fsync],
+        "fd_write" => &[writev],
+        "path_create_directory" => &[mkdirat],
+        "path_filestat_get" => &[newfstatat, fstat],
+        "path_filestat_set_times" => &[utimensat],
+        "path_link" => &[linkat],
+        "path_open" => &[fstat, fstatfs],
+        "path_readlink" => &[],
+        "path_remove_directory" => &[unlinkat],
+        "path_rename" => &[renameat, newfstatat],
+        "path_symlink" => &[symlinkat],
+        "path_unlink_file" => &[unlinkat, newfstatat],
+        "poll_oneoff" => &[ppoll, clock_nanosleep, clock_gettime, fstat, lseek, mmap, munmap],
+        "random_get" => &[getrandom],
+        "sched_yield" => &[sched_yield],
+        "sock_accept" => &[accept4],
+        "sock_recv" => &[recvmsg],
+        "sock_send" => &[sendmsg],
+        "sock_shutdown" => &[shutdown],
+        "thread-spawn" => THREADS,
+        _ => return None,
+    };
+    let shared: &[&[Call]] = match name {
+        _ if name.starts_with("path_") && !paths => return Some(Vec::new()),
+        "path_open" => &[PATHS, DESCRIPTORS],
+        "sock_accept" => &[DESCRIPTORS],
+        _ if name.starts_with("path_") => &[PATHS],
+        _ => &[],
+    };
+    Some([own, &shared.concat()].concat())
+}

@@ -1,0 +1,103 @@
+//! `--harden`: what a program can ever need of the operating system, as a filter that refuses everything else.
+//!
+//! In come the planned program and its policy; out comes a filter of system calls for the runtime to install once
+//! everything that was granted is open.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: the filter is the second wall, for the day when the first one, the sandbox itself, has a hole. It  ║
+//! ║ follows from what the module imports and was granted, not from what it seems to do. No list here is a        ║
+//! ║ convenience: a call that no import needs stays out, and where a call can do harm its arguments are looked at.║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+mod calls;
+mod filter;
+
+use std::collections::BTreeSet;
+
+use target_lexicon::Triple;
+
+use self::calls::Call;
+use self::filter::{Condition, Rule};
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::program::{Callee, Program};
+
+/// The filter, one instruction in each element; empty without `--harden`.
+pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Vec<u64>> {
+    let policy = &options.policy;
+    if !policy.harden {
+        return Ok(Vec::new());
+    }
+    if options.target.operating_system != target_lexicon::OperatingSystem::Linux {
+        return Err(Error::usage("`--harden` is for Linux: other systems have no filter of system calls"));
+    }
+    let instance = program.main();
+    let paths = !policy.dirs.is_empty() || !policy.files.is_empty();
+    let mut calls: BTreeSet<Call> = calls::ALWAYS.iter().copied().collect();
+    for callee in instance.callees.values() {
+        if let Callee::Host(host) = callee {
+            let needed = calls::of_host_function(host.name, paths)
+                .ok_or_else(|| Error::internal(format!("nobody knows what `{}` needs of the system", host.name)))?;
+            calls.extend(needed);
+        }
+    }
+    if instance.needs_memory_at_run_time() {
+        calls.extend(calls::MEMORY);
+    }
+    if instance.module.memories.values().any(|memory| memory.shared) {
+        calls.extend(calls::WAITING);
+    }
+    let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, &options.target)).collect();
+    filter::build(options.target.architecture, &rules)
+}
+
+/// The rule for a call: with a condition where an argument decides whether it is harmless.
+fn rule(call: Call, target: &Triple) -> Option<Rule> {
+    const PROT_EXEC: u32 = 4;
+    const TCGETS: u32 = 0x5401;
+    const MADV_HUGEPAGE: u32 = 14;
+    const ARCH_SET_FS: u32 = 0x1002;
+    const F_GETFL: u32 = 3;
+    const F_SETFL: u32 = 4;
+    const F_DUPFD_CLOEXEC: u32 = 1030;
+    /// `CLONE_VM`, `FS`, `FILES`, `SIGHAND`, `THREAD`, `SYSVSEM` and `SETTLS`: a thread, never a process.
+    const THREAD: u32 = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000 | 0x8_0000;
+    let one_of = |values: &[u32]| Condition::OneOf(values.to_vec());
+    let condition = match call {
+        // Nothing ever becomes executable.
+        Call::mmap | Call::mprotect => Some((2, Condition::Without(PROT_EXEC))),
+        Call::madvise => Some((2, one_of(&[MADV_HUGEPAGE]))),
+        Call::ioctl => Some((1, one_of(&[TCGETS]))),
+        Call::fcntl => Some((1, one_of(&[F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]))),
+        Call::clone => Some((0, one_of(&[THREAD]))),
+        Call::arch_prctl => Some((0, one_of(&[ARCH_SET_FS]))),
+        // Messages of the runtime; the guest's output goes by `writev`.
+        Call::write => Some((0, one_of(&[1, 2]))),
+        _ => None,
+    };
+    Some(Rule { number: call.number(target.architecture)?, condition })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmelt_abi::host::host_functions;
+
+    #[test]
+    fn every_host_function_says_what_it_needs() {
+        for host in host_functions() {
+            assert!(calls::of_host_function(host.name, true).is_some(), "{}", host.name);
+        }
+        assert!(calls::of_host_function("path_everything", true).is_none());
+    }
+
+    #[test]
+    fn without_a_grant_no_path_can_be_opened() {
+        for host in host_functions() {
+            let calls = calls::of_host_function(host.name, false).unwrap();
+            for call in [Call::openat, Call::openat2, Call::unlinkat, Call::renameat, Call::mkdirat] {
+                assert!(!calls.contains(&call), "{}: {call:?}", host.name);
+            }
+        }
+    }
+}

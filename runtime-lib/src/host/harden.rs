@@ -1,0 +1,51 @@
+//! The second wall: the operating system refuses from now on what the program cannot need, should the sandbox ever have
+//! a hole.
+//!
+//! In come the filter that the compiler derived from the module's imports, and the granted directories, which are open;
+//! out comes nothing: afterwards the process can do less.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: runs after everything that was granted was opened, and before the guest. Whoever asked for this wall gets
+// it or no program: only Landlock, which older kernels lack, may be missing, because the filter holds without it.
+// ---------------------------------------------------------------------------------------------------------------
+
+use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
+
+use crate::report::Report;
+use crate::sys::walls::{self, FileRules};
+use crate::sys::{Stream, SystemError};
+
+use super::descriptors::{self, Descriptor, Kind};
+use super::policy::{self, slice};
+
+/// Builds the wall, see [`wasmelt_abi::symbols::HOOK_HARDEN`].
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_harden(vmctx: *mut u8) {
+    // SAFETY: the caller's promise.
+    let Some(further) = (unsafe { policy::of(vmctx) }).further.get() else { return };
+    // SAFETY: the compiler wrote it, in read-only data.
+    if let Err(error) = build(slice(unsafe { &(*further).filter })) {
+        let mut report = Report::new(Stream::Error);
+        report.failure().text("the system refuses what --harden asks it for: error ").decimal(error.number().into(), 0);
+        report.exit(START_FAILED_EXIT_CODE)
+    }
+}
+
+fn build(filter: &'static [u64]) -> Result<(), SystemError> {
+    walls::give_up_privileges()?;
+    if let Some(rules) = FileRules::new() {
+        // The descriptors from 3 on are those of the grants, without gaps.
+        let mut fd = 3;
+        while let Ok(descriptor) = descriptors::get(fd) {
+            if descriptor.kind == Kind::Directory {
+                rules.allow(descriptor.handle, true, descriptor.flags & Descriptor::READ_ONLY != 0)?;
+            }
+            fd += 1;
+        }
+        rules.enforce()?;
+    }
+    walls::filter_calls(filter)
+}
