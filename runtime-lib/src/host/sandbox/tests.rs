@@ -19,7 +19,10 @@ use crate::host::path::Path;
 use crate::sys::fs::{Handle, NewTime, OFlags, OwnedHandle, metadata, open_granted};
 use crate::sys::io_stream::{Buffer, read};
 
+#[cfg(not(feature = "portable"))]
 const BACK_ENDS: [BackEnd; 2] = [BackEnd::Kernel, BackEnd::Walk];
+#[cfg(feature = "portable")]
+const BACK_ENDS: [BackEnd; 1] = [BackEnd::Kernel];
 
 /// A new, empty directory of this test process.
 pub(crate) fn test_directory(name: &str) -> PathBuf {
