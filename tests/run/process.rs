@@ -13,6 +13,9 @@ use crate::{modules, support};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(format!("process::{name}"), test);
+    let portable = |name: &str, test: fn() -> Result<(), Failed>| {
+        support::portable::trial(format!("process::{name}::portable"), test)
+    };
     vec![
         trial("arguments", arguments),
         trial("environment_is_empty_unless_granted", environment_is_empty_unless_granted),
@@ -30,6 +33,20 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("large_data_is_mapped", large_data_is_mapped),
         trial("large_frames_hit_the_guard", large_frames_hit_the_guard),
         trial("run_is_a_drop_in", run_is_a_drop_in),
+        portable("arguments", arguments),
+        portable("environment_is_empty_unless_granted", environment_is_empty_unless_granted),
+        portable("environment_granted", environment_granted),
+        portable("environment_inherited", environment_inherited),
+        portable("exit_codes", exit_codes),
+        portable("abort_is_a_trap", abort_is_a_trap),
+        portable("clocks_and_random", clocks_and_random),
+        portable("poll_standard_input", poll_standard_input),
+        portable("large_input_and_output", large_input_and_output),
+        portable("standard_streams_closed", standard_streams_closed),
+        portable("output_pipe_closed", output_pipe_closed),
+        portable("malloc_fails_under_a_limit", malloc_fails_under_a_limit),
+        portable("little_address_space", little_address_space),
+        portable("large_frames_hit_the_guard", large_frames_hit_the_guard),
     ]
 }
 

@@ -17,6 +17,8 @@ use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
 
+pub mod portable;
+
 /// No single process of a test may take longer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(600);
 
@@ -170,7 +172,10 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
 {
-    let outcome = run(wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options), b"")?;
+    let outcome = run(
+        wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options).args(portable::options()?),
+        b"",
+    )?;
     if outcome.code() != 0 {
         return Err(format!("wasmelt compile: exit code {}{}", outcome.code(), outcome.shown()).into());
     }

@@ -8,7 +8,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::error::Result;
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime,
+    UnknownImports,
 };
 
 use super::{values, wasmtime};
@@ -90,8 +91,14 @@ pub(super) struct LinkArgs {
     linker: Linker,
 
     /// What executables stand on: `freestanding` is the operating system alone, `portable` its C library
-    #[arg(long, value_name = "RUNTIME", value_enum, default_value = "freestanding", hide_default_value = true,
-        hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "RUNTIME",
+        value_enum,
+        default_value = "freestanding",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
     runtime: RuntimeArg,
 
     /// Folder with runtime archives, `<target>/libwasmelt_start.a`

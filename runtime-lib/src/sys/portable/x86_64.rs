@@ -75,14 +75,5 @@ pub(super) unsafe extern "C" fn call_and_return(
 /// It stored `saved`, and its caller still waits.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn return_from_stack(saved: SavedStack) -> ! {
-    naked_asm!(
-        "mov rsp, rdi",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
-    )
+    naked_asm!("mov rsp, rdi", "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp", "ret",)
 }

@@ -100,8 +100,7 @@ pub(super) fn entry(entry: &DirEntry) -> Option<(u64, u8, Vec<u8>)> {
 /// Attributes of a file.
 pub(super) fn metadata_of(found: &cap_std::fs::Metadata) -> Metadata {
     let ns = |seconds: i64, nanoseconds: i64| {
-        u64::try_from(seconds)
-            .map_or(0, |s| s.saturating_mul(1_000_000_000).saturating_add(nanoseconds.unsigned_abs()))
+        u64::try_from(seconds).map_or(0, |s| s.saturating_mul(1_000_000_000).saturating_add(nanoseconds.unsigned_abs()))
     };
     Metadata {
         device: found.dev(),
@@ -123,11 +122,7 @@ pub(super) fn metadata_of_open(object: &Object) -> Result<Metadata> {
 }
 
 /// Sets the times of an open file.
-pub(super) fn set_times(
-    file: &File,
-    accessed: Option<SystemTimeSpec>,
-    modified: Option<SystemTimeSpec>,
-) -> Result<()> {
+pub(super) fn set_times(file: &File, accessed: Option<SystemTimeSpec>, modified: Option<SystemTimeSpec>) -> Result<()> {
     let timespec = |time: Option<SystemTimeSpec>| match time {
         None => libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT },
         Some(SystemTimeSpec::SymbolicNow) => libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_NOW },
