@@ -1,7 +1,8 @@
 //! What the test harnesses share: the program under test, scratch folders, processes with a time limit, and skips that
 //! one switch turns into failures.
 //!
-//! Environment: `WASMELT_BIN` names another `wasmelt` to test, `WASMELT_REQUIRE_ALL=1` makes every skip a failure.
+//! Environment: `WASMELT_BIN` names another `wasmelt` to test, `WASMELT_REQUIRE_ALL=1` makes every skip a failure,
+//! `WASMELT_TEST_RUNTIME=portable` runs every executable on the portable runtime.
 
 // Each harness compiles this file for itself and uses its own part of it.
 #![allow(dead_code, reason = "shared by several test programs")]
