@@ -176,6 +176,7 @@ fn image<'a>(
         initial: instance.initial.clone(),
         hooks: if is_library { Vec::new() } else { program.hooks(options) },
         policy: options.policy.clone(),
+        fuel_offset: instance.fuel_offset,
         exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,
         stack_bytes: options.stack_bytes,

@@ -119,6 +119,8 @@ pub struct Instance<'data> {
     pub initial: Vec<(i64, Cow<'data, [u8]>)>,
     /// What is left to do at instantiation, in order.
     pub actions: Vec<Action>,
+    /// Where code counts its operators, from `vmctx`; `None` without a budget.
+    pub fuel_offset: Option<i32>,
 }
 
 /// What other instances and the host can reach of an instance, by index: what is exported, in the `Many` shape.
@@ -233,6 +235,7 @@ impl<'data> Program<'data> {
             instance.actions.push(Action::CallStart(start));
         }
         instance.place_func_refs()?;
+        instance.place_fuel(&entry, options)?;
         instance.context_bytes = instance.context_bytes.next_multiple_of(16);
         instance.initial.sort_by_key(|(offset, _)| *offset);
         let mut instances = PrimaryMap::new();
@@ -310,6 +313,7 @@ impl<'data> Instance<'data> {
             context_bytes: head_bytes as u32,
             initial: Vec::new(),
             actions: Vec::new(),
+            fuel_offset: None,
         })
     }
 

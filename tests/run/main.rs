@@ -7,6 +7,7 @@ mod support;
 mod cases;
 mod corpus;
 mod examples;
+mod exhaustion;
 mod format;
 mod modules;
 mod process;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     trials.extend(format::trials());
     trials.extend(cases::trials());
     trials.extend(process::trials());
+    trials.extend(exhaustion::trials());
     trials.extend(sandbox::trials());
     trials.extend(threads::trials());
     libtest_mimic::run(&args, trials).exit_code()

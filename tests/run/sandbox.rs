@@ -23,13 +23,14 @@ enum Kernel {
 type Test = fn(Kernel) -> Result<(), Failed>;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         ("files", files),
         ("directories", directories),
         ("read_only", read_only),
         ("nothing_is_granted_unasked", nothing_is_granted_unasked),
         ("no_path_leaves", no_path_leaves),
         ("several_directories", several_directories),
+        ("the_process_itself", the_process_itself),
     ];
     let mut trials = Vec::new();
     for (name, test) in tests {
@@ -295,6 +296,19 @@ fn several_directories(kernel: Kernel) -> Result<(), Failed> {
 fn attacks_on_portable() -> Result<(), Failed> {
     let test = ["test", "--locked", "--package", "wasmelt-runtime", "--features", "portable", "--lib"];
     Ok(portable::cargo(&test)?)
+}
+
+/// Whoever grants `/proc` grants a look at processes, not a way to write into the one that the guest runs in.
+fn the_process_itself(kernel: Kernel) -> Result<(), Failed> {
+    let sandbox = Sandbox::new(kernel, &["--dir", "/proc::/proc", "--dir", "/::/"])?;
+    sandbox.works(&["stat", "/proc/self/mem"], "file 0\n")?;
+    let refused = &["not permitted", "Permission denied", "Capabilities insufficient"];
+    for path in ["/proc/self/mem", "/proc/thread-self/mem", "/proc/self/comm", "/proc/self/../self/mem"] {
+        for operation in ["write", "append"] {
+            sandbox.fails(&[operation, path, "x"], refused)?;
+        }
+    }
+    Ok(())
 }
 
 /// A granted directory that is not there when the program starts is said before the guest runs.

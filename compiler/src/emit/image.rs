@@ -46,6 +46,8 @@ pub struct Image<'a> {
     pub hooks: Vec<&'static str>,
     /// What the guest may do.
     pub policy: Policy,
+    /// Where code counts its operators, from `vmctx`; `None` without a budget.
+    pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.
     pub exception_payload_bytes: u32,
     /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].

@@ -45,6 +45,7 @@ pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
         let further = blob.alloc::<FurtherPolicy>(1);
         blob.link(at + offset_of!(Policy, further), further);
         write_further(blob, further, policy);
+        blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), image.fuel_offset.unwrap_or(0).cast_unsigned());
     }
 }
 

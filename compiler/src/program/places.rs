@@ -9,8 +9,8 @@ use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags
 use wasmparser::ValType;
 
 use super::{
-    Action, ContextRegion, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance, MAX_MEMORY64_BYTES,
-    TablePlace,
+    Action, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance,
+    MAX_MEMORY64_BYTES, TablePlace,
 };
 use crate::emit::image::{MemoryPlan, TablePlan};
 use crate::error::{Error, Result};
@@ -71,6 +71,24 @@ impl Instance<'_> {
                 self.initial.push((i64::from(offset), Cow::Owned(bytes)));
             }
         }
+        Ok(())
+    }
+
+    /// The counter of operators starts at the negative budget, and counts up.
+    pub(super) fn place_fuel(&mut self, entry: &Entry, options: &Options) -> Result<()> {
+        let Some(budget) = options.policy.fuel else { return Ok(()) };
+        if self.shape == Shape::Many {
+            return Err(Error::input("a library has no budget of instructions of its own")
+                .hint("`--fuel` is for executables; who embeds a library limits it by time"));
+        }
+        if entry.thread_start.is_some() {
+            return Err(Error::input("`--fuel` cannot limit a program that starts threads: each would count alone")
+                .hint("`--timeout` limits all threads together"));
+        }
+        let offset = self.reserve_context(8)?;
+        let start = -i64::try_from(budget).unwrap_or(i64::MAX);
+        self.initial.push((i64::from(offset), Cow::Owned(start.to_le_bytes().to_vec())));
+        self.fuel_offset = Some(offset);
         Ok(())
     }
 

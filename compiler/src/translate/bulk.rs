@@ -14,7 +14,7 @@ const MAX_INLINE_BYTES: u64 = 64;
 
 impl FuncTranslator<'_, '_> {
     /// The value of an integer constant operand.
-    fn known(&self, value: Value) -> Option<u64> {
+    pub(super) fn known(&self, value: Value) -> Option<u64> {
         let dfg = &self.builder.func.dfg;
         let inst = dfg.value_def(value).inst()?;
         match dfg.insts[inst] {
@@ -33,6 +33,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn memory_copy(&mut self, dest_memory: u32, src_memory: u32) {
         let (dest, src, len) = self.pop3();
+        self.fuel_for_bulk(len);
         let known = self.known(len);
         let (dest_memory, src_memory) = (MemoryIndex::from_u32(dest_memory), MemoryIndex::from_u32(src_memory));
         let (dest, src, len) = (self.zero_extend(dest), self.zero_extend(src), self.zero_extend(len));
@@ -59,6 +60,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn memory_fill(&mut self, memory: u32) {
         let (dest, value, len) = self.pop3();
+        self.fuel_for_bulk(len);
         let known = self.known(len);
         let memory = MemoryIndex::from_u32(memory);
         let (dest, len) = (self.zero_extend(dest), self.zero_extend(len));
@@ -92,6 +94,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn memory_init(&mut self, segment: u32, memory: u32) -> Result<()> {
         let (dest, src, len) = self.pop3();
+        self.fuel_for_bulk(len);
         self.memory_init_values(memory, segment, dest, src, len)
     }
 

@@ -73,6 +73,11 @@ impl Kind {
         }
     }
 
+    /// Whether the end of the frame throws on what none of its clauses caught.
+    pub(super) fn throws_at_end(&self) -> bool {
+        matches!(self, Self::Try { .. } | Self::Catch { .. })
+    }
+
     fn next_mut(&mut self) -> Option<&mut Next> {
         match self {
             Self::Block { next }
@@ -152,6 +157,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn set_unreachable(&mut self) {
         self.reachable = false;
+        self.fuel_forget();
         let height = self.control.last().map_or(0, |frame| frame.height);
         self.stack.truncate(height);
     }
@@ -382,6 +388,7 @@ impl FuncTranslator<'_, '_> {
 
     /// Returns the topmost operands as the function's results.
     fn return_results(&mut self) {
+        self.fuel_save();
         let values = self.stack[self.stack.len() - self.results.len()..].to_vec();
         match self.return_area {
             Some(area) => {

@@ -110,6 +110,7 @@ impl FuncTranslator<'_, '_> {
             let block = self.new_handler_block();
             self.builder.switch_to_block(block);
             let exception = self.builder.block_params(block)[0];
+            self.fuel_reload();
             let height = self.stack.len();
             if let Some(tag) = tag {
                 self.push_payload(tag, exception);
@@ -189,6 +190,9 @@ impl FuncTranslator<'_, '_> {
         self.builder.seal_block(block);
         self.builder.switch_to_block(block);
         self.reachable = true;
+        if caught.is_none() {
+            self.fuel_reload();
+        }
         Some(caught.unwrap_or_else(|| self.builder.block_params(block)[0]))
     }
 

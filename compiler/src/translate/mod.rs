@@ -11,6 +11,7 @@ mod call;
 mod control;
 mod entry;
 mod exception;
+mod fuel;
 mod memory;
 mod names;
 mod numeric;
@@ -115,6 +116,7 @@ enum Region {
     Exceptions,
     Constants,
     ReturnArea,
+    Fuel,
 }
 
 /// Translates one function body.
@@ -189,6 +191,8 @@ struct FuncTranslator<'a, 'b> {
     hints: Option<(usize, &'a BranchHints)>,
     /// Whether the code at hand runs rarely, by a hint.
     cold: bool,
+    /// The budget of operators, with `--fuel`.
+    fuel: Option<fuel::Fuel>,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
     symbols: HashMap<Name, ir::GlobalValue>,
@@ -218,6 +222,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             loops_entered: 0,
             hints: None,
             cold: false,
+            fuel: None,
             signatures: HashMap::new(),
             functions: HashMap::new(),
             symbols: HashMap::new(),
@@ -240,11 +245,18 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
         self.begin(ty);
         self.declare_locals(body)?;
         self.push_function_frame(ty);
+        self.fuel_at_entry();
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let (op, offset) = ops.read_with_offset()?;
             self.builder.set_srcloc(ir::SourceLoc::new(offset as u32));
+            if self.reachable {
+                self.fuel_before(&op);
+            }
             self.operator(&op)?;
+            if self.reachable {
+                self.fuel_after(&op);
+            }
         }
         Ok(())
     }
@@ -319,6 +331,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::ReturnArea => (6, 0, "return area"),
             Region::Exceptions => (7, 0, "exceptions"),
             Region::ImportedGlobals => (8, 0, "imported globals"),
+            Region::Fuel => (9, 0, "fuel"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

@@ -115,6 +115,7 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn table_grow(&mut self, table: u32) -> Result<()> {
         let place = self.dynamic_table(TableIndex::from_u32(table))?;
         let (value, delta) = self.pop2();
+        self.fuel_for_bulk(delta);
         let delta = self.zero_extend(delta);
         let vmctx = self.vmctx();
         let place = self.ins().iconst(types::I32, i64::from(place));
@@ -126,6 +127,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_fill(&mut self, table: u32) -> Result<()> {
         let (dest, value, len) = self.pop3();
+        self.fuel_for_bulk(len);
         self.table_fill_values(TableIndex::from_u32(table), dest, value, len)
     }
 
@@ -138,6 +140,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_copy(&mut self, dest_table: u32, src_table: u32) -> Result<()> {
         let (dest, src, len) = self.pop3();
+        self.fuel_for_bulk(len);
         let (dest, src, len) = (self.zero_extend(dest), self.zero_extend(src), self.zero_extend(len));
         let dest_record = self.table_record(TableIndex::from_u32(dest_table))?;
         let src_record = self.table_record(TableIndex::from_u32(src_table))?;
@@ -147,6 +150,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn table_init(&mut self, segment: u32, table: u32) -> Result<()> {
         let (dest, src, len) = self.pop3();
+        self.fuel_for_bulk(len);
         let dest = self.zero_extend(dest);
         self.table_init_values(TableIndex::from_u32(table), segment, dest, src, len)
     }

@@ -194,7 +194,8 @@ pub struct Policy {
 pub struct FurtherPolicy {
     /// Wall-clock time that the program may take, in nanoseconds; 0 is no limit.
     pub timeout_ns: u64,
-    /// Instructions that the program may execute; `u64::MAX` is no limit.
+    /// Instructions that the program may execute; `u64::MAX` is no limit. Code does not read it: its counter in the
+    /// context, at `fuel_offset`, starts at the negative number and counts up to zero.
     pub fuel: u64,
     /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
     pub seed: u64,
@@ -210,6 +211,10 @@ pub struct FurtherPolicy {
     /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
     /// (`struct sock_filter`) in each element. Empty without `--harden`.
     pub filter: RelSlice<u64>,
+    /// Where the counter of instructions lies, in bytes from `vmctx`; 0 without one.
+    pub fuel_offset: i32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl FurtherPolicy {
@@ -418,7 +423,7 @@ mod tests {
         assert_eq!(size_of::<DirGrant>(), 20);
         assert_eq!(size_of::<EnvGrant>(), 20);
         assert_eq!(size_of::<Policy>(), 32);
-        assert_eq!(size_of::<FurtherPolicy>(), 56);
+        assert_eq!(size_of::<FurtherPolicy>(), 64);
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(offset_of!(ProgramDescriptor, memories), 24);

@@ -70,6 +70,8 @@ traps! {
     ExpectedSharedMemory = 13, "expected shared memory";
     /// An exception that nothing caught.
     UncaughtException = 14, "unhandled exception";
+    /// The instructions that the policy allows are used up, see [`crate::descriptor::FurtherPolicy::fuel`].
+    OutOfFuel = 15, "out of fuel";
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ const fn equal(a: &str, b: &str) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// Runs the program. Rust's own start-up code does not run: it would ignore `SIGPIPE` and handle faults its way.
+/// Runs the program. Rust's own start-up code does not run: it would handle faults its way.
 ///
 /// # Safety
 /// Only the C library calls it, once.

@@ -13,7 +13,7 @@ use core::mem::size_of;
 
 use linux_raw_sys::general::{
     __NR_getpid, __NR_kill, __NR_rt_sigaction, __NR_sigaltstack, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGBUS, SIGFPE,
-    SIGILL, SIGSEGV, siginfo_t, stack_t,
+    SIGILL, SIGPIPE, SIGSEGV, SIGXFSZ, siginfo_t, stack_t,
 };
 
 use super::{SystemError, arch};
@@ -53,8 +53,17 @@ pub trait FaultHandler {
     fn handle(fault: &Fault) -> !;
 }
 
-/// The signals that faults arrive as, a byte each: an array would be copied to the stack first.
-const SIGNALS: u32 = u32::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8]);
+/// The signals that faults arrive as, then those that are ignored, so that the call which would raise them returns an
+/// error for the guest: a pipe that nobody reads any more, a file beyond the size that the process may write. A byte
+/// each, because an array would be copied to the stack first.
+const SIGNALS: u64 =
+    u64::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8, SIGPIPE as u8, SIGXFSZ as u8, 0, 0]);
+
+/// The largest number of a signal that is handled; the ignored ones are larger.
+const LAST_HANDLED: u32 = SIGSEGV;
+
+const _: () = assert!(SIGPIPE > LAST_HANDLED && SIGXFSZ > LAST_HANDLED);
+const _: () = assert!(SIGBUS < LAST_HANDLED && SIGILL < LAST_HANDLED && SIGFPE < LAST_HANDLED);
 
 /// How many bytes the alternate stack has: the registers that the kernel saves (11 KiB with AMX) and a report.
 pub const HANDLER_STACK_BYTES: usize = 64 << 10;
@@ -98,7 +107,8 @@ pub unsafe fn set_stack(stack_top: *mut u8) -> Result<(), SystemError> {
 /// Sends the faults of all threads to `H`.
 #[inline(always)]
 pub fn set_handler<H: FaultHandler>() -> Result<(), SystemError> {
-    let action = SignalAction {
+    const SIG_IGN: usize = 1;
+    let mut action = SignalAction {
         handler: enter::<H> as *const () as usize,
         flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER),
         restorer: arch::return_from_signal as *const () as usize,
@@ -106,8 +116,12 @@ pub fn set_handler<H: FaultHandler>() -> Result<(), SystemError> {
     };
     let mut signals = SIGNALS;
     while signals != 0 {
+        let signal = signals as u32 & 0xff;
+        if signal > LAST_HANDLED {
+            action.handler = SIG_IGN;
+        }
         // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
-        unsafe { set_action(signals & 0xff, &action) }?;
+        unsafe { set_action(signal, &action) }?;
         signals >>= 8;
     }
     Ok(())

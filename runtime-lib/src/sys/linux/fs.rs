@@ -302,6 +302,12 @@ pub fn metadata(handle: Handle) -> Result<Metadata> {
     rustix::fs::fstat(handle.fd()).map(|s| metadata_of(&s)).map_err(from_rustix)
 }
 
+/// Whether a file belongs to the file system through which the kernel lets processes be looked into and changed.
+pub fn is_process_file(handle: Handle) -> Result<bool> {
+    let file_system = rustix::fs::fstatfs(handle.fd()).map_err(from_rustix)?;
+    Ok(file_system.f_type as u64 == rustix::fs::PROC_SUPER_MAGIC as u64)
+}
+
 /// Attributes of `name`, of the symbolic link itself where it is one.
 pub fn metadata_at(directory: Handle, name: &CStr) -> Result<Metadata> {
     rustix::fs::statat(directory.fd(), name, AtFlags::SYMLINK_NOFOLLOW).map(|s| metadata_of(&s)).map_err(from_rustix)

@@ -26,7 +26,7 @@ use super::handles::Object;
 use super::unix;
 
 pub use super::handles::{Handle, OwnedHandle};
-pub use super::unix::{advise, allocate, flags, set_flags};
+pub use super::unix::{advise, allocate, flags, is_process_file, set_flags};
 
 /// How to open, in the words of `open(2)`. The bits are our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 use std::io::IsTerminal as _;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::PoisonError;
 
 use crate::host::error::{Errno, Result};
@@ -56,6 +56,11 @@ pub fn is_terminal(handle: Handle) -> bool {
         Object::File(file) => file.is_terminal(),
         _ => false,
     })
+}
+
+/// Waits for connections at an address that was granted.
+pub fn listen(address: SocketAddr) -> Result<OwnedHandle> {
+    OwnedHandle::new(Object::Listener(TcpListener::bind(address).map_err(from_io)?))
 }
 
 /// Accepts a connection.

@@ -174,6 +174,11 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     }
     let place = descriptors::reserve()?;
     let opened = directory.root().open(path.as_c_str(), flags)?;
+    // SECURITY: a grant of `/` or `/proc` must not lead around the sandbox: `/proc/self/mem` is this process's memory,
+    // code and all.
+    if writes && fs::is_process_file(opened.get())? {
+        return Err(Errno::Perm);
+    }
     // What was opened for writing is no directory.
     let is_directory =
         !writes && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);

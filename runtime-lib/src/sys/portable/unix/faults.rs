@@ -90,6 +90,12 @@ pub fn set_handler<H: FaultHandler>() -> Result<(), SystemError> {
         // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
         check(unsafe { libc::sigaction(signal, &raw const action, core::ptr::null_mut()) })?;
     }
+    // The call that would raise one of these returns an error for the guest: a pipe that nobody reads any more, a file
+    // beyond the size that the process may write.
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: no code runs when the signal arrives.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
     Ok(())
 }
 

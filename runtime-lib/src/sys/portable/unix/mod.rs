@@ -121,6 +121,23 @@ pub(super) fn metadata_of_open(object: &Object) -> Result<Metadata> {
     cap_std::fs::Metadata::from_file(&file).map(|found| metadata_of(&found)).map_err(from_io)
 }
 
+/// Whether a file belongs to the file system through which Linux lets processes be looked into and changed. No other
+/// system that is supported has one.
+pub fn is_process_file(handle: Handle) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        let object = handle.object()?;
+        let fd = descriptor(&object)?;
+        // SAFETY: all zeros is a value of this type of numbers.
+        let mut found: libc::statfs = unsafe { core::mem::zeroed() };
+        // SAFETY: the call writes one structure.
+        check(|| unsafe { libc::fstatfs(fd, &raw mut found) } as isize)?;
+        Ok(found.f_type == libc::PROC_SUPER_MAGIC)
+    }
+    #[cfg(not(target_os = "linux"))]
+    handle.object().map(|_| false)
+}
+
 /// Sets the times of an open file.
 pub(super) fn set_times(file: &File, accessed: Option<SystemTimeSpec>, modified: Option<SystemTimeSpec>) -> Result<()> {
     let timespec = |time: Option<SystemTimeSpec>| match time {
