@@ -8,7 +8,6 @@ use target_lexicon::HOST;
 use super::files::Files;
 use super::{Inputs, LinkOptions, ld_arguments};
 use crate::error::{Error, Result};
-use crate::options::Linker;
 
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
 pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
@@ -41,11 +40,6 @@ const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "
 
 /// Links a program of the portable runtime: the C compiler driver knows the C library and its start-up code.
 pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    if let Linker::Program(program) = options.linker {
-        let program = program.display();
-        return Err(Error::usage(format!("the portable runtime is linked by `cc`, not by {program}"))
-            .hint("leave out `--linker`, or `--runtime portable`"));
-    }
     let three_ways = |error: Error| {
         error
             .hint("install a C compiler: it knows how programs are linked with the C library")

@@ -39,6 +39,11 @@ pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     if options.target.binary_format != BinaryFormat::Elf {
         return Err(Error::usage(format!("executables for {} are not supported yet", options.target)));
     }
+    if let (Runtime::Portable, Linker::Program(program)) = (options.runtime, options.linker) {
+        let program = program.display();
+        return Err(Error::usage(format!("the portable runtime is linked by `cc`, not by `{program}`"))
+            .hint("leave out `--linker`, or `--runtime portable`"));
+    }
     let archive = archive::find(options.target, options.runtime, options.runtime_dir)?;
     archive.check_version()?;
     if options.runtime == Runtime::Portable {
