@@ -14,7 +14,7 @@ use crate::process::Probe;
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), Failed>); 11] = [
+    let tests: [(&str, support::Test); 11] = [
         ("memory", memory),
         ("initial_memory", initial_memory),
         ("descriptors", descriptors),

@@ -15,7 +15,7 @@ use crate::{modules, support};
 const NOT_ON_PORTABLE: [&str; 2] = ["large_data_is_mapped", "run_is_a_drop_in"];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), Failed>); 15] = [
+    let tests: [(&str, support::Test); 15] = [
         ("arguments", arguments),
         ("environment_is_empty_unless_granted", environment_is_empty_unless_granted),
         ("environment_granted", environment_granted),

@@ -11,7 +11,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::support;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), Failed>); 5] = [
+    let tests: [(&str, support::Test); 5] = [
         ("leave_nothing_behind", leave_nothing_behind),
         ("share_descriptors", share_descriptors),
         ("write_to_the_files_that_they_opened", write_to_the_files_that_they_opened),

@@ -20,6 +20,9 @@ use libtest_mimic::{Failed, Trial};
 
 pub mod portable;
 
+/// A test without parameters.
+pub type Test = fn() -> Result<(), Failed>;
+
 /// No single process of a test may take longer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(600);
 

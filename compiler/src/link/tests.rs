@@ -375,6 +375,6 @@ fn the_embedded_linker_needs_no_other_program() {
 fn the_embedded_archive_fits_this_compiler() {
     let host = target_lexicon::HOST;
     if can_run() {
-        archive::find(&host, None).unwrap().check_version().unwrap();
+        archive::find(&host, Runtime::Freestanding, None).unwrap().check_version().unwrap();
     }
 }
