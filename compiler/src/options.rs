@@ -29,6 +29,8 @@ pub struct Options {
     pub embedded_files: Vec<EmbeddedFile>,
     /// Upper limit of each linear memory in bytes, `--max-memory`.
     pub max_memory_bytes: Option<u64>,
+    /// Address space to reserve for each linear memory in bytes, at most, `--memory-reserve`.
+    pub memory_reserve_bytes: Option<u64>,
     /// Call stack of the guest in bytes, `--stack-size`.
     pub stack_bytes: u64,
     /// How linear memory accesses are checked.
@@ -70,6 +72,7 @@ impl Default for Options {
             policy: Policy::default(),
             embedded_files: Vec::new(),
             max_memory_bytes: None,
+            memory_reserve_bytes: None,
             stack_bytes: DEFAULT_STACK_BYTES,
             bounds_checks: BoundsChecks::Guard,
             spectre_mitigations: true,

@@ -25,7 +25,7 @@ use crate::module::{
     ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module,
     TableIndex,
 };
-use crate::options::{Options, Shape};
+use crate::options::{DirFrom, Options, Shape};
 
 pub use interface::{Trampolines, types_by_number};
 
@@ -259,11 +259,24 @@ impl<'data> Program<'data> {
         }
         let uses_descriptors = self.instances.values().any(|i| {
             i.callees.values().any(
-                |c| matches!(c, Callee::Host(h) if h.name.starts_with("fd_") || h.name.starts_with("path_") || h.name == "poll_oneoff"),
+                |c| matches!(c, Callee::Host(h) if h.name.starts_with("fd_") || h.name.starts_with("path_") || h.name.starts_with("sock_") || h.name == "poll_oneoff"),
             )
         });
-        if uses_descriptors && !options.policy.dirs.is_empty() {
+        let policy = &options.policy;
+        let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
+        let variables = policy.inherit_env || !policy.env.is_empty();
+        if policy.has_further() || grants || variables || self.instances.values().any(Instance::grows_memory) {
+            // There is something that the environment may take away.
+            hooks.push(wasmelt_abi::symbols::HOOK_RESTRICT);
+        }
+        if uses_descriptors && policy.dir_from == DirFrom::Exe {
+            hooks.push(wasmelt_abi::symbols::HOOK_DIR_FROM_EXE);
+        }
+        if uses_descriptors && !policy.dirs.is_empty() {
             hooks.push(wasmelt_abi::symbols::HOOK_PREOPENS);
+        }
+        if uses_descriptors && !policy.tcp_listen.is_empty() {
+            hooks.push(wasmelt_abi::symbols::HOOK_LISTENERS);
         }
         if self.entry.invoke.is_some() {
             hooks.push(wasmelt_abi::symbols::HOOK_INVOKE);
@@ -415,6 +428,11 @@ impl<'data> Instance<'data> {
     fn constant_global(&self, global: GlobalIndex) -> Option<ConstValue> {
         let global = &self.module.globals[global];
         global.init.as_ref()?.evaluate(|g| self.constant_global(g))
+    }
+
+    /// Whether code that can be reached asks for more memory.
+    fn grows_memory(&self) -> bool {
+        self.live_facts().any(|facts| facts.grows_memory)
     }
 
     fn reserve_context(&mut self, bytes: u32) -> Result<i32> {

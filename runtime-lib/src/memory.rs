@@ -34,13 +34,22 @@ impl SharedMemory {
     }
 }
 
+/// The length in bytes that no memory may exceed, whatever its type and the compiled limit say.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Lowers the limit of all memories; whether those of the instance are short enough.
+pub fn limit(instance: Instance, bytes: u64) -> bool {
+    LIMIT.store(bytes, Ordering::Relaxed);
+    slice(&instance.program().memories).iter().all(|plan| plan.initial_bytes <= bytes)
+}
+
 /// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
 pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
     const BOTH: u16 = MemoryPlan::POINTED | MemoryPlan::SHARED;
     let plan = slice(&instance.program().memories).get(memory_index)?;
     let memory = instance.memory_at(plan);
     let grow = || {
-        let maximum_bytes = plan.maximum_bytes.min(plan.reserve_bytes);
+        let maximum_bytes = plan.maximum_bytes.min(plan.reserve_bytes).min(LIMIT.load(Ordering::Relaxed));
         // SAFETY: this thread is the only one that runs in the instance, or it has the lock.
         unsafe { grow_record(memory, maximum_bytes, plan.page_size_log2, delta_pages) }
     };

@@ -93,6 +93,11 @@ pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
     end(trap, instance, Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 })
 }
 
+/// Ends the process with a trap that interrupts whatever it is doing.
+pub fn stop(trap: Trap, instance: Instance, pc: usize, frame_pointer: usize, stack_pointer: usize) -> ! {
+    end(trap, instance, Start { pc, frame_pointer, stack_pointer })
+}
+
 /// Prints message and backtrace, and ends the process.
 #[cold]
 fn end(trap: Trap, instance: Instance, start: Start) -> ! {

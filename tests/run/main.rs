@@ -10,6 +10,7 @@ mod examples;
 mod exhaustion;
 mod format;
 mod modules;
+mod policy;
 mod process;
 mod sandbox;
 mod threads;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     trials.extend(examples::trials());
     trials.extend(format::trials());
     trials.extend(cases::trials());
+    trials.extend(policy::trials());
     trials.extend(process::trials());
     trials.extend(exhaustion::trials());
     trials.extend(sandbox::trials());

@@ -198,6 +198,9 @@ fn little_address_space() -> Result<(), Failed> {
     limited(&guarded, "args")?.expect_code(69)?.expect_stderr("address space")?;
     let explicit = Probe::compile(&["--bounds-checks", "explicit", "--max-memory", "64M"])?;
     limited(&explicit, "args")?.expect_code(0)?.expect_stdout("./probe\nargs\n")?;
+    let small = Probe::compile(&["--memory-reserve", "128M"])?;
+    limited(&small, "args")?.expect_code(0)?.expect_stdout("./probe\nargs\n")?;
+    limited(&small, "grow")?.expect_code(0)?.expect_stdout("malloc failed\n")?;
     limited(&explicit, "grow")?.expect_code(0)?.expect_stdout("malloc failed\n")?;
     Ok(())
 }

@@ -1,17 +1,20 @@
 //! Options that `compile` and `run` share, and what they mean: command line to [`Options`].
 
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
 use crate::error::Result;
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime,
-    UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime,
+    Stdio, UnknownImports,
 };
 
+use super::policy_file::PolicyFile;
 use super::{values, wasmtime};
 
 /// How code is generated.
@@ -72,9 +75,54 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "NAME", alias = "argv0")]
     pub(super) arg0: Option<String>,
 
+    /// Listen on a TCP address before the guest runs: `127.0.0.1:8080`
+    #[arg(long = "tcplisten", value_name = "ADDRESS", value_parser = values::listen)]
+    tcp_listen: Vec<SocketAddr>,
+
+    /// Where relative host paths start at run time: at the working directory (`cwd`), or at the executable's (`exe`)
+    #[arg(long, value_name = "WHERE", value_parser = values::dir_from)]
+    dir_from: Option<DirFrom>,
+
+    /// The guest's standard input: `inherit`, or `null` for none
+    #[arg(long, value_name = "STREAM", value_parser = values::stdio)]
+    stdin: Option<Stdio>,
+
+    /// The guest's standard output
+    #[arg(long, value_name = "STREAM", value_parser = values::stdio)]
+    stdout: Option<Stdio>,
+
+    /// The guest's standard error
+    #[arg(long, value_name = "STREAM", value_parser = values::stdio)]
+    stderr: Option<Stdio>,
+
+    /// Read capabilities and limits from a file; options add to its lists and replace its other values
+    #[arg(long = "policy", value_name = "FILE")]
+    policy_file: Option<PathBuf>,
+
     /// Upper limit of each linear memory: `64M`, `2GiB`
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     max_memory: Option<u64>,
+
+    /// Descriptors that the guest may have open, besides the standard streams
+    #[arg(long, value_name = "N")]
+    max_open_files: Option<u32>,
+
+    /// Trap after this time: `500ms`, `5s`, `2m`
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    timeout: Option<Duration>,
+
+    /// Trap after this many instructions
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+
+    /// Clocks, random and floating-point numbers are the same in each run
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    deterministic: Option<u64>,
+
+    /// Address space for each linear memory, where there is little (`ulimit -v`): below 6G accesses are checked by
+    /// instructions, and memory ends there
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    memory_reserve: Option<u64>,
 
     /// The guest's call stack
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
@@ -164,28 +212,47 @@ enum UnknownImportsArg {
     Trap,
 }
 
+impl PolicyArgs {
+    /// Options add to the lists of a policy file and replace its other values.
+    fn add_to(&self, mut policy: Policy) -> Policy {
+        policy.dirs.extend_from_slice(&self.dirs);
+        policy.env.extend_from_slice(&self.env);
+        policy.tcp_listen.extend_from_slice(&self.tcp_listen);
+        policy.inherit_env |= self.inherit_env;
+        policy.arg0 = self.arg0.clone().or(policy.arg0);
+        policy.dir_from = self.dir_from.unwrap_or(policy.dir_from);
+        for (stream, asked) in policy.stdio.iter_mut().zip([self.stdin, self.stdout, self.stderr]) {
+            *stream = asked.unwrap_or(*stream);
+        }
+        policy.max_open_files = self.max_open_files.or(policy.max_open_files);
+        policy.timeout = self.timeout.or(policy.timeout);
+        policy.fuel = self.fuel.or(policy.fuel);
+        policy.deterministic = self.deterministic.or(policy.deterministic);
+        policy
+    }
+}
+
 impl CommonArgs {
     /// What was asked for, as data. Groups of wasmtime come last: they are the more specific ones.
     pub(super) fn to_options(&self) -> Result<Options> {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
+        let file = policy.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
+        let max_memory = file.max_memory;
+        let policy_of_guest = policy.add_to(file.into_policy());
+        let deterministic = policy_of_guest.deterministic.is_some();
         let mut options = Options {
             opt_level: code.opt_level,
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
-            policy: Policy {
-                dirs: policy.dirs.clone(),
-                env: policy.env.clone(),
-                inherit_env: policy.inherit_env,
-                arg0: policy.arg0.clone(),
-                ..Policy::default()
-            },
-            max_memory_bytes: policy.max_memory,
+            policy: policy_of_guest,
+            max_memory_bytes: policy.max_memory.or(max_memory),
+            memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),
             bounds_checks: match code.bounds_checks {
                 BoundsChecksArg::Guard => BoundsChecks::Guard,
                 BoundsChecksArg::Explicit => BoundsChecks::Explicit,
             },
             spectre_mitigations: code.spectre_mitigations,
-            nan_canonicalization: code.nan_canonicalization,
+            nan_canonicalization: code.nan_canonicalization || deterministic,
             invoke: code.invoke.clone(),
             unknown_imports: match code.unknown_imports {
                 UnknownImportsArg::Deny => UnknownImports::Deny,

@@ -8,6 +8,7 @@ mod compile;
 mod completions;
 mod input;
 mod inspect;
+mod policy_file;
 mod progress;
 mod run;
 mod targets;

@@ -3,7 +3,10 @@
 //! Every function is a clap value parser: it takes one argument and returns what it means or a message that says what
 //! was expected.
 
-use crate::options::{Cpu, DirGrant, EnvGrant, Linker, OptLevel};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::options::{Cpu, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Stdio};
 
 /// A size in bytes: a number, alone or with `K`, `M`, `G`, `T`, `KB`, `KiB` and so on, in either case. All of them are
 /// powers of 1024, as with `ulimit`, `dd` and `ld`.
@@ -50,6 +53,52 @@ pub(super) fn env(text: &str) -> Result<EnvGrant, String> {
         return Err("the variable's name is empty: expected `NAME[=VALUE]`".to_owned());
     }
     Ok(EnvGrant { name: name.to_owned(), value })
+}
+
+/// A time span: a number with its unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let expected = || format!("expected a time span such as `500ms`, `5s`, `2m` or `1h`, found `{text}`");
+    let number: u64 = number.parse().map_err(|_| expected())?;
+    let nanoseconds = match unit {
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(expected()),
+    };
+    match number.checked_mul(nanoseconds) {
+        Some(0) => Err("a program that may take no time cannot run".to_owned()),
+        Some(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
+        None => Err(format!("`{text}` is more than 64 bits of nanoseconds can count")),
+    }
+}
+
+/// An address to listen on: nothing is resolved, because a name would mean another address elsewhere.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("expected an address with a port, such as `127.0.0.1:8080` or `[::1]:8080`, found `{text}`")
+    })
+}
+
+/// What a standard stream of the guest is.
+pub(super) fn stdio(text: &str) -> Result<Stdio, String> {
+    match text {
+        "inherit" => Ok(Stdio::Inherit),
+        "null" => Ok(Stdio::Null),
+        _ => Err(format!("expected `inherit` or `null`, found `{text}`")),
+    }
+}
+
+/// Where relative host paths start.
+pub(super) fn dir_from(text: &str) -> Result<DirFrom, String> {
+    match text {
+        "cwd" => Ok(DirFrom::Cwd),
+        "exe" => Ok(DirFrom::Exe),
+        _ => Err(format!("expected `cwd` or `exe`, found `{text}`")),
+    }
 }
 
 /// `y` or `n`, with the other spellings that wasmtime takes.
@@ -144,6 +193,23 @@ mod tests {
         }
         for text in ["", ":ro", "::", "::/data", "data::", "data:::ro"] {
             assert!(dir(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_spans_have_units() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for text in ["", "5", "s", "0s", "1.5s", "-1s", "99999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_numeric() {
+        assert!(listen("127.0.0.1:0").is_ok() && listen("[::1]:80").is_ok());
+        for text in ["", "localhost:80", "127.0.0.1", ":80", "127.0.0.1:65536"] {
+            assert!(listen(text).is_err(), "{text}");
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::features;
-use crate::options::{Options, UnknownImports};
+use crate::options::{Options, Stdio, UnknownImports};
 
 use super::values;
 
@@ -37,15 +37,13 @@ fn number(group: &str, key: &str, value: Option<&str>) -> Result<u64> {
     value.parse().map_err(|_| Error::usage(format!("`-{group} {key}`: expected a number, found `{value}`")))
 }
 
-const NOT_INTERRUPTED: &str = "nothing interrupts native code but the system: see timeout(1) and `ulimit -t`";
+const NOT_INTERRUPTED: &str = "`--timeout` limits the time, `--fuel` the instructions";
 const NO_FIBERS: &str = "an executable runs its guest on one stack: `max-wasm-stack` is its size";
 const COUNTED: &str = "there are as many as the module declares, never more";
 
 /// What `-W` of wasmtime takes besides and no executable of ours can obey, whether it is a switch, and what to know.
 const REFUSED: &[(&str, bool, &str)] = &[
-    ("fuel", false, NOT_INTERRUPTED),
     ("epoch-interruption", true, NOT_INTERRUPTED),
-    ("timeout", false, NOT_INTERRUPTED),
     ("async-stack-size", false, NO_FIBERS),
     ("async-stack-zeroing", true, NO_FIBERS),
     ("max-table-elements", false, "tables end at the maximum of their type, and at 10000000 elements"),
@@ -67,6 +65,12 @@ pub(super) fn apply_wasm(options: &mut Options, spec: &str) -> Result<()> {
             "nan-canonicalization" => options.nan_canonicalization = switch("W", key, value)?,
             "relaxed-simd-deterministic" => options.relaxed_simd_deterministic = switch("W", key, value)?,
             "branch-hinting" => options.branch_hinting = switch("W", key, value)?,
+            "fuel" => options.policy.fuel = Some(number("W", key, value)?),
+            "timeout" => {
+                let value = value.ok_or_else(|| Error::usage("`-W timeout` needs a value: `-W timeout=5s`"))?;
+                let time = values::duration(value).map_err(|why| Error::usage(format!("`-W timeout`: {why}")))?;
+                options.policy.timeout = Some(time);
+            }
             "max-memory-size" => options.max_memory_bytes = Some(size("W", key, value)?),
             "max-wasm-stack" => options.stack_bytes = size("W", key, value)?,
             "unknown-imports-trap" => {
@@ -103,12 +107,24 @@ pub(super) fn apply_wasi(options: &mut Options, spec: &str) -> Result<()> {
     each_item("S", spec, |key, value| {
         match key {
             "inherit-env" => options.policy.inherit_env = switch("S", key, value)?,
+            "inherit-stdin" | "inherit-stdout" | "inherit-stderr" => {
+                let stream = ["inherit-stdin", "inherit-stdout", "inherit-stderr"].iter().position(|name| *name == key);
+                let inherit = switch("S", key, value)?;
+                if let Some(stream) = stream.and_then(|index| options.policy.stdio.get_mut(index)) {
+                    *stream = if inherit { Stdio::Inherit } else { Stdio::Null };
+                }
+            }
+            "tcplisten" => {
+                let value = value.ok_or_else(|| Error::usage("`-S tcplisten` needs an address"))?;
+                let address = values::listen(value).map_err(|why| Error::usage(format!("`-S tcplisten`: {why}")))?;
+                options.policy.tcp_listen.push(address);
+            }
             // These are what wasmelt does anyway.
             "cli" | "common" | "threads" if switch("S", key, value)? => {}
             "preview2" if !switch("S", key, value)? => {}
             _ => {
                 return Err(Error::usage(format!("`-S {key}` of wasmtime is not supported"))
-                    .hint("supported are `inherit-env` and `cli`; directories are granted by `--dir`"));
+                    .hint("supported are `cli`, `inherit-env`, `inherit-stdin` and its like, and `tcplisten`; directories are granted by `--dir`"));
             }
         }
         Ok(())
@@ -163,8 +179,9 @@ mod tests {
     fn what_has_no_meaning_is_refused_by_name() {
         let mut options = Options::default();
         for spec in [
-            "fuel=100",
-            "timeout=1s",
+            "fuel=much",
+            "timeout=1",
+            "epoch-interruption",
             "max-instances=0",
             "max-instances=many",
             "wmemcheck",

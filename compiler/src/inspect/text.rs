@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
-use crate::options::{BoundsChecks, OptLevel, Policy, UnknownImports};
+use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::report::{self, Export, Import, Provenance};
 
 /// A report as text.
@@ -166,11 +166,56 @@ impl Text {
                 None => self.line(format_args!("  env   {}, as it is at run time", Plain(&env.name))),
             }
         }
+        for file in &policy.files {
+            let mode = if file.read_only { "read-only" } else { "read and write" };
+            self.line(format_args!("  file  {} as {}, {mode}", Plain(&file.host), Plain(&file.guest)));
+        }
+        for tree in &policy.embedded {
+            let (files, bytes) = (tree.files, Bytes(tree.bytes));
+            let hash = Plain(&tree.blake3);
+            self.line(format_args!("  embed {}, read-only: {files} files, {bytes}, blake3 {hash}", Plain(&tree.guest)));
+        }
+        for address in &policy.tcp_listen {
+            self.line(format_args!("  tcp   listens on {address}"));
+        }
         if let Some(name) = &policy.arg0 {
             self.line(format_args!("  arg0  {}", Plain(name)));
         }
-        if policy.dirs.is_empty() && policy.env.is_empty() && !policy.inherit_env {
-            self.line("  none: no files, no environment");
+        if policy.dirs.is_empty()
+            && policy.env.is_empty()
+            && !policy.inherit_env
+            && policy.files.is_empty()
+            && policy.embedded.is_empty()
+            && policy.tcp_listen.is_empty()
+        {
+            self.line("  none: no files, no environment, no network");
+        }
+        self.limits(policy);
+    }
+
+    fn limits(&mut self, policy: &Policy) {
+        if policy.dir_from == DirFrom::Exe {
+            self.line("  paths on the host start at the folder of the executable");
+        }
+        for (name, stream) in ["input", "output", "error"].into_iter().zip(policy.stdio) {
+            if stream == Stdio::Null {
+                self.line(format_args!("  standard {name} is null"));
+            }
+        }
+        if let Some(count) = policy.max_open_files {
+            self.line(format_args!("  at most {count} open files"));
+        }
+        if let Some(time) = policy.timeout {
+            self.line(format_args!("  at most {time:?}"));
+        }
+        if let Some(fuel) = policy.fuel {
+            self.line(format_args!("  at most {fuel} instructions"));
+        }
+        if let Some(seed) = policy.deterministic {
+            self.line(format_args!("  deterministic, seed {seed}"));
+        }
+        if policy.harden {
+            self.line("  the operating system refuses everything else");
         }
     }
 
@@ -251,7 +296,7 @@ mod tests {
 
     #[test]
     fn policies_say_what_is_granted() {
-        assert_eq!(policy_text(&Policy::default()), "capabilities\n  none: no files, no environment\n");
+        assert_eq!(policy_text(&Policy::default()), "capabilities\n  none: no files, no environment, no network\n");
         let policy = Policy {
             dirs: vec![DirGrant { host: "data".into(), guest: "/d".into(), read_only: true }],
             env: vec![

@@ -26,6 +26,8 @@ pub struct BodyFacts {
     pub elements_used: Vec<ElemIndex>,
     /// Whether `data.drop` or `elem.drop` occurs.
     pub drops_segments: bool,
+    /// Whether `memory.grow` occurs.
+    pub grows_memory: bool,
     /// For each loop, in order of its start, whether a call occurs in it.
     pub loop_calls: Vec<bool>,
     /// While the body is visited: for each open block, the loop that it is.
@@ -37,6 +39,7 @@ impl BodyFacts {
     pub fn visit(&mut self, op: &Operator<'_>) {
         self.visit_structure(op);
         match *op {
+            Operator::MemoryGrow { .. } => self.grows_memory = true,
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                 self.calls.push(FuncIndex::from_u32(function_index));
             }

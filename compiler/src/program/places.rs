@@ -110,18 +110,23 @@ impl Instance<'_> {
                 |pages: u64| pages.checked_shl(memory.page_size_log2).filter(|b| b >> memory.page_size_log2 == pages);
             let initial_bytes = bytes(memory.minimum_pages).unwrap_or(u64::MAX);
             let type_maximum = memory.maximum_pages.and_then(bytes).unwrap_or(addressable);
-            let limit = options.max_memory_bytes.filter(|_| !foreign).unwrap_or(u64::MAX);
+            // A reservation that is too small for the guard plan is all that the memory can ever have.
+            let guard_plan = type_maximum.min(addressable).max(GUARD_PLAN_RESERVE_BYTES) + GUARD_PLAN_GUARD_BYTES;
+            let small_plan = options.memory_reserve_bytes.filter(|&bytes| !foreign && bytes < guard_plan);
+            let limits = [options.max_memory_bytes, small_plan];
+            let limit = limits.into_iter().flatten().filter(|_| !foreign).min().unwrap_or(u64::MAX);
             let maximum_bytes = type_maximum.min(addressable).min(limit);
             if initial_bytes > maximum_bytes {
                 return Err(Error::input(format!(
                     "memory {} needs {initial_bytes} bytes from the start, more than the limit of {maximum_bytes} bytes",
                     index.as_u32()
                 ))
-                .hint("raise `--max-memory`"));
+                .hint(if small_plan.is_some() { "raise `--memory-reserve`" } else { "raise `--max-memory`" }));
             }
             let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
                 // Inaccessible pages cannot end a memory within a page.
+                BoundsChecks::Guard if small_plan.is_some() => (maximum_bytes, 0),
                 _ if memory.page_size_log2 < 16 => (if foreign { 0 } else { maximum_bytes }, 0),
                 // What code relies on: the guard alone where addresses have 64 bits.
                 BoundsChecks::Guard if foreign && memory.index_64 => (0, GUARD_PLAN_GUARD_BYTES),

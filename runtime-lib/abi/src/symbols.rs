@@ -18,6 +18,15 @@ pub const HOOK_MEMORIES: &str = "wasmelt_hook_memories";
 /// Runtime hook that makes the tables that can change.
 pub const HOOK_TABLES: &str = "wasmelt_hook_tables";
 
+/// Runtime hook that sets the limits of the policy, those that are compiled in and those of the environment.
+pub const HOOK_RESTRICT: &str = "wasmelt_hook_restrict";
+
+/// Runtime hook that says where relative host paths start: at the folder of the executable.
+pub const HOOK_DIR_FROM_EXE: &str = "wasmelt_hook_dir_from_exe";
+
+/// Runtime hook that listens on the granted addresses.
+pub const HOOK_LISTENERS: &str = "wasmelt_hook_listeners";
+
 /// Runtime hook that opens the granted directories.
 pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 

@@ -72,6 +72,8 @@ traps! {
     UncaughtException = 14, "unhandled exception";
     /// The instructions that the policy allows are used up, see [`crate::descriptor::FurtherPolicy::fuel`].
     OutOfFuel = 15, "out of fuel";
+    /// The time that the policy allows is over, see [`crate::descriptor::FurtherPolicy::timeout_ns`].
+    Interrupt = 16, "interrupt";
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use crate::sys::fs::{Handle, OwnedHandle};
 use crate::sys::io_memory as memory;
@@ -89,6 +89,22 @@ const FIRST_LEN: usize = 8;
 /// The most descriptors that a guest may have; the operating system's limit is mostly lower.
 const MAX_LEN: usize = 1 << 20;
 
+/// How many descriptors the policy allows, besides the standard ones.
+static LIMIT: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Lowers the number of descriptors that the guest may have open, besides the standard ones.
+pub fn limit(count: u32) {
+    LIMIT.store(count, Ordering::Relaxed);
+}
+
+/// Makes a standard stream of the guest lead somewhere else; the process's own stays.
+pub fn redirect_standard(fd: u32, handle: Handle) {
+    let _ = with(|table| {
+        let redirected = table.get(fd).and_then(|descriptor| table.set(fd, Descriptor { handle, ..descriptor }));
+        (redirected, NO_HANDLE)
+    });
+}
+
 /// A table of descriptors. It starts with the three standard streams, which are filled in before its first use: so the
 /// table of the process is all zeros in an executable, and takes no room in the file.
 #[derive(Debug)]
@@ -157,8 +173,13 @@ impl Table {
 
     /// The lowest free number, which is reserved from now on.
     pub fn reserve(&mut self) -> Result<u32> {
-        let mut fd = 0;
+        const STANDARD: u32 = 3;
+        let mut fd = 0u32;
         loop {
+            // All numbers below are taken.
+            if fd.saturating_sub(STANDARD) >= LIMIT.load(Ordering::Relaxed) {
+                return Err(Errno::Mfile);
+            }
             match self.slot(fd) {
                 Some(slot) if slot.kind == Kind::Free => {
                     slot.kind = Kind::Reserved;

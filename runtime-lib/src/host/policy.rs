@@ -9,6 +9,7 @@ use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy, RelSlice};
 use crate::process;
 
 use super::error::Result;
+use super::{restrict, words};
 
 /// The policy of the program that a context belongs to.
 ///
@@ -57,7 +58,8 @@ fn select_variables<H: Iterator<Item = &'static [u8]>>(
 ) -> Result<()> {
     if inherit {
         for variable in host() {
-            if !grants.iter().any(|grant| is_named(variable, slice(&grant.name))) {
+            let replaced = grants.iter().any(|grant| is_named(variable, slice(&grant.name)));
+            if !replaced && !is_dropped(words::split_once(variable, b'=').map_or(variable, |(name, _)| name)) {
                 f(&[variable])?;
             }
         }
@@ -66,7 +68,7 @@ fn select_variables<H: Iterator<Item = &'static [u8]>>(
     while let Some((grant, later)) = rest.split_first() {
         rest = later;
         let name = slice(&grant.name);
-        if later.iter().any(|other| slice(&other.name) == name) {
+        if later.iter().any(|other| slice(&other.name) == name) || is_dropped(name) {
             continue;
         }
         if grant.flags & EnvGrant::INHERIT == 0 {
@@ -76,6 +78,11 @@ fn select_variables<H: Iterator<Item = &'static [u8]>>(
         }
     }
     Ok(())
+}
+
+/// Whether whoever starts the program keeps a variable from the guest; the one that says so is always kept.
+fn is_dropped(name: &[u8]) -> bool {
+    name == restrict::VARIABLE || restrict::names(b"no-env", name)
 }
 
 /// Whether `variable` is `name=...`.

@@ -6,12 +6,16 @@
 use wasmelt_abi::descriptor::DirGrant;
 use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
 
-use crate::sys::{self, Stream, fs};
+use crate::report::Report;
+use crate::sys::{Stream, fs};
 
 use super::descriptors::{self, Descriptor, Kind};
 use super::error::{Errno, Result};
+#[cfg(not(feature = "portable"))]
+use super::path::PATH_MAX;
 use super::path::Path;
 use super::policy::{self, slice};
+use super::restrict;
 
 /// Opens the granted directories, see [`wasmelt_abi::symbols::HOOK_PREOPENS`].
 ///
@@ -24,30 +28,60 @@ pub unsafe extern "C" fn open_granted_directories(vmctx: *mut u8) {
     let mut number = 0;
     for grant in policy::directories(policy) {
         number += 1;
-        if let Err(error) = open(grant, number) {
-            fail(slice(&grant.host), error);
+        let guest = slice(&grant.guest);
+        if restrict::names(b"no-dir", guest) {
+            continue;
+        }
+        let read_only = grant.flags & DirGrant::READ_ONLY != 0 || restrict::names(b"read-only", guest);
+        if let Err(error) = open(grant, number, read_only) {
+            fail("directory", slice(&grant.host), error);
         }
     }
 }
 
-fn open(grant: &'static DirGrant, number: u32) -> Result<()> {
+fn open(grant: &'static DirGrant, number: u32, read_only: bool) -> Result<()> {
     let mut path = Path::new();
     path.set(slice(&grant.host))?;
     let place = descriptors::reserve()?;
-    let read_only = if grant.flags & DirGrant::READ_ONLY != 0 { Descriptor::READ_ONLY } else { 0 };
+    let read_only = if read_only { Descriptor::READ_ONLY } else { 0 };
     let handle = fs::open_granted(path.as_c_str())?;
     place.fill(handle, Kind::Directory, Descriptor::LOCATION | read_only, number);
     Ok(())
 }
 
-/// Says which directory could not be opened, and ends the process.
-#[cold]
-fn fail(host: &'static [u8], error: Errno) -> ! {
-    for part in [b"wasmelt: cannot open granted directory '", host, b"': ", describe(error), b"\n"] {
-        // Where standard error is closed, nobody can be told.
-        let _ = sys::write(Stream::Error, part);
+/// Makes relative host paths start at the folder of the executable, see
+/// [`wasmelt_abi::symbols::HOOK_DIR_FROM_EXE`].
+///
+/// # Safety
+/// None of the arguments matters; nothing was opened by a path of the host yet.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_dir_from_exe(_vmctx: *mut u8) {
+    if let Err(error) = start_at_executable() {
+        fail("folder of the executable", b"/proc/self/exe", error);
     }
-    sys::exit(START_FAILED_EXIT_CODE)
+}
+
+#[cfg(feature = "portable")]
+use fs::start_granted_at_executable as start_at_executable;
+
+#[cfg(not(feature = "portable"))]
+fn start_at_executable() -> Result<()> {
+    let mut target = [0; PATH_MAX];
+    let len = fs::read_link(fs::WORKING_DIRECTORY, c"/proc/self/exe", &mut target)?;
+    let executable = target.get(..len).filter(|path| path.len() < PATH_MAX).ok_or(Errno::Nametoolong)?;
+    let folder_len = executable.iter().rposition(|&b| b == b'/').ok_or(Errno::Noent)?;
+    let mut folder = Path::new();
+    folder.set(executable.get(..folder_len.max(1)).ok_or(Errno::Noent)?)?;
+    fs::start_granted_at(fs::open_granted(folder.as_c_str())?);
+    Ok(())
+}
+
+/// Says what could not be opened, and ends the process.
+#[cold]
+pub(super) fn fail(what: &str, host: &[u8], error: Errno) -> ! {
+    let mut report = Report::new(Stream::Error);
+    report.failure().text("cannot open granted ").text(what).text(" '").bytes(host).text("': ").bytes(describe(error));
+    report.exit(START_FAILED_EXIT_CODE)
 }
 
 /// The words for an error of opening a directory.

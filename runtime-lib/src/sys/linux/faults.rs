@@ -70,11 +70,11 @@ pub const HANDLER_STACK_BYTES: usize = 64 << 10;
 
 /// The kernel's `struct sigaction`.
 #[repr(C)]
-struct SignalAction {
-    handler: usize,
-    flags: u64,
-    restorer: usize,
-    mask: u64,
+pub(super) struct SignalAction {
+    pub(super) handler: usize,
+    pub(super) flags: u64,
+    pub(super) restorer: usize,
+    pub(super) mask: u64,
 }
 
 /// Sends faults to `H`, on the [`HANDLER_STACK_BYTES`] below `stack_top`.
@@ -166,7 +166,7 @@ fn die_by(signal: u32) {
 
 /// # Safety
 /// The action's handler is sound to call when the signal arrives.
-unsafe fn set_action(signal: u32, action: &SignalAction) -> Result<(), SystemError> {
+pub(super) unsafe fn set_action(signal: u32, action: &SignalAction) -> Result<(), SystemError> {
     let arguments = [signal as usize, &raw const *action as usize, 0, size_of::<u64>()];
     // SAFETY: the kernel reads `action`, and calls the handler under this function's contract.
     SystemError::check(unsafe { arch::system_call(__NR_rt_sigaction, arguments) }).map(|_| ())

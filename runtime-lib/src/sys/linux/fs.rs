@@ -2,6 +2,7 @@
 //! of a path, except [`open_beneath`], which makes the kernel keep the path below its start.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicI32, Ordering};
 
 use linux_raw_sys::general::{
     __NR_dup3, __NR_epoll_create1, __NR_fcntl, __NR_lseek, __NR_openat, __NR_openat2, __NR_readlinkat, AT_FDCWD,
@@ -142,11 +143,32 @@ fn retry<T>(mut f: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
     }
 }
 
-/// Opens a granted directory by a path of the host.
+/// The working directory of the process.
+pub const WORKING_DIRECTORY: Handle = Handle(AT_FDCWD);
+
+/// Where relative paths of the host start: [`WORKING_DIRECTORY`] or a directory.
+static START: AtomicI32 = AtomicI32::new(AT_FDCWD);
+
+/// Makes relative paths of the host start at a directory, which stays open.
+pub fn start_granted_at(directory: OwnedHandle) {
+    START.store(directory.release().0, Ordering::Relaxed);
+}
+
+/// Opens a granted directory, as a mere location, by a path of the host.
 pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
-    let flags = OFlags::PATH.union(OFlags::DIRECTORY).union(ALWAYS);
+    open_of_host(path, OFlags::PATH.union(OFlags::DIRECTORY))
+}
+
+/// Opens a file of the host for reading and writing.
+pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
+    open_of_host(path, OFlags::RDWR)
+}
+
+/// Opens by a path of the host, which the user wrote: links in it are followed.
+fn open_of_host(path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
+    let (start, flags) = (START.load(Ordering::Relaxed), flags.union(ALWAYS));
     // SAFETY: the path is a C string.
-    unsafe { call(__NR_openat, [AT_FDCWD as usize, path.as_ptr() as usize, flags.bits() as usize, 0]) }
+    unsafe { call(__NR_openat, [start as usize, path.as_ptr() as usize, flags.bits() as usize, 0]) }
         .and_then(OwnedHandle::from_kernel)
 }
 

@@ -1,8 +1,8 @@
 //! Reading and writing through handles, straight from and to guest memory; sockets; readiness.
 
 use linux_raw_sys::general::{
-    __NR_accept4, __NR_getdents64, __NR_getrandom, __NR_ioctl, __NR_preadv, __NR_pwritev, __NR_readv, __NR_recvmsg,
-    __NR_sendmsg, __NR_shutdown, __NR_writev,
+    __NR_accept4, __NR_bind, __NR_getdents64, __NR_getrandom, __NR_ioctl, __NR_listen, __NR_preadv, __NR_pwritev,
+    __NR_readv, __NR_recvmsg, __NR_sendmsg, __NR_setsockopt, __NR_shutdown, __NR_socket, __NR_writev,
 };
 
 use crate::host::error::Result;
@@ -135,6 +135,61 @@ pub unsafe fn send(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     let header = MessageHeader::new(buffers);
     // SAFETY: the header describes readable buffers.
     unsafe { call(__NR_sendmsg, [handle.raw(), core::ptr::from_ref(&header) as usize, MSG_NOSIGNAL, 0]) }
+}
+
+/// An address of TCP: `struct sockaddr_in` or `struct sockaddr_in6`.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketAddress {
+    bytes: [u8; 28],
+    len_bytes: usize,
+}
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+
+impl SocketAddress {
+    /// Of IPv4.
+    pub fn v4(address: [u8; 4], port: u16) -> Self {
+        let mut bytes = [0; 28];
+        bytes[..2].copy_from_slice(&AF_INET.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&port.to_be_bytes());
+        bytes[4..8].copy_from_slice(&address);
+        Self { bytes, len_bytes: 16 }
+    }
+
+    /// Of IPv6.
+    pub fn v6(address: [u8; 16], port: u16) -> Self {
+        let mut bytes = [0; 28];
+        bytes[..2].copy_from_slice(&AF_INET6.to_ne_bytes());
+        bytes[2..4].copy_from_slice(&port.to_be_bytes());
+        bytes[8..24].copy_from_slice(&address);
+        Self { bytes, len_bytes: 28 }
+    }
+
+    fn family(&self) -> usize {
+        usize::from(u16::from_ne_bytes([self.bytes[0], self.bytes[1]]))
+    }
+}
+
+/// Listens on an address.
+pub fn listen(address: &SocketAddress) -> Result<OwnedHandle> {
+    const SOCK_STREAM: usize = 1;
+    const SOCK_CLOEXEC: usize = 0o2_000_000;
+    const SOL_SOCKET: usize = 1;
+    const SO_REUSEADDR: usize = 2;
+    const BACKLOG: usize = 128;
+    // SAFETY: no memory is involved.
+    let raw = unsafe { call(__NR_socket, [address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0, 0]) }?;
+    let socket = OwnedHandle::from_kernel(raw)?;
+    let on = 1u32;
+    let option = [socket.get().raw(), SOL_SOCKET, SO_REUSEADDR, &raw const on as usize, size_of::<u32>(), 0];
+    // SAFETY: the kernel reads the option, then the address. Without the option a restart would have to wait.
+    unsafe {
+        super::arch::system_call_6(__NR_setsockopt, option);
+        call(__NR_bind, [socket.get().raw(), address.bytes.as_ptr() as usize, address.len_bytes, 0])?;
+        call(__NR_listen, [socket.get().raw(), BACKLOG, 0, 0])?;
+    }
+    Ok(socket)
 }
 
 /// Accepts a connection.

@@ -4,6 +4,7 @@ use linux_raw_sys::errno::EINTR;
 use linux_raw_sys::general::{__NR_exit_group, __NR_write, STDERR_FILENO, STDOUT_FILENO};
 use rustix::io::Errno;
 
+pub mod alarm;
 pub mod faults;
 pub mod fs;
 pub mod io_clock;

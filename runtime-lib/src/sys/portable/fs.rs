@@ -10,8 +10,8 @@ use core::ffi::CStr;
 use core::ops::{BitAnd, BitOr, BitOrAssign, Not};
 use std::fs::File;
 use std::io::Seek as _;
-use std::path::Path;
-use std::sync::PoisonError;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _, SystemTimeSpec};
@@ -105,10 +105,34 @@ impl Not for OFlags {
     }
 }
 
+/// Where relative paths of the host start; the working directory of the process until something else is said.
+static START: Mutex<Option<PathBuf>> = Mutex::new(None);
+
+/// Makes relative paths of the host start at the folder of the executable.
+pub fn start_granted_at_executable() -> Result<()> {
+    let executable = std::env::current_exe().map_err(from_io)?;
+    let folder = executable.parent().ok_or(Errno::Noent)?;
+    *START.lock().unwrap_or_else(PoisonError::into_inner) = Some(folder.into());
+    Ok(())
+}
+
+/// A path of the host, which the user wrote.
+fn path_of_host(path: &CStr) -> PathBuf {
+    let start = START.lock().unwrap_or_else(PoisonError::into_inner);
+    let path = unix::path_of(path);
+    start.as_ref().map_or_else(|| path.into(), |start| start.join(path))
+}
+
 /// Opens a granted directory by a path of the host.
 pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
-    let dir = Dir::open_ambient_dir(unix::path_of(path), ambient_authority()).map_err(from_io)?;
+    let dir = Dir::open_ambient_dir(path_of_host(path), ambient_authority()).map_err(from_io)?;
     OwnedHandle::new(Object::directory(dir))
+}
+
+/// Opens a file of the host for reading and writing.
+pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
+    let file = File::options().read(true).write(true).open(path_of_host(path)).map_err(from_io)?;
+    OwnedHandle::new(Object::File(file))
 }
 
 /// Opens one component below a directory. A symbolic link is never followed.

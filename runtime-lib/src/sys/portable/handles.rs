@@ -115,7 +115,11 @@ impl Handle {
 
     /// Closes what the handle stands for, and makes it stand for the same as `other`.
     pub fn replace_by(self, other: Handle) -> Result<()> {
-        self.put(other.object()?)
+        let object = other.object()?;
+        if self.index().is_none() {
+            return super::unix::replace_standard_stream(self.0, &object);
+        }
+        self.put(object)
     }
 
     /// Closes the handle. Standard streams stay open: they belong to other processes as well.

@@ -58,9 +58,25 @@ pub fn is_terminal(handle: Handle) -> bool {
     })
 }
 
-/// Waits for connections at an address that was granted.
-pub fn listen(address: SocketAddr) -> Result<OwnedHandle> {
-    OwnedHandle::new(Object::Listener(TcpListener::bind(address).map_err(from_io)?))
+/// An address of TCP.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketAddress(SocketAddr);
+
+impl SocketAddress {
+    /// Of IPv4.
+    pub fn v4(address: [u8; 4], port: u16) -> Self {
+        Self(SocketAddr::from((address, port)))
+    }
+
+    /// Of IPv6.
+    pub fn v6(address: [u8; 16], port: u16) -> Self {
+        Self(SocketAddr::from((address, port)))
+    }
+}
+
+/// Listens on an address.
+pub fn listen(address: &SocketAddress) -> Result<OwnedHandle> {
+    OwnedHandle::new(Object::Listener(TcpListener::bind(address.0).map_err(from_io)?))
 }
 
 /// Accepts a connection.

@@ -25,7 +25,7 @@ mod unix;
 mod x86_64;
 
 #[cfg(unix)]
-pub use unix::{exit, faults, io_memory, occupy_standard_streams, pages, write};
+pub use unix::{alarm, exit, faults, io_memory, occupy_standard_streams, pages, write};
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::{call_on_stack, frame_pointer};
 

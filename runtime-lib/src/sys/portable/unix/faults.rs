@@ -140,7 +140,7 @@ fn is_sent(code: c_int) -> bool {
 /// # Safety
 /// It is the third argument of a signal handler.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
+pub(super) unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
     // SAFETY: by this function's contract.
     let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
     let [pc, frame, stack] = [libc::REG_RIP, libc::REG_RBP, libc::REG_RSP].map(|r| registers[r as usize] as usize);
@@ -152,7 +152,7 @@ unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
 /// # Safety
 /// It is the third argument of a signal handler.
 #[cfg(all(target_vendor = "apple", target_arch = "x86_64"))]
-unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
+pub(super) unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
     // SAFETY: by this function's contract.
     let registers = unsafe { &(*(*context.cast::<libc::ucontext_t>()).uc_mcontext).__ss };
     (registers.__rip as usize, registers.__rbp as usize, registers.__rsp as usize)

@@ -24,6 +24,7 @@ use super::io_clock::{Clock, Watch};
 use super::io_stream::Buffer;
 use super::{Stream, SystemError};
 
+pub mod alarm;
 pub(super) mod errno;
 pub mod faults;
 pub mod io_memory;
@@ -64,6 +65,13 @@ pub fn occupy_standard_streams() -> core::result::Result<(), SystemError> {
         }
     }
     Ok(())
+}
+
+/// Makes a standard stream stand for the same as an object.
+pub(super) fn replace_standard_stream(stream: u32, object: &Object) -> Result<()> {
+    let fd = descriptor(object)?;
+    // SAFETY: no memory is involved, and nobody owns the descriptors of standard streams.
+    check(|| unsafe { libc::dup2(fd, stream.cast_signed()) } as isize).map(|_| ())
 }
 
 /// Keeps signals from the calling thread, which is about to lose the stacks that handlers run on.

@@ -1,0 +1,210 @@
+//! The limits of the program, before its code runs: those that were compiled in, and those that whoever starts it sets
+//! in the environment variable `WASMELT_POLICY`.
+//!
+//! In come the policy and the variable; out come limits that the other parts of the runtime ask for, or the end of the
+//! process.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: the variable may take away and never give. Each word of it lowers a limit with `min`, sets a flag  ║
+//! ║ that forbids, or names a grant to be dropped: no code here can do the opposite. What is not understood, or   ║
+//! ║ names what was never granted, ends the process before the guest runs: a restriction that somebody asked for  ║
+//! ║ is never left out in silence.                                                                                ║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+use core::ptr;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, Policy};
+use wasmelt_abi::trap::{START_FAILED_EXIT_CODE, Trap};
+
+use crate::executable;
+use crate::failure::Failure;
+use crate::instance::Instance;
+use crate::report::Report;
+use crate::sys::alarm::{self, AlarmHandler};
+use crate::sys::{Stream, fs};
+use crate::{memory, process, trap};
+
+use super::policy::{self, slice};
+use super::{clocks, descriptors, words};
+
+/// The variable. The guest never sees it.
+pub const VARIABLE: &[u8] = b"WASMELT_POLICY";
+
+/// The limits that hold.
+struct Limits {
+    memory_bytes: u64,
+    open_files: u32,
+    timeout_ns: u64,
+    fuel: u64,
+    /// Bits of [`FurtherPolicy::STDIN_NULL`] and its neighbours.
+    null_streams: u32,
+}
+
+/// Sets limits, see [`wasmelt_abi::symbols::HOOK_RESTRICT`].
+///
+/// # Safety
+/// `vmctx` is the context of a complete instance in which no code has run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_restrict(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    let (policy, instance) = unsafe { (policy::of(vmctx), Instance::from_vmctx(vmctx)) };
+    let mut limits =
+        Limits { memory_bytes: u64::MAX, open_files: u32::MAX, timeout_ns: u64::MAX, fuel: u64::MAX, null_streams: 0 };
+    // SAFETY: the compiler wrote it, in read-only data.
+    let further = policy.further.get().map(|further| unsafe { &*further });
+    if let Some(further) = further {
+        limits.open_files = further.max_open_files;
+        limits.null_streams = further.flags & NULL_STREAMS;
+        if further.timeout_ns != 0 {
+            limits.timeout_ns = further.timeout_ns;
+        }
+        if further.flags & FurtherPolicy::DETERMINISTIC != 0 {
+            clocks::simulate();
+            SEED.store(further.seed, Ordering::Relaxed);
+        }
+    }
+    let counts_fuel = further.is_some_and(|further| further.fuel_offset != 0);
+    for item in items() {
+        if let Err(why) = limits.narrow(item, policy, counts_fuel) {
+            fail(why, item);
+        }
+    }
+    limits.apply(instance, further);
+}
+
+const NULL_STREAMS: u32 = FurtherPolicy::STDIN_NULL | FurtherPolicy::STDOUT_NULL | FurtherPolicy::STDERR_NULL;
+
+/// What deterministic random numbers follow from.
+static SEED: AtomicU64 = AtomicU64::new(0);
+
+/// Fills a buffer with what a deterministic program gets for random bytes: the generator SplitMix64, from the policy's
+/// seed on. Good for nothing but repeating a run.
+///
+/// # Safety
+/// The bytes are writable; nothing in Rust refers to them.
+#[cold]
+pub unsafe fn repeatable_bytes(to: *mut u8, len_bytes: usize) {
+    let mut at = 0;
+    while at < len_bytes {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut word = SEED.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bytes = (word ^ word >> 31).to_le_bytes();
+        let len = bytes.len().min(len_bytes - at);
+        // SAFETY: by this function's contract; `len` more bytes are left.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.wrapping_add(at), len) };
+        at += len;
+    }
+}
+
+impl Limits {
+    /// Takes one word of the variable into account; what is wrong with it.
+    fn narrow(&mut self, item: &'static [u8], policy: &'static Policy, counts_fuel: bool) -> Result<(), &'static str> {
+        let (word, value) = words::split_once(item, b'=').unwrap_or((item, b""));
+        let streams = [
+            (&b"stdin"[..], FurtherPolicy::STDIN_NULL),
+            (b"stdout", FurtherPolicy::STDOUT_NULL),
+            (b"stderr", FurtherPolicy::STDERR_NULL),
+        ];
+        match word {
+            b"max-memory" => self.memory_bytes = self.memory_bytes.min(words::size(value).ok_or(NO_SIZE)?),
+            b"max-open-files" => {
+                let number = words::number(value).ok_or(NO_NUMBER)?;
+                self.open_files = self.open_files.min(u32::try_from(number).unwrap_or(u32::MAX));
+            }
+            b"timeout" => self.timeout_ns = self.timeout_ns.min(words::duration(value).ok_or(NO_DURATION)?),
+            b"fuel" if !counts_fuel => return Err("counts no instructions, it was compiled without --fuel"),
+            b"fuel" => self.fuel = self.fuel.min(words::number(value).ok_or(NO_NUMBER)?),
+            b"no-dir" | b"read-only" => is_granted(value, policy::directories(policy), |dir: &DirGrant| &dir.guest)?,
+            b"no-env" => is_granted(value, slice(&policy.env), |env: &EnvGrant| &env.name)
+                .or(if policy.flags & Policy::INHERIT_ENV != 0 { Ok(()) } else { Err(NOT_GRANTED) })?,
+            b"no-listen" if value.is_empty() => {}
+            _ => {
+                let stream = streams.into_iter().find(|(name, _)| *name == word && value == b"null");
+                self.null_streams |= stream.ok_or("does not know")?.1;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(self, instance: Instance, further: Option<&'static FurtherPolicy>) {
+        if !memory::limit(instance, self.memory_bytes) {
+            fail("needs more memory from the start than", b"max-memory");
+        }
+        if let Some(further) = further.filter(|further| further.fuel_offset != 0) {
+            let counter = instance.vmctx().wrapping_offset(further.fuel_offset as isize).cast::<i64>();
+            let left = i64::try_from(self.fuel).unwrap_or(i64::MAX);
+            // SAFETY: the counter lies in the context. It starts at the negative budget and counts up.
+            unsafe { counter.write(counter.read().max(-left)) };
+        }
+        descriptors::limit(self.open_files);
+        if self.null_streams != 0 {
+            let Ok(null) = fs::open_granted_file(c"/dev/null") else { fail("cannot open", b"/dev/null") };
+            let null = null.release();
+            for stream in 0..3 {
+                if self.null_streams & 1 << stream != 0 {
+                    descriptors::redirect_standard(stream, null);
+                }
+            }
+        }
+        if self.timeout_ns != u64::MAX
+            && let Err(error) = alarm::set::<Interrupt>(self.timeout_ns)
+        {
+            Failure::Signals.end([error.number().into(), 0]);
+        }
+    }
+}
+
+const NO_SIZE: &str = "cannot read the size of";
+const NO_NUMBER: &str = "cannot read the number of";
+const NO_DURATION: &str = "cannot read the duration of";
+const NOT_GRANTED: &str = "was not granted";
+
+/// Whether a grant has this name; `*` stands for all of them.
+fn is_granted<T>(
+    name: &[u8],
+    grants: &'static [T],
+    name_of: impl Fn(&'static T) -> &'static wasmelt_abi::descriptor::RelSlice<u8>,
+) -> Result<(), &'static str> {
+    let found = name == b"*" || grants.iter().any(|grant| slice(name_of(grant)) == name);
+    if found { Ok(()) } else { Err(NOT_GRANTED) }
+}
+
+/// The words of the variable.
+fn items() -> impl Iterator<Item = &'static [u8]> {
+    let variable = process::env().find_map(|variable| variable.strip_prefix(VARIABLE)?.strip_prefix(b"="));
+    variable.unwrap_or_default().split(|&b| b == b';').filter(|item| !item.is_empty())
+}
+
+/// Whether the variable has `word=name`, or `word=*`.
+pub fn names(word: &[u8], name: &[u8]) -> bool {
+    items().any(|item| {
+        words::split_once(item, b'=').is_some_and(|(found, value)| found == word && (value == name || value == b"*"))
+    })
+}
+
+/// Whether the variable has a word by itself.
+pub fn has(word: &[u8]) -> bool {
+    items().any(|item| item == word)
+}
+
+/// Says what is wrong, and ends the process.
+#[cold]
+fn fail(why: &str, what: &[u8]) -> ! {
+    let mut report = Report::new(Stream::Error);
+    report.failure().text("this program ").text(why).text(" `").bytes(what).text("` (see WASMELT_POLICY)");
+    report.exit(START_FAILED_EXIT_CODE)
+}
+
+/// What happens when the time is over.
+struct Interrupt;
+
+impl AlarmHandler for Interrupt {
+    fn handle(pc: usize, frame_pointer: usize, stack_pointer: usize) -> ! {
+        // SAFETY: the first instance was complete before the alarm was set, and lives as long as the process.
+        let instance = unsafe { Instance::from_vmctx(executable::running()) };
+        trap::stop(Trap::Interrupt, instance, pc, frame_pointer, stack_pointer)
+    }
+}

@@ -1,0 +1,20 @@
+;; Writes the real-time clock, the same after a sleep of an hour, the monotonic clock, and 16 random bytes.
+(module
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $now (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  ;; 40 bytes at 64; a clock subscription at 200: monotonic, relative.
+  (data (i32.const 0) "\40\00\00\00\28\00\00\00")
+  (func (export "_start")
+    (drop (call $now (i32.const 0) (i64.const 0) (i32.const 64)))
+    (i32.store (i32.const 216) (i32.const 1))
+    (i64.store (i32.const 224) (i64.const 3600000000000))
+    (drop (call $poll (i32.const 200) (i32.const 300) (i32.const 1) (i32.const 400)))
+    (drop (call $now (i32.const 0) (i64.const 0) (i32.const 72)))
+    (if (i64.lt_u (i64.sub (i64.load (i32.const 72)) (i64.load (i32.const 64))) (i64.const 3600000000000))
+      (then unreachable))
+    (drop (call $now (i32.const 1) (i64.const 0) (i32.const 80)))
+    (drop (call $random (i32.const 88) (i32.const 16)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 400)))))
