@@ -49,7 +49,7 @@ impl Key {
             part(native_cpu().as_bytes());
         }
         if let Some(folder) = &options.runtime_dir {
-            let path = folder.join(options.target.to_string()).join("libwasmelt_start.a");
+            let path = folder.join(options.target.to_string()).join(options.runtime.archive_name());
             part(&fs::read(path).unwrap_or_default());
         }
         part(input);

@@ -110,6 +110,7 @@ fn link_options(options: &Options) -> link::LinkOptions<'_> {
     link::LinkOptions {
         target: &options.target,
         linker: &options.linker,
+        runtime: options.runtime,
         runtime_dir: options.runtime_dir.as_deref(),
         strip: options.strip,
     }

@@ -49,6 +49,8 @@ pub struct Options {
     pub unknown_imports: UnknownImports,
     /// Who links.
     pub linker: Linker,
+    /// Which runtime executables get.
+    pub runtime: Runtime,
     /// Folder with runtime archives, `<triple>/libwasmelt_start.a`, in place of the installed and embedded ones.
     pub runtime_dir: Option<PathBuf>,
     /// Leave out the symbol table (names in backtraces stay).
@@ -80,6 +82,7 @@ impl Default for Options {
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             linker: Linker::Embedded,
+            runtime: Runtime::Freestanding,
             runtime_dir: None,
             strip: false,
             threads: 0,
@@ -179,6 +182,32 @@ pub enum Linker {
     Cc,
     /// This program, which takes the arguments of `ld`.
     Program(PathBuf),
+}
+
+/// Which runtime executables get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// The one that makes system calls itself.
+    #[default]
+    Freestanding,
+    /// The one on top of the system's C library, which other systems than Linux have.
+    Portable,
+}
+
+impl Runtime {
+    /// File name of its archive, in the folder of a target.
+    pub fn archive_name(self) -> &'static str {
+        match self {
+            Self::Freestanding => "libwasmelt_start.a",
+            Self::Portable => "libwasmelt_start_portable.a",
+        }
+    }
+
+    /// Whether it is what executables get unless something else is asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the guest may do outside its sandbox: nothing that is not named here.

@@ -17,16 +17,52 @@ static RUNNING: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 /// Code of the program, as descriptors refer to it.
 pub type GuestEntry = unsafe extern "C" fn(vmctx: *mut u8);
 
-/// Runs a program in this process.
+/// Runs a program in this process, that of the freestanding entry point.
 ///
 /// # Safety
 /// `initial_stack` is the stack pointer with which the kernel entered the process, and nothing has happened since.
+#[cfg(not(feature = "portable"))]
 pub unsafe fn run(program: &'static ProgramDescriptor, initial_stack: *const usize) -> ! {
     // SAFETY: by this function's contract.
     unsafe { process::init(initial_stack) };
     // The process's first stack is not used any more once the guest runs on its own: faults are handled there.
     let handler_stack = (initial_stack as usize & !15) as *mut u8;
     // SAFETY: the handler does not return, so what the stack held is not needed again.
+    unsafe { run_on(program, handler_stack) }
+}
+
+/// Runs a program in this process, whose C library has called `main`.
+///
+/// # Safety
+/// `arguments` and `environment` are what `main` got, and nothing has happened since.
+#[cfg(feature = "portable")]
+pub unsafe fn run_from_main(
+    program: &'static ProgramDescriptor,
+    arguments: *const *const core::ffi::c_char,
+    environment: *const *const core::ffi::c_char,
+) -> ! {
+    // SAFETY: by this function's contract.
+    unsafe { process::init_from_main(arguments, environment) };
+    let prepared = sys::occupy_standard_streams().and_then(|()| {
+        let stack = sys::pages::reserve(faults::HANDLER_STACK_BYTES)?;
+        // SAFETY: the pages are the new reservation.
+        unsafe { sys::pages::commit(stack, faults::HANDLER_STACK_BYTES) }?;
+        Ok(stack.wrapping_add(faults::HANDLER_STACK_BYTES))
+    });
+    match prepared {
+        // SAFETY: nothing else uses the new stack.
+        Ok(handler_stack) => unsafe { run_on(program, handler_stack) },
+        Err(error) => Failure::Signals.end([error.number().into(), 0]),
+    }
+}
+
+/// Runs a program in this process, with faults handled on the stack that ends at `handler_stack`.
+///
+/// # Safety
+/// Nothing uses that stack once a fault occurs.
+#[inline(always)]
+unsafe fn run_on(program: &'static ProgramDescriptor, handler_stack: *mut u8) -> ! {
+    // SAFETY: by this function's contract.
     if let Err(error) = unsafe { faults::install::<Handler>(handler_stack) } {
         Failure::Signals.end([error.number().into(), 0]);
     }

@@ -5,7 +5,7 @@
 //! reaches everything through one table, so the linker keeps what a program uses and drops the rest.
 #![no_std]
 
-#[cfg(any(test, feature = "embed"))]
+#[cfg(any(test, feature = "embed", feature = "portable"))]
 #[macro_use]
 extern crate std;
 

@@ -15,6 +15,9 @@ use wasmelt::features::FEATURES;
 
 use crate::support;
 
+/// Programs that also run on the portable runtime: computation, exceptions, files, all of standard input, threads.
+const ON_PORTABLE: [&str; 5] = ["sha256", "cxx-eh", "lua", "zlib", "threads"];
+
 /// The proposal that keeps a row from running, from wasmelt's own table: the error must name it.
 fn unsupported(features: &[&str]) -> Option<&'static str> {
     FEATURES.iter().find(|known| !known.supported && features.contains(&known.name)).map(|known| known.name)
@@ -66,6 +69,15 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
         Trial::test(format!("corpus::{}::{size}", row.name), move || row.check(run(&row), &data))
     };
     let mut trials = vec![trial("small", |row| &row.small)];
+    if ON_PORTABLE.contains(&row.name.as_str()) {
+        let (row, data) = (Arc::clone(&row), data.clone());
+        trials.push(support::portable::trial(format!("corpus::{}::portable", row.name), move || {
+            let folder = support::scratch();
+            let executable = folder.path().join("program");
+            support::compile(&row.wasm, &executable, &row.options)?;
+            row.compare(&executable, &row.small, &data)
+        }));
+    }
     if support::switch("WASMELT_CORPUS_FULL") {
         trials.push(trial("full", |row| &row.full));
     }
@@ -74,7 +86,10 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
 
 impl Row {
     fn check(&self, run: &Run, data: &Path) -> Result<(), Failed> {
-        let executable = self.executable()?;
+        self.compare(&self.executable()?, run, data)
+    }
+
+    fn compare(&self, executable: &Path, run: &Run, data: &Path) -> Result<(), Failed> {
         let scratch = support::scratch();
         // Programs write into `d/`: each run has its own.
         support::copy_folder(data, &scratch.path().join("d"))?;

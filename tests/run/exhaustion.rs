@@ -14,20 +14,28 @@ use crate::process::Probe;
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(format!("exhaustion::{name}"), test);
-    vec![
-        trial("memory", memory),
-        trial("initial_memory", initial_memory),
-        trial("descriptors", descriptors),
-        trial("stack_in_host_functions", stack_in_host_functions),
-        trial("full_disk", full_disk),
-        trial("size_of_files", size_of_files),
-        trial("closed_pipe", closed_pipe),
-        trial("interrupted_calls", interrupted_calls),
-        trial("signals_end_the_program", signals_end_the_program),
-        trial("signals_end_all_threads", signals_end_all_threads),
-        trial("ignored_signals_stay_ignored", ignored_signals_stay_ignored),
-    ]
+    let tests: [(&str, support::Test); 11] = [
+        ("memory", memory),
+        ("initial_memory", initial_memory),
+        ("descriptors", descriptors),
+        ("stack_in_host_functions", stack_in_host_functions),
+        ("full_disk", full_disk),
+        ("size_of_files", size_of_files),
+        ("closed_pipe", closed_pipe),
+        ("interrupted_calls", interrupted_calls),
+        ("signals_end_the_program", signals_end_the_program),
+        ("signals_end_all_threads", signals_end_all_threads),
+        ("ignored_signals_stay_ignored", ignored_signals_stay_ignored),
+    ];
+    let mut trials = Vec::new();
+    for (name, test) in tests {
+        trials.push(Trial::test(format!("exhaustion::{name}"), test));
+        // Without descriptors the system's loader cannot open the C library, and says so itself.
+        if name != "descriptors" {
+            trials.push(support::portable::trial(format!("exhaustion::{name}::portable"), test));
+        }
+    }
+    trials
 }
 
 /// Runs a line of the shell in a folder; `exec` in it makes the program the shell's successor.

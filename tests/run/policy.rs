@@ -16,22 +16,27 @@ use crate::process::Probe;
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(format!("policy::{name}"), test);
-    vec![
-        trial("null_streams", null_streams),
-        trial("open_files", open_files),
-        trial("timeout", timeout),
-        trial("timeout_of_threads", timeout_of_threads),
-        trial("deterministic", deterministic),
-        trial("dir_from_exe", dir_from_exe),
-        trial("listeners", listeners),
-        trial("a_file_grants_what_options_grant", a_file_grants_what_options_grant),
-        trial("the_environment_takes_away", the_environment_takes_away),
-        trial("the_environment_never_gives", the_environment_never_gives),
-        trial("what_is_not_understood_ends_the_program", what_is_not_understood_ends_the_program),
-        trial("the_variable_is_hidden", the_variable_is_hidden),
-        trial("odd_arguments_and_variables", odd_arguments_and_variables),
-    ]
+    let tests: [(&str, support::Test); 13] = [
+        ("null_streams", null_streams),
+        ("open_files", open_files),
+        ("timeout", timeout),
+        ("timeout_of_threads", timeout_of_threads),
+        ("deterministic", deterministic),
+        ("dir_from_exe", dir_from_exe),
+        ("listeners", listeners),
+        ("a_file_grants_what_options_grant", a_file_grants_what_options_grant),
+        ("the_environment_takes_away", the_environment_takes_away),
+        ("the_environment_never_gives", the_environment_never_gives),
+        ("what_is_not_understood_ends_the_program", what_is_not_understood_ends_the_program),
+        ("the_variable_is_hidden", the_variable_is_hidden),
+        ("odd_arguments_and_variables", odd_arguments_and_variables),
+    ];
+    let mut trials = Vec::new();
+    for (name, test) in tests {
+        trials.push(Trial::test(format!("policy::{name}"), test));
+        trials.push(support::portable::trial(format!("policy::{name}::portable"), test));
+    }
+    trials
 }
 
 fn guest(name: &str, folder: &Path, options: &[&str]) -> Result<(), Failed> {

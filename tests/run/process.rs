@@ -11,25 +11,35 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::{modules, support};
 
+/// What is no matter of the portable runtime: it copies data into memory, and `run` is a command of the compiler.
+const NOT_ON_PORTABLE: [&str; 2] = ["large_data_is_mapped", "run_is_a_drop_in"];
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |name: &str, test: fn() -> Result<(), Failed>| Trial::test(format!("process::{name}"), test);
-    vec![
-        trial("arguments", arguments),
-        trial("environment_is_empty_unless_granted", environment_is_empty_unless_granted),
-        trial("environment_granted", environment_granted),
-        trial("environment_inherited", environment_inherited),
-        trial("exit_codes", exit_codes),
-        trial("abort_is_a_trap", abort_is_a_trap),
-        trial("clocks_and_random", clocks_and_random),
-        trial("poll_standard_input", poll_standard_input),
-        trial("large_input_and_output", large_input_and_output),
-        trial("standard_streams_closed", standard_streams_closed),
-        trial("malloc_fails_under_a_limit", malloc_fails_under_a_limit),
-        trial("little_address_space", little_address_space),
-        trial("large_data_is_mapped", large_data_is_mapped),
-        trial("large_frames_hit_the_guard", large_frames_hit_the_guard),
-        trial("run_is_a_drop_in", run_is_a_drop_in),
-    ]
+    let tests: [(&str, support::Test); 15] = [
+        ("arguments", arguments),
+        ("environment_is_empty_unless_granted", environment_is_empty_unless_granted),
+        ("environment_granted", environment_granted),
+        ("environment_inherited", environment_inherited),
+        ("exit_codes", exit_codes),
+        ("abort_is_a_trap", abort_is_a_trap),
+        ("clocks_and_random", clocks_and_random),
+        ("poll_standard_input", poll_standard_input),
+        ("large_input_and_output", large_input_and_output),
+        ("standard_streams_closed", standard_streams_closed),
+        ("malloc_fails_under_a_limit", malloc_fails_under_a_limit),
+        ("little_address_space", little_address_space),
+        ("large_data_is_mapped", large_data_is_mapped),
+        ("large_frames_hit_the_guard", large_frames_hit_the_guard),
+        ("run_is_a_drop_in", run_is_a_drop_in),
+    ];
+    let mut trials = Vec::new();
+    for (name, test) in tests {
+        trials.push(Trial::test(format!("process::{name}"), test));
+        if !NOT_ON_PORTABLE.contains(&name) {
+            trials.push(support::portable::trial(format!("process::{name}::portable"), test));
+        }
+    }
+    trials
 }
 
 /// The guest that does what its arguments say.

@@ -1,5 +1,5 @@
 //! What a guest can reach of the file system: the granted directories and nothing else, whichever way it asks, with
-//! `openat2` and on kernels that lack it.
+//! `openat2`, on kernels that lack it, and with the portable runtime, where cap-std decides.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
-use crate::support::{self, Outcome};
+use crate::support::{self, Outcome, portable};
 
 /// How an executable is started: on this kernel, or as if it had no `openat2`.
 #[derive(Clone, Copy)]
@@ -35,13 +35,22 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, test) in tests {
         trials.push(Trial::test(format!("sandbox::{name}"), move || test(Kernel::Plain)));
-        let name = format!("sandbox::{name}::without_openat2");
+        let without = format!("sandbox::{name}::without_openat2");
         trials.push(match without_openat2() {
-            Ok(_) => Trial::test(name, move || test(Kernel::WithoutOpenat2)),
-            Err(why) => support::skipped(name, why),
+            Ok(_) => Trial::test(without, move || test(Kernel::WithoutOpenat2)),
+            Err(why) => support::skipped(without, why),
+        });
+        trials.push(portable::trial(format!("sandbox::{name}::portable"), move || test(Kernel::Plain)));
+        // cap-std has two ways as well.
+        let without = format!("sandbox::{name}::portable::without_openat2");
+        trials.push(match without_openat2() {
+            Ok(_) => portable::trial(without, move || test(Kernel::WithoutOpenat2)),
+            Err(why) => support::skipped(without, why),
         });
     }
     trials.push(Trial::test("sandbox::missing_directory", missing_directory));
+    trials.push(portable::trial("sandbox::missing_directory::portable", missing_directory));
+    trials.push(Trial::test("sandbox::attacks::portable", attacks_on_portable));
     trials
 }
 
@@ -280,6 +289,13 @@ fn several_directories(kernel: Kernel) -> Result<(), Failed> {
     sandbox.works(&["cat", "outside/file"], "0123456789")?;
     sandbox
         .fails(&["mv", "outside/file", "/box/other/new"], &["Read-only", "not permitted", "Capabilities insufficient"])
+}
+
+/// The attacks among the unit tests of the runtime, races with other processes included. For the runtime of this
+/// kernel `cargo test` runs them anyway.
+fn attacks_on_portable() -> Result<(), Failed> {
+    let test = ["test", "--locked", "--package", "wasmelt-runtime", "--features", "portable", "--lib"];
+    Ok(portable::cargo(&test)?)
 }
 
 /// Whoever grants `/proc` grants a look at processes, not a way to write into the one that the guest runs in.

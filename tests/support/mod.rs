@@ -1,7 +1,8 @@
 //! What the test harnesses share: the program under test, scratch folders, processes with a time limit, and skips that
 //! one switch turns into failures.
 //!
-//! Environment: `WASMELT_BIN` names another `wasmelt` to test, `WASMELT_REQUIRE_ALL=1` makes every skip a failure.
+//! Environment: `WASMELT_BIN` names another `wasmelt` to test, `WASMELT_REQUIRE_ALL=1` makes every skip a failure,
+//! `WASMELT_TEST_RUNTIME=portable` runs every executable on the portable runtime.
 
 // Each harness compiles this file for itself and uses its own part of it.
 #![allow(dead_code, reason = "shared by several test programs")]
@@ -16,6 +17,11 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
+
+pub mod portable;
+
+/// A test without parameters.
+pub type Test = fn() -> Result<(), Failed>;
 
 /// No single process of a test may take longer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(600);
@@ -170,7 +176,10 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
 {
-    let outcome = run(wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options), b"")?;
+    let outcome = run(
+        wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options).args(portable::options()?),
+        b"",
+    )?;
     if outcome.code() != 0 {
         return Err(format!("wasmelt compile: exit code {}{}", outcome.code(), outcome.shown()).into());
     }

@@ -10,8 +10,8 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::error::Result;
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Stdio,
-    UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime,
+    Stdio, UnknownImports,
 };
 
 use super::policy_file::PolicyFile;
@@ -142,6 +142,17 @@ pub(super) struct LinkArgs {
         hide_default_value = true)]
     linker: Linker,
 
+    /// What executables stand on: `freestanding` is the operating system alone, `portable` its C library
+    #[arg(
+        long,
+        value_name = "RUNTIME",
+        value_enum,
+        default_value = "freestanding",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    runtime: RuntimeArg,
+
     /// Folder with runtime archives, `<target>/libwasmelt_start.a`
     #[arg(long, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
@@ -187,6 +198,14 @@ enum BoundsChecksArg {
     Guard,
     /// By instructions: no large reservation of address space
     Explicit,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum RuntimeArg {
+    /// System calls and nothing else
+    Freestanding,
+    /// The C library of the system, linked by `cc`
+    Portable,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,6 +264,10 @@ impl CommonArgs {
                 UnknownImportsArg::Trap => UnknownImports::Trap,
             },
             linker: link.linker.clone(),
+            runtime: match link.runtime {
+                RuntimeArg::Freestanding => Runtime::Freestanding,
+                RuntimeArg::Portable => Runtime::Portable,
+            },
             runtime_dir: link.runtime_dir.clone(),
             threads: self.report.threads,
             ..Options::default()

@@ -10,9 +10,7 @@ use target_lexicon::{Environment, Triple};
 use wasmelt_abi::symbols::ABI_ANCHOR;
 
 use crate::error::{Error, Result};
-
-/// Name of the archive in the folder of its target.
-const FILE_NAME: &str = "libwasmelt_start.a";
+use crate::options::Runtime;
 
 /// The archive of the target that this compiler was built for, compressed with zstd; empty where that target has none.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runtime.a.zst"));
@@ -29,20 +27,32 @@ pub(super) struct Archive {
     pub(super) place: String,
 }
 
-/// Finds the archive for `target`.
-pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archive> {
-    let names = folder_names(target);
+/// Finds the archive of a runtime for `target`.
+pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>) -> Result<Archive> {
+    let file_name = runtime.archive_name();
+    // The portable one is for a C library: another one's does not do.
+    let names = if runtime == Runtime::Portable { vec![target.to_string()] } else { folder_names(target) };
     let mut searched = Vec::new();
     // A folder that the user names is the only one that is searched: nothing else takes its place silently.
     if let Some(dir) = runtime_dir.map(Path::to_owned).or_else(installed_dir) {
         for name in &names {
-            let path = dir.join(name).join(FILE_NAME);
+            let path = dir.join(name).join(file_name);
             match fs::read(&path) {
                 Ok(bytes) => return Ok(Archive { bytes: bytes.into(), place: path.display().to_string() }),
                 Err(e) if is_absence(&e) => searched.push(path.display().to_string()),
                 Err(e) => return Err(Error::io(format!("cannot read {}", path.display()), &e)),
             }
         }
+    }
+    if runtime == Runtime::Portable {
+        let searched = if searched.is_empty() { "nowhere".to_owned() } else { searched.join(", ") };
+        return Err(Error::link(format!("no portable runtime archive for {target}: searched {searched}"))
+            .hint(format!("put {file_name} into DIR/{target} and pass --runtime-dir DIR"))
+            .hint(format!(
+                "build it from wasmelt's source: `RUSTFLAGS=-Cforce-frame-pointers=yes cargo build --package \
+                 wasmelt-start-portable --profile portable --target {target}`"
+            ))
+            .hint("leave out `--runtime portable`: the freestanding runtime needs neither"));
     }
     if runtime_dir.is_none() && !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
         let bytes =
@@ -55,7 +65,7 @@ pub(super) fn find(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archiv
         None => format!("; one for {EMBEDDED_TARGET} is embedded"),
     };
     Err(Error::link(format!("no runtime archive for {target}: searched {}{embedded}", searched.join(", ")))
-        .hint(format!("put {FILE_NAME} into DIR/{} and pass --runtime-dir DIR", names[0])))
+        .hint(format!("put {file_name} into DIR/{} and pass --runtime-dir DIR", names[0])))
 }
 
 /// `<exe>/../lib/wasmelt`, where a package manager installs archives for further targets.
@@ -121,10 +131,14 @@ mod tests {
     #[test]
     fn a_missing_archive_says_what_was_searched() {
         let dir = tempfile::tempdir().unwrap();
-        let error = find(&"riscv64gc-unknown-linux-gnu".parse().unwrap(), Some(dir.path())).unwrap_err();
-        let expected = dir.path().join("riscv64gc-unknown-linux-gnu").join(FILE_NAME);
+        let target = "riscv64gc-unknown-linux-gnu".parse().unwrap();
+        let error = find(&target, Runtime::Freestanding, Some(dir.path())).unwrap_err();
+        let expected = dir.path().join("riscv64gc-unknown-linux-gnu").join("libwasmelt_start.a");
         assert!(error.to_string().contains(expected.to_str().unwrap()), "{error}");
         assert!(error.hints()[0].contains("--runtime-dir"), "{error}");
+        let error = find(&target, Runtime::Portable, Some(dir.path())).unwrap_err();
+        assert!(error.to_string().contains("libwasmelt_start_portable.a"), "{error}");
+        assert_eq!(error.hints().len(), 3, "{error}");
     }
 
     #[test]

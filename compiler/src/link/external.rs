@@ -11,15 +11,7 @@ use crate::error::{Error, Result};
 
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
 pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let tool = cc::Build::new()
-        .cargo_metadata(false)
-        .cargo_warnings(false)
-        .target(&options.target.to_string())
-        .host(&HOST.to_string())
-        .opt_level(0)
-        .no_default_flags(true)
-        .try_get_compiler()
-        .map_err(|e| Error::link(format!("no C compiler for {}: {e}", options.target)).hint(HINT))?;
+    let tool = c_compiler(options).map_err(|e| e.hint(HINT))?;
     let files = Files::new(inputs)?;
     let mut command = tool.to_command();
     command.args(["-nostdlib", "-nostartfiles", if inputs.archive.is_some() { "-static-pie" } else { "-shared" }]);
@@ -29,6 +21,40 @@ pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Res
         command.arg("-Xlinker").arg(argument);
     }
     run(command, &files)
+}
+
+fn c_compiler(options: &LinkOptions<'_>) -> Result<cc::Tool> {
+    cc::Build::new()
+        .cargo_metadata(false)
+        .cargo_warnings(false)
+        .target(&options.target.to_string())
+        .host(&HOST.to_string())
+        .opt_level(0)
+        .no_default_flags(true)
+        .try_get_compiler()
+        .map_err(|e| Error::link(format!("no C compiler for {}: {e}", options.target)))
+}
+
+/// Libraries of the system that Rust's standard library stands on, as `rustc --print native-static-libs` names them.
+const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+
+/// Links a program of the portable runtime: the C compiler driver knows the C library and its start-up code.
+pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let three_ways = |error: Error| {
+        error
+            .hint("install a C compiler: it knows how programs are linked with the C library")
+            .hint("name one in the environment variable `CC`")
+            .hint("leave out `--runtime portable`: the freestanding runtime needs no other program")
+    };
+    let tool = c_compiler(options).map_err(three_ways)?;
+    let files = Files::new(inputs)?;
+    let mut command = tool.to_command();
+    // As for the freestanding runtime: what nothing reaches is dropped, and same input gives same bytes. The libraries
+    // are named behind the files that need them.
+    command.args(["-pie", "-Wl,--gc-sections,--build-id=none,--hash-style=gnu,-z,noexecstack,-z,relro,-z,now"]);
+    command.arg(if options.strip { "-Wl,--strip-all" } else { "-Wl,--strip-debug" });
+    command.args(files.inputs()).args(SYSTEM_LIBRARIES);
+    run_on(command, &files, three_ways)
 }
 
 /// Links with `program`, which takes the arguments of `ld`.
@@ -43,11 +69,19 @@ const HINT: &str = "the embedded linker, which is the default, needs no other pr
 
 /// Runs the linker on the files and returns what it wrote.
 fn run(mut command: Command, files: &Files) -> Result<Vec<u8>> {
-    command.args(files.inputs()).arg("-o").arg(files.output()).stdin(Stdio::null());
+    command.args(files.inputs());
+    run_on(command, files, |error| error.hint(HINT))
+}
+
+/// Runs the linker, whose input files are named, and returns what it wrote; `if_missing` adds to the error where there
+/// is no such program.
+fn run_on(mut command: Command, files: &Files, if_missing: impl FnOnce(Error) -> Error) -> Result<Vec<u8>> {
+    command.arg("-o").arg(files.output()).stdin(Stdio::null());
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .output()
-        .map_err(|e| Error::link(Error::io(format!("cannot run the linker {program}"), &e).to_string()).hint(HINT))?;
+        .map_err(|e| Error::link(Error::io(format!("cannot run the linker {program}"), &e).to_string()))
+        .map_err(if_missing)?;
     if !output.status.success() {
         let mut message = format!("the linker failed ({}): {command:?}", output.status);
         for text in [&output.stdout, &output.stderr] {

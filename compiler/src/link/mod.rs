@@ -17,7 +17,7 @@ use target_lexicon::{BinaryFormat, Triple};
 use wasmelt_abi::symbols;
 
 use crate::error::{Error, Result};
-use crate::options::Linker;
+use crate::options::{Linker, Runtime};
 
 /// How an executable is linked.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct LinkOptions<'a> {
     pub target: &'a Triple,
     /// Who links.
     pub linker: &'a Linker,
+    /// Which runtime an executable gets.
+    pub runtime: Runtime,
     /// Folder with runtime archives, in place of the installed and embedded ones.
     pub runtime_dir: Option<&'a Path>,
     /// Leave out the symbol table.
@@ -37,8 +39,16 @@ pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     if options.target.binary_format != BinaryFormat::Elf {
         return Err(Error::usage(format!("executables for {} are not supported yet", options.target)));
     }
-    let archive = archive::find(options.target, options.runtime_dir)?;
+    if let (Runtime::Portable, Linker::Program(program)) = (options.runtime, options.linker) {
+        let program = program.display();
+        return Err(Error::usage(format!("the portable runtime is linked by `cc`, not by `{program}`"))
+            .hint("leave out `--linker`, or `--runtime portable`"));
+    }
+    let archive = archive::find(options.target, options.runtime, options.runtime_dir)?;
     archive.check_version()?;
+    if options.runtime == Runtime::Portable {
+        return external::link_with_c_library(Inputs { objects: &[object], archive: Some(&archive.bytes) }, options);
+    }
     link(object, &archive.bytes, options)
 }
 

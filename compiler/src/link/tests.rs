@@ -22,7 +22,7 @@ use super::{LinkOptions, archive, link};
 use crate::emit::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
 use crate::emit::{self, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
-use crate::options::Linker;
+use crate::options::{Linker, Runtime};
 
 const NOTE: &str = "{\"source\":\"tests\"}";
 
@@ -34,7 +34,7 @@ fn target() -> Triple {
 }
 
 fn options<'a>(target: &'a Triple, linker: &'a Linker) -> LinkOptions<'a> {
-    LinkOptions { target, linker, runtime_dir: None, strip: false }
+    LinkOptions { target, linker, runtime: Runtime::Freestanding, runtime_dir: None, strip: false }
 }
 
 fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
@@ -375,6 +375,6 @@ fn the_embedded_linker_needs_no_other_program() {
 fn the_embedded_archive_fits_this_compiler() {
     let host = target_lexicon::HOST;
     if can_run() {
-        archive::find(&host, None).unwrap().check_version().unwrap();
+        archive::find(&host, Runtime::Freestanding, None).unwrap().check_version().unwrap();
     }
 }

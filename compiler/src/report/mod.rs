@@ -15,7 +15,7 @@ use wasmelt_abi::descriptor::CpuFeatures;
 use crate::codegen;
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::options::{BoundsChecks, Cpu, OptLevel, Options, Policy, UnknownImports};
+use crate::options::{BoundsChecks, Cpu, OptLevel, Options, Policy, Runtime, UnknownImports};
 
 pub use interface::Interface;
 pub use proposals::features_used;
@@ -31,6 +31,9 @@ pub struct Provenance {
     pub abi_version: u32,
     /// The module that it was made from.
     pub source: Source,
+    /// Which runtime it was linked with; absent where it is the freestanding one.
+    #[serde(default, skip_serializing_if = "Runtime::is_default")]
+    pub runtime: Runtime,
     /// Name of the library; absent in programs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library: Option<String>,
@@ -159,6 +162,7 @@ impl Provenance {
             bounds_checks: options.bounds_checks,
             spectre_mitigations: options.spectre_mitigations,
             nan_canonicalization: options.nan_canonicalization,
+            runtime: options.runtime,
             library: options.library.clone(),
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             unknown_imports: options.unknown_imports,

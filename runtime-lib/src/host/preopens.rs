@@ -11,7 +11,9 @@ use crate::sys::{Stream, fs};
 
 use super::descriptors::{self, Descriptor, Kind};
 use super::error::{Errno, Result};
-use super::path::{PATH_MAX, Path};
+#[cfg(not(feature = "portable"))]
+use super::path::PATH_MAX;
+use super::path::Path;
 use super::policy::{self, slice};
 use super::restrict;
 
@@ -59,6 +61,10 @@ pub unsafe extern "C" fn wasmelt_hook_dir_from_exe(_vmctx: *mut u8) {
     }
 }
 
+#[cfg(feature = "portable")]
+use fs::start_granted_at_executable as start_at_executable;
+
+#[cfg(not(feature = "portable"))]
 fn start_at_executable() -> Result<()> {
     let mut target = [0; PATH_MAX];
     let len = fs::read_link(fs::WORKING_DIRECTORY, c"/proc/self/exe", &mut target)?;

@@ -5,7 +5,15 @@
 
 pub mod cpu;
 
-#[cfg(target_os = "linux")]
+#[cfg(not(feature = "portable"))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(not(feature = "portable"))]
 pub use linux::*;
+
+#[cfg(feature = "portable")]
+mod portable;
+#[cfg(feature = "portable")]
+pub use portable::*;
+
+#[cfg(all(not(target_os = "linux"), not(feature = "portable")))]
+compile_error!("the freestanding runtime is for Linux: build with the feature `portable` for other systems");

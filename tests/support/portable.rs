@@ -1,0 +1,92 @@
+//! Tests on the portable runtime: its archive, built from source once, and a way to run a test that knows nothing of
+//! it.
+//!
+//! The archive comes from a cargo of its own, in a folder below the target folder of the tests, so that the dependencies
+//! that nothing else needs are built when such a test runs and not before.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use libtest_mimic::{Failed, Trial};
+use wasmelt::options::{Options, Runtime};
+
+thread_local! {
+    /// Whether the test that this thread runs compiles for the portable runtime.
+    static CHOSEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A test that runs with every executable on the portable runtime.
+pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let name = name.into();
+    if super::find_program("cc").is_none() {
+        return super::skipped(name, "there is no cc");
+    }
+    Trial::test(name, move || {
+        CHOSEN.set(true);
+        let result = test();
+        CHOSEN.set(false);
+        result
+    })
+}
+
+/// What `wasmelt compile` is told in the test that this thread runs.
+pub fn options() -> Result<Vec<PathBuf>, Failed> {
+    if !CHOSEN.get() && env::var_os("WASMELT_TEST_RUNTIME").is_none_or(|runtime| runtime != "portable") {
+        return Ok(Vec::new());
+    }
+    Ok(vec!["--runtime".into(), "portable".into(), "--runtime-dir".into(), archives()?.into()])
+}
+
+/// The folder with the archive.
+fn archives() -> Result<&'static Path, Failed> {
+    static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    FOLDER.get_or_init(build).as_deref().map_err(Failed::from)
+}
+
+/// Where a cargo of the tests works.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("portable")
+}
+
+/// Runs cargo on the repository, in [`folder`].
+pub fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Nothing of the build of the tests may leak into this one, not their profile and not a wrapper of clippy.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        let kept = ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_"];
+        let leaks = ["CARGO", "RUSTC", "RUSTFLAGS", "CLIPPY_ARGS", "__CARGO"];
+        if leaks.iter().any(|prefix| name.starts_with(prefix)) && !kept.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&*name);
+        }
+    }
+    command.current_dir(super::repository()).args(arguments).arg("--target-dir").arg(folder());
+    let output = command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes").output();
+    let output = output.map_err(|e| format!("cannot run {command:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let [out, error] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    Err(format!("{command:?} failed:\n{out}{error}"))
+}
+
+/// Builds the archive where it is out of date, and puts it where `--runtime-dir` looks for it.
+fn build() -> Result<PathBuf, String> {
+    let folder = folder();
+    let target = Options::default().target.to_string();
+    cargo(&["build", "--locked", "--package", "wasmelt-start-portable", "--profile", "portable", "--target", &target])?;
+    let name = Runtime::Portable.archive_name();
+    let (built, wanted) = (folder.join(&target).join("portable").join(name), folder.join("archives").join(&target));
+    // Several test programs may do this at the same time: each puts a complete file in its place.
+    let temporary = wanted.join(format!("{name}.{}", std::process::id()));
+    let put = || {
+        fs::create_dir_all(&wanted)?;
+        fs::copy(&built, &temporary)?;
+        fs::rename(&temporary, wanted.join(name))
+    };
+    put().map_err(|e| format!("cannot copy {}: {e}", built.display()))?;
+    Ok(folder.join("archives"))
+}
