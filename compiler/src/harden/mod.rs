@@ -19,7 +19,7 @@ use target_lexicon::Triple;
 use self::calls::Call;
 use self::filter::{Condition, Rule};
 use crate::error::{Error, Result};
-use crate::options::Options;
+use crate::options::{Options, Runtime};
 use crate::program::{Callee, Program};
 
 /// The filter, one instruction in each element; empty without `--harden`.
@@ -30,6 +30,12 @@ pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Vec<u64
     }
     if options.target.operating_system != target_lexicon::OperatingSystem::Linux {
         return Err(Error::usage("`--harden` is for Linux: other systems have no filter of system calls"));
+    }
+    if options.runtime == Runtime::Portable {
+        return Err(Error::usage(
+            "`--harden` is for the freestanding runtime: nobody knows which calls a C library makes",
+        )
+        .hint("leave out `--runtime portable`"));
     }
     let instance = program.main();
     let paths = !policy.dirs.is_empty() || !policy.files.is_empty();
