@@ -14,6 +14,7 @@ use crate::options::{Emit, Options, Shape};
 use crate::program::Program;
 use crate::report;
 use crate::translate::FuncEnv;
+use crate::trees;
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -143,7 +144,7 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 fn image<'a>(
     program: &'a Program<'a>,
     compiled: codegen::Compiled,
-    options: &Options,
+    options: &'a Options,
     cpu_features: u32,
     note: String,
 ) -> Result<Image<'a>> {
@@ -179,6 +180,8 @@ fn image<'a>(
         policy: options.policy.clone(),
         fuel_offset: instance.fuel_offset,
         filter: harden::filter(program, options)?,
+        trees: trees::plan(&options.policy, &options.embedded_files)?,
+        embedded_files: &options.embedded_files,
         exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,
         stack_bytes: options.stack_bytes,

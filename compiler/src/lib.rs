@@ -27,6 +27,7 @@ pub mod program;
 pub mod progress;
 pub mod report;
 pub mod translate;
+pub mod trees;
 
 /// A value type as descriptors write it; typed references count as their top type.
 fn value_type(ty: ValType) -> error::Result<ValueType> {

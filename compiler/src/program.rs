@@ -278,6 +278,9 @@ impl<'data> Program<'data> {
         if uses_descriptors && !policy.tcp_listen.is_empty() {
             hooks.push(wasmelt_abi::symbols::HOOK_LISTENERS);
         }
+        if uses_descriptors && (!policy.files.is_empty() || !policy.embedded.is_empty()) {
+            hooks.push(wasmelt_abi::symbols::HOOK_TREES);
+        }
         if policy.harden {
             // Last but one: all that was granted is open, and what comes after runs the guest.
             hooks.push(wasmelt_abi::symbols::HOOK_HARDEN);

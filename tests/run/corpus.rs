@@ -4,9 +4,10 @@
 //! `WASMELT_CORPUS` names the folder with `manifest.tsv`, by default `../shared/corpus` beside the repository;
 //! `WASMELT_CORPUS_FULL=1` runs the full arguments as well as the small ones.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::{env, fs};
 
 use libtest_mimic::{Failed, Trial};
@@ -39,6 +40,7 @@ struct Row {
 }
 
 /// One way to run a program.
+#[derive(Clone)]
 struct Run {
     args: Vec<String>,
     stdin: Option<String>,
@@ -54,10 +56,43 @@ pub(crate) fn trials() -> Vec<Trial> {
         return vec![support::skipped("corpus", format!("there is no {}", manifest.display()))];
     };
     match rows(&text, &root) {
-        Ok(rows) => rows.into_iter().flat_map(|row| row_trials(row, &root)).collect(),
+        Ok(rows) => {
+            let mut trials: Vec<Trial> = rows.into_iter().flat_map(|row| row_trials(row, &root)).collect();
+            if let Err(why) = never_executable() {
+                trials.push(support::skipped("corpus::never_executable", why));
+            }
+            trials
+        }
         Err(why) => vec![Trial::test("corpus", move || Err(why.into()))],
     }
 }
+
+/// The program that lets no other make memory executable, built by the system's C compiler.
+fn never_executable() -> Result<&'static Path, String> {
+    static PROGRAM: OnceLock<Result<(tempfile::TempDir, PathBuf), String>> = OnceLock::new();
+    let built = PROGRAM.get_or_init(|| {
+        const SIGSYS: i32 = 31;
+        let cc = support::find_program("cc").ok_or("there is no cc")?;
+        let folder = support::scratch();
+        let program = folder.path().join("never_executable");
+        let source = support::repository().join("tests/run/guests/never_executable.c");
+        let message = |failed: Failed| failed.message().unwrap_or("cc failed").to_owned();
+        let outcome = support::run(Command::new(cc).arg(source).arg("-o").arg(&program), b"").map_err(message)?;
+        if !outcome.status.success() {
+            return Err(format!("cc failed: {}", outcome.stderr()));
+        }
+        let broken = support::run(Command::new(&program).arg("--break"), b"").map_err(message)?;
+        if broken.status.signal() != Some(SIGSYS) {
+            return Err(format!("seccomp filters do not work here: {}", broken.status));
+        }
+        Ok((folder, program))
+    });
+    built.as_ref().map(|(_, program)| program.as_path()).map_err(Clone::clone)
+}
+
+/// Programs that between them import most of what there is, with all walls up.
+const HARDENED: &[&str] =
+    &["sqlite3", "lua", "zstd", "threads", "cxx-eh", "mem64", "jaq", "oxipng", "gobench", "zigbench"];
 
 fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
     let (row, data) = (Arc::new(row), root.join("d"));
@@ -78,6 +113,11 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
             row.compare(&executable, &row.small, &data)
         }));
     }
+    if HARDENED.contains(&row.name.as_str()) {
+        let (row, data) = (Arc::clone(&row), data.clone());
+        let name = format!("corpus::{}::hardened", row.name);
+        trials.push(Trial::test(name, move || row.hardened()?.check(&row.small, &data)));
+    }
     if support::switch("WASMELT_CORPUS_FULL") {
         trials.push(trial("full", |row| &row.full));
     }
@@ -97,8 +137,18 @@ impl Row {
             Some(name) => fs::read(scratch.path().join(name))?,
             None => Vec::new(),
         };
-        let mut command = Command::new(executable);
-        let outcome = support::run(command.args(&run.args).current_dir(scratch.path()), &stdin)?;
+        // Whatever a program does, it never needs executable memory.
+        let mut command = match never_executable() {
+            // The loader of a C library maps code.
+            Ok(launcher) if !support::portable::is_on() => {
+                let mut command = Command::new(launcher);
+                command.arg(executable);
+                command
+            }
+            _ => Command::new(executable),
+        };
+        command.args(&run.args).current_dir(scratch.path());
+        let outcome = support::run(&mut command, &stdin)?;
         if outcome.code() != self.exit_code {
             // Outputs can be megabytes long: only the errors are shown.
             let (code, expected, stderr) = (outcome.code(), self.exit_code, outcome.stderr());
@@ -112,6 +162,21 @@ impl Row {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The same row, compiled with `--harden`.
+    fn hardened(&self) -> Result<Self, Failed> {
+        Ok(Self {
+            name: self.name.clone(),
+            wasm: self.wasm.clone(),
+            options: self.options.iter().cloned().chain(["--harden".to_owned()]).collect(),
+            exit_code: self.exit_code,
+            unsupported: None,
+            small: self.small.clone(),
+            full: self.full.clone(),
+            executable: Mutex::new(None),
+            folder: support::scratch(),
+        })
     }
 
     fn must_be_refused(&self, feature: &str) -> Result<(), Failed> {

@@ -15,6 +15,7 @@ mod policy;
 mod process;
 mod sandbox;
 mod threads;
+mod trees;
 
 use std::process::ExitCode;
 
@@ -31,5 +32,6 @@ fn main() -> ExitCode {
     trials.extend(exhaustion::trials());
     trials.extend(sandbox::trials());
     trials.extend(threads::trials());
+    trials.extend(trees::trials());
     libtest_mimic::run(&args, trials).exit_code()
 }

@@ -32,6 +32,11 @@ pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), Failed> 
     })
 }
 
+/// Whether the test that this thread runs is one on the portable runtime.
+pub fn is_on() -> bool {
+    options().is_ok_and(|options| !options.is_empty())
+}
+
 /// What `wasmelt compile` is told in the test that this thread runs.
 pub fn options() -> Result<Vec<PathBuf>, Failed> {
     if !CHOSEN.get() && env::var_os("WASMELT_TEST_RUNTIME").is_none_or(|runtime| runtime != "portable") {

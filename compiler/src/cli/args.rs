@@ -10,12 +10,13 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::error::Result;
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Options, Policy, Runtime,
-    Stdio, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Options, Policy,
+    Runtime, Stdio, UnknownImports,
 };
 
+use super::embed::Embed;
 use super::policy_file::PolicyFile;
-use super::{values, wasmtime};
+use super::{embed, values, wasmtime};
 
 /// How code is generated.
 #[derive(Args, Debug)]
@@ -62,6 +63,14 @@ pub(super) struct PolicyArgs {
     /// Grant a directory, under another name for the guest, read-only: `--dir ./data::/data:ro`
     #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::dir)]
     dirs: Vec<DirGrant>,
+
+    /// Grant a single file, under another name for the guest, read-only: `--file app.conf::/etc/app.conf:ro`
+    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]", value_parser = values::file)]
+    files: Vec<FileGrant>,
+
+    /// Store a directory in the executable, which the guest finds and can only read: `--embed assets::/assets`
+    #[arg(long = "embed", value_name = "DIR::GUEST", value_parser = values::embed)]
+    embeds: Vec<Embed>,
 
     /// Grant an environment variable; without a value it is the one at run time
     #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = values::env)]
@@ -220,6 +229,7 @@ impl PolicyArgs {
     /// Options add to the lists of a policy file and replace its other values.
     fn add_to(&self, mut policy: Policy) -> Policy {
         policy.dirs.extend_from_slice(&self.dirs);
+        policy.files.extend_from_slice(&self.files);
         policy.env.extend_from_slice(&self.env);
         policy.tcp_listen.extend_from_slice(&self.tcp_listen);
         policy.inherit_env |= self.inherit_env;
@@ -243,12 +253,18 @@ impl CommonArgs {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
         let file = policy.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
         let max_memory = file.max_memory;
-        let policy_of_guest = policy.add_to(file.into_policy());
+        let embeds: Vec<_> = file.embed.iter().chain(&policy.embeds).cloned().collect();
+        let mut policy_of_guest = policy.add_to(file.into_policy());
+        let mut embedded_files = Vec::new();
+        for (tree, embed) in embeds.iter().enumerate() {
+            policy_of_guest.embedded.push(embed::read(embed, tree, &mut embedded_files)?);
+        }
         let deterministic = policy_of_guest.deterministic.is_some();
         let mut options = Options {
             opt_level: code.opt_level,
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
             policy: policy_of_guest,
+            embedded_files,
             max_memory_bytes: policy.max_memory.or(max_memory),
             memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),

@@ -6,6 +6,7 @@
 mod args;
 mod compile;
 mod completions;
+mod embed;
 mod input;
 mod inspect;
 mod policy_file;

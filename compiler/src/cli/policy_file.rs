@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _};
 
+use super::embed::Embed;
 use super::values;
 use crate::error::{Error, Result};
-use crate::options::{DirFrom, DirGrant, EnvGrant, Policy, Stdio};
+use crate::options::{DirFrom, DirGrant, EnvGrant, FileGrant, Policy, Stdio};
 
 /// The content of a policy file.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -24,6 +25,11 @@ use crate::options::{DirFrom, DirGrant, EnvGrant, Policy, Stdio};
 pub(super) struct PolicyFile {
     #[serde(deserialize_with = "list_of_dirs")]
     dir: Vec<DirGrant>,
+    #[serde(deserialize_with = "list_of_files")]
+    file: Vec<FileGrant>,
+    /// `--embed`: the files themselves are read by whoever asked for the policy.
+    #[serde(deserialize_with = "list_of_embeds")]
+    pub(super) embed: Vec<Embed>,
     #[serde(deserialize_with = "list_of_env")]
     env: Vec<EnvGrant>,
     inherit_env: bool,
@@ -60,6 +66,7 @@ impl PolicyFile {
     pub(super) fn into_policy(self) -> Policy {
         Policy {
             dirs: self.dir,
+            files: self.file,
             env: self.env,
             inherit_env: self.inherit_env,
             arg0: self.arg0,
@@ -96,6 +103,14 @@ fn value<'de, D: Deserializer<'de>, T>(
 
 fn list_of_dirs<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<DirGrant>, D::Error> {
     list(deserializer, values::dir)
+}
+
+fn list_of_files<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<FileGrant>, D::Error> {
+    list(deserializer, values::file)
+}
+
+fn list_of_embeds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Embed>, D::Error> {
+    list(deserializer, values::embed)
 }
 
 fn list_of_env<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<EnvGrant>, D::Error> {

@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::options::{Cpu, DirFrom, DirGrant, EnvGrant, Linker, OptLevel, Stdio};
+use super::embed::Embed;
+use crate::options::{Cpu, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Stdio};
 
 /// A size in bytes: a number, alone or with `K`, `M`, `G`, `T`, `KB`, `KiB` and so on, in either case. All of them are
 /// powers of 1024, as with `ulimit`, `dd` and `ld`.
@@ -41,6 +42,22 @@ pub(super) fn dir(text: &str) -> Result<DirGrant, String> {
         return Err("the guest's name for the directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
     }
     Ok(DirGrant { host: host.to_owned(), guest: guest.to_owned(), read_only })
+}
+
+/// A granted file: `HOST[::GUEST][:ro]`.
+pub(super) fn file(text: &str) -> Result<FileGrant, String> {
+    let DirGrant { host, guest, read_only } = dir(text).map_err(|why| why.replace("directory", "file"))?;
+    Ok(FileGrant { host, guest, read_only })
+}
+
+/// A folder to embed: `DIR::GUEST`.
+pub(super) fn embed(text: &str) -> Result<Embed, String> {
+    match text.split_once("::") {
+        Some((host, guest)) if !host.is_empty() && !guest.is_empty() => {
+            Ok(Embed { host: host.to_owned(), guest: guest.to_owned() })
+        }
+        _ => Err(format!("expected `DIR::GUEST`, found `{text}`")),
+    }
 }
 
 /// A granted environment variable: `NAME[=VALUE]`.

@@ -10,7 +10,8 @@ use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::interface::{Kind, TypeCode};
 use wasmelt_abi::trap::Trap;
 
-use crate::options::Policy;
+use crate::options::{EmbeddedFile, Policy};
+use crate::trees::TreePlan;
 
 /// A program, ready to be written into an object.
 #[derive(Debug, Default)]
@@ -46,6 +47,10 @@ pub struct Image<'a> {
     pub hooks: Vec<&'static str>,
     /// What the guest may do.
     pub policy: Policy,
+    /// Directories that exist only for the guest.
+    pub trees: Vec<TreePlan>,
+    /// The files that are stored for them.
+    pub embedded_files: &'a [EmbeddedFile],
     /// The system calls that the program may make, see [`wasmelt_abi::descriptor::FurtherPolicy::filter`].
     pub filter: Vec<u64>,
     /// Where code counts its operators, from `vmctx`; `None` without a budget.

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Policy};
+use wasmelt_abi::tree::{Node, Tree};
 
 use super::blob::Blob;
 use super::image::Image;
 use crate::options::{self, DirFrom, Stdio};
+use crate::trees::Content;
 
 /// Writes the policy at `at`.
 pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
@@ -50,7 +52,42 @@ pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
         for (i, &instruction) in image.filter.iter().enumerate() {
             blob.put_u64(filter + i * size_of::<u64>(), instruction);
         }
+        write_trees(blob, further + offset_of!(FurtherPolicy, trees), image);
         blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), image.fuel_offset.unwrap_or(0).cast_unsigned());
+    }
+}
+
+fn write_trees(blob: &mut Blob, field: usize, image: &Image<'_>) {
+    let trees = blob.alloc::<Tree>(image.trees.len());
+    blob.link_slice(field, trees, image.trees.len());
+    for (i, tree) in image.trees.iter().enumerate() {
+        let at = trees + i * size_of::<Tree>();
+        blob.link_bytes(at + offset_of!(Tree, guest), tree.guest.as_bytes());
+        let nodes = blob.alloc::<Node>(tree.nodes.len());
+        blob.link_slice(at + offset_of!(Tree, nodes), nodes, tree.nodes.len());
+        for (j, node) in tree.nodes.iter().enumerate() {
+            let at = nodes + j * size_of::<Node>();
+            blob.link_bytes(at + offset_of!(Node, name), node.name.as_bytes());
+            let (kind, flags) = match &node.content {
+                Content::Directory(first, count) => {
+                    blob.put_u32(at + offset_of!(Node, first_child), *first);
+                    blob.put_u32(at + offset_of!(Node, children), *count);
+                    (Node::DIRECTORY, 0)
+                }
+                Content::Embedded(index) => {
+                    if let Some(file) = image.embedded_files.get(*index) {
+                        blob.link_bytes(at + offset_of!(Node, bytes), &file.bytes);
+                    }
+                    (Node::EMBEDDED, 0)
+                }
+                Content::Host(path, read_only) => {
+                    blob.link_bytes(at + offset_of!(Node, bytes), path.as_bytes());
+                    (Node::HOST, if *read_only { Node::READ_ONLY } else { 0 })
+                }
+            };
+            blob.put_u32(at + offset_of!(Node, kind), kind);
+            blob.put_u32(at + offset_of!(Node, flags), flags);
+        }
     }
 }
 

@@ -27,6 +27,9 @@ pub const HOOK_DIR_FROM_EXE: &str = "wasmelt_hook_dir_from_exe";
 /// Runtime hook that listens on the granted addresses.
 pub const HOOK_LISTENERS: &str = "wasmelt_hook_listeners";
 
+/// Runtime hook that makes the directories that exist only for the guest.
+pub const HOOK_TREES: &str = "wasmelt_hook_trees";
+
 /// Runtime hook that opens the granted directories.
 pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 

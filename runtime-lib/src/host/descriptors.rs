@@ -12,6 +12,7 @@ use crate::sys::io_memory as memory;
 
 use super::error::{Errno, Result};
 use super::sandbox::Root;
+use super::tree::{self, Request};
 
 /// What a descriptor stands for.
 #[repr(u8)]
@@ -31,6 +32,10 @@ pub enum Kind {
     File,
     /// A connection that was accepted.
     Socket,
+    /// A directory of a tree: the handle is the number of its node, see [`super::tree`].
+    TreeDirectory,
+    /// An embedded file: the handle is its number among those that are open.
+    TreeFile,
 }
 
 /// An entry of the table.
@@ -75,6 +80,21 @@ impl Descriptor {
     #[inline]
     pub fn root(&self) -> Root {
         Root::new(self.handle)
+    }
+
+    /// Whether it is a granted directory itself, not one below.
+    #[inline]
+    pub fn is_grant(&self) -> bool {
+        match self.kind {
+            Kind::TreeDirectory => self.grant & tree::BELOW == 0,
+            _ => self.grant != 0,
+        }
+    }
+
+    /// Whether it belongs to a tree: its handle means nothing to the operating system.
+    #[inline]
+    pub fn is_of_tree(&self) -> bool {
+        matches!(self.kind, Kind::TreeDirectory | Kind::TreeFile)
     }
 
     /// Whether it is one of the three standard streams.
@@ -426,6 +446,15 @@ pub fn directory(fd: u32) -> Result<Descriptor> {
     }
 }
 
+/// What a number stands for, which must be a directory, also one of a tree: those cannot be changed.
+#[inline]
+pub fn any_directory(fd: u32) -> Result<Descriptor> {
+    match get(fd)? {
+        directory if matches!(directory.kind, Kind::Directory | Kind::TreeDirectory) => Ok(directory),
+        _ => Err(Errno::Badf),
+    }
+}
+
 /// A number that nothing else gets; to be asked for before something is opened, so that no file is created which then
 /// has no place. Dropped, it is free again.
 #[derive(Debug)]
@@ -442,7 +471,12 @@ impl Reservation {
     /// Puts a newly opened handle at the number, which is returned.
     pub fn fill(self, handle: OwnedHandle, kind: Kind, flags: u8, grant: u32) -> u32 {
         // From here on the table owns it.
-        let descriptor = Descriptor { handle: handle.release(), grant, kind, flags };
+        self.fill_with(handle.release(), kind, flags, grant)
+    }
+
+    /// Puts something that is not the operating system's at the number, which is returned.
+    pub fn fill_with(self, handle: Handle, kind: Kind, flags: u8, grant: u32) -> u32 {
+        let descriptor = Descriptor { handle, grant, kind, flags };
         self.set(descriptor);
         let fd = self.fd;
         core::mem::forget(self);
@@ -486,17 +520,24 @@ pub(super) fn replace_location(fd: u32, old: Descriptor, new: OwnedHandle) -> Re
 /// that later got the number of standard error.
 pub fn close(fd: u32) -> Result<()> {
     let descriptor = with(|table| (table.take(fd), NO_HANDLE))?;
-    if !descriptor.is_standard() {
+    close_descriptor(descriptor);
+    Ok(())
+}
+
+/// Closes what was taken out of the table.
+fn close_descriptor(descriptor: Descriptor) {
+    if descriptor.is_of_tree() {
+        let _ = tree::call(Request::Close { file: descriptor });
+    } else if !descriptor.is_standard() {
         close_handle(descriptor.handle);
     }
-    Ok(())
 }
 
 /// Makes `to`, which is closed, stand for what `from` stood for.
 pub fn renumber(from: u32, to: u32) -> Result<()> {
     let replaced = with(|table| (table.renumber(from, to), NO_HANDLE))?;
-    if let Some(replaced) = replaced.filter(|replaced| !replaced.is_standard()) {
-        close_handle(replaced.handle);
+    if let Some(replaced) = replaced {
+        close_descriptor(replaced);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::sys::io_stream;
 
 use super::descriptors::{self, Descriptor};
 use super::error::{Errno, Result};
+use super::tree::{self, Request};
 
 /// How many cookies are made here: those behind `.` and `..`.
 const OWN_COOKIES: u64 = 2;
@@ -54,6 +55,10 @@ impl Entries {
 
     /// Calls `f` with each entry of an open directory from `cookie` on, until it returns false.
     pub fn for_each(fd: u32, cookie: u64, mut f: impl FnMut(&Entry<'_>) -> Result<bool>) -> Result<()> {
+        let directory = descriptors::any_directory(fd)?;
+        if directory.is_of_tree() {
+            return Self::for_each_of_tree(directory, cookie, f);
+        }
         let mut entries = Self::unread(readable(fd)?, cookie);
         descriptors::reading_directory(|| {
             entries.seek(cookie)?;
@@ -64,6 +69,31 @@ impl Entries {
             }
             Ok(())
         })
+    }
+
+    /// The same for a directory of a tree, whose entries are numbered.
+    #[cold]
+    fn for_each_of_tree(
+        directory: Descriptor,
+        cookie: u64,
+        mut f: impl FnMut(&Entry<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let mut own = fs::Metadata::UNKNOWN;
+        tree::call(Request::Metadata { descriptor: directory, result: &mut own })?;
+        for number in cookie..u64::MAX {
+            let name: &[u8] = if number == 0 { b"." } else { b".." };
+            let mut entry = Entry { next_cookie: 0, inode: own.inode, file_type: FileType::Directory, name };
+            if let Some(index) = number.checked_sub(OWN_COOKIES)
+                && tree::call(Request::Entry { directory, index, result: &mut entry })? == 0
+            {
+                break;
+            }
+            entry.next_cookie = number + 1;
+            if !f(&entry)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Continues at `cookie`.

@@ -12,11 +12,13 @@
 use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
 
 use crate::report::Report;
+use crate::sys::fs::{self, OFlags};
 use crate::sys::walls::{self, FileRules};
 use crate::sys::{Stream, SystemError};
 
 use super::descriptors::{self, Descriptor, Kind};
 use super::policy::{self, slice};
+use super::tree;
 
 /// Builds the wall, see [`wasmelt_abi::symbols::HOOK_HARDEN`].
 ///
@@ -44,6 +46,12 @@ fn build(filter: &'static [u64]) -> Result<(), SystemError> {
                 rules.allow(descriptor.handle, true, descriptor.flags & Descriptor::READ_ONLY != 0)?;
             }
             fd += 1;
+        }
+        for file in tree::host_files() {
+            // Found when the trees were made. Where it is gone meanwhile there is nothing to allow.
+            if let Ok(handle) = file.name().and_then(|name| fs::open_one(file.directory, name, OFlags::PATH)) {
+                rules.allow(handle.get(), false, file.read_only)?;
+            }
         }
         rules.enforce()?;
     }

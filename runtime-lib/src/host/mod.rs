@@ -22,4 +22,5 @@ pub mod preopens;
 pub mod restrict;
 pub mod sandbox;
 pub mod streams;
+pub mod tree;
 pub mod words;

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, Policy};
 use wasmelt_abi::trap::{START_FAILED_EXIT_CODE, Trap};
+use wasmelt_abi::tree::Tree;
 
 use crate::executable;
 use crate::failure::Failure;
@@ -26,7 +27,7 @@ use crate::sys::{Stream, fs};
 use crate::{memory, process, trap};
 
 use super::policy::{self, slice};
-use super::{clocks, descriptors, words};
+use super::{clocks, descriptors, tree, words};
 
 /// The variable. The guest never sees it.
 pub const VARIABLE: &[u8] = b"WASMELT_POLICY";
@@ -117,7 +118,8 @@ impl Limits {
             b"timeout" => self.timeout_ns = self.timeout_ns.min(words::duration(value).ok_or(NO_DURATION)?),
             b"fuel" if !counts_fuel => return Err("counts no instructions, it was compiled without --fuel"),
             b"fuel" => self.fuel = self.fuel.min(words::number(value).ok_or(NO_NUMBER)?),
-            b"no-dir" | b"read-only" => is_granted(value, policy::directories(policy), |dir: &DirGrant| &dir.guest)?,
+            b"no-dir" | b"read-only" => is_granted(value, policy::directories(policy), |dir: &DirGrant| &dir.guest)
+                .or_else(|why| is_granted(value, tree::trees(policy), |tree: &Tree| &tree.guest).map_err(|_| why))?,
             b"no-env" => is_granted(value, slice(&policy.env), |env: &EnvGrant| &env.name)
                 .or(if policy.flags & Policy::INHERIT_ENV != 0 { Ok(()) } else { Err(NOT_GRANTED) })?,
             b"no-listen" if value.is_empty() => {}

@@ -159,6 +159,52 @@ pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
     open_of_host(path, OFlags::PATH.union(OFlags::DIRECTORY))
 }
 
+/// Room for a component of a path with its final NUL.
+pub const NAME_BYTES: usize = 256;
+
+/// Finds a file of the host by a path that the user wrote: the directory that holds it, as a mere location, and its
+/// name there. Links are followed, so that the name is none's unless it becomes one later.
+pub fn resolve_granted(path: &CStr, name: &mut [u8; NAME_BYTES]) -> Result<OwnedHandle> {
+    const PATH_BYTES: usize = 4096;
+    /// As many as the kernel follows.
+    const MAX_LINKS: u32 = 40;
+    let mut text = [0; PATH_BYTES];
+    let mut len = path.to_bytes().len();
+    text.get_mut(..len).ok_or(Errno::Nametoolong)?.copy_from_slice(path.to_bytes());
+    let mut from: Option<OwnedHandle> = None;
+    for _ in 0..MAX_LINKS {
+        let found = text.get(..len).ok_or(Errno::Nametoolong)?;
+        let name_start = found.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        let last = found.get(name_start..).unwrap_or_default();
+        if matches!(last, b"" | b"." | b"..") {
+            return Err(Errno::Isdir);
+        }
+        *name = [0; NAME_BYTES];
+        name.get_mut(..last.len())
+            .filter(|name| name.len() < NAME_BYTES)
+            .ok_or(Errno::Nametoolong)?
+            .copy_from_slice(last);
+        // What is left of the name is the directory's path: with its slash, or nothing.
+        *text.get_mut(name_start).ok_or(Errno::Nametoolong)? = 0;
+        let directory =
+            if name_start == 0 { c"." } else { CStr::from_bytes_until_nul(&text).map_err(|_| Errno::Inval)? };
+        let flags = OFlags::PATH.union(OFlags::DIRECTORY);
+        let directory = match &from {
+            None => open_of_host(directory, flags)?,
+            Some(from) => open_of_host_at(from.get().0, directory, flags)?,
+        };
+        let name = CStr::from_bytes_until_nul(name).map_err(|_| Errno::Nametoolong)?;
+        match read_link(directory.get(), name, &mut text) {
+            Ok(PATH_BYTES) => return Err(Errno::Nametoolong),
+            Ok(target_len) => len = target_len,
+            Err(Errno::Inval) => return Ok(directory),
+            Err(error) => return Err(error),
+        }
+        from = Some(directory);
+    }
+    Err(Errno::Loop)
+}
+
 /// Opens a file of the host for reading and writing.
 pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
     open_of_host(path, OFlags::RDWR)
@@ -166,7 +212,12 @@ pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
 
 /// Opens by a path of the host, which the user wrote: links in it are followed.
 fn open_of_host(path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
-    let (start, flags) = (START.load(Ordering::Relaxed), flags.union(ALWAYS));
+    open_of_host_at(START.load(Ordering::Relaxed), path, flags)
+}
+
+/// The same for a path that starts at a directory.
+fn open_of_host_at(start: i32, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
+    let flags = flags.union(ALWAYS);
     // SAFETY: the path is a C string.
     unsafe { call(__NR_openat, [start as usize, path.as_ptr() as usize, flags.bits() as usize, 0]) }
         .and_then(OwnedHandle::from_kernel)
@@ -300,6 +351,20 @@ pub struct Metadata {
     pub modified_ns: u64,
     /// Last change of content or attributes.
     pub changed_ns: u64,
+}
+
+impl Metadata {
+    /// Nothing is known yet.
+    pub const UNKNOWN: Self = Self {
+        device: 0,
+        inode: 0,
+        file_type: FileType::Unknown,
+        links: 0,
+        size_bytes: 0,
+        accessed_ns: 0,
+        modified_ns: 0,
+        changed_ns: 0,
+    };
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the field types differ between architectures")]

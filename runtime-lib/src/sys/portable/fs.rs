@@ -129,6 +129,20 @@ pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
     OwnedHandle::new(Object::directory(dir))
 }
 
+/// Room for a component of a path with its final NUL.
+pub const NAME_BYTES: usize = 256;
+
+/// Finds a file of the host by a path that the user wrote: the directory that holds it, and its name there. Links are
+/// followed, so that the name is none's unless it becomes one later.
+pub fn resolve_granted(path: &CStr, name: &mut [u8; NAME_BYTES]) -> Result<OwnedHandle> {
+    let file = std::fs::canonicalize(path_of_host(path)).map_err(from_io)?;
+    let (Some(folder), Some(last)) = (file.parent(), file.file_name()) else { return Err(Errno::Isdir) };
+    let last = last.as_encoded_bytes();
+    name.get_mut(..last.len()).filter(|name| name.len() < NAME_BYTES).ok_or(Errno::Nametoolong)?.copy_from_slice(last);
+    let directory = Dir::open_ambient_dir(folder, ambient_authority()).map_err(from_io)?;
+    OwnedHandle::new(Object::directory(directory))
+}
+
 /// Opens a file of the host for reading and writing.
 pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
     let file = File::options().read(true).write(true).open(path_of_host(path)).map_err(from_io)?;
@@ -313,6 +327,20 @@ pub struct Metadata {
     pub modified_ns: u64,
     /// Last change of content or attributes.
     pub changed_ns: u64,
+}
+
+impl Metadata {
+    /// Nothing is known yet.
+    pub const UNKNOWN: Self = Self {
+        device: 0,
+        inode: 0,
+        file_type: FileType::Unknown,
+        links: 0,
+        size_bytes: 0,
+        accessed_ns: 0,
+        modified_ns: 0,
+        changed_ns: 0,
+    };
 }
 
 /// Attributes of an open file.

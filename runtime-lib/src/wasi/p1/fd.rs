@@ -3,6 +3,7 @@
 use crate::host::descriptors::{self, Descriptor, Kind};
 use crate::host::error::{Errno, Result};
 use crate::host::files;
+use crate::host::tree::{self, Request};
 use crate::sys::fs::{self, Advice, FileType, Metadata, OFlags, Whence};
 use crate::sys::io_stream;
 
@@ -44,13 +45,14 @@ impl Fdstat {
             Kind::Free | Kind::Reserved => Err(Errno::Badf),
             Kind::Stdin => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_READ)),
             Kind::Output => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_WRITE)),
-            Kind::Directory if descriptor.grant != 0 => Ok(Self {
+            Kind::TreeFile => Ok(Self::new(FileType::RegularFile, 0, RIGHTS_ALL & !RIGHT_FD_WRITE)),
+            Kind::Directory | Kind::TreeDirectory if descriptor.is_grant() => Ok(Self {
                 file_type: FileType::Directory,
                 flags: 0,
                 rights: RIGHTS_GRANT,
                 rights_inheriting: RIGHTS_GRANT_INHERITING,
             }),
-            Kind::Directory => {
+            Kind::Directory | Kind::TreeDirectory => {
                 let never = RIGHT_FD_SEEK | RIGHT_FD_WRITE | RIGHT_FD_FILESTAT_SET_SIZE | RIGHT_PATH_FILESTAT_SET_SIZE;
                 Ok(Self::new(FileType::Directory, 0, RIGHTS_ALL & !never))
             }
@@ -105,7 +107,12 @@ pub unsafe extern "C" fn fd_advise(_vmctx: *mut u8, fd: u32, offset: u64, len: u
         5 => Advice::NoReuse,
         _ => return Errno::Inval as u32,
     };
-    status(descriptors::file(fd).and_then(|file| fs::advise(file.handle, offset, len, advice)))
+    status(descriptors::get(fd).and_then(|file| match file.kind {
+        Kind::File => fs::advise(file.handle, offset, len, advice),
+        // Nothing is read from a device.
+        Kind::TreeFile => Ok(()),
+        _ => Err(Errno::Badf),
+    }))
 }
 
 /// Reserves space for a part of a file.
@@ -191,6 +198,10 @@ pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
     let metadata = descriptors::get(fd).and_then(|descriptor| {
+        if descriptor.is_of_tree() {
+            let mut result = Metadata::UNKNOWN;
+            return tree::call(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
+        }
         if !descriptor.is_standard() {
             return fs::metadata(descriptor.handle);
         }
@@ -257,8 +268,9 @@ fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::File => fs::seek(descriptor.handle, offset, whence),
+        Kind::TreeFile => tree::call(Request::Seek { file: descriptor, offset, whence }),
         Kind::Stdin | Kind::Output | Kind::Socket => Err(Errno::Spipe),
-        Kind::Free | Kind::Reserved | Kind::Directory => Err(Errno::Badf),
+        Kind::Free | Kind::Reserved | Kind::Directory | Kind::TreeDirectory => Err(Errno::Badf),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`: moving bytes.
 
-use crate::host::descriptors::{self, Kind};
+use crate::host::descriptors::{self, Descriptor, Kind};
 use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::streams::{Buffers, moved};
+use crate::host::tree::{self, Request};
 use crate::sys::fs::Handle;
 use crate::sys::io_stream::{self, Buffer};
 
@@ -24,12 +25,32 @@ fn transfer(
     memory.write_u32(moved_at, moved(len))
 }
 
+/// The embedded file that a number stands for, if it does.
+fn embedded(fd: u32) -> Option<Descriptor> {
+    descriptors::get(fd).ok().filter(|descriptor| descriptor.kind == Kind::TreeFile)
+}
+
+/// Reads from an embedded file.
+#[cold]
+fn read_embedded(
+    memory: &GuestMemory,
+    file: Descriptor,
+    list: (u32, u32),
+    read_at: u32,
+    offset: Option<u64>,
+) -> Result<()> {
+    let mut buffers = Buffers::new();
+    buffers.read_guest(memory, list.0, list.1)?;
+    let len = tree::call(Request::Read { file, buffers: buffers.as_slice(), offset })?;
+    memory.write_u32(read_at, moved(len as usize))
+}
+
 /// What `fd_read` may read from.
 fn readable(fd: u32) -> Result<Handle> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::Stdin | Kind::File | Kind::Socket => Ok(descriptor.handle),
-        Kind::Free | Kind::Reserved | Kind::Output | Kind::Directory => Err(Errno::Badf),
+        _ => Err(Errno::Badf),
     }
 }
 
@@ -38,7 +59,7 @@ fn writable(fd: u32) -> Result<Handle> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::Output | Kind::File | Kind::Socket => Ok(descriptor.handle),
-        Kind::Free | Kind::Reserved | Kind::Stdin | Kind::Directory => Err(Errno::Badf),
+        _ => Err(Errno::Badf),
     }
 }
 
@@ -60,6 +81,9 @@ fn positioned(fd: u32, stream: Kind) -> Result<Handle> {
 pub unsafe extern "C" fn fd_read(vmctx: *mut u8, fd: u32, list: u32, list_len: u32, read_at: u32) -> u32 {
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
+    if let Some(file) = embedded(fd) {
+        return status(read_embedded(&memory, file, (list, list_len), read_at, None));
+    }
     status(transfer(&memory, readable(fd), (list, list_len), read_at, |handle, buffers| {
         // SAFETY: the buffers lie in guest memory, which no Rust reference covers.
         unsafe { io_stream::read(handle, buffers) }
@@ -88,6 +112,9 @@ pub unsafe extern "C" fn fd_write(vmctx: *mut u8, fd: u32, list: u32, list_len: 
 pub unsafe extern "C" fn fd_pread(vmctx: *mut u8, fd: u32, list: u32, list_len: u32, offset: u64, read_at: u32) -> u32 {
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
+    if let Some(file) = embedded(fd) {
+        return status(read_embedded(&memory, file, (list, list_len), read_at, Some(offset)));
+    }
     status(transfer(&memory, positioned(fd, Kind::Stdin), (list, list_len), read_at, |handle, buffers| {
         // SAFETY: the buffers lie in guest memory, which no Rust reference covers.
         unsafe { io_stream::read_at(handle, buffers, offset) }

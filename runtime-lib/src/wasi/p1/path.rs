@@ -6,7 +6,8 @@ use crate::host::files;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
-use crate::sys::fs::{self, FileType, OFlags};
+use crate::host::tree::{self, Request};
+use crate::sys::fs::{self, FileType, Metadata, OFlags};
 
 use super::types::{
     FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,
@@ -17,16 +18,18 @@ use super::{memory, status};
 /// A path as a guest passes it: address and length.
 type GuestPath = (u32, u32);
 
-/// The directory that a path is relative to, for a function that only looks; the path goes into `path`.
-fn readable(memory: &GuestMemory, fd: u32, from: GuestPath, path: &mut Path) -> Result<Root> {
-    let root = descriptors::directory(fd)?.root();
-    path.read_guest(memory, from.0, from.1)?;
-    Ok(root)
+/// The attributes of a path in a tree.
+#[cold]
+fn tree_metadata(directory: Descriptor, path: &Path) -> Result<Metadata> {
+    let mut result = Metadata::UNKNOWN;
+    tree::call(Request::PathMetadata { directory, path, result: &mut result })?;
+    Ok(result)
 }
 
-/// The same for a function that changes something: not through a read-only grant.
+/// The directory that a path is relative to, for a function that changes something: not through a read-only grant. The
+/// path goes into `path`.
 fn writable(memory: &GuestMemory, fd: u32, from: GuestPath, path: &mut Path) -> Result<Root> {
-    let directory = descriptors::directory(fd)?;
+    let directory = descriptors::any_directory(fd)?;
     path.read_guest(memory, from.0, from.1)?;
     directory.check_writable()?;
     Ok(directory.root())
@@ -63,8 +66,12 @@ pub unsafe extern "C" fn path_filestat_get(
     let memory = unsafe { memory(vmctx) };
     status(follows(lookup_flags).and_then(|follow| {
         let mut store = Path::new();
-        let root = readable(&memory, fd, (path, path_len), &mut store)?;
-        let metadata = files::metadata(root, &mut store, follow)?;
+        let directory = descriptors::any_directory(fd)?;
+        store.read_guest(&memory, path, path_len)?;
+        let metadata = match directory.is_of_tree() {
+            true => tree_metadata(directory, &store)?,
+            false => files::metadata(directory.root(), &mut store, follow)?,
+        };
         write_filestat(&memory, filestat_at, &metadata)
     }))
 }
@@ -212,11 +219,16 @@ pub unsafe extern "C" fn path_open(
         store.read_guest(&memory, path, path_len)?;
         let directory = descriptors::get(fd)?;
         match directory.kind {
-            Kind::Directory => {}
-            Kind::File => return Err(Errno::Notdir),
+            Kind::Directory | Kind::TreeDirectory => {}
+            Kind::File | Kind::TreeFile => return Err(Errno::Notdir),
             _ => return Err(Errno::Badf),
         }
-        let opened = open(directory, &store, open_flags(follow, oflags, rights, fdflags)?)?;
+        let flags = open_flags(follow, oflags, rights, fdflags)?;
+        let opened = match directory.is_of_tree() {
+            // A descriptor's number fits 32 bits.
+            true => tree::call(Request::Open { directory, path: &store, flags })? as u32,
+            false => open(directory, &store, flags)?,
+        };
         memory.write_u32(opened_at, opened)
     }))
 }
@@ -238,7 +250,13 @@ pub unsafe extern "C" fn path_readlink(
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
     let mut store = Path::new();
-    status(readable(&memory, fd, (path, path_len), &mut store).and_then(|root| {
+    status(descriptors::any_directory(fd).and_then(|directory| {
+        store.read_guest(&memory, path, path_len)?;
+        if directory.is_of_tree() {
+            // No node is a link.
+            return tree_metadata(directory, &store).and(Err(Errno::Inval));
+        }
+        let root = directory.root();
         let mut target = [0; PATH_MAX];
         let len = files::read_link(root, &mut store, &mut target)?.min(buffer_len as usize);
         let target = target.get(..len).unwrap_or_default();

@@ -5,7 +5,8 @@ use crate::host::descriptors::{self, Descriptor, Kind};
 use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::poll::{Waiter, Watch};
-use crate::sys::fs::{self, FileType, Whence};
+use crate::host::tree::{self, Request};
+use crate::sys::fs::{self, FileType, Metadata, Whence};
 
 use super::clock::clock;
 use super::types::check_flags;
@@ -27,9 +28,15 @@ const FD_WRITE: u8 = 2;
 
 /// What a subscription waits for.
 enum Subject {
-    Clock { clock: Clock, time: u64, absolute: bool },
+    Clock {
+        clock: Clock,
+        time: u64,
+        absolute: bool,
+    },
     Read(Descriptor),
     Write(Descriptor),
+    /// An embedded file, which is always ready.
+    Embedded(Descriptor),
 }
 
 /// A subscription.
@@ -55,6 +62,7 @@ impl Subscription {
             FD_READ | FD_WRITE => {
                 let descriptor = descriptors::get(memory.read_u32(field(16))?)?;
                 match (descriptor.kind, tag) {
+                    (Kind::TreeFile, FD_READ) => Subject::Embedded(descriptor),
                     (Kind::Stdin | Kind::File | Kind::Socket, FD_READ) => Subject::Read(descriptor),
                     (Kind::Output | Kind::File | Kind::Socket, FD_WRITE) => Subject::Write(descriptor),
                     _ => return Err(Errno::Badf),
@@ -125,6 +133,7 @@ fn poll(memory: &GuestMemory, subscriptions: u32, events: u32, count: u32) -> Re
                 let moment = waiter.moment(clock, time, absolute)?;
                 waiter.wake_at(moment);
             }
+            Subject::Embedded(_) => waiter.wake_at(0),
             Subject::Read(descriptor) => waiter.watch(descriptor.handle, Watch::READABLE)?,
             Subject::Write(descriptor) => waiter.watch(descriptor.handle, Watch::WRITABLE)?,
         }
@@ -142,6 +151,13 @@ fn poll(memory: &GuestMemory, subscriptions: u32, events: u32, count: u32) -> Re
                         continue;
                     }
                     (CLOCK, Outcome::default())
+                }
+                Subject::Embedded(file) => {
+                    let mut metadata = Metadata::UNKNOWN;
+                    tree::call(Request::Metadata { descriptor: file, result: &mut metadata })?;
+                    let position = tree::call(Request::Seek { file, offset: 0, whence: Whence::Current })?;
+                    let len_bytes = metadata.size_bytes.saturating_sub(position);
+                    (FD_READ, Outcome { error: None, len_bytes, flags: if len_bytes == 0 { HANGUP } else { 0 } })
                 }
                 Subject::Read(descriptor) | Subject::Write(descriptor) => {
                     let reads = matches!(subject, Subject::Read(_));

@@ -3,6 +3,7 @@
 use crate::host::descriptors;
 use crate::host::error::{Errno, Result};
 use crate::host::policy;
+use crate::host::tree;
 
 use super::{memory, status};
 
@@ -11,10 +12,14 @@ use super::{memory, status};
 /// # Safety
 /// `vmctx` is a live context.
 unsafe fn guest_name(vmctx: *mut u8, fd: u32, not_granted: Errno) -> Result<&'static [u8]> {
-    let grant = descriptors::get(fd)?.grant;
+    let descriptor = descriptors::get(fd)?;
     // SAFETY: the caller's promise.
-    let grants = policy::directories(unsafe { policy::of(vmctx) });
-    let grant = (grant as usize).checked_sub(1).and_then(|index| grants.get(index)).ok_or(not_granted)?;
+    let policy = unsafe { policy::of(vmctx) };
+    if descriptor.is_of_tree() {
+        return tree::guest_name(policy, &descriptor).ok_or(not_granted);
+    }
+    let grants = policy::directories(policy);
+    let grant = (descriptor.grant as usize).checked_sub(1).and_then(|index| grants.get(index)).ok_or(not_granted)?;
     Ok(policy::slice(&grant.guest))
 }
 

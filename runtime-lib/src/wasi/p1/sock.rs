@@ -19,7 +19,8 @@ const RECV_DATA_TRUNCATED: u16 = 1;
 /// What may be a socket; the kernel says whether it is one.
 fn socket(fd: u32) -> Result<Handle> {
     let descriptor = descriptors::get(fd)?;
-    if descriptor.kind == Kind::Directory { Err(Errno::Notsock) } else { Ok(descriptor.handle) }
+    let never = descriptor.kind == Kind::Directory || descriptor.is_of_tree();
+    if never { Err(Errno::Notsock) } else { Ok(descriptor.handle) }
 }
 
 /// Accepts a connection and writes its descriptor.
