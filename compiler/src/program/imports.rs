@@ -1,7 +1,7 @@
 //! Imports of a program: each is a function of the runtime, or an error that says what there is.
 
 use cranelift_entity::PrimaryMap;
-use wasmelt_abi::host::{HostFunction, WASI_P1, host_functions};
+use wasmelt_abi::host::{HostFunction, WASI_P1};
 use wasmparser::ValType;
 
 use super::Callee;
@@ -28,7 +28,7 @@ pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<
                 .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first, or make a library for a host that has them (`--emit cdylib`)"));
         };
         let ty = module.func_type(func);
-        callees.push(match find_host(import.module, import.name) {
+        callees.push(match wasmelt_abi::host::find(import.module, import.name) {
             Some(host) => {
                 let same = |a: &[ValType], b: &[wasmelt_abi::descriptor::ValueType]| {
                     a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| value_type(a).is_ok_and(|a| a == b))
@@ -51,10 +51,6 @@ pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<
         callees.push(Callee::Defined(defined));
     }
     Ok(callees)
-}
-
-fn find_host(module: &str, name: &str) -> Option<&'static HostFunction> {
-    host_functions().find(|h| h.module == module && h.name == name)
 }
 
 fn host_type(host: &HostFunction) -> String {

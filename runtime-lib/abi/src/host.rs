@@ -20,7 +20,38 @@ pub struct HostFunction {
 
 /// All host functions. An index into them names one within a compilation.
 pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
-    WASI_P1.iter().chain([&THREAD_SPAWN])
+    WASI_P1.iter().chain([&THREAD_SPAWN]).chain(WASI_UNSTABLE)
+}
+
+/// Module name of the snapshot before preview 1.
+pub const WASI_UNSTABLE_MODULE: &str = "wasi_unstable";
+
+/// The function that an import names. What the snapshot before preview 1 has in common with it is the same function.
+pub fn find(module: &str, name: &str) -> Option<&'static HostFunction> {
+    let own = host_functions().find(|function| function.module == module && function.name == name);
+    // Preview 1 added this one.
+    let shared = module == WASI_UNSTABLE_MODULE && name != "sock_accept";
+    own.or_else(|| WASI_P1.iter().find(|function| shared && function.name == name))
+}
+
+macro_rules! unstable {
+    ($($name:ident($($param:ident)*);)*) => {
+        /// The functions of the snapshot before preview 1 that differ from those of preview 1, by the layout of what
+        /// they read or write. Source: `wasi_unstable.witx` of the WASI repository.
+        pub static WASI_UNSTABLE: &[HostFunction] = &[$(HostFunction {
+            module: WASI_UNSTABLE_MODULE,
+            name: stringify!($name),
+            params: &[$(ValueType::$param),*],
+            results: &[ValueType::I32],
+        },)*];
+    };
+}
+
+unstable! {
+    fd_filestat_get(I32 I32);
+    fd_seek(I32 I64 I32 I32);
+    path_filestat_get(I32 I32 I32 I32 I32);
+    poll_oneoff(I32 I32 I32 I32);
 }
 
 /// Starts a thread in a new instance of the module, which shares the memories that the module imports; the thread's

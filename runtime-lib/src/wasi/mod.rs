@@ -2,3 +2,4 @@
 
 pub mod p1;
 pub mod threads;
+pub mod unstable;

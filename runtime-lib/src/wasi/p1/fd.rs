@@ -197,7 +197,12 @@ pub unsafe extern "C" fn fd_fdstat_set_rights(_vmctx: *mut u8, fd: u32, _rights:
 pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u32) -> u32 {
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
-    let metadata = descriptors::get(fd).and_then(|descriptor| {
+    status(metadata_of(fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+}
+
+/// The attributes of what is open.
+pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
+    descriptors::get(fd).and_then(|descriptor| {
         if descriptor.is_of_tree() {
             let mut result = Metadata::UNKNOWN;
             return tree::call(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
@@ -216,8 +221,7 @@ pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u
             modified_ns: 0,
             changed_ns: 0,
         })
-    });
-    status(metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+    })
 }
 
 /// Sets the length of a file.
@@ -264,7 +268,7 @@ pub unsafe extern "C" fn fd_renumber(_vmctx: *mut u8, from: u32, to: u32) -> u32
 }
 
 /// Moves the position in a file; the standard streams have none.
-fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
+pub(in crate::wasi) fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::File => fs::seek(descriptor.handle, offset, whence),

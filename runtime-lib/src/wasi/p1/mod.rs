@@ -26,7 +26,7 @@ mod types;
 
 /// The result of an import: 0, or the number of the error.
 #[inline]
-fn status(result: Result<()>) -> u32 {
+pub(super) fn status(result: Result<()>) -> u32 {
     match result {
         Ok(()) => 0,
         Err(error) => error as u32,
@@ -38,7 +38,7 @@ fn status(result: Result<()>) -> u32 {
 /// # Safety
 /// `vmctx` is a live context.
 #[inline]
-unsafe fn memory(vmctx: *mut u8) -> GuestMemory {
+pub(super) unsafe fn memory(vmctx: *mut u8) -> GuestMemory {
     // SAFETY: by this function's contract.
     unsafe { GuestMemory::of(vmctx) }
 }

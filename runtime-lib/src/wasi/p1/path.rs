@@ -64,16 +64,25 @@ pub unsafe extern "C" fn path_filestat_get(
 ) -> u32 {
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
-    status(follows(lookup_flags).and_then(|follow| {
-        let mut store = Path::new();
-        let directory = descriptors::any_directory(fd)?;
-        store.read_guest(&memory, path, path_len)?;
-        let metadata = match directory.is_of_tree() {
-            true => tree_metadata(directory, &store)?,
-            false => files::metadata(directory.root(), &mut store, follow)?,
-        };
-        write_filestat(&memory, filestat_at, &metadata)
-    }))
+    let metadata = metadata_of(&memory, fd, lookup_flags, (path, path_len));
+    status(metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+}
+
+/// The attributes of a file.
+pub(in crate::wasi) fn metadata_of(
+    memory: &GuestMemory,
+    fd: u32,
+    lookup_flags: u32,
+    path: GuestPath,
+) -> Result<Metadata> {
+    let follow = follows(lookup_flags)?;
+    let mut store = Path::new();
+    let directory = descriptors::any_directory(fd)?;
+    store.read_guest(memory, path.0, path.1)?;
+    match directory.is_of_tree() {
+        true => tree_metadata(directory, &store),
+        false => files::metadata(directory.root(), &mut store, follow),
+    }
 }
 
 /// Sets the times of a file.
@@ -173,6 +182,18 @@ fn open_flags(follow: bool, oflags: u32, rights: u64, fdflags: u32) -> Result<OF
     Ok(flags)
 }
 
+/// Whether what is no directory is a link, which was not to be followed.
+#[cold]
+fn is_link(directory: Descriptor, path: &Path, flags: OFlags) -> bool {
+    if !flags.contains(OFlags::NOFOLLOW) || !flags.contains(OFlags::DIRECTORY) {
+        return false;
+    }
+    let opened = directory.root().open(path.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW);
+    opened
+        .and_then(|opened| fs::metadata(opened.get()))
+        .is_ok_and(|metadata| metadata.file_type == FileType::SymbolicLink)
+}
+
 /// Opens a path and gives it a number.
 fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
@@ -180,7 +201,10 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         directory.check_writable()?;
     }
     let place = descriptors::reserve()?;
-    let opened = directory.root().open(path.as_c_str(), flags)?;
+    let opened = match directory.root().open(path.as_c_str(), flags) {
+        Err(Errno::Notdir) if is_link(directory, path, flags) => return Err(Errno::Loop),
+        result => result?,
+    };
     // SECURITY: a grant of `/` or `/proc` must not lead around the sandbox: `/proc/self/mem` is this process's memory,
     // code and all.
     if writes && fs::is_process_file(opened.get())? {

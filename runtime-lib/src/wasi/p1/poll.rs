@@ -12,8 +12,17 @@ use super::clock::clock;
 use super::types::check_flags;
 use super::{memory, status};
 
-/// Size of `subscription`.
-const SUBSCRIPTION_BYTES: u32 = 48;
+/// Where the fields of a `subscription` are, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::wasi) struct SubscriptionLayout {
+    /// Size of it.
+    pub(in crate::wasi) len_bytes: u32,
+    /// Number of the clock; the time follows 8 bytes behind, the flags 24.
+    pub(in crate::wasi) clock: u32,
+}
+
+/// That of preview 1.
+const PREVIEW_1: SubscriptionLayout = SubscriptionLayout { len_bytes: 48, clock: 16 };
 /// Size of `event`.
 const EVENT_BYTES: u32 = 32;
 /// `subscription_clock_abstime` of `subclockflags`.
@@ -46,16 +55,16 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn read(memory: &GuestMemory, at: u32) -> Result<Self> {
+    fn read(memory: &GuestMemory, at: u32, layout: SubscriptionLayout) -> Result<Self> {
         let field = |offset: u32| at.wrapping_add(offset);
         let [tag] = memory.read(field(8))?;
         let subject = match tag {
             CLOCK => {
-                let flags = memory.read_u32(field(40))? & 0xffff;
+                let flags = memory.read_u32(field(layout.clock + 24))? & 0xffff;
                 check_flags(flags, CLOCK_ABSTIME)?;
                 Subject::Clock {
-                    clock: clock(memory.read_u32(field(16))?)?,
-                    time: u64::from_le_bytes(memory.read(field(24))?),
+                    clock: clock(memory.read_u32(field(layout.clock))?)?,
+                    time: u64::from_le_bytes(memory.read(field(layout.clock + 8))?),
                     absolute: flags & CLOCK_ABSTIME != 0,
                 }
             }
@@ -116,15 +125,22 @@ fn outcome(descriptor: &Descriptor, reads: bool, found: u16) -> Outcome {
     Outcome { error: None, len_bytes: 1, flags }
 }
 
-fn poll(memory: &GuestMemory, subscriptions: u32, events: u32, count: u32) -> Result<u32> {
+/// Waits until at least one of some subscriptions has happened; how many events were written.
+pub(in crate::wasi) fn poll(
+    memory: &GuestMemory,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    layout: SubscriptionLayout,
+) -> Result<u32> {
     if count == 0 {
         // Nothing would ever end the wait.
         return Err(Errno::Inval);
     }
-    memory.array(subscriptions, count, SUBSCRIPTION_BYTES)?;
+    memory.array(subscriptions, count, layout.len_bytes)?;
     memory.array(events, count, EVENT_BYTES)?;
     // Both lists lie in the memory, so none of the offsets below overflows.
-    let subscription = |index: u32| Subscription::read(memory, subscriptions + index * SUBSCRIPTION_BYTES);
+    let subscription = |index: u32| Subscription::read(memory, subscriptions + index * layout.len_bytes, layout);
 
     let mut waiter = Waiter::new(count)?;
     for index in 0..count {
@@ -190,7 +206,10 @@ pub unsafe extern "C" fn poll_oneoff(
 ) -> u32 {
     // SAFETY: the caller's promise.
     let memory = unsafe { memory(vmctx) };
-    status(poll(&memory, subscriptions, events, count).and_then(|written| memory.write_u32(written_at, written)))
+    status(
+        poll(&memory, subscriptions, events, count, PREVIEW_1)
+            .and_then(|written| memory.write_u32(written_at, written)),
+    )
 }
 
 #[cfg(test)]
@@ -213,7 +232,7 @@ mod tests {
         store.resize(store.len() + 32 * subscriptions.len(), 0xff);
         // SAFETY: the vector outlives the value.
         let memory = unsafe { GuestMemory::new(store.as_mut_ptr(), store.len() as u64) };
-        let written = poll(&memory, 0, events_at, subscriptions.len() as u32)?;
+        let written = poll(&memory, 0, events_at, subscriptions.len() as u32, PREVIEW_1)?;
         (0..written).map(|index| memory.read(events_at + index * 32)).collect()
     }
 

@@ -1,0 +1,98 @@
+//! The snapshot before preview 1, `wasi_unstable`: the functions that differ from those of preview 1. All others are the
+//! same functions, see [`wasmelt_abi::host::find`].
+//!
+//! A `filestat` counts links in 32 bits, `whence` has another order, and a clock's subscription has an identifier, which
+//! nobody uses. Source: `wasi_unstable.witx` of the WASI repository.
+
+use crate::host::error::{Errno, Result};
+use crate::host::guest_memory::GuestMemory;
+use crate::sys::fs::{Metadata, Whence};
+
+use super::p1::poll::SubscriptionLayout;
+use super::p1::{fd, memory, path, poll, status};
+
+const SUBSCRIPTION: SubscriptionLayout = SubscriptionLayout { len_bytes: 56, clock: 24 };
+
+/// Writes a `filestat` of 56 bytes.
+fn write_filestat(memory: &GuestMemory, at: u32, metadata: &Metadata) -> Result<()> {
+    let links = u64::from(u32::try_from(metadata.links).unwrap_or(u32::MAX));
+    let fields = [
+        metadata.device,
+        metadata.inode,
+        metadata.file_type as u64 | links << 32,
+        metadata.size_bytes,
+        metadata.accessed_ns,
+        metadata.modified_ns,
+        metadata.changed_ns,
+    ];
+    let mut bytes = [0; 56];
+    for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+        place.copy_from_slice(&field.to_le_bytes());
+    }
+    memory.write(at, bytes)
+}
+
+/// Writes the attributes of what is open.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_unstable.fd_filestat_get")]
+pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    status(fd::metadata_of(fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+}
+
+/// Moves the position and writes the new one.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_unstable.fd_seek")]
+pub unsafe extern "C" fn fd_seek(vmctx: *mut u8, fd: u32, offset: u64, whence: u32, position_at: u32) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let whence = match whence {
+        0 => Whence::Current,
+        1 => Whence::End,
+        2 => Whence::Start,
+        _ => return Errno::Inval as u32,
+    };
+    status(fd::seek(fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position)))
+}
+
+/// Writes the attributes of a file.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_unstable.path_filestat_get")]
+pub unsafe extern "C" fn path_filestat_get(
+    vmctx: *mut u8,
+    fd: u32,
+    lookup_flags: u32,
+    path: u32,
+    path_len: u32,
+    filestat_at: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let metadata = path::metadata_of(&memory, fd, lookup_flags, (path, path_len));
+    status(metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+}
+
+/// Waits until at least one of some subscriptions has happened; writes an event for each that has, and how many.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasi_unstable.poll_oneoff")]
+pub unsafe extern "C" fn poll_oneoff(
+    vmctx: *mut u8,
+    subscriptions: u32,
+    events: u32,
+    count: u32,
+    written_at: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let memory = unsafe { memory(vmctx) };
+    let written = poll::poll(&memory, subscriptions, events, count, SUBSCRIPTION);
+    status(written.and_then(|written| memory.write_u32(written_at, written)))
+}
