@@ -3,9 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -36,14 +35,14 @@ pub(crate) fn trials() -> Vec<Trial> {
     for (name, test) in tests {
         trials.push(Trial::test(format!("sandbox::{name}"), move || test(Kernel::Plain)));
         let without = format!("sandbox::{name}::without_openat2");
-        trials.push(match without_openat2() {
+        trials.push(match support::kernel::without_openat2() {
             Ok(_) => Trial::test(without, move || test(Kernel::WithoutOpenat2)),
             Err(why) => support::skipped(without, why),
         });
         trials.push(portable::trial(format!("sandbox::{name}::portable"), move || test(Kernel::Plain)));
         // cap-std has two ways as well.
         let without = format!("sandbox::{name}::portable::without_openat2");
-        trials.push(match without_openat2() {
+        trials.push(match support::kernel::without_openat2() {
             Ok(_) => portable::trial(without, move || test(Kernel::WithoutOpenat2)),
             Err(why) => support::skipped(without, why),
         });
@@ -52,28 +51,6 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials.push(portable::trial("sandbox::missing_directory::portable", missing_directory));
     trials.push(Trial::test("sandbox::attacks::portable", attacks_on_portable));
     trials
-}
-
-/// The program that hides `openat2`, built by the system's C compiler.
-fn without_openat2() -> Result<&'static Path, String> {
-    static PROGRAM: OnceLock<Result<(tempfile::TempDir, PathBuf), String>> = OnceLock::new();
-    let built = PROGRAM.get_or_init(|| {
-        let cc = support::find_program("cc").ok_or("there is no cc")?;
-        let folder = support::scratch();
-        let program = folder.path().join("without_openat2");
-        let source = support::repository().join("tests/run/guests/without_openat2.c");
-        let outcome = support::run(Command::new(cc).arg(source).arg("-o").arg(&program), b"");
-        let outcome = outcome.map_err(|failed| failed.message().unwrap_or("cc failed").to_owned())?;
-        if !outcome.status.success() {
-            return Err(format!("cc failed: {}", outcome.stderr()));
-        }
-        let tried = support::run(Command::new(&program).arg("/bin/true"), b"");
-        if !tried.is_ok_and(|outcome| outcome.status.success()) {
-            return Err("seccomp filters are not allowed here".to_owned());
-        }
-        Ok((folder, program))
-    });
-    built.as_ref().map(|(_, program)| program.as_path()).map_err(Clone::clone)
 }
 
 /// The probe with directories granted. `box` is granted as `/box`, beside it lies `outside/secret`.
@@ -103,7 +80,7 @@ impl Sandbox {
         match self.kernel {
             Kernel::Plain => self.probe.run(args),
             Kernel::WithoutOpenat2 => {
-                let mut command = Command::new(without_openat2()?);
+                let mut command = Command::new(support::kernel::without_openat2()?);
                 command.arg(&self.probe.executable).args(args).current_dir(self.probe.folder.path()).env_clear();
                 support::run(&mut command, b"")
             }

@@ -18,6 +18,7 @@ use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
 
+pub mod kernel;
 pub mod portable;
 
 /// A test without parameters.

@@ -16,6 +16,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attacks;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,13 +28,15 @@ use libtest_mimic::{Failed, Trial};
 use wasmelt_abi::host::WASI_P1;
 
 /// What is printed at the end.
-static SEEN: Mutex<Summary> = Mutex::new(Summary { functions: BTreeSet::new(), calls: 0, differences: 0 });
+static SEEN: Mutex<Summary> =
+    Mutex::new(Summary { functions: BTreeSet::new(), calls: 0, differences: 0, only_ours: 0 });
 
 #[derive(Debug)]
 struct Summary {
     functions: BTreeSet<String>,
     calls: usize,
     differences: usize,
+    only_ours: usize,
 }
 
 fn main() -> ExitCode {
@@ -48,20 +52,30 @@ fn main() -> ExitCode {
         let probe = name.clone();
         trials.push(Trial::test(format!("probe::{name}"), move || Probe::read(&probe)?.check()));
         let probe = name.clone();
+        let without = format!("probe::{name}::without_openat2");
+        trials.push(match support::kernel::without_openat2() {
+            Ok(_) => Trial::test(without, move || Probe::read(&probe)?.check_without_openat2()),
+            Err(why) => support::skipped(without, why),
+        });
+        let probe = name.clone();
         let trial = format!("probe::{name}::portable");
         trials.push(support::portable::trial(trial, move || Probe::read(&probe)?.check_portable()));
     }
     let all = args.filter.is_none() && !args.list;
+    trials.extend(attacks::trials());
     trials.push(Trial::test("every_function_has_a_probe", every_function_has_a_probe));
     let conclusion = libtest_mimic::run(&args, trials);
     if all {
         let seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         println!(
-            "\nWASI preview 1: {} calls compared with wasmtime, {} of {} functions, {} calls that differ by intent\n",
-            seen.calls,
+            "\nWASI preview 1: {} of {} functions; {} calls compared with wasmtime, {} of them differ by intent; {} calls \
+             for which wasmtime ends the program; {} attacks\n",
             seen.functions.len() + NOT_IN_SCRIPTS.len(),
             WASI_P1.len(),
-            seen.differences
+            seen.calls,
+            seen.differences,
+            seen.only_ours,
+            attacks::count()
         );
     }
     conclusion.exit_code()
@@ -204,9 +218,20 @@ impl Probe {
         let differences = self.compare(&self.transcript()?, &self.differs)?;
         let mut seen = SEEN.lock().map_err(|_| "another probe panicked")?;
         seen.functions.extend(self.script.lines().filter_map(function_of).map(str::to_owned));
-        seen.calls += self.script.lines().filter_map(function_of).count();
+        let only_ours = self.only_ours().count();
+        seen.calls += self.script.lines().filter_map(function_of).count() - only_ours;
+        seen.only_ours += only_ours;
         seen.differences += differences;
         Ok(())
+    }
+
+    fn check_without_openat2(&self) -> Result<(), Failed> {
+        let folder = support::scratch();
+        let executable = folder.path().join("probe");
+        support::compile(&guest(), &executable, &self.options)?;
+        let mut command = Command::new(support::kernel::without_openat2()?);
+        command.arg(executable);
+        self.compare(&self.run(command, &self.our_script())?, &self.differs).map(drop)
     }
 
     fn check_portable(&self) -> Result<(), Failed> {

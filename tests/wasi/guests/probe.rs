@@ -22,7 +22,9 @@
 //! Items: `u16@N` `u32@N` `u64@N` a number in cell N, `x=ITEM` the same into a variable, `text:LEN` of the buffer,
 //! `filestat@N` `fdstat@N`, `names:LEN` of directory entries sorted, `cookie:LEN` of the last whole entry, `count:LEN` of
 //! entries, `events:COUNT` in the buffer.
-//! `repeat N LINE` makes a call N times and prints how often each error came.
+//! `repeat N LINE` makes a call N times and prints how often each error came. `spy MS "PATH"` opens a path below
+//! descriptor 3 again and again for so many milliseconds and prints each text that it read, or error, once; `make MS
+//! "PATH"` makes and removes a file there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
@@ -266,6 +268,36 @@ impl Probe {
         }
     }
 
+    /// See `spy` and `make`.
+    fn race(&mut self, command: &[String]) -> Vec<String> {
+        let start = std::time::Instant::now();
+        let time = std::time::Duration::from_millis(self.number(&command[1]) as u64);
+        let (mut seen, making) = (std::collections::BTreeSet::new(), command[0] == "make");
+        let line = |text: String| words(&text);
+        let path = &command[2];
+        let flags = if making { "5 66" } else { "0 2" };
+        let open = line(format!("path_open 3 1 {path} {flags} 0 0 @0"));
+        while start.elapsed() < time {
+            let error = self.call(&open);
+            if error != 0 {
+                seen.insert(errno(error).to_owned());
+                continue;
+            }
+            let opened = self.cell("0", 0, 4);
+            self.call(&line(format!("fd_read {opened} iov:16 @0")));
+            if !making {
+                let len = self.cell("0", 0, 4) as usize;
+                seen.insert(format!("{:?}", String::from_utf8_lossy(&self.buffer[..len.min(16)])));
+            }
+            self.call(&line(format!("fd_close {opened}")));
+            if making {
+                seen.insert("MADE".to_owned());
+                self.call(&line(format!("path_unlink_file 3 {path}")));
+            }
+        }
+        seen.into_iter().collect()
+    }
+
     fn line(&mut self, line: &str) {
         let (call, items) = line.split_once(" | ").unwrap_or((line, ""));
         let words = words(call);
@@ -275,6 +307,10 @@ impl Probe {
                 *counts.entry(errno(self.call(&words[2..]))).or_insert(0u32) += 1;
             }
             println!("{call} -> {counts:?}");
+            return;
+        }
+        if words[0] == "spy" || words[0] == "make" {
+            println!("{call} -> {}", self.race(&words).join(" "));
             return;
         }
         let result = self.call(&words);

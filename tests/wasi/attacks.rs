@@ -1,0 +1,302 @@
+//! Attacks on the walls of the file system, by each of the ways in which paths are resolved: with `openat2`, without it,
+//! and by the portable runtime. Each says what it tries and what must not come of it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::{guest, support};
+
+/// How paths are resolved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Kernel,
+    Walk,
+    Portable,
+}
+
+type Attack = fn(Way) -> Result<(), Failed>;
+
+const ATTACKS: [(&str, Attack); 9] = [
+    ("a_directory_becomes_a_link_meanwhile", a_directory_becomes_a_link_meanwhile),
+    ("a_file_becomes_a_link_meanwhile", a_file_becomes_a_link_meanwhile),
+    ("a_directory_is_moved_out_meanwhile", a_directory_is_moved_out_meanwhile),
+    ("links_of_proc", links_of_proc),
+    ("devices_and_pipes", devices_and_pipes),
+    ("links_between_two_grants", links_between_two_grants),
+    ("chains_of_links", chains_of_links),
+    ("ten_thousand_descriptors", ten_thousand_descriptors),
+    ("odd_names", odd_names),
+];
+
+/// How many attacks there are, each in three ways.
+pub(crate) fn count() -> usize {
+    ATTACKS.len() * 3
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, attack) in ATTACKS {
+        trials.push(Trial::test(format!("attack::{name}"), move || attack(Way::Kernel)));
+        let without = format!("attack::{name}::without_openat2");
+        trials.push(match support::kernel::without_openat2() {
+            Ok(_) => Trial::test(without, move || attack(Way::Walk)),
+            Err(why) => support::skipped(without, why),
+        });
+        let portable = format!("attack::{name}::portable");
+        trials.push(support::portable::trial(portable, move || attack(Way::Portable)));
+    }
+    trials
+}
+
+/// The folder `box`, which is granted, with `outside/secret` beside it.
+struct Scene {
+    folder: tempfile::TempDir,
+    executable: PathBuf,
+    way: Way,
+}
+
+impl Scene {
+    fn new(way: Way, options: &[&str]) -> Result<Self, Failed> {
+        let folder = support::scratch();
+        let executable = folder.path().join("probe");
+        support::compile(&guest(), &executable, [&["--dir", "box::/box"], options].concat())?;
+        let scene = Self { folder, executable, way };
+        for name in ["box/real", "outside"] {
+            fs::create_dir_all(scene.path(name))?;
+        }
+        fs::write(scene.path("box/real/secret"), "inside")?;
+        fs::write(scene.path("outside/secret"), "OUTSIDE")?;
+        Ok(scene)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The transcript of a script.
+    fn run(&self, script: &str) -> Result<String, Failed> {
+        let mut command = match self.way {
+            Way::Walk => {
+                let mut command = Command::new(support::kernel::without_openat2()?);
+                command.arg(&self.executable);
+                command
+            }
+            Way::Kernel | Way::Portable => Command::new(&self.executable),
+        };
+        let outcome = support::run(command.current_dir(self.folder.path()).env_clear(), script.as_bytes())?;
+        let transcript = outcome.expect_code(0)?.stdout();
+        if transcript.contains("OUTSIDE") || transcript.contains("root:") {
+            return Err(format!("the guest saw what lies outside:\n{transcript}").into());
+        }
+        Ok(transcript)
+    }
+
+    /// What lies outside is what it was.
+    fn outside_is_untouched(&self) -> Result<(), Failed> {
+        let names: Vec<_> =
+            fs::read_dir(self.path("outside"))?.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
+        if names != ["secret"] || fs::read(self.path("outside/secret"))? != b"OUTSIDE" {
+            return Err(format!("outside there is now {names:?}").into());
+        }
+        Ok(())
+    }
+
+    /// Runs a script while somebody else changes the folder all the time.
+    fn race(&self, script: &str, mut change: impl FnMut(&Path) + Send) -> Result<String, Failed> {
+        let (over, root) = (AtomicBool::new(false), self.folder.path());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    change(root);
+                }
+            });
+            let transcript = self.run(script);
+            over.store(true, Ordering::Relaxed);
+            transcript
+        })
+    }
+}
+
+/// For how long races run, in milliseconds; five seconds where everything is tried.
+fn race_ms() -> u64 {
+    if support::switch("WASMELT_REQUIRE_ALL") { 5000 } else { 500 }
+}
+
+fn must_have_seen(transcript: &str, parts: &[&str]) -> Result<(), Failed> {
+    match parts.iter().find(|part| !transcript.contains(**part)) {
+        None => Ok(()),
+        Some(part) => Err(format!("the race was never won or lost: no {part} in\n{transcript}").into()),
+    }
+}
+
+fn a_directory_becomes_a_link_meanwhile(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    symlink("../outside", scene.path("box/link"))?;
+    fs::rename(scene.path("box/real"), scene.path("box/dir"))?;
+    let swap = |root: &Path| {
+        let at = |name: &str| root.join("box").join(name);
+        let _ = fs::rename(at("dir"), at("real")).and_then(|()| fs::rename(at("link"), at("dir")));
+        let _ = fs::rename(at("dir"), at("link")).and_then(|()| fs::rename(at("real"), at("dir")));
+    };
+    let half = race_ms() / 2;
+    let transcript = scene.race(&format!("spy {half} \"dir/secret\"\nmake {half} \"dir/made\"\n"), swap)?;
+    must_have_seen(&transcript, &["inside", "PERM", "MADE"])?;
+    scene.outside_is_untouched()
+}
+
+fn a_file_becomes_a_link_meanwhile(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    fs::write(scene.path("box/file"), "inside")?;
+    symlink("../outside/secret", scene.path("box/link"))?;
+    let swap = |root: &Path| {
+        let at = |name: &str| root.join("box").join(name);
+        let _ = fs::rename(at("file"), at("kept")).and_then(|()| fs::rename(at("link"), at("file")));
+        let _ = fs::rename(at("file"), at("link")).and_then(|()| fs::rename(at("kept"), at("file")));
+    };
+    let transcript = scene.race(&format!("spy {} \"file\"\n", race_ms()), swap)?;
+    must_have_seen(&transcript, &["inside", "PERM"])?;
+    scene.outside_is_untouched()
+}
+
+fn a_directory_is_moved_out_meanwhile(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    fs::create_dir_all(scene.path("box/a/b"))?;
+    fs::write(scene.path("box/secret"), "inside")?;
+    // Where `b` would lead, were it outside.
+    fs::create_dir(scene.path("elsewhere"))?;
+    fs::write(scene.path("secret"), "OUTSIDE")?;
+    let swap = |root: &Path| {
+        let _ = fs::rename(root.join("box/a/b"), root.join("elsewhere/b"));
+        let _ = fs::rename(root.join("elsewhere/b"), root.join("box/a/b"));
+    };
+    let transcript = scene.race(&format!("spy {} \"a/b/../../secret\"\n", race_ms()), swap)?;
+    must_have_seen(&transcript, &["inside"])?;
+    scene.outside_is_untouched()
+}
+
+/// `/proc/self/fd` and its like have links that lead where no text says.
+fn links_of_proc(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &["--dir", "/proc::/proc"])?;
+    let mut script = String::new();
+    for path in ["self/fd/0", "self/fd/3/secret", "self/root/etc/passwd", "self/cwd/outside/secret", "self/exe"] {
+        script += &format!("path_open 4 1 \"{path}\" 0 2 0 0 @0 | u32@0\n");
+        script += &format!("path_open 4 1 \"{path}\" 8 66 0 0 @0 | u32@0\n");
+    }
+    for path in ["self/mem", "self/comm", "self/oom_score_adj"] {
+        script += &format!("path_open 4 1 \"{path}\" 0 66 0 0 @0 | u32@0\n");
+    }
+    let transcript = scene.run(&script)?;
+    if transcript.contains("SUCCESS") {
+        return Err(transcript.into());
+    }
+    scene.outside_is_untouched()
+}
+
+/// A guest cannot make devices or pipes, and finds those that somebody else put there as what they are.
+fn devices_and_pipes(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    let made = Command::new("mkfifo").arg(scene.path("box/pipe")).status()?;
+    if !made.success() {
+        return Err("mkfifo fails".into());
+    }
+    // For reading and writing at once a pipe opens without anybody at its other end.
+    let transcript = scene.run(
+        "path_filestat_get 3 1 \"pipe\" @0 | filestat@0\npath_open 3 1 \"pipe\" 0 66 0 4 @0 | f=u32@0\n\
+         fd_write $f ciov:\"x\" @0 | u32@0\nfd_read $f iov:4 @0 | u32@0\nfd_read $f iov:4 @0\nfd_seek $f 0 0 @0\n\
+         fd_pread $f iov:4 0 @0\npath_open 3 1 \"pipe/x\" 0 2 0 0 @0\npath_open 3 1 \"pipe\" 2 2 0 0 @0\n",
+    )?;
+    for part in ["type=0", "-> SUCCESS 1", "AGAIN", "SPIPE", "NOTDIR"] {
+        if !transcript.contains(part) {
+            return Err(format!("no {part} in\n{transcript}").into());
+        }
+    }
+    Ok(())
+}
+
+/// What one grant allows to be read does not become writable by being moved or linked into another.
+fn links_between_two_grants(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &["--dir", "kept::/kept:ro"])?;
+    fs::create_dir(scene.path("kept"))?;
+    fs::write(scene.path("kept/file"), "kept")?;
+    let transcript = scene.run(
+        "path_link 4 0 \"file\" 3 \"linked\"\npath_rename 4 \"file\" 3 \"moved\"\npath_link 3 0 \"real/secret\" 4 \"x\"\n\
+         path_rename 3 \"real\" 4 \"x\"\npath_rename 3 \"real\" 4 \"file\"\npath_symlink \"../kept/file\" 3 \"soft\"\n\
+         path_open 3 1 \"soft\" 0 66 0 0 @0\npath_open 3 1 \"soft\" 0 2 0 0 @0\npath_open 4 1 \"file\" 8 66 0 0 @0\n\
+         path_open 4 1 \"file\" 0 64 0 1 @0\npath_open 4 1 \"new\" 1 2 0 0 @0\n\
+         path_open 4 1 \"file\" 0 2 0 0 @0 | f=u32@0\nfd_write $f ciov:\"x\" @0\nfd_filestat_set_size $f 0\n\
+         fd_filestat_set_times $f 0 0 5\nfd_allocate $f 0 9\nfd_renumber $f 3\npath_open 3 1 \"file\" 0 66 0 0 @0\n",
+    )?;
+    let successes: Vec<_> = transcript.lines().filter(|line| line.contains("SUCCESS")).collect();
+    // Making the link and opening for reading are allowed, and to take another number.
+    if successes.len() != 3 || fs::read(scene.path("kept/file"))? != b"kept" {
+        return Err(transcript.into());
+    }
+    Ok(())
+}
+
+fn chains_of_links(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    // Each leads to the one before; the first leads in, or out.
+    for (name, target) in [("in", "real/secret"), ("out", "../outside/secret"), ("abs", "/etc/passwd")] {
+        symlink(target, scene.path(&format!("box/{name}0")))?;
+        for i in 1..50 {
+            symlink(format!("{name}{}", i - 1), scene.path(&format!("box/{name}{i}")))?;
+        }
+    }
+    symlink("turn/../turn", scene.path("box/turn"))?;
+    let transcript = scene.run(
+        "spy 1 \"in30\"\nspy 1 \"in49\"\nspy 1 \"out0\"\nspy 1 \"out30\"\nspy 1 \"out49\"\nspy 1 \"abs1\"\nspy 1 \"turn\"\n",
+    )?;
+    let expected = ["\"inside\"", "LOOP", "PERM", "PERM", "LOOP|PERM", "PERM", "LOOP|PERM"];
+    for (line, expected) in transcript.lines().zip(expected) {
+        if !expected.split('|').any(|word| line.ends_with(word)) {
+            return Err(format!("expected {expected}: {line}").into());
+        }
+    }
+    scene.outside_is_untouched()
+}
+
+fn ten_thousand_descriptors(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    let line = format!("ulimit -n 4096; exec '{}' < script", scene.executable.display());
+    fs::write(
+        scene.path("script"),
+        "repeat 10000 path_open 3 1 \"real/secret\" 0 2 0 0 @0\nfd_close 100\nspy 1 \"real/secret\"\n",
+    )?;
+    let outcome = support::run(Command::new("/bin/sh").args(["-c", &line]).current_dir(scene.folder.path()), b"")?;
+    let transcript = outcome.expect_code(0)?.stdout();
+    for part in ["\"MFILE\": ", "\"SUCCESS\": ", "\"inside\""] {
+        if !transcript.contains(part) {
+            return Err(format!("no {part} in\n{transcript}").into());
+        }
+    }
+    Ok(())
+}
+
+/// Names that are anything but a slash and a NUL.
+fn odd_names(way: Way) -> Result<(), Failed> {
+    let scene = Scene::new(way, &[])?;
+    let long = "n".repeat(255);
+    for name in ["with\nnewline", " ", "...", "-rf", "\u{202e}", &long] {
+        fs::write(scene.path("box").join(name), "odd")?;
+    }
+    let too_long = "n".repeat(256);
+    let deep = "real/../".repeat(600);
+    let transcript = scene.run(&format!(
+        "fd_readdir 3 buf:100000 0 @0 | n=u32@0 count:$n\nspy 1 \"with\\x0anewline\"\nspy 1 \"...\"\nspy 1 \"-rf\"\nspy 1 \"{long}\"\n\
+         spy 1 \"{too_long}\"\nspy 1 \"{deep}\"\n"
+    ))?;
+    let ends = [" 9", "\"odd\"", "\"odd\"", "\"odd\"", "\"odd\"", "NAMETOOLONG", "NAMETOOLONG"];
+    for (line, end) in transcript.lines().zip(ends) {
+        if !line.ends_with(end) {
+            let shown: String = line.chars().take(200).collect();
+            return Err(format!("expected {end}: {shown}").into());
+        }
+    }
+    Ok(())
+}
