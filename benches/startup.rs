@@ -38,6 +38,26 @@ fn bench(arguments: &common::Arguments) -> Result {
         add("empty static program", Command::new(c_program(&cc, "empty", "empty", &flags, folder.path())?));
     }
     add("wasmelt: hello", Command::new(compile(&hello, "hello", folder.path())?));
+    // The cost of each wall: a grant alone, with the filter of system calls and Landlock, with a timer.
+    for (name, options) in
+        [("wasmelt: hello, --harden", &["--harden"][..]), ("wasmelt: hello, --timeout", &["--timeout", "1m"])]
+    {
+        add(name, Command::new(compile_with(&hello, &name.replace([' ', ':', ','], "-"), folder.path(), options)?));
+    }
+    let open = support::repository().join("benches/open.wat");
+    for (name, options) in [
+        ("wasmelt: open a file", &[][..]),
+        ("wasmelt: open a file, --harden", &["--harden"]),
+        ("wasmelt: open a file, narrowed", &[]),
+    ] {
+        let grant = [&["--dir", "/etc::/etc:ro"], options].concat();
+        let program = compile_with(&open, &name.replace([' ', ':', ','], "-"), folder.path(), &grant)?;
+        let mut command = Command::new(program);
+        if name.ends_with("narrowed") {
+            command.env("WASMELT_POLICY", "read-only=*;max-memory=1G;max-open-files=100");
+        }
+        add(name, command);
+    }
     for (name, bytes) in [("wasmelt: 1 KB of data", 1000), ("wasmelt: 20 MB of data", 20_000_000)] {
         let module = folder.path().join(format!("data-{bytes}.wasm"));
         fs::write(&module, modules::large_data(65536, &modules::pattern(bytes)))?;
@@ -109,8 +129,12 @@ fn print(contenders: &[Contender], runs: usize) {
 }
 
 fn compile(module: &Path, name: &str, folder: &Path) -> Result<PathBuf> {
+    compile_with(module, name, folder, &[])
+}
+
+fn compile_with(module: &Path, name: &str, folder: &Path, options: &[&str]) -> Result<PathBuf> {
     let executable = folder.join(name);
-    run(support::wasmelt().arg("compile").arg(module).arg("-o").arg(&executable))?;
+    run(support::wasmelt().arg("compile").arg(module).args(options).arg("-o").arg(&executable))?;
     Ok(executable)
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::harden;
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
-use crate::options::{Emit, Options, Shape};
+use crate::options::{Emit, Options, Policy, Shape};
 use crate::program::Program;
 use crate::report;
 use crate::translate::FuncEnv;
@@ -50,6 +50,10 @@ impl Stages<'_> {
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
             return self.stage("print", || print(&wasm));
+        }
+        if options.shape() == Shape::Many && options.policy != Policy::default() {
+            return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
+                .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
         let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;

@@ -223,6 +223,7 @@ pub struct Policy {
     /// The guest's name for itself; the host's `argv[0]` otherwise.
     pub arg0: Option<String>,
     /// Where relative host paths start.
+    #[serde(skip_serializing_if = "is_default")]
     pub dir_from: DirFrom,
     /// Granted files.
     pub files: Vec<FileGrant>,
@@ -230,7 +231,8 @@ pub struct Policy {
     pub embedded: Vec<EmbeddedTree>,
     /// Addresses to listen on before the guest runs, by TCP.
     pub tcp_listen: Vec<SocketAddr>,
-    /// What the guest's standard input, output and error are.
+    /// What the guest's standard input, output and error are; absent in reports where all are the process's own.
+    #[serde(skip_serializing_if = "is_default")]
     pub stdio: [Stdio; 3],
     /// Descriptors that the guest may have open besides the standard streams.
     pub max_open_files: Option<u32>,
@@ -258,6 +260,10 @@ impl Policy {
             || self.deterministic.is_some()
             || self.harden
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Where relative host paths start at run time.

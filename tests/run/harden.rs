@@ -14,8 +14,11 @@ use crate::support::{self, Outcome};
 const SIGSYS: i32 = 31;
 const EACCES: i32 = 13;
 
+/// A test that needs nothing from outside.
+type Test = fn() -> Result<(), Failed>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), Failed>); 4] = [
+    let tests: [(&str, Test); 4] = [
         ("harden::forbidden_calls_end_the_process", forbidden_calls_end_the_process),
         ("harden::files_outside_of_grants_are_refused", files_outside_of_grants_are_refused),
         ("harden::read_only_grants_cannot_be_written", read_only_grants_cannot_be_written),

@@ -10,8 +10,11 @@ use libtest_mimic::{Failed, Trial};
 use crate::process::Probe;
 use crate::support;
 
+/// A test that needs nothing from outside.
+type Test = fn() -> Result<(), Failed>;
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, fn() -> Result<(), Failed>); 9] = [
+    let tests: [(&str, Test); 9] = [
         ("trees::granted_files", granted_files),
         ("trees::read_only_files", read_only_files),
         ("trees::a_granted_file_cannot_be_redirected", a_granted_file_cannot_be_redirected),

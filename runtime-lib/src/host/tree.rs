@@ -114,10 +114,10 @@ static HOST_FILE_COUNT: AtomicUsize = AtomicUsize::new(0);
 /// The granted files of the host that are open to the guest.
 pub fn host_files() -> &'static [HostFile] {
     let start = HOST_FILES.load(Ordering::Relaxed);
-    // SAFETY: the hook wrote so many, once, before anybody asks.
     if start.is_null() {
         &[]
     } else {
+        // SAFETY: the hook wrote so many, once, before anybody asks.
         unsafe { core::slice::from_raw_parts(start, HOST_FILE_COUNT.load(Ordering::Relaxed)) }
     }
 }
