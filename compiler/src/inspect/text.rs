@@ -171,9 +171,10 @@ impl Text {
             self.line(format_args!("  file  {} as {}, {mode}", Plain(&file.host), Plain(&file.guest)));
         }
         for tree in &policy.embedded {
-            let (files, bytes) = (tree.files, Bytes(tree.bytes));
+            let bytes = Bytes(tree.bytes);
+            let files = if tree.files == 1 { "1 file".to_owned() } else { format!("{} files", tree.files) };
             let hash = Plain(&tree.blake3);
-            self.line(format_args!("  embed {}, read-only: {files} files, {bytes}, blake3 {hash}", Plain(&tree.guest)));
+            self.line(format_args!("  embed {}, read-only: {files}, {bytes}, blake3 {hash}", Plain(&tree.guest)));
         }
         for address in &policy.tcp_listen {
             self.line(format_args!("  tcp   listens on {address}"));
