@@ -431,7 +431,8 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     Ok(place.fill(opened, Kind::File, read_only, 0))
 }
 
-/// Runs `f` on an open embedded file, while no other thread uses one.
+/// Runs `f` on an open embedded file, while no other thread uses one. Where another thread closed it since its number
+/// was looked up, and opened another one, it is that one: also one that the guest may read.
 fn with_open<T>(file: Descriptor, f: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
     LOCK.with(|| {
         let index = file.handle.number() as usize;
