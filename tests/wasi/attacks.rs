@@ -199,7 +199,7 @@ fn links_of_proc(way: Way) -> Result<(), Failed> {
 
 /// A guest cannot make devices or pipes, and finds those that somebody else put there as what they are.
 fn devices_and_pipes(way: Way) -> Result<(), Failed> {
-    let scene = Scene::new(way, &[])?;
+    let scene = Scene::new(way, &["--dir", "/dev::/dev"])?;
     let made = Command::new("mkfifo").arg(scene.path("box/pipe")).status()?;
     if !made.success() {
         return Err("mkfifo fails".into());
@@ -211,6 +211,17 @@ fn devices_and_pipes(way: Way) -> Result<(), Failed> {
          fd_pread $f iov:4 0 @0\npath_open 3 1 \"pipe/x\" 0 2 0 0 @0\npath_open 3 1 \"pipe\" 2 2 0 0 @0\n",
     )?;
     for part in ["type=0", "-> SUCCESS 1", "AGAIN", "SPIPE", "NOTDIR"] {
+        if !transcript.contains(part) {
+            return Err(format!("no {part} in\n{transcript}").into());
+        }
+    }
+    // Whoever grants `/dev` grants devices: they are opened as such, and none becomes the terminal of the process.
+    let transcript = scene.run(
+        "path_filestat_get 4 1 \"zero\" @0 | filestat@0\npath_open 4 1 \"zero\" 0 2 0 0 @0 | z=u32@0\n\
+         fd_read $z iov:4 @0 | u32@0 text:4\npath_open 4 1 \"full\" 0 64 0 0 @0 | f=u32@0\nfd_write $f ciov:\"x\" @0\n\
+         path_open 4 1 \"null/x\" 0 2 0 0 @0\npath_open 4 1 \"fd/0\" 0 2 0 0 @0\n",
+    )?;
+    for part in ["type=2", "4 \"\\0\\0\\0\\0\"", "NOSPC", "NOTDIR", "\"fd/0\" 0 2 0 0 @0 -> PERM"] {
         if !transcript.contains(part) {
             return Err(format!("no {part} in\n{transcript}").into());
         }
