@@ -82,7 +82,7 @@ impl Default for Options {
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             linker: Linker::Embedded,
-            runtime: Runtime::Freestanding,
+            runtime: Runtime::default_for(&target_lexicon::HOST),
             runtime_dir: None,
             strip: false,
             threads: 0,
@@ -204,7 +204,15 @@ impl Runtime {
         }
     }
 
-    /// Whether it is what executables get unless something else is asked for.
+    /// What executables for `target` get unless something else is asked for.
+    pub fn default_for(target: &target_lexicon::Triple) -> Self {
+        match target.operating_system {
+            target_lexicon::OperatingSystem::Linux => Self::Freestanding,
+            _ => Self::Portable,
+        }
+    }
+
+    /// Whether it is what executables for Linux get unless something else is asked for.
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }

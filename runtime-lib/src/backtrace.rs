@@ -16,6 +16,7 @@ use wasmelt_abi::code_map::functions;
 
 use crate::instance::{Instance, slice};
 use crate::report::Report;
+use crate::sys::cpu;
 
 /// How many lines a backtrace has at most.
 const MAX_LINES: u64 = 64;
@@ -30,7 +31,7 @@ pub struct Start {
     pub pc: usize,
     /// The frame pointer register.
     pub frame_pointer: usize,
-    /// The stack pointer register; 0 when `pc` is.
+    /// What leads to the caller where no frame is made yet: the stack pointer or link register; 0 when `pc` is.
     pub stack_pointer: usize,
 }
 
@@ -46,7 +47,8 @@ pub fn print(report: &mut Report, instance: Instance, start: Start) {
         lines.push(offset);
         // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
         if function_at(instance, offset).is_some_and(|f| f.start == offset)
-            && let Some(caller) = walk.read(start.stack_pointer).and_then(|pc| walk.in_text(pc))
+            && let Some(caller) =
+                cpu::frameless_return_address(start.stack_pointer, |at| walk.read(at)).and_then(|pc| walk.in_text(pc))
         {
             lines.push(caller);
         }

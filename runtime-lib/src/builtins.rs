@@ -20,6 +20,20 @@ macro_rules! kind {
     (F64) => { f64 };
 }
 
+/// What generated code calls to throw: the parameters are where Cranelift's `tail` convention has them.
+///
+/// # Safety
+/// As for [`exception_throw`].
+#[cfg(any(target_arch = "aarch64", windows))]
+#[unsafe(naked)]
+#[unsafe(export_name = "wasmelt_exception_throw_tail")]
+pub unsafe extern "C" fn exception_throw_tail() -> ! {
+    #[cfg(target_arch = "aarch64")]
+    core::arch::naked_asm!("mov x0, x2", "mov x1, x3", "b {throw}", throw = sym exception_throw);
+    #[cfg(target_arch = "x86_64")]
+    core::arch::naked_asm!("mov rcx, rdi", "mov rdx, rsi", "jmp {throw}", throw = sym exception_throw);
+}
+
 macro_rules! export {
     ($($(#[$doc:meta])* $name:ident($($param:ident: $kind:ident),*) $(-> $result:ident)?;)*) => {
         $(

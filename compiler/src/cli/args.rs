@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use target_lexicon::Triple;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
     BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Options, Policy,
@@ -152,15 +153,8 @@ pub(super) struct LinkArgs {
     linker: Linker,
 
     /// What executables stand on: `freestanding` is the operating system alone, `portable` its C library
-    #[arg(
-        long,
-        value_name = "RUNTIME",
-        value_enum,
-        default_value = "freestanding",
-        hide_default_value = true,
-        hide_possible_values = true
-    )]
-    runtime: RuntimeArg,
+    #[arg(long, value_name = "RUNTIME", value_enum, hide_possible_values = true)]
+    runtime: Option<RuntimeArg>,
 
     /// Folder with runtime archives, `<target>/libwasmelt_start.a`
     #[arg(long, value_name = "DIR")]
@@ -249,7 +243,7 @@ impl PolicyArgs {
 
 impl CommonArgs {
     /// What was asked for, as data. Groups of wasmtime come last: they are the more specific ones.
-    pub(super) fn to_options(&self) -> Result<Options> {
+    pub(super) fn to_options(&self, target: Triple) -> Result<Options> {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
         let file = policy.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
         let max_memory = file.max_memory;
@@ -281,9 +275,15 @@ impl CommonArgs {
             },
             linker: link.linker.clone(),
             runtime: match link.runtime {
-                RuntimeArg::Freestanding => Runtime::Freestanding,
-                RuntimeArg::Portable => Runtime::Portable,
+                None => Runtime::default_for(&target),
+                Some(RuntimeArg::Freestanding) if Runtime::default_for(&target) != Runtime::Freestanding => {
+                    return Err(Error::usage(format!("`--runtime freestanding` is for Linux, not for {target}"))
+                        .hint("leave it out: other systems have the portable runtime"));
+                }
+                Some(RuntimeArg::Freestanding) => Runtime::Freestanding,
+                Some(RuntimeArg::Portable) => Runtime::Portable,
             },
+            target,
             runtime_dir: link.runtime_dir.clone(),
             threads: self.report.threads,
             ..Options::default()
@@ -424,7 +424,7 @@ mod tests {
                 #[command(flatten)]
                 common: CommonArgs,
             }
-            Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options().unwrap()
+            Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options(HOST).unwrap()
         };
         assert_eq!(format!("{:?}", options(&[])), format!("{:?}", Options::default()));
         let all = options(&[

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use target_lexicon::OperatingSystem;
+use target_lexicon::{HOST, OperatingSystem};
 
 use super::args::CommonArgs;
 use super::input::Input;
@@ -76,12 +76,10 @@ impl From<EmitArg> for Emit {
 
 /// Does it.
 pub(super) fn execute(args: &CompileArgs) -> Result<()> {
-    let mut options = args.common.to_options()?;
+    let target = args.target.as_deref().map_or(Ok(HOST), targets::parse)?;
+    let mut options = args.common.to_options(target)?;
     options.emit = args.emit.into();
     options.strip = args.strip;
-    if let Some(triple) = &args.target {
-        options.target = targets::parse(triple)?;
-    }
     if options.emit == Emit::Cdylib || args.library_name.is_some() {
         if options.emit == Emit::Exe {
             return Err(Error::usage("`--library-name` makes a library, which is not executable")
@@ -142,7 +140,11 @@ fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
         Emit::Exe if options.target.operating_system == OperatingSystem::Windows => "exe",
         Emit::Exe => return Ok(name),
         Emit::Obj => "o",
-        Emit::Cdylib => "so",
+        Emit::Cdylib => match options.target.operating_system {
+            OperatingSystem::Windows => "dll",
+            system if system.is_like_darwin() => "dylib",
+            _ => "so",
+        },
         Emit::Clif => "clif",
         Emit::Asm => "s",
         Emit::Wat => "wat",

@@ -11,6 +11,7 @@ use std::process::Command;
 
 use clap::Args;
 use rustix::fs::MemfdFlags;
+use target_lexicon::HOST;
 
 use super::args::{CommonArgs, ReportArgs};
 use super::input::Input;
@@ -53,7 +54,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         return Err(Error::usage("the module is missing"));
     };
     let report = &args.common.report;
-    let mut options = args.common.to_options()?;
+    let mut options = args.common.to_options(HOST)?;
     let mut codegen = Codegen { no_cache: args.no_cache };
     for spec in &args.wasi {
         wasmtime::apply_wasi(&mut options, spec)?;

@@ -1,46 +1,94 @@
 //! `wasmelt targets`, and what `--target` accepts.
 
+use std::path::PathBuf;
+
 use clap::Args;
-use target_lexicon::{Architecture, HOST, OperatingSystem, Triple};
+use target_lexicon::{Architecture, BinaryFormat, HOST, OperatingSystem, Triple};
 
 use super::print_text;
 use crate::error::{Error, Result};
+use crate::link;
 
 /// List the targets
 #[derive(Args, Debug)]
-pub(super) struct TargetsArgs {}
+pub(super) struct TargetsArgs {
+    /// Folder with runtime archives, `<target>/libwasmelt_start.a`
+    #[arg(long, value_name = "DIR")]
+    runtime_dir: Option<PathBuf>,
+}
 
 /// Something that executables can be made for.
 struct Target {
     /// Its usual name.
     triple: &'static str,
-    /// What an executable for it is.
-    executable: &'static str,
-    architecture: Architecture,
-    operating_system: OperatingSystem,
+    /// Other names that mean the same.
+    others: &'static [&'static str],
+    /// How the project's own tests use executables for it.
+    tested: &'static str,
 }
 
-/// Executables need no libc, so `-gnu`, `-musl` and others behind `linux` are one target.
-const TARGETS: &[Target] = &[Target {
-    triple: "x86_64-unknown-linux-gnu",
-    executable: "static position-independent ELF, no libc, any distribution",
-    architecture: Architecture::X86_64,
-    operating_system: OperatingSystem::Linux,
-}];
+/// All of them. Executables for Linux need no libc, and those for Windows only what comes with it, so what stands behind
+/// the system's name makes no difference there.
+const TARGETS: &[Target] = &[
+    Target { triple: "x86_64-unknown-linux-gnu", others: &["-musl"], tested: "run" },
+    Target { triple: "aarch64-unknown-linux-gnu", others: &["-musl"], tested: "run in QEMU" },
+    Target { triple: "x86_64-pc-windows-gnu", others: &["-msvc", "-gnullvm"], tested: "run in Wine" },
+    Target { triple: "aarch64-pc-windows-gnullvm", others: &["-msvc"], tested: "linked" },
+    Target { triple: "x86_64-apple-darwin", others: &[], tested: "linked" },
+    Target { triple: "aarch64-apple-darwin", others: &[], tested: "linked" },
+];
+
+/// What makes targets different ones.
+fn key(triple: &Triple) -> (Architecture, OperatingSystem) {
+    let system = match triple.operating_system {
+        system if system.is_like_darwin() => OperatingSystem::Darwin(None),
+        system => system,
+    };
+    (triple.architecture, system)
+}
 
 impl Target {
+    fn parsed(&self) -> Result<Triple> {
+        self.triple.parse().map_err(|e| Error::internal(format!("target `{}`: {e}", self.triple)))
+    }
+
     fn is(&self, triple: &Triple) -> bool {
-        (self.architecture, self.operating_system) == (triple.architecture, triple.operating_system)
+        self.parsed().is_ok_and(|own| key(&own) == key(triple))
     }
 }
 
 /// Prints the table.
-pub(super) fn execute(TargetsArgs {}: &TargetsArgs) -> Result<()> {
-    let width = TARGETS.iter().map(|target| target.triple.len()).max().unwrap_or(0);
-    let mut text = format!("{:<width$}  HOST  EXECUTABLE\n", "TARGET");
+pub(super) fn execute(args: &TargetsArgs) -> Result<()> {
+    let header = ["TARGET", "ALSO", "HOST", "CODE", "FORMAT", "RUNTIME", "LINKER", "TESTED"];
+    let mut rows = vec![header.map(str::to_owned)];
     for target in TARGETS {
+        let triple = target.parsed()?;
+        let code = if triple.architecture == Architecture::X86_64 { "x86-64" } else { "aarch64" };
+        let format = match triple.binary_format {
+            BinaryFormat::Macho => "Mach-O",
+            BinaryFormat::Coff => "COFF",
+            _ => "ELF",
+        };
         let host = if target.is(&HOST) { "yes" } else { "" };
-        text += &format!("{:<width$}  {host:<4}  {}\n", target.triple, target.executable);
+        let runtime = link::runtime_place(&triple, args.runtime_dir.as_deref());
+        rows.push([
+            target.triple.to_owned(),
+            target.others.join(" "),
+            host.to_owned(),
+            code.to_owned(),
+            format.to_owned(),
+            runtime.to_owned(),
+            link::linker_name(&triple),
+            target.tested.to_owned(),
+        ]);
+    }
+    let widths: Vec<usize> =
+        (0..header.len()).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
     }
     print_text(&text)
 }
@@ -68,8 +116,11 @@ mod tests {
         for target in TARGETS {
             assert!(target.is(&parse(target.triple).unwrap()));
         }
-        assert!(parse("x86_64-unknown-linux-musl").is_ok());
+        for other in ["x86_64-unknown-linux-musl", "x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"] {
+            assert!(parse(other).is_ok(), "{other}");
+        }
         assert!(parse("z80-unknown-cpm").unwrap_err().to_string().contains("unknown target `z80-unknown-cpm`"));
-        assert!(parse("x86_64-pc-windows-gnu").unwrap_err().to_string().contains("not supported"));
+        assert!(parse("riscv64gc-unknown-linux-gnu").unwrap_err().to_string().contains("not supported"));
+        assert!(parse("x86_64-unknown-freebsd").unwrap_err().to_string().contains("not supported"));
     }
 }

@@ -3,7 +3,7 @@
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable as _, Flags};
 use target_lexicon::{Architecture, Triple};
-use wasmelt_abi::descriptor::CpuFeatures;
+use wasmelt_abi::descriptor::{CpuFeature, CpuFeatures};
 
 use crate::error::{Error, Result};
 use crate::options::{Cpu, OptLevel, Options, Shape};
@@ -11,25 +11,75 @@ use crate::options::{Cpu, OptLevel, Options, Shape};
 /// The CPU that x86-64 code is made for by default, see docs/RATIONALE.md "Why x86-64-v3?".
 pub const DEFAULT_X86_64_CPU: &str = "x86-64-v3";
 
+/// The CPU that aarch64 code is made for by default: every one. Macs have never had an older one than the M1.
+const DEFAULT_AARCH64_CPU: &str = "armv8.0-a";
+const DEFAULT_APPLE_CPU: &str = "apple-m1";
+
+/// Name of a CPU, and the features that it adds to the one before.
+type Level = (&'static str, &'static [&'static str]);
+
 /// Names that `--cpu` takes besides those of Cranelift, and what each level adds to the one before.
 /// Source: x86-64 psABI, "Micro-Architecture Levels".
-const X86_64_LEVELS: &[(&str, &[&str])] = &[
+const X86_64_LEVELS: &[Level] = &[
     ("x86-64-v1", &[]),
     ("x86-64-v2", &["has_cmpxchg16b", "has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt"]),
     ("x86-64-v3", &["has_avx", "has_avx2", "has_bmi1", "has_bmi2", "has_fma", "has_lzcnt"]),
     ("x86-64-v4", &["has_avx512f", "has_avx512dq", "has_avx512vl"]),
 ];
 
+/// The same of aarch64: versions of the architecture, each with what it made mandatory.
+/// Source: Arm Architecture Reference Manual, A2 "Armv8-A Architecture Extensions".
+const AARCH64_LEVELS: &[Level] = &[
+    ("armv8.0-a", &[]),
+    ("armv8.1-a", &["has_lse"]),
+    ("armv8.2-a", &[]),
+    ("armv8.3-a", &["has_pauth"]),
+    ("armv8.4-a", &["has_dotprod"]),
+    ("apple-m1", &["has_fp16"]),
+    ("armv8.6-a", &["has_i8mm"]),
+];
+
+/// What an instruction set has of its own here.
+struct Machine {
+    /// Default of `--cpu`.
+    default_cpu: &'static str,
+    levels: &'static [Level],
+    /// Bits and names of the contract.
+    features: &'static [CpuFeature],
+}
+
+impl Machine {
+    fn of(triple: &Triple) -> Result<Self> {
+        match triple.architecture {
+            Architecture::X86_64 => {
+                Ok(Self { default_cpu: DEFAULT_X86_64_CPU, levels: X86_64_LEVELS, features: CpuFeatures::X86_64 })
+            }
+            Architecture::Aarch64(_) => Ok(Self {
+                default_cpu: if triple.operating_system.is_like_darwin() {
+                    DEFAULT_APPLE_CPU
+                } else {
+                    DEFAULT_AARCH64_CPU
+                },
+                levels: AARCH64_LEVELS,
+                features: CpuFeatures::AARCH64,
+            }),
+            other => {
+                Err(Error::usage(format!("target `{triple}`: code generation for `{other}` is not supported yet"))
+                    .hint("`wasmelt targets` lists what is"))
+            }
+        }
+    }
+}
+
+/// The features that the contract knows for the machine of a target.
+pub fn known_cpu_features(triple: &Triple) -> Result<&'static [CpuFeature]> {
+    Machine::of(triple).map(|machine| machine.features)
+}
+
 /// The machine that code is generated for.
 pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
     let triple = &options.target;
-    if triple.architecture != Architecture::X86_64 {
-        return Err(Error::usage(format!(
-            "target `{triple}`: code generation for `{}` is not supported yet",
-            triple.architecture
-        ))
-        .hint("`wasmelt targets` lists what is"));
-    }
+    let machine = Machine::of(triple)?;
     let flags = flags(options)?;
     let mut builder = match options.cpu {
         Cpu::Native => native_builder(triple)?,
@@ -38,11 +88,11 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
     };
     let name = match &options.cpu {
         Cpu::Native => None,
-        Cpu::Default => Some(DEFAULT_X86_64_CPU),
+        Cpu::Default => Some(machine.default_cpu),
         Cpu::Named(name) => Some(name.as_str()),
     };
     if let Some(name) = name {
-        enable_cpu(&mut builder, name)?;
+        enable_cpu(&mut builder, name, machine.levels)?;
     }
     builder.finish(flags).map_err(|e| Error::internal(format!("Cranelift refuses its settings: {e}")))
 }
@@ -61,20 +111,23 @@ fn native_builder(triple: &Triple) -> Result<isa::Builder> {
     Ok(builder)
 }
 
-fn enable_cpu(builder: &mut isa::Builder, name: &str) -> Result<()> {
+fn enable_cpu(builder: &mut isa::Builder, name: &str, levels: &[Level]) -> Result<()> {
+    let is_x86_64 = builder.triple().architecture == Architecture::X86_64;
     let unknown = || {
-        let levels: Vec<_> = X86_64_LEVELS.iter().map(|(n, _)| *n).collect();
+        let names: Vec<_> = levels.iter().map(|(n, _)| *n).collect();
+        let others = if is_x86_64 { ", and the names of x86 CPUs as LLVM spells them" } else { "" };
         Error::usage(format!("`--cpu {name}`: no such CPU"))
-            .hint(format!("known are native, {}, and the names of x86 CPUs as LLVM spells them", levels.join(", ")))
+            .hint(format!("known are native, {}{others}", names.join(", ")))
     };
-    match X86_64_LEVELS.iter().position(|(n, _)| *n == name) {
+    match levels.iter().position(|(n, _)| *n == name) {
         Some(level) => {
-            for feature in X86_64_LEVELS[..=level].iter().flat_map(|(_, added)| *added) {
+            for feature in levels[..=level].iter().flat_map(|(_, added)| *added) {
                 builder.enable(feature).map_err(|e| Error::internal(format!("CPU feature {feature}: {e}")))?;
             }
             Ok(())
         }
-        None if name.starts_with("has_") => Err(unknown()),
+        // What is left are names of CPUs, which Cranelift has for x86 only; others of its settings are none.
+        None if !is_x86_64 || name.starts_with("has_") => Err(unknown()),
         None => builder.enable(name).map_err(|_| unknown()),
     }
 }
@@ -123,7 +176,7 @@ pub fn cpu_features(isa: &dyn isa::TargetIsa) -> Result<u32> {
             "avx_vnni" => "avxvnni",
             name => name,
         };
-        let feature = CpuFeatures::X86_64.iter().find(|(_, n)| *n == name);
+        let feature = known_cpu_features(isa.triple())?.iter().find(|(_, n)| *n == name);
         bits |= feature.ok_or_else(|| Error::internal(format!("CPU feature {name} is not in the contract")))?.0;
     }
     Ok(bits)

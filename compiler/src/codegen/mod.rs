@@ -27,7 +27,7 @@ use crate::program::{self, Trampolines, TypeId};
 use crate::progress::Progress;
 use crate::translate::{self, FuncEnv, Name};
 
-pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa};
+pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa, known_cpu_features};
 
 /// One piece of code to make.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@ use super::blob::Blob;
 use super::initial::Initial;
 use super::interface;
 use super::policy;
-use super::reloc::{Arch, Reference, Target};
+use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::emit::image::{Elements, Handler, Image, Record};
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ impl Program {
 pub(super) const ALIGN: u64 = 16;
 
 /// Writes the section.
-pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch: Arch) -> Result<Program> {
+pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, page_bytes: u64) -> Result<Program> {
     let mut blob = Blob::default();
     let program = blob.alloc::<ProgramDescriptor>(1);
     if image.interface.is_none() {
@@ -67,7 +67,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, arch:
         // library reads the version from its descriptor.
         let anchor = blob.alloc::<Rel<u8>>(1);
         blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
-        write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, arch.page_bytes())?;
+        write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, page_bytes)?;
     }
     write_head(&mut blob, program, image, layout)?;
     write_memories(&mut blob, program + offset_of!(ProgramDescriptor, memories), image);

@@ -2,7 +2,7 @@
 //! bytes of a relocatable object. Nothing here knows wasm.
 //!
 //! What depends on the instruction set is in [`reloc`] and [`unwind`], what depends on the object format in
-//! [`object`] and [`note`].
+//! [`reloc`], [`unwind`], [`object`] and [`note`].
 
 mod blob;
 mod descriptor;
@@ -16,28 +16,27 @@ mod reloc;
 mod text;
 mod unwind;
 
-use target_lexicon::{BinaryFormat, Triple};
+use ::object::BinaryFormat;
+use target_lexicon::Triple;
 
 use crate::emit::image::Image;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Writes the object that holds `image`, in the format of `triple`.
 pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
-    if triple.binary_format != BinaryFormat::Elf {
-        return Err(Error::usage(format!("objects for {triple} are not supported yet, only ELF")));
-    }
-    let arch = reloc::Arch::of(triple)?;
+    let platform = reloc::Platform::of(triple)?;
     let layout = text::Layout::of(image)?;
-    // Pages are moved into the one instance of a program; what is instantiated again and again is copied.
     let mappable_bytes = match image.interface {
-        None => image.memories.first().map_or(0, |m| m.initial_bytes),
-        Some(_) => 0,
+        // Pages are moved into the one instance of a program, where the system can move pages.
+        None if platform.format == BinaryFormat::Elf => image.memories.first().map_or(0, |m| m.initial_bytes),
+        // What is instantiated again and again is copied.
+        _ => 0,
     };
-    let initial = initial::plan(&image.initial, mappable_bytes, arch.page_bytes());
-    let program = descriptor::write(image, &layout, &initial, arch)?;
-    let text = text::write(image, &layout, &program, arch)?;
-    let unwind = unwind::write(image, &layout, arch)?;
-    object::write(arch, object::Sections { image, layout, text, program, initial, unwind })
+    let initial = initial::plan(&image.initial, mappable_bytes, platform.page_bytes);
+    let program = descriptor::write(image, &layout, &initial, platform.page_bytes)?;
+    let text = text::write(image, &layout, &program, platform)?;
+    let unwind = unwind::write(image, &layout, platform)?;
+    object::write(platform, object::Sections { image, layout, text, program, initial, unwind })
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 
 use std::io::Read;
 
-use object::{Object, ObjectSection};
-use wasmelt_abi::symbols::{NOTE_OWNER, NOTE_SECTION, NOTE_TYPE_PROVENANCE};
+use object::{BinaryFormat, Object, ObjectSection};
+use wasmelt_abi::symbols::{NOTE_OWNER, NOTE_SECTION, NOTE_SECTION_COFF, NOTE_SECTION_MACHO, NOTE_TYPE_PROVENANCE};
 
 use crate::error::{Error, Result};
 
@@ -43,9 +43,18 @@ pub(super) fn write(json: &str) -> Result<Vec<u8>> {
 /// The note of an object or executable as JSON; `None` where `file` was not made by wasmelt.
 pub fn read_note(file: &[u8]) -> Result<Option<String>> {
     let object = object::File::parse(file).map_err(|e| Error::input(format!("not an object or executable: {e}")))?;
-    let Some(section) = object.section_by_name(NOTE_SECTION) else { return Ok(None) };
-    let damaged = || Error::input(format!("the section {NOTE_SECTION} is damaged"));
+    let name = match object.format() {
+        BinaryFormat::MachO => NOTE_SECTION_MACHO,
+        BinaryFormat::Coff | BinaryFormat::Pe => NOTE_SECTION_COFF,
+        _ => NOTE_SECTION,
+    };
+    let Some(section) = object.section_by_name(name) else { return Ok(None) };
+    let damaged = || Error::input(format!("the section {name} is damaged"));
     let mut rest = section.data().map_err(|_| damaged())?;
+    if object.format() == BinaryFormat::Pe {
+        // Filled up to the alignment of files.
+        rest = rest.get(..usize::try_from(section.size()).map_err(|_| damaged())?).unwrap_or(rest);
+    }
     while !rest.is_empty() {
         let note = Note::split(&mut rest).ok_or_else(damaged)?;
         if note.owner.strip_suffix(b"\0") == Some(NOTE_OWNER.as_bytes()) && note.kind == NOTE_TYPE_PROVENANCE {

@@ -1,18 +1,18 @@
-//! The object file: sections, symbols and relocations of an ELF object.
+//! The object file: sections, symbols and relocations of ELF, Mach-O and COFF.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use object::write::{Object, SectionId, Symbol, SymbolId, SymbolSection};
-use object::{BinaryFormat, Endianness, SectionFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf};
+use object::write::{MachOBuildVersion, Object, SectionId, Symbol, SymbolId, SymbolSection};
+use object::{BinaryFormat, Endianness, SectionFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf, macho};
 use wasmelt_abi::symbols;
 
 use super::descriptor::{self, Program};
 use super::initial::Initial;
 use super::note;
-use super::reloc::{Arch, Reference, Target};
+use super::reloc::{Platform, Reference, Target};
 use super::text::{Layout, Text};
-use super::unwind::Unwind;
+use super::unwind::{Table, TableKind};
 use crate::emit::image::Image;
 use crate::error::{Error, Result};
 
@@ -23,47 +23,94 @@ pub(super) struct Sections<'a> {
     pub(super) text: Text,
     pub(super) program: Program,
     pub(super) initial: Initial,
-    pub(super) unwind: Unwind,
+    pub(super) unwind: Vec<Table>,
 }
 
-/// Section of the program descriptor. A linker sorts it in front of the other read-only data by its alignment.
-const PROGRAM_SECTION: &str = ".rodata.wasmelt";
+/// What a section is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Code.
+    Text,
+    /// The program descriptor. A linker for ELF sorts it in front of the other read-only data by its alignment.
+    Program,
+    /// The code maps. A linker for ELF sorts it behind the read-only data that is read when the program starts, by its
+    /// alignment as well.
+    Maps,
+    /// The pages that are mapped into memory 0. The runtime moves them away, so nothing else may lie on them.
+    Image,
+    /// Unwind information.
+    Unwind(TableKind),
+    /// Policy and provenance.
+    Note,
+}
 
-/// Section of the code maps. A linker sorts it behind the read-only data that is read when the program starts, by its
-/// alignment as well.
-const MAPS_SECTION: &str = ".rodata.wasmelt.maps";
+impl Role {
+    /// Segment (Mach-O only), name and kind of its section.
+    fn section(self, format: BinaryFormat) -> (&'static str, &'static str, SectionKind) {
+        use SectionKind::{Data, Debug, Other, ReadOnlyData as Read, Text};
+        match (format, self) {
+            (BinaryFormat::MachO, Self::Text) => ("__TEXT", "__text", Text),
+            (BinaryFormat::MachO, Self::Program) => ("__TEXT", "__wasmelt", Read),
+            (BinaryFormat::MachO, Self::Maps) => ("__TEXT", "__wasmelt_maps", Read),
+            (BinaryFormat::MachO, Self::Image) => ("__DATA", "__wasmelt_image", Data),
+            (BinaryFormat::MachO, Self::Note) => ("__TEXT", symbols::NOTE_SECTION_MACHO, Read),
+            (BinaryFormat::MachO, Self::Unwind(_)) => ("__LD", "__compact_unwind", Debug),
+            (BinaryFormat::Coff, Self::Text) => ("", ".text", Text),
+            (BinaryFormat::Coff, Self::Program | Self::Maps) => ("", ".rdata", Read),
+            (BinaryFormat::Coff, Self::Image) => ("", ".data", Data),
+            (BinaryFormat::Coff, Self::Note) => ("", symbols::NOTE_SECTION_COFF, Read),
+            (BinaryFormat::Coff, Self::Unwind(TableKind::Functions)) => ("", ".pdata", Read),
+            (BinaryFormat::Coff, Self::Unwind(_)) => ("", ".xdata", Read),
+            (_, Self::Text) => ("", ".text", Text),
+            (_, Self::Program) => ("", ".rodata.wasmelt", Read),
+            (_, Self::Maps) => ("", ".rodata.wasmelt.maps", Read),
+            (_, Self::Image) => ("", ".wasmelt.image", Data),
+            (_, Self::Note) => ("", symbols::NOTE_SECTION, Other),
+            (_, Self::Unwind(_)) => ("", ".eh_frame", Read),
+        }
+    }
+}
 
-/// Section of the pages that are mapped into memory 0. The runtime moves them away, so nothing else may lie on them.
-const IMAGE_SECTION: &str = ".wasmelt.image";
-
-/// Symbol of the entry point, which the runtime archive defines.
+/// Symbol of the entry point of the freestanding runtime, and of the function that a C library calls.
 const START: &str = "_start";
+const MAIN: &str = "main";
+
+/// The oldest macOS that programs run on: the first for arm64.
+const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
 /// Writes the object.
-pub(super) fn write(arch: Arch, sections: Sections<'_>) -> Result<Vec<u8>> {
+pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8>> {
     let Sections { image, layout, text, program, initial, unwind } = sections;
-    let mut object = Object::new(BinaryFormat::Elf, arch.object_name(), Endianness::Little);
-    let mut writer = Writer { symbols: Symbols::default(), object: &mut object };
+    let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
+    if platform.format == BinaryFormat::MachO {
+        let mut version = MachOBuildVersion::default();
+        version.platform = macho::PLATFORM_MACOS;
+        version.minos = MACOS_VERSION;
+        version.sdk = MACOS_VERSION;
+        object.set_macho_build_version(version);
+    }
+    let mut writer = Writer { platform, sections: HashMap::new(), named: HashMap::new(), object: &mut object };
 
-    let text_section = writer.section(".text", SectionKind::Text, text.bytes, u64::from(layout.align));
-    let program_section = writer.section(PROGRAM_SECTION, SectionKind::ReadOnlyData, program.bytes, descriptor::ALIGN);
+    let text_section = writer.section(Role::Text, text.bytes, u64::from(layout.align));
+    writer.define(Target::Text, text_section);
+    let program_section = writer.section(Role::Program, program.bytes, descriptor::ALIGN);
+    writer.define(Target::Program, program_section);
     if !program.maps.is_empty() {
-        let section = writer.section(MAPS_SECTION, SectionKind::ReadOnlyData, program.maps, 1);
-        writer.symbols.maps = Some(writer.object.section_symbol(section));
+        let section = writer.section(Role::Maps, program.maps, 1);
+        writer.define(Target::Maps, section);
     }
     if !initial.pages.is_empty() {
-        let section = writer.section(IMAGE_SECTION, SectionKind::Data, initial.pages, initial.page_bytes);
-        writer.symbols.image = Some(writer.object.section_symbol(section));
+        let section = writer.section(Role::Image, initial.pages, initial.page_bytes);
+        writer.define(Target::Image, section);
     }
-    writer.symbols.text = Some(writer.object.section_symbol(text_section));
-    writer.symbols.program = Some(writer.object.section_symbol(program_section));
 
     writer.function_symbols(text_section, image, &layout);
     match &image.interface {
         None => {
             writer.global(symbols::TEXT, SymbolKind::Text, text_section, u64::from(layout.len_bytes));
             writer.global(symbols::PROGRAM, SymbolKind::Data, program_section, size_of_program());
-            writer.runtime(START);
+            let entry = if platform.format == BinaryFormat::Elf { START } else { MAIN };
+            writer.referred(&Target::Runtime(entry.to_owned()), 0);
         }
         Some(interface) => {
             let name = format!("{}{}", symbols::LIBRARY_PREFIX, interface.name);
@@ -73,13 +120,18 @@ pub(super) fn write(arch: Arch, sections: Sections<'_>) -> Result<Vec<u8>> {
 
     writer.references(text_section, &text.references)?;
     writer.references(program_section, &program.references)?;
-    if !unwind.bytes.is_empty() {
-        let section = writer.section(".eh_frame", SectionKind::ReadOnlyData, unwind.bytes, 8);
-        writer.references(section, &unwind.references)?;
+    for table in unwind {
+        let section = writer.section(Role::Unwind(table.kind), table.bytes, 8);
+        if table.kind == TableKind::Frames {
+            writer.define(Target::Frames, section);
+        }
+        writer.references(section, &table.references)?;
     }
-    writer.unallocated(symbols::NOTE_SECTION, elf::SHT_NOTE, note::write(&image.note)?, note::ALIGN as u64);
-    // Without it, linkers assume that the code wants an executable stack.
-    writer.unallocated(".note.GNU-stack", elf::SHT_PROGBITS, Vec::new(), 1);
+    writer.section(Role::Note, note::write(&image.note)?, note::ALIGN as u64);
+    if platform.format == BinaryFormat::Elf {
+        // Without it, linkers assume that the code wants an executable stack.
+        writer.unallocated(".note.GNU-stack", elf::SHT_PROGBITS, Vec::new(), 1);
+    }
 
     object.write().map_err(|e| Error::internal(format!("the object cannot be written: {e}")))
 }
@@ -90,31 +142,47 @@ fn size_of_program() -> u64 {
 
 /// The object under construction.
 struct Writer<'o, 'a> {
+    platform: Platform,
     object: &'o mut Object<'a>,
-    symbols: Symbols,
-}
-
-/// What references lead to.
-#[derive(Default)]
-struct Symbols {
-    text: Option<SymbolId>,
-    program: Option<SymbolId>,
-    maps: Option<SymbolId>,
-    image: Option<SymbolId>,
-    runtime: HashMap<String, SymbolId>,
+    /// Sections that are referred to.
+    sections: HashMap<Target, SectionId>,
+    /// Symbols that references lead to: a target, and an offset from it.
+    named: HashMap<(Target, i64), SymbolId>,
 }
 
 impl<'a> Writer<'_, 'a> {
-    fn section(&mut self, name: &str, kind: SectionKind, data: Vec<u8>, align: u64) -> SectionId {
-        let section = self.object.add_section(Vec::new(), name.as_bytes().to_vec(), kind);
+    fn section(&mut self, role: Role, data: Vec<u8>, align: u64) -> SectionId {
+        let (segment, name, kind) = role.section(self.platform.format);
+        let section = self.object.add_section(segment.as_bytes().to_vec(), name.as_bytes().to_vec(), kind);
         self.object.set_section_data(section, Cow::<'a, [u8]>::Owned(data), align);
+        match (self.platform.format, role) {
+            // In the file only.
+            (BinaryFormat::Elf, Role::Note) => {
+                let flags = SectionFlags::Elf { sh_type: elf::SHT_NOTE, sh_flags: elf::SectionFlags(0) };
+                self.object.section_mut(section).flags = flags;
+            }
+            // Nothing refers to it, and it is to stay.
+            (BinaryFormat::MachO, Role::Note) => {
+                let flags = macho::S_REGULAR | macho::S_ATTR_NO_DEAD_STRIP;
+                self.object.section_mut(section).flags = SectionFlags::MachO { flags, reserved2: 0 };
+            }
+            _ => {}
+        }
         section
     }
 
     /// A section that is in the file only.
     fn unallocated(&mut self, name: &str, sh_type: elf::SectionType, data: Vec<u8>, align: u64) {
-        let section = self.section(name, SectionKind::Other, data, align);
+        let section = self.object.add_section(Vec::new(), name.as_bytes().to_vec(), SectionKind::Other);
+        self.object.set_section_data(section, Cow::<'a, [u8]>::Owned(data), align);
         self.object.section_mut(section).flags = SectionFlags::Elf { sh_type, sh_flags: elf::SectionFlags(0) };
+    }
+
+    /// Lets references lead to a section.
+    fn define(&mut self, target: Target, section: SectionId) {
+        let symbol = self.object.section_symbol(section);
+        self.named.insert((target.clone(), 0), symbol);
+        self.sections.insert(target, section);
     }
 
     fn function_symbols(&mut self, section: SectionId, image: &Image<'_>, layout: &Layout) {
@@ -133,15 +201,30 @@ impl<'a> Writer<'_, 'a> {
         self.symbol(name, 0, size, kind, SymbolScope::Dynamic, SymbolSection::Section(section));
     }
 
-    /// A symbol that the runtime archive defines.
-    fn runtime(&mut self, name: &str) -> SymbolId {
-        if let Some(&symbol) = self.symbols.runtime.get(name) {
-            return symbol;
+    /// The symbol for a place: of the runtime's archive, of a section, or a new one within a section.
+    fn referred(&mut self, target: &Target, offset: i64) -> Option<SymbolId> {
+        if let Some(&symbol) = self.named.get(&(target.clone(), offset)) {
+            return Some(symbol);
         }
-        let bytes = name.as_bytes().to_vec();
-        let symbol = self.symbol(bytes, 0, 0, SymbolKind::Unknown, SymbolScope::Unknown, SymbolSection::Undefined);
-        self.symbols.runtime.insert(name.to_owned(), symbol);
-        symbol
+        let symbol = match target {
+            Target::Runtime(name) => {
+                // Elsewhere than in ELF, the kind decides about the underscore in front of the name.
+                let kind = match self.platform.format {
+                    BinaryFormat::Elf => SymbolKind::Unknown,
+                    _ => SymbolKind::Text,
+                };
+                let name = name.as_bytes().to_vec();
+                self.symbol(name, 0, 0, kind, SymbolScope::Unknown, SymbolSection::Undefined)
+            }
+            _ => {
+                let section = *self.sections.get(target)?;
+                let name = format!("wasmelt_place_{}", self.named.len()).into_bytes();
+                let (value, place) = (u64::try_from(offset).ok()?, SymbolSection::Section(section));
+                self.symbol(name, value, 0, SymbolKind::Data, SymbolScope::Compilation, place)
+            }
+        };
+        self.named.insert((target.clone(), offset), symbol);
+        Some(symbol)
     }
 
     fn symbol(
@@ -158,17 +241,16 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn references(&mut self, section: SectionId, references: &[Reference]) -> Result<()> {
+        let format = self.platform.format;
         for reference in references {
-            let symbol = match &reference.target {
-                Target::Text => self.symbols.text,
-                Target::Program => self.symbols.program,
-                Target::Maps => self.symbols.maps,
-                Target::Image => self.symbols.image,
-                Target::Runtime(name) => Some(self.runtime(name)),
+            let (offset, addend) = match reference.encoding.wants_symbol(format) {
+                true => (reference.addend, 0),
+                false => (0, reference.addend),
             };
+            let symbol = self.referred(&reference.target, offset);
             let symbol = symbol.ok_or_else(|| Error::internal(format!("nothing to refer to: {reference:?}")))?;
             let failed = |e| Error::internal(format!("relocation cannot be written: {e}"));
-            self.object.add_relocation(section, reference.relocation(symbol)).map_err(failed)?;
+            self.object.add_relocation(section, reference.relocation(symbol, addend, format)).map_err(failed)?;
         }
         Ok(())
     }

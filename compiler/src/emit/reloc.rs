@@ -2,8 +2,8 @@
 //! resolved here and for those that become relocations of the object.
 
 use cranelift_codegen::binemit::Reloc as Kind;
-use object::write::Relocation;
-use object::{Architecture, RelocationEncoding, RelocationFlags, RelocationKind};
+use object::write::{Relocation, SymbolId};
+use object::{Architecture, BinaryFormat, RelocationEncoding, RelocationFlags, RelocationKind, elf, macho, pe};
 use target_lexicon::Triple;
 
 use crate::error::{Error, Result};
@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 pub(super) enum Arch {
     /// AMD64.
     X86_64,
+    /// The 64-bit state of ARMv8.
+    Aarch64,
 }
 
 impl Arch {
@@ -20,7 +22,8 @@ impl Arch {
     pub(super) fn of(triple: &Triple) -> Result<Self> {
         match triple.architecture {
             target_lexicon::Architecture::X86_64 => Ok(Self::X86_64),
-            other => Err(Error::usage(format!("objects for {other} are not supported yet, only x86_64"))),
+            target_lexicon::Architecture::Aarch64(_) => Ok(Self::Aarch64),
+            other => Err(Error::usage(format!("objects for {other} are not supported yet, only x86_64 and aarch64"))),
         }
     }
 
@@ -28,13 +31,7 @@ impl Arch {
     pub(super) fn object_name(self) -> Architecture {
         match self {
             Self::X86_64 => Architecture::X86_64,
-        }
-    }
-
-    /// The largest page size that its systems use.
-    pub(super) fn page_bytes(self) -> u64 {
-        match self {
-            Self::X86_64 => 4096,
+            Self::Aarch64 => Architecture::Aarch64,
         }
     }
 
@@ -42,12 +39,44 @@ impl Arch {
     pub(super) fn padding(self) -> u8 {
         match self {
             Self::X86_64 => 0xcc, // int3
+            Self::Aarch64 => 0,   // udf #0
         }
     }
 }
 
+/// What an object is written for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Platform {
+    pub(super) arch: Arch,
+    pub(super) format: BinaryFormat,
+    /// The largest page size that its systems use.
+    pub(super) page_bytes: u64,
+}
+
+impl Platform {
+    /// The platform of `triple`.
+    pub(super) fn of(triple: &Triple) -> Result<Self> {
+        let arch = Arch::of(triple)?;
+        let format = match triple.binary_format {
+            target_lexicon::BinaryFormat::Elf => BinaryFormat::Elf,
+            target_lexicon::BinaryFormat::Macho => BinaryFormat::MachO,
+            target_lexicon::BinaryFormat::Coff => BinaryFormat::Coff,
+            _ => {
+                let message = format!("objects for {triple} are not supported yet, only ELF, Mach-O and COFF");
+                return Err(Error::usage(message));
+            }
+        };
+        let page_bytes = match (arch, format) {
+            (Arch::Aarch64, BinaryFormat::Elf) => 65536,
+            (Arch::Aarch64, BinaryFormat::MachO) => 16384,
+            _ => 4096,
+        };
+        Ok(Self { arch, format, page_bytes })
+    }
+}
+
 /// Where a reference leads when it leaves its section.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     /// The section of code.
     Text,
@@ -57,6 +86,8 @@ pub(super) enum Target {
     Maps,
     /// The section of the pages that are mapped into memory 0.
     Image,
+    /// The section of the functions' frame layouts, on Windows.
+    Frames,
     /// A symbol that the runtime archive defines.
     Runtime(String),
 }
@@ -68,6 +99,16 @@ pub(super) enum Encoding {
     Relative32,
     /// The same, as the operand of a call: the linker may put a stub in between.
     Call32,
+    /// 26 bits that count instructions, relative to the place: a call of aarch64.
+    Branch26,
+    /// 21 bits that count pages of 4 KiB, relative to that of the place: `adrp` of aarch64.
+    Page21,
+    /// The place within such a page: `add` of aarch64.
+    PageOffset12,
+    /// 32 bits, relative to the start of the file in memory: tables of Windows.
+    Image32,
+    /// 64 bits, an address: tables that only a linker reads.
+    Absolute64,
 }
 
 /// A place that the linker fills in.
@@ -89,35 +130,73 @@ impl Encoding {
         match (arch, kind) {
             (Arch::X86_64, Kind::X86PCRel4) => Ok(Self::Relative32),
             (Arch::X86_64, Kind::X86CallPCRel4 | Kind::X86CallPLTRel4) => Ok(Self::Call32),
+            (Arch::Aarch64, Kind::Arm64Call) => Ok(Self::Branch26),
+            (Arch::Aarch64, Kind::Aarch64AdrPrelPgHi21) => Ok(Self::Page21),
+            (Arch::Aarch64, Kind::Aarch64AddAbsLo12Nc) => Ok(Self::PageOffset12),
             _ => Err(Error::internal(format!("relocation {kind} is not supported in code for {arch:?}"))),
         }
     }
 
-    /// Fills in the place at `offset` of `section` for a target at `target` of the same section.
-    pub(super) fn resolve(self, section: &mut [u8], offset: u64, target: u64, addend: i64) -> Result<()> {
-        let out_of_reach = || Error::internal(format!("reference at {offset:#x} of the text section is out of reach"));
+    /// Fills in the place at `offset` of `section` for a target at `target` of the same section. Whether that is
+    /// possible: what depends on the section's own address is left to the linker.
+    pub(super) fn resolve(self, section: &mut [u8], offset: u64, target: u64, addend: i64) -> Result<bool> {
+        let out_of_reach = || {
+            Error::input(format!(
+                "the call at {offset:#x} of the program's code is too far from the function that it calls"
+            ))
+            .hint("compile with -Os, or split the program")
+        };
         // Sections are far below 2^62 bytes, so neither conversion nor sum can wrap.
-        let value = (target as i64).wrapping_add(addend).wrapping_sub(offset as i64);
+        let distance = (target as i64).wrapping_add(addend).wrapping_sub(offset as i64);
+        let at = usize::try_from(offset).map_err(|_| out_of_reach())?;
+        let place = at.checked_add(4).and_then(|end| section.get_mut(at..end)).ok_or_else(out_of_reach)?;
         match self {
             Self::Relative32 | Self::Call32 => {
-                let value = i32::try_from(value).map_err(|_| out_of_reach())?;
-                let at = usize::try_from(offset).map_err(|_| out_of_reach())?;
-                let place = at.checked_add(4).and_then(|end| section.get_mut(at..end)).ok_or_else(out_of_reach)?;
+                let value = i32::try_from(distance).map_err(|_| out_of_reach())?;
                 place.copy_from_slice(&value.to_le_bytes());
-                Ok(())
+                Ok(true)
             }
+            Self::Branch26 => {
+                const REACH: std::ops::Range<i64> = -(1 << 27)..1 << 27;
+                if !REACH.contains(&distance) || distance & 3 != 0 {
+                    return Err(out_of_reach());
+                }
+                let mut instruction = u32::from_le_bytes([place[0], place[1], place[2], place[3]]);
+                instruction = instruction & !0x03ff_ffff | (distance >> 2) as u32 & 0x03ff_ffff;
+                place.copy_from_slice(&instruction.to_le_bytes());
+                Ok(true)
+            }
+            Self::Page21 | Self::PageOffset12 | Self::Image32 | Self::Absolute64 => Ok(false),
         }
+    }
+
+    /// Whether formats with little room for addends have too little in an instruction: then the target gets a symbol of
+    /// its own.
+    pub(super) fn wants_symbol(self, format: BinaryFormat) -> bool {
+        format != BinaryFormat::Elf && matches!(self, Self::Page21 | Self::PageOffset12)
     }
 }
 
 impl Reference {
-    /// The object's relocation for it, with the symbol of its target.
-    pub(super) fn relocation(&self, symbol: object::write::SymbolId) -> Relocation {
-        let (kind, encoding, size) = match self.encoding {
-            Encoding::Relative32 => (RelocationKind::Relative, RelocationEncoding::Generic, 32),
-            Encoding::Call32 => (RelocationKind::PltRelative, RelocationEncoding::X86Branch, 32),
+    /// The object's relocation for it, with the symbol of its target and what is to be added to that.
+    pub(super) fn relocation(&self, symbol: SymbolId, addend: i64, format: BinaryFormat) -> Relocation {
+        let generic = |kind, encoding, size| RelocationFlags::Generic { kind, encoding, size };
+        let macho = |r_type, r_pcrel| RelocationFlags::MachO { r_type, r_pcrel, r_length: 2 };
+        let flags = match (self.encoding, format) {
+            (Encoding::Relative32, _) => generic(RelocationKind::Relative, RelocationEncoding::Generic, 32),
+            (Encoding::Call32, _) => generic(RelocationKind::PltRelative, RelocationEncoding::X86Branch, 32),
+            (Encoding::Branch26, _) => generic(RelocationKind::PltRelative, RelocationEncoding::AArch64Call, 26),
+            (Encoding::Image32, _) => generic(RelocationKind::ImageOffset, RelocationEncoding::Generic, 32),
+            (Encoding::Absolute64, _) => generic(RelocationKind::Absolute, RelocationEncoding::Generic, 64),
+            (Encoding::Page21, BinaryFormat::MachO) => macho(macho::ARM64_RELOC_PAGE21, true),
+            (Encoding::Page21, BinaryFormat::Coff) => RelocationFlags::Coff { typ: pe::IMAGE_REL_ARM64_PAGEBASE_REL21 },
+            (Encoding::Page21, _) => RelocationFlags::Elf { r_type: elf::R_AARCH64_ADR_PREL_PG_HI21 },
+            (Encoding::PageOffset12, BinaryFormat::MachO) => macho(macho::ARM64_RELOC_PAGEOFF12, false),
+            (Encoding::PageOffset12, BinaryFormat::Coff) => {
+                RelocationFlags::Coff { typ: pe::IMAGE_REL_ARM64_PAGEOFFSET_12A }
+            }
+            (Encoding::PageOffset12, _) => RelocationFlags::Elf { r_type: elf::R_AARCH64_ADD_ABS_LO12_NC },
         };
-        let flags = RelocationFlags::Generic { kind, encoding, size };
-        Relocation { offset: self.offset, symbol, addend: self.addend, flags }
+        Relocation { offset: self.offset, symbol, addend, flags }
     }
 }

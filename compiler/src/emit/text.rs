@@ -1,10 +1,12 @@
 //! The text section: functions one behind the other, references between them filled in, the others left to the linker;
 //! and the code maps, which say where code traps and which function lies where.
 
-use wasmelt_abi::code_map;
+use object::BinaryFormat;
+use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::{code_map, symbols};
 
 use super::descriptor::Program;
-use super::reloc::{Arch, Encoding, Reference, Target};
+use super::reloc::{Arch, Encoding, Platform, Reference, Target};
 use crate::emit::image::{Image, ImageFunction, RelocTarget};
 use crate::error::{Error, Result};
 
@@ -68,15 +70,15 @@ impl Layout {
 }
 
 /// Writes the section. References into the program's data need to know what lies where in it.
-pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, arch: Arch) -> Result<Text> {
-    let mut bytes = vec![arch.padding(); layout.len_bytes as usize];
+pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, platform: Platform) -> Result<Text> {
+    let mut bytes = vec![platform.arch.padding(); layout.len_bytes as usize];
     let mut references = Vec::new();
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
         let start = start as usize;
         bytes[start..start + function.code.len()].copy_from_slice(&function.code);
     }
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
-        relocate(function, start, layout, program, arch, &mut bytes, &mut references)
+        relocate(function, start, layout, program, platform, &mut bytes, &mut references)
             .map_err(|e| e.context(format!("function {}", function.symbol)))?;
     }
     Ok(Text { bytes, references })
@@ -88,12 +90,12 @@ fn relocate(
     start: u32,
     layout: &Layout,
     program: &Program,
-    arch: Arch,
+    platform: Platform,
     bytes: &mut [u8],
     references: &mut Vec<Reference>,
 ) -> Result<()> {
     for reloc in &function.relocs {
-        let encoding = Encoding::of(reloc.kind, arch)?;
+        let encoding = Encoding::of(reloc.kind, platform.arch)?;
         let offset = u64::from(start) + u64::from(reloc.offset);
         let mut leave = |target, base: u64| {
             let addend = reloc.addend.wrapping_add(base as i64);
@@ -101,16 +103,30 @@ fn relocate(
         };
         match reloc.target {
             RelocTarget::Function(index) => {
-                encoding.resolve(bytes, offset, u64::from(layout.offset(index)?), reloc.addend)?;
+                let start = u64::from(layout.offset(index)?);
+                if !encoding.resolve(bytes, offset, start, reloc.addend)? {
+                    leave(Target::Text, start);
+                }
             }
-            RelocTarget::Text => encoding.resolve(bytes, offset, 0, reloc.addend)?,
-            RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin.symbol().to_owned()), 0),
+            RelocTarget::Text => {
+                if !encoding.resolve(bytes, offset, 0, reloc.addend)? {
+                    leave(Target::Text, 0);
+                }
+            }
+            RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin_symbol(builtin, platform).to_owned()), 0),
             RelocTarget::Host(host) => leave(Target::Runtime(format!("{}.{}", host.module, host.name)), 0),
             RelocTarget::Record(index) => leave(Target::Program, program.record(index)?),
             RelocTarget::ConstTable(index) => leave(Target::Program, program.const_table(index)?),
         }
     }
     Ok(())
+}
+
+/// The symbol of a runtime function as generated code calls it: throwing uses the `tail` convention.
+fn builtin_symbol(builtin: Builtin, platform: Platform) -> &'static str {
+    // On x86-64, it passes the first integers in the same registers as the convention of System V does.
+    let differs = platform.arch != Arch::X86_64 || platform.format == BinaryFormat::Coff;
+    if builtin == Builtin::exception_throw && differs { symbols::EXCEPTION_THROW_TAIL } else { builtin.symbol() }
 }
 
 /// The trap table, see [`code_map::traps`].

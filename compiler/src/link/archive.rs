@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use object::read::archive::ArchiveFile;
-use target_lexicon::{Environment, Triple};
+use target_lexicon::{OperatingSystem, Triple};
 use wasmelt_abi::symbols::ABI_ANCHOR;
 
 use crate::error::{Error, Result};
@@ -25,20 +25,25 @@ pub(super) struct Archive {
     pub(super) bytes: Cow<'static, [u8]>,
     /// Where it was found, for messages.
     pub(super) place: String,
+    /// It is part of this program.
+    pub(super) is_embedded: bool,
 }
 
 /// Finds the archive of a runtime for `target`.
 pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>) -> Result<Archive> {
     let file_name = runtime.archive_name();
-    // The portable one is for a C library: another one's does not do.
-    let names = if runtime == Runtime::Portable { vec![target.to_string()] } else { folder_names(target) };
+    let is_linux = target.operating_system == OperatingSystem::Linux;
+    // The portable one is for a C library: another one's does not do, where a system has several.
+    let names = if is_linux && runtime == Runtime::Portable { vec![target.to_string()] } else { folder_names(target) };
     let mut searched = Vec::new();
     // A folder that the user names is the only one that is searched: nothing else takes its place silently.
     if let Some(dir) = runtime_dir.map(Path::to_owned).or_else(installed_dir) {
         for name in &names {
             let path = dir.join(name).join(file_name);
             match fs::read(&path) {
-                Ok(bytes) => return Ok(Archive { bytes: bytes.into(), place: path.display().to_string() }),
+                Ok(bytes) => {
+                    return Ok(Archive { bytes: bytes.into(), place: path.display().to_string(), is_embedded: false });
+                }
                 Err(e) if is_absence(&e) => searched.push(path.display().to_string()),
                 Err(e) => return Err(Error::io(format!("cannot read {}", path.display()), &e)),
             }
@@ -46,18 +51,24 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
     }
     if runtime == Runtime::Portable {
         let searched = if searched.is_empty() { "nowhere".to_owned() } else { searched.join(", ") };
-        return Err(Error::link(format!("no portable runtime archive for {target}: searched {searched}"))
-            .hint(format!("put {file_name} into DIR/{target} and pass --runtime-dir DIR"))
-            .hint(format!(
-                "build it from wasmelt's source: `RUSTFLAGS=-Cforce-frame-pointers=yes cargo build --package \
-                 wasmelt-start-portable --profile portable --target {target}`"
-            ))
-            .hint("leave out `--runtime portable`: the freestanding runtime needs neither"));
+        let name = names.first().map_or("", String::as_str);
+        let error = Error::link(format!("no portable runtime archive for {target}: searched {searched}"))
+            .hint("install a release of wasmelt, which has archives for all targets")
+            .hint(format!("build it from wasmelt's source: `cargo xtask runtime --target {name} --out DIR`, and pass `--runtime-dir DIR`"));
+        return Err(if is_linux {
+            error.hint("leave out `--runtime portable`: the freestanding runtime needs neither")
+        } else {
+            error.hint(format!("put {file_name} into DIR/{name} and pass --runtime-dir DIR"))
+        });
     }
     if runtime_dir.is_none() && !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
         let bytes =
             zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
-        return Ok(Archive { bytes: bytes.into(), place: "the embedded runtime archive".to_owned() });
+        return Ok(Archive {
+            bytes: bytes.into(),
+            place: "the embedded runtime archive".to_owned(),
+            is_embedded: true,
+        });
     }
     let embedded = match runtime_dir {
         Some(_) => String::new(),
@@ -65,7 +76,8 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
         None => format!("; one for {EMBEDDED_TARGET} is embedded"),
     };
     Err(Error::link(format!("no runtime archive for {target}: searched {}{embedded}", searched.join(", ")))
-        .hint(format!("put {file_name} into DIR/{} and pass --runtime-dir DIR", names[0])))
+        .hint(format!("put {file_name} into DIR/{} and pass --runtime-dir DIR", names[0]))
+        .hint("releases of wasmelt have archives for all targets; `cargo xtask runtime` in its source builds them"))
 }
 
 /// `<exe>/../lib/wasmelt`, where a package manager installs archives for further targets.
@@ -78,16 +90,20 @@ fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Names under which the archive of `target` may lie. The runtime is freestanding, so which C library a Linux has makes
-/// no difference.
+/// Names under which the archive of `target` may lie. The freestanding runtime has no C library, and programs for
+/// Windows use only what comes with it, so which one is named makes no difference.
 fn folder_names(target: &Triple) -> Vec<String> {
     let mut names = vec![target.to_string()];
-    if target.operating_system == target_lexicon::OperatingSystem::Linux {
-        for environment in [Environment::Gnu, Environment::Musl] {
-            let name = Triple { environment, ..target.clone() }.to_string();
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    let environments: &[&str] = match target.operating_system {
+        OperatingSystem::Linux => &["unknown-linux-gnu", "unknown-linux-musl"],
+        OperatingSystem::Windows => &["pc-windows-gnu", "pc-windows-gnullvm", "pc-windows-msvc"],
+        system if system.is_like_darwin() => &["apple-darwin"],
+        _ => &[],
+    };
+    for environment in environments {
+        let name = format!("{}-{environment}", target.architecture);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     names
@@ -103,6 +119,8 @@ impl Archive {
         let mut versions = Vec::new();
         for symbol in symbols.into_iter().flatten() {
             let name = symbol.map_err(damaged)?.name();
+            // Mach-O puts an underscore in front of names.
+            let name = name.strip_prefix(b"_").unwrap_or(name);
             if name == ABI_ANCHOR.as_bytes() {
                 return Ok(());
             }
@@ -125,7 +143,7 @@ mod tests {
         let names = folder_names(&"x86_64-unknown-linux-musl".parse().unwrap());
         assert_eq!(names, ["x86_64-unknown-linux-musl", "x86_64-unknown-linux-gnu"]);
         let names = folder_names(&"x86_64-pc-windows-gnu".parse().unwrap());
-        assert_eq!(names, ["x86_64-pc-windows-gnu"]);
+        assert_eq!(names, ["x86_64-pc-windows-gnu", "x86_64-pc-windows-gnullvm", "x86_64-pc-windows-msvc"]);
     }
 
     #[test]
@@ -144,9 +162,9 @@ mod tests {
     #[test]
     fn an_archive_of_another_version_is_refused() {
         let bytes = b"!<arch>\n".as_slice().into();
-        let error = Archive { bytes, place: "old.a".to_owned() }.check_version().unwrap_err();
+        let error = Archive { bytes, place: "old.a".to_owned(), is_embedded: false }.check_version().unwrap_err();
         assert!(error.to_string().starts_with("old.a does not fit this compiler: it defines no version"), "{error}");
         let bytes = b"junk".as_slice().into();
-        assert!(Archive { bytes, place: "junk.a".to_owned() }.check_version().is_err());
+        assert!(Archive { bytes, place: "junk.a".to_owned(), is_embedded: false }.check_version().is_err());
     }
 }

@@ -75,7 +75,7 @@ fn run(mut command: Command, files: &Files) -> Result<Vec<u8>> {
 
 /// Runs the linker, whose input files are named, and returns what it wrote; `if_missing` adds to the error where there
 /// is no such program.
-fn run_on(mut command: Command, files: &Files, if_missing: impl FnOnce(Error) -> Error) -> Result<Vec<u8>> {
+pub(super) fn run_on(mut command: Command, files: &Files, if_missing: impl FnOnce(Error) -> Error) -> Result<Vec<u8>> {
     command.arg("-o").arg(files.output()).stdin(Stdio::null());
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command

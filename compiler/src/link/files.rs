@@ -34,6 +34,11 @@ impl Files {
         self.inputs.iter()
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     pub(super) fn output(&self) -> PathBuf {
         self.dir.path().join("program")
     }

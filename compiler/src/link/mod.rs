@@ -1,13 +1,16 @@
 //! From an object to an executable. What goes in is an object that refers to the runtime, what comes out are the bytes of
 //! a static, position-independent executable. Nothing here knows wasm, and nothing is left on disk.
 //!
-//! [`archive`] finds the runtime, [`embedded`] and [`external`] are the two kinds of linkers, [`pack`] leaves out what no
-//! part of an executable without a dynamic linker needs.
+//! [`archive`] finds the runtime. ELF files are linked by [`embedded`] or [`external`] linkers; [`pack`] leaves out what
+//! no part of an executable without a dynamic linker needs. [`foreign`] links Mach-O and PE files, with a program that
+//! [`driver`] finds.
 
 mod archive;
+mod driver;
 mod embedded;
 mod external;
 mod files;
+mod foreign;
 mod pack;
 
 use std::path::Path;
@@ -36,33 +39,52 @@ pub struct LinkOptions<'a> {
 
 /// Links `object` with the runtime of its target. The bytes do not depend on the number of threads.
 pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    if options.target.binary_format != BinaryFormat::Elf {
-        return Err(Error::usage(format!("executables for {} are not supported yet", options.target)));
-    }
-    if let (Runtime::Portable, Linker::Program(program)) = (options.runtime, options.linker) {
+    let is_elf = options.target.binary_format == BinaryFormat::Elf;
+    if let (true, Runtime::Portable, Linker::Program(program)) = (is_elf, options.runtime, options.linker) {
         let program = program.display();
         return Err(Error::usage(format!("the portable runtime is linked by `cc`, not by `{program}`"))
             .hint("leave out `--linker`, or `--runtime portable`"));
     }
     let archive = archive::find(options.target, options.runtime, options.runtime_dir)?;
     archive.check_version()?;
+    let inputs = Inputs { objects: &[object], archive: Some(&archive.bytes) };
+    if !is_elf {
+        return foreign::link(inputs, options);
+    }
     if options.runtime == Runtime::Portable {
-        return external::link_with_c_library(Inputs { objects: &[object], archive: Some(&archive.bytes) }, options);
+        return external::link_with_c_library(inputs, options);
     }
     link(object, &archive.bytes, options)
 }
 
 /// Links objects that need nothing from outside into one shared library.
 pub fn shared_library(objects: &[&[u8]], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    if options.target.binary_format != BinaryFormat::Elf {
-        return Err(Error::usage(format!("shared libraries for {} are not supported yet", options.target)));
-    }
     let inputs = Inputs { objects, archive: None };
+    if options.target.binary_format != BinaryFormat::Elf {
+        return foreign::link(inputs, options);
+    }
     let linked = run_linker(inputs, options)?;
     match pack::relocation_count(&linked)? {
         0 => Ok(linked),
         count => Err(Error::internal(format!("{count} places of a shared library would have to be relocated"))),
     }
+}
+
+/// Where the runtime archive for `target` is: `embedded`, `installed`, or `missing`.
+pub fn runtime_place(target: &Triple, runtime_dir: Option<&Path>) -> &'static str {
+    match archive::find(target, Runtime::default_for(target), runtime_dir) {
+        Ok(archive) if archive.is_embedded => "embedded",
+        Ok(_) => "installed",
+        Err(_) => "missing",
+    }
+}
+
+/// Who would link for `target`, or `missing`.
+pub fn linker_name(target: &Triple) -> String {
+    if target.binary_format == BinaryFormat::Elf {
+        return "embedded".to_owned();
+    }
+    driver::Driver::find(target).map_or_else(|| "missing".to_owned(), |driver| driver.name())
 }
 
 /// What is linked.

@@ -10,7 +10,6 @@ mod proposals;
 use cranelift_codegen::isa::TargetIsa;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wasmelt_abi::descriptor::CpuFeatures;
 
 use crate::codegen;
 use crate::error::{Error, Result};
@@ -136,7 +135,7 @@ impl Provenance {
         let interface = Interface::read(wasm).map_err(unreadable)?;
         let features_used = features_used(wasm).map_err(unreadable)?;
         let cpu_features = codegen::cpu_features(isa)?;
-        let needed = CpuFeatures::X86_64.iter().filter(|(bit, _)| cpu_features & bit != 0);
+        let needed = codegen::known_cpu_features(isa.triple())?.iter().filter(|(bit, _)| cpu_features & bit != 0);
         let memories = module.memories.values().map(|memory| {
             let bytes = |pages: u64| pages.saturating_mul(1 << memory.page_size_log2);
             let limits = [memory.maximum_pages.map(bytes), options.max_memory_bytes];

@@ -11,7 +11,7 @@ use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::trap::Trap;
 
-use super::{FuncTranslator, Name, Region, SignatureKey, clif_type, place, returns_in_memory};
+use super::{FuncTranslator, Name, Region, SignatureKey, clif_type, place};
 use crate::clif_value_type;
 use crate::error::{Error, Result};
 use crate::module::{FuncIndex, FuncType, TableIndex, TypeIndex};
@@ -61,8 +61,7 @@ impl<'a> FuncTranslator<'a, '_> {
         if let Some(&sig) = self.signatures.get(&key) {
             return sig;
         }
-        // Under the `tail` convention no register survives a throw, so an unwinder has none to restore. On x86-64 both
-        // conventions pass the first integers in the same registers.
+        // Under the `tail` convention no register survives a throw, so an unwinder has none to restore.
         let throws = name == Name::builtin(Builtin::exception_throw);
         let mut sig = Signature::new(if throws { CallConv::Tail } else { self.env.isa.default_call_conv() });
         make(&mut sig);
@@ -154,7 +153,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let operands = self.pop_n(ty.params.len());
         let mut args = Vec::with_capacity(operands.len() + 2);
         args.extend(vmctx);
-        let area = returns_in_memory(ty).then(|| match self.return_area {
+        let area = self.env.returns_in_memory(ty).then(|| match self.return_area {
             // A tail call's results are those of the caller: they go where the caller's were to go.
             Some(area) if tail => area,
             _ => {

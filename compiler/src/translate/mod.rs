@@ -33,6 +33,7 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use target_lexicon::Architecture;
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
@@ -64,8 +65,13 @@ pub struct FuncEnv<'a> {
     pub relaxed_simd_deterministic: bool,
 }
 
-/// Most integer or float results that are returned in registers; what has more returns through memory.
-const MAX_REGISTER_RESULTS: usize = 8;
+/// Most float results that are returned in registers; what has more returns through memory.
+const MAX_FLOAT_RESULTS: usize = 8;
+
+/// The same of integers and references: the `tail` convention of Cranelift has fewer registers for them on aarch64.
+fn max_integer_results(isa: &dyn TargetIsa) -> usize {
+    if isa.triple().architecture == Architecture::X86_64 { 8 } else { 6 }
+}
 
 impl<'a> FuncEnv<'a> {
     fn module(&self) -> &'a Module<'a> {
@@ -76,7 +82,7 @@ impl<'a> FuncEnv<'a> {
     pub fn signature(&self, ty: &FuncType) -> Signature {
         let mut sig = Signature::new(CallConv::Tail);
         sig.params.extend(FuncTranslator::vmctx_param(self.shape));
-        if returns_in_memory(ty) {
+        if self.returns_in_memory(ty) {
             sig.params.push(AbiParam::new(types::I64));
         } else {
             sig.returns.extend(ty.results.iter().map(|&t| AbiParam::new(clif_type(t))));
@@ -84,13 +90,13 @@ impl<'a> FuncEnv<'a> {
         sig.params.extend(ty.params.iter().map(|&t| AbiParam::new(clif_type(t))));
         sig
     }
-}
 
-/// Whether results are too many for registers: then the first parameter is the address of a return area of 16 bytes
-/// for each result.
-fn returns_in_memory(ty: &FuncType) -> bool {
-    let floats = ty.results.iter().filter(|t| matches!(t, ValType::F32 | ValType::F64 | ValType::V128)).count();
-    floats > MAX_REGISTER_RESULTS || ty.results.len() - floats > MAX_REGISTER_RESULTS
+    /// Whether results are too many for registers: then the first parameter is the address of a return area of 16
+    /// bytes for each result.
+    fn returns_in_memory(&self, ty: &FuncType) -> bool {
+        let floats = ty.results.iter().filter(|t| matches!(t, ValType::F32 | ValType::F64 | ValType::V128)).count();
+        floats > MAX_FLOAT_RESULTS || ty.results.len() - floats > max_integer_results(self.isa)
+    }
 }
 
 /// How a value type is held in CLIF. References are 64 bits: the address of a record, or an opaque value; 0 is null.

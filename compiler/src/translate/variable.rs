@@ -3,7 +3,7 @@
 use cranelift_codegen::ir::{self, InstBuilder as _, Value, types};
 use wasmparser::{FunctionBody, ValType};
 
-use super::{BodyError, FuncTranslator, Region, clif_type, returns_in_memory};
+use super::{BodyError, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
 use crate::module::{ConstExpr, ConstOp, ConstValue, FuncIndex, FuncType, GlobalIndex};
 use crate::program::GlobalPlace;
@@ -23,7 +23,7 @@ impl FuncTranslator<'_, '_> {
         if FuncTranslator::vmctx_param(self.env.shape).is_some() {
             self.vmctx = params.next();
         }
-        if returns_in_memory(ty) {
+        if self.env.returns_in_memory(ty) {
             self.return_area = params.next();
         }
         for (value, &ty) in params.zip(&ty.params) {

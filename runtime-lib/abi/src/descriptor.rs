@@ -407,6 +407,10 @@ impl CpuFeatures {
         (1 << 17, "avx512vnni"),
         (1 << 18, "avxvnni"),
     ];
+
+    /// aarch64 features, in the same way.
+    pub const AARCH64: &[CpuFeature] =
+        &[(1 << 0, "lse"), (1 << 1, "pauth"), (1 << 2, "fp16"), (1 << 3, "dotprod"), (1 << 4, "i8mm")];
 }
 
 #[cfg(test)]
@@ -450,10 +454,12 @@ mod tests {
 
     #[test]
     fn feature_bits_are_distinct() {
-        let mut seen = 0u32;
-        for (bit, name) in CpuFeatures::X86_64 {
-            assert!(bit.is_power_of_two() && seen & bit == 0, "{name}");
-            seen |= bit;
+        for features in [CpuFeatures::X86_64, CpuFeatures::AARCH64] {
+            let mut seen = 0u32;
+            for (bit, name) in features {
+                assert!(bit.is_power_of_two() && seen & bit == 0, "{name}");
+                seen |= bit;
+            }
         }
     }
 }

@@ -40,8 +40,18 @@ pub const HOOK_HARDEN: &str = "wasmelt_hook_harden";
 /// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
 
+/// The builtin `exception_throw` under Cranelift's `tail` convention, where that passes parameters in other registers
+/// than the system's convention does: on aarch64, and on Windows.
+pub const EXCEPTION_THROW_TAIL: &str = "wasmelt_exception_throw_tail";
+
 /// Section of an object or executable that holds policy and provenance as an ELF note of this name.
 pub const NOTE_SECTION: &str = ".note.wasmelt";
+
+/// The same section of Mach-O files, in the segment `__TEXT`; names have 16 bytes at most.
+pub const NOTE_SECTION_MACHO: &str = "__wasmelt_note";
+
+/// The same section of COFF and PE files; names of sections in images have 8 bytes at most.
+pub const NOTE_SECTION_COFF: &str = ".wasmelt";
 
 /// Owner of the note.
 pub const NOTE_OWNER: &str = "wasmelt";

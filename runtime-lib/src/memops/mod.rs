@@ -7,8 +7,13 @@
 //! These functions are behind `memcpy` and its like, so nothing here may be compiled into a call of one of them: all
 //! loops that could be recognised as a copy or a fill are in assembly.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
+
+#[cfg(target_arch = "aarch64")]
+use aarch64 as arch;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;
 

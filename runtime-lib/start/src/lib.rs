@@ -10,6 +10,8 @@ use wasmelt_abi::symbols;
 use wasmelt_runtime::executable;
 use wasmelt_runtime::failure::Failure;
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod memory_functions;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

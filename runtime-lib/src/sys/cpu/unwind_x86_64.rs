@@ -1,4 +1,5 @@
-//! Registers of x86-64 for exceptions: going on at a handler, and which registers may hold references.
+//! Registers of x86-64 for exceptions: going on at a handler, which registers may hold references, and how a function
+//! without a frame is left.
 
 use core::arch::asm;
 
@@ -51,4 +52,11 @@ pub fn callee_saved() -> [usize; 6] {
         );
     }
     saved
+}
+
+/// The return address of a function that has not made a frame yet, from what [`crate::sys::faults::Fault`] has about
+/// it: where it lies.
+#[inline(always)]
+pub fn frameless_return_address(caller: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {
+    read(caller)
 }

@@ -1,9 +1,12 @@
-//! Linux: raw system calls, no libc. What rustix lacks goes through a few lines of assembly in `x86_64`.
+//! Linux: raw system calls, no libc. What rustix lacks goes through a few lines of assembly in `x86_64` and
+//! `aarch64`.
 
 use linux_raw_sys::errno::EINTR;
 use linux_raw_sys::general::{__NR_exit_group, __NR_write, STDERR_FILENO, STDOUT_FILENO};
 use rustix::io::Errno;
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 pub mod alarm;
 pub mod faults;
 pub mod fs;
@@ -20,6 +23,8 @@ pub mod walls;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+#[cfg(target_arch = "aarch64")]
+use aarch64 as arch;
 pub use arch::{call_on_stack, frame_pointer};
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;

@@ -13,6 +13,9 @@ use super::{SystemError, arch};
 /// The page size that lengths and addresses are rounded to: the largest that the architecture's kernels use.
 #[cfg(target_arch = "x86_64")]
 pub const PAGE_BYTES: usize = 4096;
+/// The page size that lengths and addresses are rounded to: the largest that the architecture's kernels use.
+#[cfg(target_arch = "aarch64")]
+pub const PAGE_BYTES: usize = 65536;
 
 /// Rounds up to whole pages; `None` on overflow.
 pub const fn round_up(bytes: usize) -> Option<usize> {

@@ -65,6 +65,9 @@ const DT_RELR: u64 = 36;
 /// "The load address plus the addend", the only relocation that static linking leaves.
 #[cfg(target_arch = "x86_64")]
 const R_RELATIVE: u32 = 8;
+/// "The load address plus the addend", the only relocation that static linking leaves.
+#[cfg(target_arch = "aarch64")]
+const R_RELATIVE: u32 = 1027;
 
 /// Applies the executable's own relocations.
 ///

@@ -3,8 +3,8 @@
 use core::sync::atomic::AtomicU32;
 
 use linux_raw_sys::general::{
-    __NR_arch_prctl, __NR_futex, __NR_rt_sigprocmask, CLONE_FILES, CLONE_FS, CLONE_SETTLS, CLONE_SIGHAND,
-    CLONE_SYSVSEM, CLONE_THREAD, CLONE_VM, FUTEX_BITSET_MATCH_ANY, FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET, FUTEX_WAKE,
+    __NR_futex, __NR_rt_sigprocmask, CLONE_FILES, CLONE_FS, CLONE_SETTLS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_THREAD,
+    CLONE_VM, FUTEX_BITSET_MATCH_ANY, FUTEX_PRIVATE_FLAG, FUTEX_WAIT_BITSET, FUTEX_WAKE,
 };
 
 use super::io_clock::Timespec;
@@ -34,10 +34,8 @@ pub unsafe fn start(
 /// # Safety
 /// At `thread` lies its own address, as long as the thread runs.
 pub unsafe fn set_thread_pointer(thread: *mut u8) -> Result<(), SystemError> {
-    const ARCH_SET_FS: usize = 0x1002;
-    // SAFETY: nothing but `thread_pointer` uses the register.
-    let result = unsafe { arch::system_call(__NR_arch_prctl, [ARCH_SET_FS, thread as usize, 0, 0]) };
-    SystemError::check(result).map(|_| ())
+    // SAFETY: by this function's contract.
+    unsafe { arch::set_thread_pointer(thread) }
 }
 
 /// Ends the calling thread alone and unmaps memory, the stack that it runs on among it.

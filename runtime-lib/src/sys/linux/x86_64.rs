@@ -2,7 +2,9 @@
 
 use core::arch::{asm, naked_asm};
 
-use linux_raw_sys::general::{__NR_clone, __NR_exit, __NR_munmap, __NR_rt_sigreturn};
+use linux_raw_sys::general::{__NR_arch_prctl, __NR_clone, __NR_exit, __NR_munmap, __NR_rt_sigreturn};
+
+use super::SystemError;
 
 /// Enters the kernel; a negative result is an error number.
 ///
@@ -162,6 +164,17 @@ pub(super) unsafe fn unmap_and_exit(start: *mut u8, len_bytes: usize) -> ! {
             options(noreturn)
         )
     }
+}
+
+/// Sets the thread pointer of the calling thread.
+///
+/// # Safety
+/// As for [`super::threads::set_thread_pointer`].
+pub(super) unsafe fn set_thread_pointer(thread: *mut u8) -> Result<(), SystemError> {
+    const ARCH_SET_FS: usize = 0x1002;
+    // SAFETY: nothing but `thread_pointer` uses the register.
+    let result = unsafe { system_call(__NR_arch_prctl, [ARCH_SET_FS, thread as usize, 0, 0]) };
+    SystemError::check(result).map(|_| ())
 }
 
 /// The thread pointer that was set for the calling thread: the address that lies where it points to.

@@ -37,7 +37,8 @@ pub struct Fault {
     pub pc: usize,
     /// The frame pointer register.
     pub frame_pointer: usize,
-    /// The stack pointer register.
+    /// What leads to the caller of a function that has no frame yet: the stack pointer register, where the return
+    /// address lies, or on aarch64 the link register, which holds it.
     pub stack_pointer: usize,
 }
 

@@ -1,0 +1,177 @@
+//! Finds the program that links for a system whose linker is not part of this one, Mach-O and COFF, and says how it is
+//! called.
+//!
+//! In this order: the program of `--linker`; the C compiler driver that the environment or the system has for the
+//! target, as the `cc` crate finds it; `zig cc`, as a program or as the Python package `ziglang`, which links for every
+//! target from every host; and for macOS `lld`, also the one inside a Rust toolchain, with a description of the
+//! system's library that is made here.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use target_lexicon::{Architecture, BinaryFormat, HOST, Triple};
+
+/// Who links, and how it wants to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Driver {
+    /// The program, and arguments that come before all others.
+    command: Vec<OsString>,
+    /// What kind of program it is.
+    pub(super) kind: DriverKind,
+}
+
+/// The kinds of programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DriverKind {
+    /// A C compiler driver: it knows the system's libraries.
+    Compiler,
+    /// `lld` for Mach-O, which knows none.
+    Lld,
+}
+
+impl Driver {
+    fn new<S: Into<OsString>>(kind: DriverKind, command: impl IntoIterator<Item = S>) -> Self {
+        Self { command: command.into_iter().map(Into::into).collect(), kind }
+    }
+
+    /// What the user named for `target`.
+    pub(super) fn named(program: &Path, target: &Triple) -> Self {
+        let name = program.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
+        match name.as_str() {
+            "zig" => Self::zig([program], target),
+            "rust-lld" | "lld" => {
+                Self::new(DriverKind::Lld, [program.as_os_str(), "-flavor".as_ref(), "darwin".as_ref()])
+            }
+            "ld64.lld" => Self::new(DriverKind::Lld, [program]),
+            _ => Self::new(DriverKind::Compiler, [program]),
+        }
+    }
+
+    /// The first that this machine has.
+    pub(super) fn find(target: &Triple) -> Option<Self> {
+        Self::system_compiler(target).or_else(|| Self::installed_zig(target)).or_else(|| Self::installed_lld(target))
+    }
+
+    /// The C compiler of the system for `target`, where it has one.
+    fn system_compiler(target: &Triple) -> Option<Self> {
+        // Looking for a compiler of another system would find the host's, which cannot link for it.
+        let own = (HOST.operating_system.is_like_darwin() && target.operating_system.is_like_darwin())
+            || (HOST.operating_system == target.operating_system && HOST.architecture == target.architecture);
+        let triple = target.to_string();
+        let named = ["CC_", "TARGET_CC_"].iter().any(|start| {
+            [triple.clone(), triple.replace('-', "_")]
+                .iter()
+                .any(|name| std::env::var_os(format!("{start}{name}")).is_some())
+        });
+        let cross = format!("{}-w64-mingw32-gcc", target.architecture);
+        if target.binary_format == BinaryFormat::Coff && !named && works(Command::new(&cross).arg("--version")) {
+            return Some(Self::new(DriverKind::Compiler, [cross]));
+        }
+        if !own && !named {
+            return None;
+        }
+        let tool = cc::Build::new()
+            .cargo_metadata(false)
+            .cargo_warnings(false)
+            .target(&triple)
+            .host(&HOST.to_string())
+            .opt_level(0)
+            .no_default_flags(true)
+            .try_get_compiler()
+            .ok()?;
+        // Microsoft's compiler takes other arguments.
+        if tool.is_like_msvc() || !works(Command::new(tool.path()).arg("--version")) {
+            return None;
+        }
+        let command = std::iter::once(tool.path().as_os_str().to_owned()).chain(tool.args().iter().cloned());
+        let mut driver = Self::new(DriverKind::Compiler, command);
+        if target.binary_format == BinaryFormat::Macho {
+            driver.command.extend(["-arch".into(), apple_architecture(target).into()]);
+        }
+        Some(driver)
+    }
+
+    fn installed_zig(target: &Triple) -> Option<Self> {
+        let ways: [&[&str]; 3] = [&["zig"], &["python3", "-m", "ziglang"], &["python", "-m", "ziglang"]];
+        let found = ways.into_iter().find(|way| works(Command::new(way[0]).args(&way[1..]).arg("version")));
+        found.map(|way| Self::zig(way.iter().copied(), target))
+    }
+
+    fn zig<S: Into<OsString>>(command: impl IntoIterator<Item = S>, target: &Triple) -> Self {
+        let architecture = if target.architecture == Architecture::X86_64 { "x86_64" } else { "aarch64" };
+        let system = if target.binary_format == BinaryFormat::Macho { "macos" } else { "windows-gnu" };
+        let mut driver = Self::new(DriverKind::Compiler, command);
+        driver.command.extend(["cc".into(), "-target".into(), format!("{architecture}-{system}").into()]);
+        driver
+    }
+
+    fn installed_lld(target: &Triple) -> Option<Self> {
+        if target.binary_format != BinaryFormat::Macho {
+            return None;
+        }
+        if works(Command::new("ld64.lld").arg("--version")) {
+            return Some(Self::new(DriverKind::Lld, ["ld64.lld"]));
+        }
+        let program = rust_lld()?;
+        Some(Self::new(DriverKind::Lld, [program.as_os_str(), "-flavor".as_ref(), "darwin".as_ref()]))
+    }
+
+    /// A command to which arguments are added.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(self.command.first().map_or("".as_ref(), OsString::as_os_str));
+        command.args(self.command.iter().skip(1));
+        command
+    }
+
+    /// Its name for people.
+    pub(super) fn name(&self) -> String {
+        let words = self.command.iter().map(|word| word.to_string_lossy());
+        let words: Vec<_> =
+            words.take_while(|word| word != "-target" && word != "-flavor" && word != "-arch").collect();
+        match words.as_slice() {
+            [program] => Path::new(program.as_ref()).file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            words => words.join(" "),
+        }
+    }
+}
+
+/// Apple's name of an architecture.
+pub(super) fn apple_architecture(target: &Triple) -> &'static str {
+    if target.architecture == Architecture::X86_64 { "x86_64" } else { "arm64" }
+}
+
+/// The linker inside the Rust toolchain, where there is one.
+fn rust_lld() -> Option<PathBuf> {
+    let output = Command::new("rustc").args(["--print", "sysroot"]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+    let sysroot = String::from_utf8(output.ok().filter(|output| output.status.success())?.stdout).ok()?;
+    let name = format!("rust-lld{}", std::env::consts::EXE_SUFFIX);
+    let path = Path::new(sysroot.trim_end()).join("lib/rustlib").join(HOST.to_string()).join("bin").join(name);
+    path.exists().then_some(path)
+}
+
+/// Whether a program is there and does what it is asked.
+fn works(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_known_by_their_names() {
+        let target: Triple = "aarch64-apple-darwin".parse().unwrap();
+        let driver = Driver::named(Path::new("/opt/zig"), &target);
+        assert_eq!(driver.command, ["/opt/zig", "cc", "-target", "aarch64-macos"]);
+        assert_eq!(driver.name(), "/opt/zig cc");
+        let driver = Driver::named(Path::new("rust-lld"), &target);
+        assert_eq!((driver.kind, driver.name().as_str()), (DriverKind::Lld, "rust-lld"));
+        let target: Triple = "x86_64-pc-windows-msvc".parse().unwrap();
+        let driver = Driver::named(Path::new("zig.exe"), &target);
+        assert_eq!(driver.command.last().unwrap(), "x86_64-windows-gnu");
+        let driver = Driver::named(Path::new("x86_64-w64-mingw32-gcc"), &target);
+        assert_eq!((driver.kind, driver.command.len()), (DriverKind::Compiler, 1));
+    }
+}

@@ -1,0 +1,144 @@
+//! Linking for macOS and Windows, with a program that [`driver`](super::driver) finds.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSymbol};
+use target_lexicon::{BinaryFormat, Triple};
+
+use super::driver::{Driver, DriverKind, apple_architecture};
+use super::external::run_on;
+use super::files::Files;
+use super::{Inputs, LinkOptions};
+use crate::error::{Error, Result};
+use crate::options::Linker;
+
+/// Libraries of Windows that Rust's standard library and the runtime stand on.
+const WINDOWS_LIBRARIES: [&str; 6] = ["-lkernel32", "-lntdll", "-luserenv", "-lws2_32", "-ldbghelp", "-lbcrypt"];
+
+/// The oldest macOS that programs run on, as in the objects.
+const MACOS_VERSION: &str = "11.0";
+
+/// The driver that the options ask for.
+fn driver(options: &LinkOptions<'_>) -> Result<Driver> {
+    match options.linker {
+        Linker::Program(program) => Ok(Driver::named(program, options.target)),
+        Linker::Embedded | Linker::Cc => Driver::find(options.target).ok_or_else(|| {
+            three_ways(
+                Error::link(format!("no linker for {} was found on this machine", options.target)),
+                options.target,
+            )
+        }),
+    }
+}
+
+/// Adds how to get a linker for a target.
+fn three_ways(error: Error, target: &Triple) -> Error {
+    let error = error.hint("install Zig, or the Python package `ziglang`: `zig cc` links for every target");
+    match target.binary_format {
+        BinaryFormat::Macho => error
+            .hint("on a Mac, install the command line tools of Xcode; elsewhere, `ld64.lld` of LLVM or `rust-lld` of Rust")
+            .hint("name a linker by `--linker PROGRAM`, or a C compiler for the target by the environment variable `CC_TRIPLE`"),
+        _ => error
+            .hint(format!("install mingw-w64, which has `{}-w64-mingw32-gcc`", target.architecture))
+            .hint("name a C compiler for the target by `--linker PROGRAM` or the environment variable `CC_TRIPLE`"),
+    }
+}
+
+/// Links an executable, or a shared library where there is no archive.
+pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let driver = driver(options)?;
+    let mut files = Files::new(inputs)?;
+    let mut command = driver.command();
+    match (options.target.binary_format, driver.kind) {
+        (BinaryFormat::Macho, DriverKind::Lld) => {
+            command.args(["-arch", apple_architecture(options.target)]);
+            command.args(["-platform_version", "macos", MACOS_VERSION, MACOS_VERSION, "-dead_strip"]);
+            command.args(if inputs.archive.is_some() { &["-execute"][..] } else { &["-dylib"] });
+            command.args(files.inputs());
+            if inputs.archive.is_some() {
+                let description = system_library(inputs)?;
+                command.arg(files.add("libSystem.tbd", description.as_bytes())?);
+            } else {
+                command.args(["-undefined", "error", "-install_name", "@rpath/libwasmelt.dylib"]);
+            }
+            if options.strip {
+                command.args(["-S", "-x"]);
+            }
+        }
+        (BinaryFormat::Macho, DriverKind::Compiler) => {
+            command.arg(format!("-mmacosx-version-min={MACOS_VERSION}")).arg("-Wl,-dead_strip");
+            if inputs.archive.is_none() {
+                command.args(["-dynamiclib", "-Wl,-install_name,@rpath/libwasmelt.dylib"]);
+            }
+            if options.strip {
+                command.arg("-Wl,-S,-x");
+            }
+            command.args(files.inputs());
+        }
+        _ => {
+            if inputs.archive.is_some() {
+                command.args(["-Wl,--gc-sections", "-Wl,--no-insert-timestamp"]);
+            } else {
+                command.args(["-shared", "-nostdlib", "-Wl,--no-insert-timestamp"]);
+            }
+            if options.strip {
+                command.arg("-s");
+            }
+            command.args(files.inputs());
+            if inputs.archive.is_some() {
+                command.args(WINDOWS_LIBRARIES);
+            } else {
+                command.arg("-Wl,--entry=0");
+            }
+        }
+    }
+    run_on(command, &files, |error| three_ways(error, options.target))
+}
+
+/// Describes the system's library to `lld`, which has no description of it: what the inputs need and nothing of them
+/// defines is there. The file format is that of "text-based stub libraries", version 4.
+///
+/// Nothing is promised that a system might not have: what the archive needs are the functions that Rust's standard
+/// library uses, and where one of them is missing the system's loader says so.
+fn system_library(inputs: Inputs<'_>) -> Result<String> {
+    let unreadable = |e: object::Error| Error::link(format!("an input of the linker cannot be read: {e}"));
+    let (mut defined, mut undefined) = (BTreeSet::new(), BTreeSet::new());
+    let mut read = |data: &[u8]| -> Result<(), object::Error> {
+        // An archive also holds members that are no objects: the metadata of a library of Rust.
+        let Ok(file) = object::File::parse(data) else { return Ok(()) };
+        for symbol in file.symbols().filter(|symbol| symbol.is_global() || symbol.is_undefined()) {
+            let name = String::from_utf8_lossy(symbol.name_bytes()?).into_owned();
+            if symbol.is_undefined() { &mut undefined } else { &mut defined }.insert(name);
+        }
+        Ok(())
+    };
+    for data in inputs.objects {
+        read(data).map_err(unreadable)?;
+    }
+    if let Some(bytes) = inputs.archive {
+        let archive = ArchiveFile::parse(bytes).map_err(unreadable)?;
+        for member in archive.members() {
+            read(member.map_err(unreadable)?.data(bytes).map_err(unreadable)?).map_err(unreadable)?;
+        }
+    }
+    undefined.insert("dyld_stub_binder".to_owned());
+    let needed = undefined.difference(&defined);
+    let symbols: Vec<_> = needed.map(|name| format!("'{}'", name.replace('\'', ""))).collect();
+    let targets = "[ x86_64-macos, arm64-macos ]";
+    Ok(format!(
+        "--- !tapi-tbd\ntbd-version: 4\ntargets: {targets}\ninstall-name: '/usr/lib/libSystem.B.dylib'\n\
+         current-version: 1311\nexports:\n  - targets: {targets}\n    symbols: [ {} ]\n...\n",
+        symbols.join(", ")
+    ))
+}
+
+impl Files {
+    /// Writes another input file; its path.
+    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<std::path::PathBuf> {
+        let path = self.folder().join(name);
+        fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
+        Ok(path)
+    }
+}
