@@ -222,8 +222,9 @@ impl Heap {
     }
 
     fn sweep(&self, marking: &Marking) -> usize {
-        let mut freed = 0;
-        for offset in (0..marking.used).step_by(marking.cell_bytes) {
+        let (mut freed, mut offset) = (0, 0);
+        // Not `step_by`, which panics for steps of zero, and does not know that there are none.
+        while offset < marking.used {
             let cell = (marking.base + offset) as *mut Exception;
             // SAFETY: all cells below `used` were written.
             let exception = unsafe { &mut *cell };
@@ -237,6 +238,7 @@ impl Heap {
                 }
                 _ => {}
             }
+            offset += marking.cell_bytes;
         }
         freed
     }

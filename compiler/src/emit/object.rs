@@ -180,8 +180,11 @@ impl<'a> Writer<'_, 'a> {
 
     /// Lets references lead to a section.
     fn define(&mut self, target: Target, section: SectionId) {
-        let symbol = self.object.section_symbol(section);
-        self.named.insert((target.clone(), 0), symbol);
+        // Linkers for Mach-O only understand symbols.
+        if self.platform.format != BinaryFormat::MachO {
+            let symbol = self.object.section_symbol(section);
+            self.named.insert((target.clone(), 0), symbol);
+        }
         self.sections.insert(target, section);
     }
 
@@ -247,10 +250,17 @@ impl<'a> Writer<'_, 'a> {
                 true => (reference.addend, 0),
                 false => (0, reference.addend),
             };
-            let symbol = self.referred(&reference.target, offset);
-            let symbol = symbol.ok_or_else(|| Error::internal(format!("nothing to refer to: {reference:?}")))?;
+            let nothing = || Error::internal(format!("nothing to refer to: {reference:?}"));
+            let symbol = self.referred(&reference.target, offset).ok_or_else(nothing)?;
+            let mut relocation = reference.relocation(symbol, addend, format);
+            let mut subtractor = None;
+            if reference.encoding.is_difference(format) {
+                let own = self.sections.iter().find(|(_, id)| **id == section).map(|(target, _)| target.clone());
+                subtractor = Some(own.and_then(|own| self.referred(&own, 0)).ok_or_else(nothing)?);
+                relocation.addend -= reference.offset.cast_signed();
+            }
             let failed = |e| Error::internal(format!("relocation cannot be written: {e}"));
-            self.object.add_relocation(section, reference.relocation(symbol, addend, format)).map_err(failed)?;
+            self.object.add_relocation_with_subtractor(section, relocation, subtractor).map_err(failed)?;
         }
         Ok(())
     }

@@ -95,8 +95,10 @@ pub(super) enum Target {
 /// How the value of a reference is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
-    /// 32 bits, relative to the place: data, and operands of x86-64 instructions.
+    /// 32 bits, relative to the place: data.
     Relative32,
+    /// The same, as the operand of an x86-64 instruction.
+    Operand32,
     /// The same, as the operand of a call: the linker may put a stub in between.
     Call32,
     /// 26 bits that count instructions, relative to the place: a call of aarch64.
@@ -128,7 +130,7 @@ impl Encoding {
     /// The encoding that Cranelift's `kind` stands for.
     pub(super) fn of(kind: Kind, arch: Arch) -> Result<Self> {
         match (arch, kind) {
-            (Arch::X86_64, Kind::X86PCRel4) => Ok(Self::Relative32),
+            (Arch::X86_64, Kind::X86PCRel4) => Ok(Self::Operand32),
             (Arch::X86_64, Kind::X86CallPCRel4 | Kind::X86CallPLTRel4) => Ok(Self::Call32),
             (Arch::Aarch64, Kind::Arm64Call) => Ok(Self::Branch26),
             (Arch::Aarch64, Kind::Aarch64AdrPrelPgHi21) => Ok(Self::Page21),
@@ -151,7 +153,7 @@ impl Encoding {
         let at = usize::try_from(offset).map_err(|_| out_of_reach())?;
         let place = at.checked_add(4).and_then(|end| section.get_mut(at..end)).ok_or_else(out_of_reach)?;
         match self {
-            Self::Relative32 | Self::Call32 => {
+            Self::Relative32 | Self::Operand32 | Self::Call32 => {
                 let value = i32::try_from(distance).map_err(|_| out_of_reach())?;
                 place.copy_from_slice(&value.to_le_bytes());
                 Ok(true)
@@ -170,6 +172,12 @@ impl Encoding {
         }
     }
 
+    /// Whether a format has no relocation for it but the difference of two addresses, so that the place's section needs a
+    /// symbol as well.
+    pub(super) fn is_difference(self, format: BinaryFormat) -> bool {
+        format == BinaryFormat::MachO && self == Self::Relative32
+    }
+
     /// Whether formats with little room for addends have too little in an instruction: then the target gets a symbol of
     /// its own.
     pub(super) fn wants_symbol(self, format: BinaryFormat) -> bool {
@@ -182,8 +190,13 @@ impl Reference {
     pub(super) fn relocation(&self, symbol: SymbolId, addend: i64, format: BinaryFormat) -> Relocation {
         let generic = |kind, encoding, size| RelocationFlags::Generic { kind, encoding, size };
         let macho = |r_type, r_pcrel| RelocationFlags::MachO { r_type, r_pcrel, r_length: 2 };
+        // The same number for both instruction sets.
+        let unsigned = RelocationFlags::MachO { r_type: macho::ARM64_RELOC_UNSIGNED, r_pcrel: false, r_length: 2 };
         let flags = match (self.encoding, format) {
-            (Encoding::Relative32, _) => generic(RelocationKind::Relative, RelocationEncoding::Generic, 32),
+            (Encoding::Relative32, BinaryFormat::MachO) => unsigned,
+            (Encoding::Relative32 | Encoding::Operand32, _) => {
+                generic(RelocationKind::Relative, RelocationEncoding::Generic, 32)
+            }
             (Encoding::Call32, _) => generic(RelocationKind::PltRelative, RelocationEncoding::X86Branch, 32),
             (Encoding::Branch26, _) => generic(RelocationKind::PltRelative, RelocationEncoding::AArch64Call, 26),
             (Encoding::Image32, _) => generic(RelocationKind::ImageOffset, RelocationEncoding::Generic, 32),

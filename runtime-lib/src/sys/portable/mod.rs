@@ -2,7 +2,8 @@
 //! its platform adds. macOS and Windows use it; Linux can, with the feature `portable`, so that it is tested there.
 //!
 //! It offers what the module of Linux offers, under the same names. Files are here; what differs between the systems
-//! is in a file of its own: `unix` (memory, signals, readiness, moving bytes), and the CPU's part in `x86_64`.
+//! is in a file of its own: `unix` (memory, signals, readiness, moving bytes), and the CPU's part in `x86_64`
+//! and `aarch64`.
 //!
 //! What differs from the back end of Linux, because no common interface has it:
 //! - Data is copied into memory at the start, never mapped ([`pages::move_pages`]).
@@ -10,6 +11,8 @@
 //!   resolves them again, inside the sandbox.
 //! - Cookies of directory entries are counted here, see `listing`.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
 mod error;
 pub mod fs;
 mod handles;
@@ -24,10 +27,14 @@ mod unix;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
+#[cfg(target_arch = "aarch64")]
+use aarch64 as arch;
+#[cfg(target_arch = "x86_64")]
+use x86_64 as arch;
+
+pub use arch::{call_on_stack, frame_pointer};
 #[cfg(unix)]
 pub use unix::{alarm, exit, faults, io_memory, occupy_standard_streams, pages, write};
-#[cfg(target_arch = "x86_64")]
-pub use x86_64::{call_on_stack, frame_pointer};
 
 /// An error of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::SystemError;
+use super::arch::{SavedStack, call_and_return, return_from_stack};
 use super::io_clock::{Clock, now};
-use super::x86_64::{SavedStack, call_and_return, return_from_stack};
 
 #[cfg(unix)]
 pub use super::unix::block_signals;

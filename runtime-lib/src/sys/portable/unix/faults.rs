@@ -159,6 +159,29 @@ pub(super) unsafe fn registers(context: *const c_void) -> (usize, usize, usize) 
     (registers.__rip as usize, registers.__rbp as usize, registers.__rsp as usize)
 }
 
+/// Program counter, frame pointer and link register.
+///
+/// # Safety
+/// It is the third argument of a signal handler.
+#[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
+pub(super) unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
+    // SAFETY: by this function's contract.
+    let registers = unsafe { &(*(*context.cast::<libc::ucontext_t>()).uc_mcontext).__ss };
+    (registers.__pc as usize, registers.__fp as usize, registers.__lr as usize)
+}
+
+/// Program counter, frame pointer and link register.
+///
+/// # Safety
+/// It is the third argument of a signal handler.
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+pub(super) unsafe fn registers(context: *const c_void) -> (usize, usize, usize) {
+    // SAFETY: by this function's contract.
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    let [frame_pointer, link] = [registers.regs[29], registers.regs[30]];
+    (registers.pc as usize, frame_pointer as usize, link as usize)
+}
+
 /// Lets the signal that is being handled end the process as if there were no handler, once the handler returns.
 fn die_by(signal: c_int) {
     // SAFETY: the default action runs no code of ours. The signal is blocked until the handler returns.

@@ -7,6 +7,9 @@ use crate::sys::SystemError;
 /// The page size that lengths and addresses are rounded to: the largest that the architecture's systems use.
 #[cfg(target_arch = "x86_64")]
 pub const PAGE_BYTES: usize = 4096;
+/// The page size that lengths and addresses are rounded to: the one that Apple's kernels use, or the largest of Linux.
+#[cfg(target_arch = "aarch64")]
+pub const PAGE_BYTES: usize = if cfg!(target_vendor = "apple") { 16384 } else { 65536 };
 
 /// Rounds up to whole pages; `None` on overflow.
 pub const fn round_up(bytes: usize) -> Option<usize> {
