@@ -86,9 +86,14 @@ pub unsafe fn throw(instance: Instance, exception: *mut Exception) -> ! {
         // SAFETY: the address lies in the guest stack.
         inside.then(|| unsafe { (address as *const usize).read() })
     };
-    let mut frame = sys::frame_pointer();
+    // A frame is known by the address where the caller's frame pointer and the return address lie.
+    let frame_at = |frame: usize| Some((read(frame)?, read(frame.wrapping_add(size_of::<usize>()))?));
+    #[cfg(not(windows))]
+    let (mut frame, mut next) = (sys::frame_pointer(), frame_at(sys::frame_pointer()));
+    #[cfg(windows)]
+    let (mut frame, mut next) = (0, sys::stack::innermost_frame(&text).map(|(pc, frame_pointer)| (frame_pointer, pc)));
     let mut in_guest = false;
-    while let (Some(caller), Some(return_address)) = (read(frame), read(frame.wrapping_add(size_of::<usize>()))) {
+    while let Some((caller, return_address)) = next {
         if text.contains(&return_address) {
             in_guest = true;
             let offset = (return_address - text.start) as u32;
@@ -105,6 +110,7 @@ pub unsafe fn throw(instance: Instance, exception: *mut Exception) -> ! {
             break;
         }
         frame = caller;
+        next = frame_at(frame);
     }
     // SAFETY: generated code of this instance is the caller.
     unsafe { trap::raise(instance.vmctx(), Trap::UncaughtException) }

@@ -41,8 +41,17 @@ pub unsafe fn run_from_main(
     arguments: *const *const core::ffi::c_char,
     environment: *const *const core::ffi::c_char,
 ) -> ! {
+    #[cfg(not(windows))]
     // SAFETY: by this function's contract.
-    unsafe { process::init_from_main(arguments, environment) };
+    unsafe {
+        process::init_from_main(arguments, environment);
+    }
+    #[cfg(windows)]
+    {
+        // What `main` gets is not in UTF-8.
+        let _ = (arguments, environment);
+        process::init_from_system();
+    }
     let prepared = sys::occupy_standard_streams().and_then(|()| {
         let stack = sys::pages::reserve(faults::HANDLER_STACK_BYTES)?;
         // SAFETY: the pages are the new reservation.
@@ -72,8 +81,16 @@ unsafe fn run_on(program: &'static ProgramDescriptor, handler_stack: *mut u8) ->
         Err(error) => error.end(),
     };
     RUNNING.store(instance.vmctx(), Ordering::Relaxed);
+    #[cfg(not(windows))]
     // SAFETY: nothing else uses the guest stack.
-    unsafe { sys::call_on_stack(instance.stack().end as *mut u8, run_guest, instance.vmctx()) }
+    unsafe {
+        sys::call_on_stack(instance.stack().end as *mut u8, run_guest, instance.vmctx())
+    }
+    #[cfg(windows)]
+    // SAFETY: this thread does nothing more.
+    match unsafe { sys::stack::call_on_thread(program.stack_bytes, run_guest, instance.vmctx()) } {
+        Err(error) => Failure::Commit.end([error.number().into(), 0]),
+    }
 }
 
 /// The context of the process's first instance; null before it is complete.

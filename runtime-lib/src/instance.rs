@@ -248,7 +248,14 @@ impl Instance {
         (!words.is_null() && room).then(|| (words.wrapping_add(segment / 64), 1 << (segment % 64)))
     }
 
+    /// Addresses of the stack of the guest's thread, which has none in the reservation.
+    #[cfg(windows)]
+    pub fn stack(self) -> Range<usize> {
+        crate::sys::stack::limits()
+    }
+
     /// Addresses of the guest stack, without its guard.
+    #[cfg(not(windows))]
     pub fn stack(self) -> Range<usize> {
         let layout = &self.program().layout;
         let start = (self.vmctx as usize).wrapping_sub(layout.vmctx as usize);

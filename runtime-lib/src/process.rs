@@ -26,6 +26,28 @@ pub unsafe fn init(initial_stack: *const usize) {
 #[cfg(feature = "portable")]
 static OF_MAIN: [AtomicPtr<*const c_char>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 
+/// Remembers the arguments and the environment of the process in the encoding of guests: UTF-8, and what is no Unicode
+/// as the standard library writes it.
+#[cfg(windows)]
+pub fn init_from_system() {
+    use std::ffi::{CString, OsString};
+    use std::vec::Vec;
+    let array = |strings: &mut dyn Iterator<Item = OsString>| {
+        let strings = strings.filter_map(|string| CString::new(string.into_encoded_bytes()).ok());
+        let mut pointers: Vec<*const c_char> = strings.map(|string| string.into_raw().cast_const()).collect();
+        pointers.push(ptr::null());
+        pointers.leak().as_mut_ptr()
+    };
+    let mut variables = std::env::vars_os().map(|(mut variable, value)| {
+        variable.push("=");
+        variable.push(value);
+        variable
+    });
+    let [arguments_place, environment_place] = &OF_MAIN;
+    arguments_place.store(array(&mut std::env::args_os()), Ordering::Relaxed);
+    environment_place.store(array(&mut variables), Ordering::Relaxed);
+}
+
 /// Remembers what a C library's start-up code passes to `main`.
 ///
 /// # Safety

@@ -29,6 +29,10 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
         // Whatever the code: host functions run on the guest's stack.
         return Some(Trap::StackExhausted);
     }
+    #[cfg(windows)]
+    if fault.kind == FaultKind::Stack && !instance.stack().is_empty() {
+        return Some(Trap::StackExhausted);
+    }
     let text = instance.text();
     if !text.contains(&fault.pc) {
         return None;
@@ -42,6 +46,8 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
                 .then_some(Trap::MemoryOutOfBounds)
         }
         FaultKind::Unavailable => None,
+        #[cfg(windows)]
+        FaultKind::Stack => None,
         FaultKind::Instruction | FaultKind::Arithmetic => {
             let offset = u32::try_from(fault.pc - text.start).ok()?;
             traps::find(slice(&instance.program().traps), offset)
@@ -76,6 +82,8 @@ pub fn on_fault(fault: &Fault, instance: Instance) -> ! {
 pub fn on_runtime_fault(fault: &Fault) -> ! {
     let failure = match fault.kind {
         FaultKind::Access => Failure::Access,
+        #[cfg(windows)]
+        FaultKind::Stack => Failure::Access,
         FaultKind::Unavailable => Failure::Unavailable,
         FaultKind::Instruction => Failure::Instruction,
         FaultKind::Arithmetic => Failure::Arithmetic,
@@ -90,7 +98,15 @@ pub fn on_runtime_fault(fault: &Fault) -> ! {
 pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) };
-    end(trap, instance, Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 })
+    #[cfg(not(windows))]
+    let start = Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 };
+    // The last byte of the call instruction stands for the call.
+    #[cfg(windows)]
+    let start = sys::stack::innermost_frame(&instance.text()).map_or(
+        Start { pc: 0, frame_pointer: 0, stack_pointer: 0 },
+        |(pc, frame_pointer)| Start { pc: pc - 1, frame_pointer, stack_pointer: 0 },
+    );
+    end(trap, instance, start)
 }
 
 /// Ends the process with a trap that interrupts whatever it is doing.

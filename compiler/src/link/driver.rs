@@ -26,6 +26,8 @@ pub(super) struct Driver {
 pub(super) enum DriverKind {
     /// A C compiler driver: it knows the system's libraries.
     Compiler,
+    /// The one of Zig, which does not take every option and writes no time stamps.
+    Zig,
     /// `lld` for Mach-O, which knows none.
     Lld,
 }
@@ -101,7 +103,7 @@ impl Driver {
     fn zig<S: Into<OsString>>(command: impl IntoIterator<Item = S>, target: &Triple) -> Self {
         let architecture = if target.architecture == Architecture::X86_64 { "x86_64" } else { "aarch64" };
         let system = if target.binary_format == BinaryFormat::Macho { "macos" } else { "windows-gnu" };
-        let mut driver = Self::new(DriverKind::Compiler, command);
+        let mut driver = Self::new(DriverKind::Zig, command);
         driver.command.extend(["cc".into(), "-target".into(), format!("{architecture}-{system}").into()]);
         driver
     }

@@ -67,7 +67,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
                 command.args(["-S", "-x"]);
             }
         }
-        (BinaryFormat::Macho, DriverKind::Compiler) => {
+        (BinaryFormat::Macho, _) => {
             command.arg(format!("-mmacosx-version-min={MACOS_VERSION}")).arg("-Wl,-dead_strip");
             if inputs.archive.is_none() {
                 command.args(["-dynamiclib", "-Wl,-install_name,@rpath/libwasmelt.dylib"]);
@@ -78,10 +78,13 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             command.args(files.inputs());
         }
         _ => {
+            if driver.kind != DriverKind::Zig {
+                command.arg("-Wl,--no-insert-timestamp");
+            }
             if inputs.archive.is_some() {
-                command.args(["-Wl,--gc-sections", "-Wl,--no-insert-timestamp"]);
+                command.arg("-Wl,--gc-sections");
             } else {
-                command.args(["-shared", "-nostdlib", "-Wl,--no-insert-timestamp"]);
+                command.args(["-shared", "-nostdlib"]);
             }
             if options.strip {
                 command.arg("-s");
@@ -89,6 +92,9 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             command.args(files.inputs());
             if inputs.archive.is_some() {
                 command.args(WINDOWS_LIBRARIES);
+                // The standard library refers to functions for unwinding, which never happens.
+                let is_llvm = driver.kind == DriverKind::Zig || driver.name().contains("clang");
+                command.arg(if is_llvm { "-lunwind" } else { "-lgcc_eh" });
             } else {
                 command.arg("-Wl,--entry=0");
             }

@@ -36,8 +36,8 @@ pub unsafe fn resume(
 
 /// The registers that a callee keeps for its caller, as they are now.
 #[inline(always)]
-pub fn callee_saved() -> [usize; 6] {
-    let mut saved = [0; 6];
+pub fn callee_saved() -> [usize; 8] {
+    let mut saved = [0; 8];
     // SAFETY: stores registers into the array.
     unsafe {
         asm!(
@@ -47,6 +47,9 @@ pub fn callee_saved() -> [usize; 6] {
             "mov [{to} + 24], r13",
             "mov [{to} + 32], r14",
             "mov [{to} + 40], r15",
+            // On Windows these two as well.
+            "mov [{to} + 48], rdi",
+            "mov [{to} + 56], rsi",
             to = in(reg) saved.as_mut_ptr(),
             options(nostack, preserves_flags)
         );

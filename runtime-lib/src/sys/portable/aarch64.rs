@@ -1,11 +1,14 @@
 //! aarch64 on any system: the switch to another stack and back.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
+#[cfg(unix)]
+use core::arch::naked_asm;
 
 /// Calls `function` on another stack, as the outermost frame of it.
 ///
 /// # Safety
 /// `stack_top` is the upper end of a stack that nothing uses, a multiple of 16, and `function` is sound to call.
+#[cfg(unix)]
 pub unsafe fn call_on_stack(stack_top: *mut u8, function: unsafe extern "C" fn(*mut u8) -> !, argument: *mut u8) -> ! {
     // SAFETY: by this function's contract. The zero frame pointer ends backtraces.
     unsafe {
@@ -32,10 +35,12 @@ pub fn frame_pointer() -> usize {
 }
 
 /// A stack that waits for a return: its stack pointer, with the registers that a call preserves on top.
+#[cfg(unix)]
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SavedStack(usize);
 
+#[cfg(unix)]
 impl SavedStack {
     /// No stack waits.
     pub(super) const NONE: Self = Self(0);
@@ -46,6 +51,7 @@ impl SavedStack {
 ///
 /// # Safety
 /// As for [`call_on_stack`]; `saved` can be written to.
+#[cfg(unix)]
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn call_and_return(
     stack_top: *mut u8,
@@ -78,6 +84,7 @@ pub(super) unsafe extern "C" fn call_and_return(
 ///
 /// # Safety
 /// It stored `saved`, and its caller still waits.
+#[cfg(unix)]
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn return_from_stack(saved: SavedStack) -> ! {
     naked_asm!(

@@ -6,9 +6,8 @@ use crate::host::error::Errno;
 
 /// The host's error for one of std's.
 pub(super) fn from_io(error: Error) -> Errno {
-    #[cfg(unix)]
     if let Some(number) = error.raw_os_error() {
-        return super::unix::errno::from_raw(number);
+        return super::system::errno::from_raw(number);
     }
     from_kind(error.kind())
 }

@@ -23,10 +23,10 @@ use crate::host::error::{Errno, Result};
 
 use super::error::from_io;
 use super::handles::Object;
-use super::unix;
+use super::system;
 
 pub use super::handles::{Handle, OwnedHandle};
-pub use super::unix::{advise, allocate, flags, is_process_file, set_flags};
+pub use super::system::{advise, allocate, flags, is_process_file, set_flags};
 
 /// How to open, in the words of `open(2)`. The bits are our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ pub fn start_granted_at_executable() -> Result<()> {
 /// A path of the host, which the user wrote.
 fn path_of_host(path: &CStr) -> PathBuf {
     let start = START.lock().unwrap_or_else(PoisonError::into_inner);
-    let path = unix::path_of(path);
+    let path = system::path_of_host(path);
     start.as_ref().map_or_else(|| path.into(), |start| start.join(path))
 }
 
@@ -146,6 +146,7 @@ pub fn resolve_granted(path: &CStr, name: &mut [u8; NAME_BYTES]) -> Result<Owned
 /// Opens a file of the host for reading and writing.
 pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
     let file = File::options().read(true).write(true).open(path_of_host(path)).map_err(from_io)?;
+    system::opened(&file, OFlags::RDWR);
     OwnedHandle::new(Object::File(file))
 }
 
@@ -156,7 +157,7 @@ pub fn open_one(directory: Handle, name: &CStr, flags: OFlags) -> Result<OwnedHa
 
 /// Opens a path, all of whose steps cap-std keeps below `directory`: [`Errno::Perm`] where one would leave it.
 pub fn open_beneath(directory: Handle, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
-    let (dir, path) = (directory.dir()?, unix::path_of(path));
+    let (dir, path) = (directory.dir()?, system::path_of(path));
     let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
     let follow = !flags.contains(OFlags::NOFOLLOW);
     let object = if flags.contains(OFlags::DIRECTORY) {
@@ -185,8 +186,9 @@ fn open_file(dir: &Dir, path: &Path, flags: OFlags) -> Result<Object> {
     options.read(reads).write(writes).create(creates).truncate(flags.contains(OFlags::TRUNC));
     options.create_new(creates && flags.contains(OFlags::EXCL));
     options.follow(if flags.contains(OFlags::NOFOLLOW) { FollowSymlinks::No } else { FollowSymlinks::Yes });
-    unix::add_flags(&mut options, flags);
+    system::add_flags(&mut options, flags);
     let file = dir.open_with(path, &options).map_err(from_io)?.into_std();
+    system::opened(&file, flags);
     if !writes && file.metadata().map_err(from_io)?.is_dir() {
         return Ok(Object::directory(Dir::from_std_file(file)));
     }
@@ -200,8 +202,8 @@ pub fn read_link(directory: Handle, name: &CStr, buffer: &mut [u8]) -> Result<us
         return Err(Errno::Inval);
     }
     // "Contents", because the sandbox has its own opinion on absolute targets, which the caller refuses as well.
-    let target = directory.dir()?.read_link_contents(unix::path_of(name)).map_err(from_io)?;
-    let target = target.as_os_str().as_encoded_bytes();
+    let target = directory.dir()?.read_link_contents(system::path_of(name)).map_err(from_io)?;
+    let target = system::link_target(&target);
     let len = target.len().min(buffer.len());
     if let (Some(to), Some(from)) = (buffer.get_mut(..len), target.get(..len)) {
         to.copy_from_slice(from);
@@ -220,7 +222,7 @@ pub fn create_directory(directory: Handle, name: &CStr) -> Result<()> {
     if is_itself(name) {
         return Err(Errno::Exist);
     }
-    directory.dir()?.create_dir(unix::path_of(name)).map_err(from_io)
+    directory.dir()?.create_dir(system::path_of(name)).map_err(from_io)
 }
 
 /// Removes an empty directory.
@@ -228,7 +230,7 @@ pub fn remove_directory(directory: Handle, name: &CStr) -> Result<()> {
     if is_itself(name) {
         return Err(Errno::Inval);
     }
-    directory.dir()?.remove_dir(unix::path_of(name)).map_err(from_io)
+    directory.dir()?.remove_dir(system::path_of(name)).map_err(from_io)
 }
 
 /// Removes a name that is not a directory's.
@@ -236,7 +238,7 @@ pub fn unlink(directory: Handle, name: &CStr) -> Result<()> {
     if is_itself(name) {
         return Err(Errno::Isdir);
     }
-    directory.dir()?.remove_file_or_symlink(unix::path_of(name)).map_err(from_io)
+    directory.dir()?.remove_file_or_symlink(system::path_of(name)).map_err(from_io)
 }
 
 /// Renames; a file of the new name is replaced.
@@ -245,7 +247,7 @@ pub fn rename(directory: Handle, name: &CStr, new_directory: Handle, new_name: &
         return Err(Errno::Busy);
     }
     let (old, new) = (directory.dir()?, new_directory.dir()?);
-    old.rename(unix::path_of(name), &new, unix::path_of(new_name)).map_err(from_io)
+    old.rename(system::path_of(name), &new, system::path_of(new_name)).map_err(from_io)
 }
 
 /// Makes a hard link to a file, or to a symbolic link itself.
@@ -257,7 +259,7 @@ pub fn hard_link(directory: Handle, name: &CStr, new_directory: Handle, new_name
         return Err(Errno::Perm);
     }
     let (old, new) = (directory.dir()?, new_directory.dir()?);
-    old.hard_link(unix::path_of(name), &new, unix::path_of(new_name)).map_err(from_io)
+    old.hard_link(system::path_of(name), &new, system::path_of(new_name)).map_err(from_io)
 }
 
 /// Makes a symbolic link.
@@ -265,7 +267,7 @@ pub fn symbolic_link(target: &CStr, directory: Handle, name: &CStr) -> Result<()
     if is_itself(name) {
         return Err(Errno::Exist);
     }
-    directory.dir()?.symlink_contents(unix::path_of(target), unix::path_of(name)).map_err(from_io)
+    system::symbolic_link(&*directory.dir()?, target, name)
 }
 
 /// What kind of thing a file is. The numbers are those of WASI preview 1.
@@ -350,15 +352,15 @@ pub fn metadata(handle: Handle) -> Result<Metadata> {
         Object::Directory(dir, _) => dir.dir_metadata(),
         Object::Location(dir, path, true) => dir.metadata(path),
         Object::Location(dir, path, false) => dir.symlink_metadata(path),
-        other => return unix::metadata_of_open(other),
+        other => return system::metadata_of_open(other),
     };
-    found.map(|found| unix::metadata_of(&found)).map_err(from_io)
+    found.map(|found| system::metadata_of(&found)).map_err(from_io)
 }
 
 /// Attributes of `name`, of the symbolic link itself where it is one.
 pub fn metadata_at(directory: Handle, name: &CStr) -> Result<Metadata> {
-    let found = directory.dir()?.symlink_metadata(unix::path_of(name)).map_err(from_io)?;
-    Ok(unix::metadata_of(&found))
+    let found = directory.dir()?.symlink_metadata(system::path_of(name)).map_err(from_io)?;
+    Ok(system::metadata_of(&found))
 }
 
 /// A new time stamp.
@@ -388,7 +390,7 @@ impl NewTime {
 /// Sets the times of an open file.
 pub fn set_times(handle: Handle, accessed: NewTime, modified: NewTime) -> Result<()> {
     let (accessed, modified) = (accessed.spec()?, modified.spec()?);
-    with_file(handle, |file| unix::set_times(file, accessed, modified))
+    with_file(handle, |file| system::set_times(file, accessed, modified))
 }
 
 /// Sets the times of `name`, of the symbolic link itself where it is one; of what `directory` stands for when `name` is
@@ -402,7 +404,7 @@ pub fn set_times_at(directory: Handle, name: &CStr, accessed: NewTime, modified:
         (Object::Directory(dir, _), true) => dir.set_times(".", accessed, modified),
         // What a link at the end would change is decided by the sandbox again; `.` is none.
         (Object::Directory(dir, _), false) if is_itself(name) => dir.set_times(".", accessed, modified),
-        (Object::Directory(dir, _), false) => dir.set_symlink_times(unix::path_of(name), accessed, modified),
+        (Object::Directory(dir, _), false) => dir.set_symlink_times(system::path_of(name), accessed, modified),
         _ => return Err(Errno::Notdir),
     };
     set.map_err(from_io)

@@ -117,7 +117,7 @@ impl Handle {
     pub fn replace_by(self, other: Handle) -> Result<()> {
         let object = other.object()?;
         if self.index().is_none() {
-            return super::unix::replace_standard_stream(self.0, &object);
+            return super::system::replace_standard_stream(self.0, &object);
         }
         self.put(object)
     }

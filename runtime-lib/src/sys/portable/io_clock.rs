@@ -6,7 +6,7 @@ use crate::host::error::Result;
 
 use super::fs::Handle;
 
-pub use super::unix::{now, resolution, wait};
+pub use super::system::{now, resolution, wait};
 
 /// A clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,9 @@ use super::error::from_io;
 use super::fs::{Handle, OwnedHandle};
 use super::handles::Object;
 
-pub use super::unix::{RECEIVE_PEEK, RECEIVE_WAIT_ALL, read, read_at, receive, send, write_at, write_buffers as write};
+pub use super::system::{
+    RECEIVE_PEEK, RECEIVE_WAIT_ALL, read, read_at, receive, send, write_at, write_buffers as write,
+};
 
 /// A stretch of memory to read or write, as systems take it in lists: `struct iovec`.
 #[repr(C)]

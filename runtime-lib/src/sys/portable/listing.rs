@@ -52,7 +52,7 @@ impl Listing {
             self.entries.take().into_iter().flatten().map(|entry| (entry.name, entry.number)).collect();
         let mut entries = Vec::new();
         for entry in dir.entries().map_err(from_io)? {
-            let entry = super::unix::entry(&entry.map_err(from_io)?);
+            let entry = super::system::entry(&entry.map_err(from_io)?);
             let Some((inode, d_type, name)) = entry else { continue };
             let number = known.get(&name).copied().unwrap_or_else(|| {
                 self.last += 1;

@@ -2,7 +2,7 @@
 //! its platform adds. macOS and Windows use it; Linux can, with the feature `portable`, so that it is tested there.
 //!
 //! It offers what the module of Linux offers, under the same names. Files are here; what differs between the systems
-//! is in a file of its own: `unix` (memory, signals, readiness, moving bytes), and the CPU's part in `x86_64`
+//! is in folders of their own: `unix` and `windows` (memory, faults, readiness, moving bytes), and the CPU's part in `x86_64`
 //! and `aarch64`.
 //!
 //! What differs from the back end of Linux, because no common interface has it:
@@ -24,6 +24,8 @@ pub mod relocate;
 pub mod threads;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
@@ -32,9 +34,17 @@ use aarch64 as arch;
 #[cfg(target_arch = "x86_64")]
 use x86_64 as arch;
 
-pub use arch::{call_on_stack, frame_pointer};
 #[cfg(unix)]
-pub use unix::{alarm, exit, faults, io_memory, occupy_standard_streams, pages, write};
+pub use arch::call_on_stack;
+pub use arch::frame_pointer;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+#[cfg(windows)]
+pub use system::stack;
+pub use system::{alarm, exit, faults, io_memory, occupy_standard_streams, pages, write};
 
 /// An error of the operating system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,26 +7,38 @@ use core::time::Duration;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::SystemError;
+#[cfg(unix)]
 use super::arch::{SavedStack, call_and_return, return_from_stack};
 use super::io_clock::{Clock, now};
 
-#[cfg(unix)]
-pub use super::unix::block_signals;
+pub use super::system::block_signals;
 
 std::thread_local! {
     /// The record of the calling thread. Constant and without a destructor, so that a signal handler can read it.
     static THREAD: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
     /// The stack that the system gave to the thread, while it runs on the guest's.
+    #[cfg(unix)]
     static SYSTEM_STACK: Cell<SavedStack> = const { Cell::new(SavedStack::NONE) };
     /// What the thread unmaps last: start and length.
+    #[cfg(unix)]
     static UNMAP: Cell<(*mut u8, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
 }
 
 /// Stack of the thread that the system makes: nothing but the first and last moments of the thread happen on it.
-const SYSTEM_STACK_BYTES: usize = 64 << 10;
+#[cfg(unix)]
+fn system_stack_bytes() -> usize {
+    64 << 10
+}
+
+/// Stack of the thread that the system makes, which is the guest's as well, see `windows::stack`.
+#[cfg(windows)]
+fn system_stack_bytes() -> usize {
+    super::stack::thread_stack_bytes()
+}
 
 /// What a new thread is told.
 struct Start {
+    #[cfg_attr(windows, allow(dead_code, reason = "the thread keeps its own stack"))]
     stack_top: *mut u8,
     thread: *mut u8,
     function: unsafe extern "C" fn(*mut u8) -> !,
@@ -36,6 +48,17 @@ struct Start {
 unsafe impl Send for Start {}
 
 impl Start {
+    #[cfg(windows)]
+    fn run(self) {
+        THREAD.set(self.thread);
+        if let Err(error) = super::stack::prepare() {
+            crate::failure::Failure::Signals.end([error.number().into(), 0]);
+        }
+        // SAFETY: by the contract of `start`.
+        unsafe { (self.function)(self.thread) }
+    }
+
+    #[cfg(unix)]
     fn run(self) {
         THREAD.set(self.thread);
         // SAFETY: by the contract of `start`; the place is this thread's own.
@@ -57,7 +80,7 @@ pub unsafe fn start(
     function: unsafe extern "C" fn(*mut u8) -> !,
 ) -> Result<(), SystemError> {
     let start = Start { stack_top, thread, function };
-    let spawned = std::thread::Builder::new().stack_size(SYSTEM_STACK_BYTES).spawn(move || start.run());
+    let spawned = std::thread::Builder::new().stack_size(system_stack_bytes()).spawn(move || start.run());
     // Nobody waits for it: dropping the handle detaches the thread.
     spawned.map(drop).map_err(|_| SystemError::last())
 }
@@ -82,9 +105,20 @@ pub fn thread_pointer() -> *mut u8 {
 /// Nothing uses the mapping but this thread, which has nothing left to do, was made by [`start`], and has called
 /// [`block_signals`].
 pub unsafe fn end_and_unmap(start: *mut u8, len_bytes: usize) -> ! {
-    UNMAP.set((start, len_bytes));
-    // SAFETY: `Start::run` has stored it, and waits for the return.
-    unsafe { return_from_stack(SYSTEM_STACK.get()) }
+    #[cfg(unix)]
+    {
+        UNMAP.set((start, len_bytes));
+        // SAFETY: `Start::run` has stored it, and waits for the return.
+        unsafe { return_from_stack(SYSTEM_STACK.get()) }
+    }
+    #[cfg(windows)]
+    {
+        // SAFETY: by this function's contract. The stack is the thread's own, which the system gives back.
+        unsafe {
+            super::pages::release(start, len_bytes);
+            windows_sys::Win32::System::Threading::ExitThread(0)
+        }
+    }
 }
 
 /// Those who sleep, by the address of their word.

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::vec::Vec;
 
 use cap_fs_ext::SystemTimeSpec;
-use cap_std::fs::{DirEntry, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{Dir, DirEntry, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 
 use crate::host::error::{Errno, Result};
 
@@ -88,6 +88,24 @@ pub fn block_signals() {
 pub(super) fn path_of(path: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))
 }
+
+/// A path of the host, which the user wrote.
+pub(super) fn path_of_host(path: &CStr) -> &Path {
+    path_of(path)
+}
+
+/// The name of what a symbolic link leads to as the guest knows it.
+pub(super) fn link_target(target: &Path) -> Vec<u8> {
+    target.as_os_str().as_bytes().to_vec()
+}
+
+/// Makes a symbolic link.
+pub(super) fn symbolic_link(dir: &Dir, target: &CStr, name: &CStr) -> Result<()> {
+    dir.symlink_contents(path_of(target), path_of(name)).map_err(from_io)
+}
+
+/// Takes note of how a file was opened, which the system knows.
+pub(super) fn opened(_file: &File, _flags: OFlags) {}
 
 /// What a listing wants to know of an entry: number, `d_type` and name; `None` for one that has none.
 pub(super) fn entry(entry: &DirEntry) -> Option<(u64, u8, Vec<u8>)> {
