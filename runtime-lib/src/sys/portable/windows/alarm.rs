@@ -3,9 +3,7 @@
 use core::time::Duration;
 
 use windows_sys::Win32::Foundation::{DUPLICATE_SAME_ACCESS, DuplicateHandle, HANDLE};
-use windows_sys::Win32::System::Diagnostics::Debug::{
-    CONTEXT, CONTEXT_CONTROL_AMD64, CONTEXT_INTEGER_AMD64, GetThreadContext,
-};
+use windows_sys::Win32::System::Diagnostics::Debug::{CONTEXT, GetThreadContext};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetCurrentThread, SuspendThread};
 
 use crate::sys::SystemError;
@@ -18,12 +16,8 @@ pub trait AlarmHandler {
     fn handle(pc: usize, frame_pointer: usize, stack_pointer: usize) -> !;
 }
 
-/// The registers that are asked for: those that say where the thread is.
-#[cfg(target_arch = "x86_64")]
-const REGISTERS: u32 = CONTEXT_CONTROL_AMD64 | CONTEXT_INTEGER_AMD64;
-/// The registers that are asked for: those that say where the thread is.
-#[cfg(target_arch = "aarch64")]
-const REGISTERS: u32 = CONTEXT_CONTROL_ARM64 | CONTEXT_INTEGER_ARM64;
+/// The registers that are asked for, those that say where the thread is: `CONTEXT_CONTROL | CONTEXT_INTEGER` of `winnt.h`.
+const REGISTERS: u32 = if cfg!(target_arch = "x86_64") { 0x10_0003 } else { 0x40_0003 };
 
 /// A handle of a thread, which any thread may use.
 struct Thread(HANDLE);
