@@ -9,6 +9,7 @@ mod completions;
 mod embed;
 mod input;
 mod inspect;
+mod man_pages;
 mod policy_file;
 mod progress;
 mod run;
@@ -53,6 +54,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Targets(targets::TargetsArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    ManPages(man_pages::ManPagesArgs),
 }
 
 /// Runs wasmelt with the arguments of this process.
@@ -87,6 +90,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
         Command::Inspect(args) => inspect::execute(&args),
         Command::Targets(args) => targets::execute(&args),
         Command::Completions(args) => completions::execute(&args),
+        Command::ManPages(args) => man_pages::execute(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

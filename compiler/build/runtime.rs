@@ -1,0 +1,135 @@
+//! Builds a runtime archive: how cargo is called for it, and what becomes of the result. Shared by the build script of the
+//! compiler, for its own target, and by `cargo xtask runtime`, for any.
+//!
+//! The archive comes from a cargo of its own with a target folder of its own. Nothing of an outer build may leak into
+//! it: not the profile, not `RUSTFLAGS`, not the wrapper of clippy, not a flag of a test run.
+
+use std::error::Error;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use super::archive;
+
+/// Variables of cargo that say how to reach registries, which the inner cargo needs as well, and its share of the
+/// machine.
+const KEPT: &[&str] =
+    &["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_MAKEFLAGS"];
+
+/// The two runtimes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// System calls of Linux, no C library.
+    Freestanding,
+    /// On top of the system's C library.
+    #[allow(dead_code, reason = "the build script builds the freestanding one")]
+    Portable,
+}
+
+impl Runtime {
+    fn crate_name(self) -> &'static str {
+        match self {
+            Self::Freestanding => "wasmelt_start",
+            Self::Portable => "wasmelt_start_portable",
+        }
+    }
+
+    fn profile(self) -> &'static str {
+        match self {
+            Self::Freestanding => "runtime",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Name of the archive.
+    pub(crate) fn file_name(self) -> String {
+        format!("lib{}.a", self.crate_name())
+    }
+}
+
+/// What is built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipe<'a> {
+    /// The workspace.
+    pub(crate) root: &'a Path,
+    /// Where the inner cargo works.
+    pub(crate) target_dir: &'a Path,
+    /// Target as rustc names it.
+    pub(crate) target: &'a str,
+    /// Which runtime.
+    pub(crate) runtime: Runtime,
+    /// Arguments for the inner cargo besides: whether it builds the standard library itself.
+    pub(crate) further: &'a [&'a str],
+}
+
+/// Builds the archive and returns its bytes. That of the freestanding runtime is trimmed to what programs use.
+pub(crate) fn build(cargo: &OsStr, recipe: Recipe<'_>) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(leaks) {
+            command.env_remove(name);
+        }
+    }
+    let (crate_name, profile) = (recipe.runtime.crate_name(), recipe.runtime.profile());
+    command
+        .current_dir(recipe.root)
+        .args(["build", "--package", &crate_name.replace('_', "-"), "--profile", profile, "--target", recipe.target])
+        .arg("--target-dir")
+        .arg(recipe.target_dir)
+        .args(recipe.further)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags(recipe).join(OsStr::new("\x1f")));
+    if recipe.root.join("Cargo.lock").exists() {
+        command.arg("--locked");
+    }
+    match command.status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(format!("building the runtime failed ({status}): {command:?}").into()),
+        Err(e) => return Err(format!("cannot run {command:?}: {e}").into()),
+    }
+    let path = recipe.target_dir.join(recipe.target).join(profile).join(recipe.runtime.file_name());
+    let reading = |e: &dyn std::fmt::Display| format!("reading {}: {e}", path.display());
+    let whole = fs::read(&path).map_err(|e| reading(&e))?;
+    match recipe.runtime {
+        Runtime::Freestanding => Ok(archive::trim(&whole, crate_name).map_err(|e| reading(&e))?),
+        // What prunes members knows ELF only.
+        Runtime::Portable => Ok(whole),
+    }
+}
+
+/// Flags for the runtime, in place of all that the user's configuration has.
+fn rustflags(recipe: Recipe<'_>) -> Vec<OsString> {
+    // A backtrace walks frame pointers, also out of a host function that was called by the guest.
+    let mut flags: Vec<OsString> = vec!["-Cforce-frame-pointers=yes".into()];
+    if recipe.runtime == Runtime::Freestanding && recipe.target.starts_with("aarch64") {
+        flags.extend([
+            // Addresses are made relative to the program counter on this architecture also where code may not be moved,
+            // and never come from a table, whose entries would have to be relocated at start-up.
+            "-Crelocation-model=static".into(),
+            // The helpers for CPUs with and without atomic instructions ask a C library which one it is. rustc warns
+            // that the name of this feature is not settled; without the flag, the link of a program fails.
+            "-Ctarget-feature=-outline-atomics".into(),
+        ]);
+    } else if recipe.runtime == Runtime::Freestanding {
+        // The archive only ever becomes part of position-independent executables: no access goes through a table of
+        // addresses, so there is nothing to relocate at start-up.
+        flags.push("-Crelocation-model=pie".into());
+    }
+    // Same source, same bytes: no path of this machine in the archive.
+    let root = fs::canonicalize(recipe.root).unwrap_or_else(|_| recipe.root.to_owned());
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    for (folder, name) in std::iter::once((root, "wasmelt")).chain(home.map(|home| (home, "cargo"))) {
+        let mut flag = OsString::from("--remap-path-prefix=");
+        flag.push(folder);
+        flag.push("=");
+        flag.push(name);
+        flags.push(flag);
+    }
+    flags
+}
+
+/// Whether a variable of the outer build would change the inner one.
+fn leaks(name: &str) -> bool {
+    let foreign = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "CLIPPY_ARGS", "__CARGO"];
+    foreign.iter().any(|prefix| name.starts_with(prefix)) && !KEPT.iter().any(|prefix| name.starts_with(prefix))
+}

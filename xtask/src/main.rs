@@ -1,0 +1,80 @@
+//! Tasks of the project that are more than one command: runtime archives for any target, and the folder of a release.
+
+#[path = "../../compiler/build/archive.rs"]
+mod archive;
+mod dist;
+#[path = "../../compiler/build/member.rs"]
+mod member;
+#[path = "../../compiler/build/runtime.rs"]
+mod runtime;
+mod runtimes;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tasks of the project
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build runtime archives
+    Runtime(RuntimeArgs),
+    /// Make the folder of a release, which works wherever it is moved to
+    Dist(DistArgs),
+}
+
+/// Which archives.
+#[derive(clap::Args)]
+struct RuntimeArgs {
+    /// For this target [default: all]
+    #[arg(long = "target", value_name = "TRIPLE")]
+    targets: Vec<String>,
+
+    /// Where they go, each to `DIR/TRIPLE/`
+    #[arg(long, value_name = "DIR", default_value = "target/runtime")]
+    out: PathBuf,
+
+    /// Build Rust's standard library from source, for targets that rustup has none for
+    #[arg(long)]
+    build_std: bool,
+}
+
+/// What a release has.
+#[derive(clap::Args)]
+struct DistArgs {
+    /// Bring the runtime of this target [default: all]
+    #[arg(long = "target", value_name = "TRIPLE")]
+    targets: Vec<String>,
+
+    /// Where the folder is made
+    #[arg(long, value_name = "DIR", default_value = "target/dist")]
+    out: PathBuf,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// The repository's root.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Runtime(args) => runtimes::execute(&args.targets, &args.out, args.build_std),
+        Task::Dist(args) => dist::execute(&args.targets, &args.out),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
