@@ -38,9 +38,36 @@ pub(crate) fn prune(object: &[u8], exported: &[&str]) -> object::build::Result<V
         names.data = SectionData::SectionString;
     }
     relax(&mut builder);
+    let_addresses_be_written(&mut builder);
     let mut pruned = Vec::new();
     builder.write(&mut pruned)?;
     Ok(pruned)
+}
+
+/// Moves constants with addresses in them to where an executable may relocate itself. Code that is made without
+/// position independence, as that for aarch64 is, has them among those that nobody may write.
+fn let_addresses_be_written(builder: &mut Builder<'_>) {
+    let is_absolute = |kind| match builder.header.e_machine {
+        elf::EM_AARCH64 => kind == elf::R_AARCH64_ABS64,
+        _ => false,
+    };
+    let mut moved = Vec::new();
+    for section in &builder.sections {
+        let (SectionData::Relocation(relocations), Some(target)) = (&section.data, section.sh_info_section) else {
+            continue;
+        };
+        let flags = builder.sections.get(target).sh_flags;
+        let is_constant = !flags.contains(elf::SHF_WRITE) && !flags.contains(elf::SHF_EXECINSTR);
+        if is_constant && relocations.iter().any(|relocation| is_absolute(relocation.r_type)) {
+            moved.push(target);
+        }
+    }
+    for section in moved {
+        let section = builder.sections.get_mut(section);
+        let own_name = section.name.as_slice().strip_prefix(b".rodata").unwrap_or_default();
+        section.name = [b".data.rel.ro", own_name].concat().into();
+        section.sh_flags = elf::SectionFlags(section.sh_flags.0 | elf::SHF_WRITE.0);
+    }
 }
 
 fn is_useless(section: &Section<'_>) -> bool {

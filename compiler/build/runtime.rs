@@ -104,7 +104,8 @@ fn rustflags(recipe: Recipe<'_>) -> Vec<OsString> {
     if recipe.runtime == Runtime::Freestanding && recipe.target.starts_with("aarch64") {
         flags.extend([
             // Addresses are made relative to the program counter on this architecture also where code may not be moved,
-            // and never come from a table, whose entries would have to be relocated at start-up.
+            // and never come from a table, whose entries would have to be relocated at start-up. Constants with addresses in
+            // them are moved where that is possible, see `member`.
             "-Crelocation-model=static".into(),
             // The helpers for CPUs with and without atomic instructions ask a C library which one it is. rustc warns
             // that the name of this feature is not settled; without the flag, the link of a program fails.

@@ -13,11 +13,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 
 use crate::support;
+use crate::support::foreign::System;
+use crate::support::place::{self, Place};
 
 /// What one executable is made of, and how it behaves.
 #[derive(Default)]
@@ -58,10 +60,14 @@ fn file_trials(file: &Path) -> Vec<Trial> {
     let several = builds.len() > 1;
     let trial = |(number, build): (usize, Build)| {
         let suffix = if several { format!("::{}", number + 1) } else { String::new() };
-        let file = file.to_owned();
-        Trial::test(format!("case::{name}{suffix}"), move || build.check(&file))
+        let (name, build) = (format!("case::{name}{suffix}"), Arc::new(build));
+        let places = [Place::Here, Place::Foreign(System::LinuxAarch64), Place::Foreign(System::Windows)];
+        places.map(|place| {
+            let (file, build) = (file.to_owned(), Arc::clone(&build));
+            place::trial(place, &name, move || build.check(&file))
+        })
     };
-    builds.into_iter().enumerate().map(trial).collect()
+    builds.into_iter().enumerate().flat_map(trial).collect()
 }
 
 fn parse(text: &str) -> Result<Vec<Build>, String> {
@@ -118,8 +124,8 @@ impl Build {
 
 impl Run {
     fn check(&self, executable: &Path) -> Result<(), Failed> {
-        let mut command = Command::new(executable);
-        command.args(&self.args).env_clear().envs(self.env.iter().cloned());
+        let mut command = place::program(executable)?;
+        command.args(&self.args).envs(self.env.iter().cloned());
         let outcome = support::run(&mut command, self.stdin.as_bytes())?;
         let outcome = outcome.expect_code(self.exit_code)?.expect_stdout(&self.stdout)?;
         let stderr = outcome.stderr();

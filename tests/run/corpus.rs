@@ -15,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 use wasmelt::features::FEATURES;
 
 use crate::support;
+use crate::support::foreign::System;
+use crate::support::place::{self, Place};
 
 /// Programs that also run on the portable runtime: computation, exceptions, files, all of standard input, threads.
 const ON_PORTABLE: [&str; 5] = ["sha256", "cxx-eh", "lua", "zlib", "threads"];
@@ -106,12 +108,13 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
     let mut trials = vec![trial("small", |row| &row.small)];
     if ON_PORTABLE.contains(&row.name.as_str()) {
         let (row, data) = (Arc::clone(&row), data.clone());
-        trials.push(support::portable::trial(format!("corpus::{}::portable", row.name), move || {
-            let folder = support::scratch();
-            let executable = folder.path().join("program");
-            support::compile(&row.wasm, &executable, &row.options)?;
-            row.compare(&executable, &row.small, &data)
-        }));
+        let name = format!("corpus::{}", row.name);
+        trials.push(place::trial(Place::Portable, name, move || row.check_anew(&data)));
+    }
+    for system in [System::LinuxAarch64, System::Windows] {
+        let (row, data) = (Arc::clone(&row), data.clone());
+        let name = format!("corpus::{}", row.name);
+        trials.push(place::trial(Place::Foreign(system), name, move || row.check_anew(&data)));
     }
     if HARDENED.contains(&row.name.as_str()) {
         let (row, data) = (Arc::clone(&row), data.clone());
@@ -129,6 +132,14 @@ impl Row {
         self.compare(&self.executable()?, run, data)
     }
 
+    /// Compiles the program for the place of the test, and runs it with the small arguments.
+    fn check_anew(&self, data: &Path) -> Result<(), Failed> {
+        let folder = support::scratch();
+        let executable = folder.path().join("program");
+        support::compile(&self.wasm, &executable, &self.options)?;
+        self.compare(&executable, &self.small, data)
+    }
+
     fn compare(&self, executable: &Path, run: &Run, data: &Path) -> Result<(), Failed> {
         let scratch = support::scratch();
         // Programs write into `d/`: each run has its own.
@@ -139,13 +150,13 @@ impl Row {
         };
         // Whatever a program does, it never needs executable memory.
         let mut command = match never_executable() {
-            // The loader of a C library maps code.
-            Ok(launcher) if !support::portable::is_on() => {
+            // The loader of a C library maps code, and an emulator makes it.
+            Ok(launcher) if place::chosen() == Place::Here => {
                 let mut command = Command::new(launcher);
-                command.arg(executable);
+                command.arg(executable).env_clear();
                 command
             }
-            _ => Command::new(executable),
+            _ => place::program(executable)?,
         };
         command.args(&run.args).current_dir(scratch.path());
         let outcome = support::run(&mut command, &stdin)?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
+use crate::support::place::{self, Place};
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -32,7 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(Trial::test(format!("exhaustion::{name}"), test));
         // Without descriptors the system's loader cannot open the C library, and says so itself.
         if name != "descriptors" {
-            trials.push(support::portable::trial(format!("exhaustion::{name}::portable"), test));
+            trials.push(place::trial(Place::Portable, format!("exhaustion::{name}"), test));
         }
     }
     trials
@@ -151,7 +152,7 @@ fn size_of_files() -> Result<(), Failed> {
 fn closed_pipe() -> Result<(), Failed> {
     let probe = Probe::compile(&[])?;
     let mut child =
-        probe.command(&["spam"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        probe.command(&["spam"])?.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     child.stdout.take().ok_or("no pipe")?.read_exact(&mut [0; 1000])?;
     let output = child.wait_with_output()?;
     let outcome = Outcome { status: output.status, stdout: output.stdout, stderr: output.stderr };
@@ -196,7 +197,7 @@ fn interrupted_calls() -> Result<(), Failed> {
     for (args, expected) in [(["sleep", "400"], "slept\n"), (["poll", "400"], "time is up\n"), (["copy", ""], "late\n")]
     {
         let mut child =
-            probe.command(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+            probe.command(&args)?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
         disturb(&child)?;
         let mut stdin = child.stdin.take().ok_or("no pipe")?;
         if args[0] == "copy" {
@@ -212,7 +213,7 @@ fn interrupted_calls() -> Result<(), Failed> {
     }
     // A writer that waits for room in a pipe.
     let bytes = crate::modules::pattern(300_000);
-    let mut child = probe.command(&["copy"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = probe.command(&["copy"])?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().ok_or("no pipe")?;
     let sent = bytes.clone();
     let writer = std::thread::spawn(move || stdin.write_all(&sent));
@@ -256,7 +257,7 @@ fn signals_end_the_program() -> Result<(), Failed> {
     let probe = Probe::compile(&[])?;
     for (name, number) in ENDING {
         for args in [["sleep", "60000"], ["spam", ""]] {
-            let mut child = probe.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+            let mut child = probe.command(&args)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
             ends_by(&mut child, name, number)?;
             let mut said = String::new();
             child.stderr.take().ok_or("no pipe")?.read_to_string(&mut said)?;

@@ -188,7 +188,7 @@ fn programs_work() -> Result<(), Failed> {
     prepare(plain.folder.path())?;
     prepare(hardened.folder.path())?;
     for args in operations {
-        let run = |probe: &Probe| support::run(probe.command(args).arg("end").env("HOST", "x"), b"input");
+        let run = |probe: &Probe| support::run(probe.command(args)?.arg("end").env("HOST", "x"), b"input");
         let (expected, found) = (run(&plain)?, run(&hardened)?);
         let same_output = found.stdout().replace("probe", "") == expected.stdout().replace("probe", "");
         let stdout_matters = !matches!(args[0], "args");

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
+use crate::support::place::{self, Place};
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -34,7 +35,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, test) in tests {
         trials.push(Trial::test(format!("policy::{name}"), test));
-        trials.push(support::portable::trial(format!("policy::{name}::portable"), test));
+        trials.push(place::trial(Place::Portable, format!("policy::{name}"), test));
     }
     trials
 }
@@ -45,15 +46,15 @@ fn guest(name: &str, folder: &Path, options: &[&str]) -> Result<(), Failed> {
 
 /// Runs the probe with `WASMELT_POLICY`.
 fn narrowed(probe: &Probe, policy: &str, args: &[&str]) -> Result<Outcome, Failed> {
-    support::run(probe.command(args).env("WASMELT_POLICY", policy), b"input")
+    support::run(probe.command(args)?.env("WASMELT_POLICY", policy), b"input")
 }
 
 fn null_streams() -> Result<(), Failed> {
     let probe = Probe::compile(&["--stdin", "null", "--stdout", "null"])?;
-    support::run(&mut probe.command(&["copy"]), b"input")?.expect_code(0)?.expect_stdout("")?;
+    support::run(&mut probe.command(&["copy"])?, b"input")?.expect_code(0)?.expect_stdout("")?;
     probe.run(&["args"])?.expect_code(0)?.expect_stdout("")?;
     let probe = Probe::compile(&["--stdin", "null"])?;
-    support::run(&mut probe.command(&["copy"]), b"input")?.expect_code(0)?.expect_stdout("")?;
+    support::run(&mut probe.command(&["copy"])?, b"input")?.expect_code(0)?.expect_stdout("")?;
     // The guest's messages are dropped, those of the runtime are not.
     let probe = Probe::compile(&["--stderr", "null"])?;
     let outcome = probe.run(&["nonsense"])?.expect_code(64)?;
@@ -108,7 +109,7 @@ fn ends_in_time(mut command: Command) -> Result<(), Failed> {
 fn timeout() -> Result<(), Failed> {
     let probe = Probe::compile(&["--timeout", "100ms"])?;
     for args in [["copy", ""], ["poll", "60000"], ["sleep", "60000"], ["spam", ""]] {
-        ends_in_time(probe.command(&args))?;
+        ends_in_time(probe.command(&args)?)?;
     }
     probe.run(&["args"])?.expect_code(0)?;
     let folder = support::scratch();
@@ -176,7 +177,7 @@ fn dir_from_exe() -> Result<(), Failed> {
     fs::create_dir(probe.folder.path().join("data"))?;
     fs::write(probe.folder.path().join("data/file"), "beside the executable")?;
     for folder in [elsewhere.path(), probe.folder.path(), Path::new("/")] {
-        let outcome = support::run(probe.command(&["cat", "/data/file"]).current_dir(folder), b"")?;
+        let outcome = support::run(probe.command(&["cat", "/data/file"])?.current_dir(folder), b"")?;
         outcome.expect_code(0)?.expect_stdout("beside the executable")?;
     }
     // A link to the executable is not where it lies.
@@ -277,7 +278,7 @@ fn the_environment_takes_away() -> Result<(), Failed> {
     narrowed(&probe, "stdout=null", &["copy"])?.expect_code(0)?.expect_stdout("")?;
     narrowed(&probe, "timeout=50ms", &["sleep", "60000"])?.expect_code(134)?.expect_stderr("interrupt")?;
     narrowed(&probe, "no-dir=/a;;timeout=50ms;", &["sleep", "60000"])?.expect_code(134)?;
-    let mut command = probe.command(&["env"]);
+    let mut command = probe.command(&["env"])?;
     command.env("WASMELT_POLICY", "no-env=SECRET").env("SECRET", "x").env("OTHER", "y");
     support::run(&mut command, b"")?.expect_code(0)?.expect_stdout("OTHER=y\n")?;
     // The budget of instructions, where one was compiled in.
@@ -319,7 +320,7 @@ fn the_environment_never_gives() -> Result<(), Failed> {
         narrowed(&probe, policy, &["cat", "/etc/hostname"])?.expect_code(1)?;
     }
     let unlimited_time = Probe::compile(&["--timeout", "100ms"])?;
-    let mut command = unlimited_time.command(&["sleep", "60000"]);
+    let mut command = unlimited_time.command(&["sleep", "60000"])?;
     command.env("WASMELT_POLICY", "timeout=10h");
     ends_in_time(command)
 }
@@ -381,7 +382,7 @@ fn odd_arguments_and_variables() -> Result<(), Failed> {
     if outcome.stdout().lines().skip(2).ne(long.iter().map(String::as_str)) {
         return Err("long arguments are not what they were".into());
     }
-    let mut command = probe.command(&["env"]);
+    let mut command = probe.command(&["env"])?;
     command
         .env("A", "b=c=d")
         .env("E", OsString::from_vec(b"\xff\xfe\n".to_vec()))

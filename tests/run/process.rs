@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::place::{self, Place};
 use crate::{modules, support};
 
 /// What is no matter of the portable runtime: it copies data into memory, and `run` is a command of the compiler.
@@ -36,7 +37,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     for (name, test) in tests {
         trials.push(Trial::test(format!("process::{name}"), test));
         if !NOT_ON_PORTABLE.contains(&name) {
-            trials.push(support::portable::trial(format!("process::{name}::portable"), test));
+            trials.push(place::trial(Place::Portable, format!("process::{name}"), test));
         }
     }
     trials
@@ -62,14 +63,14 @@ impl Probe {
     }
 
     /// A command that runs it in its folder with an empty environment.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.executable);
-        command.args(args).current_dir(self.folder.path()).env_clear();
-        command
+    pub(crate) fn command(&self, args: &[&str]) -> Result<Command, Failed> {
+        let mut command = place::program(&self.executable)?;
+        command.args(args).current_dir(self.folder.path());
+        Ok(command)
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Result<support::Outcome, Failed> {
-        support::run(&mut self.command(args), b"")
+        support::run(&mut self.command(args)?, b"")
     }
 }
 
@@ -92,14 +93,14 @@ fn arguments() -> Result<(), Failed> {
 
 fn environment_is_empty_unless_granted() -> Result<(), Failed> {
     let probe = Probe::compile(&[])?;
-    let mut command = probe.command(&["env"]);
+    let mut command = probe.command(&["env"])?;
     support::run(command.env("SECRET", "1"), b"")?.expect_code(0)?.expect_stdout("")?;
     Ok(())
 }
 
 fn environment_granted() -> Result<(), Failed> {
     let probe = Probe::compile(&["--env", "FIXED=a=b", "--env", "FROM_HOST", "--env", "ABSENT", "--env=EMPTY="])?;
-    let mut command = probe.command(&["env"]);
+    let mut command = probe.command(&["env"])?;
     let outcome = support::run(command.envs([("SECRET", "1"), ("FROM_HOST", "yes"), ("FIXED", "no")]), b"")?;
     let outcome = outcome.expect_code(0)?;
     let mut lines: Vec<String> = outcome.stdout().lines().map(ToOwned::to_owned).collect();
@@ -112,7 +113,7 @@ fn environment_granted() -> Result<(), Failed> {
 
 fn environment_inherited() -> Result<(), Failed> {
     let probe = Probe::compile(&["--inherit-env", "--env", "B=ours"])?;
-    let mut command = probe.command(&["env"]);
+    let mut command = probe.command(&["env"])?;
     let outcome = support::run(command.envs([("A", "1"), ("B", "theirs")]), b"")?.expect_code(0)?;
     let mut lines: Vec<String> = outcome.stdout().lines().map(ToOwned::to_owned).collect();
     lines.sort();
@@ -146,10 +147,14 @@ fn clocks_and_random() -> Result<(), Failed> {
 
 fn poll_standard_input() -> Result<(), Failed> {
     let probe = Probe::compile(&[])?;
-    support::run(&mut probe.command(&["poll", "2000"]), b"x")?.expect_code(0)?.expect_stdout("ready\n")?;
+    support::run(&mut probe.command(&["poll", "2000"])?, b"x")?.expect_code(0)?.expect_stdout("ready\n")?;
     // Here nothing comes, and the pipe stays open meanwhile.
-    let mut child =
-        probe.command(&["poll", "50"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+    let mut child = probe
+        .command(&["poll", "50"])?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
     let keep_open = child.stdin.take();
     let output = child.wait_with_output()?;
     drop(keep_open);
@@ -161,7 +166,7 @@ fn poll_standard_input() -> Result<(), Failed> {
 
 fn large_input_and_output() -> Result<(), Failed> {
     let bytes = modules::pattern(3_000_001);
-    let outcome = support::run(&mut Probe::compile(&[])?.command(&["copy"]), &bytes)?.expect_code(0)?;
+    let outcome = support::run(&mut Probe::compile(&[])?.command(&["copy"])?, &bytes)?.expect_code(0)?;
     if outcome.stdout != bytes {
         return Err(format!("{} bytes came back of {}", outcome.stdout.len(), bytes.len()).into());
     }
@@ -245,7 +250,7 @@ fn large_frames_hit_the_guard() -> Result<(), Failed> {
         for level in ["-O", "-O0"] {
             let folder = support::scratch();
             let executable = compile_bytes(&wasm, folder.path(), &[level])?;
-            let outcome = support::run(&mut Command::new(executable), b"")?;
+            let outcome = support::run(&mut place::program(&executable)?, b"")?;
             outcome.expect_code(134)?.expect_stderr("wasm trap: call stack exhausted")?;
         }
     }

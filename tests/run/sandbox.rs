@@ -9,6 +9,7 @@ use std::process::Command;
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
+use crate::support::place::{self, Place};
 use crate::support::{self, Outcome, portable};
 
 /// How an executable is started: on this kernel, or as if it had no `openat2`.
@@ -39,16 +40,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(_) => Trial::test(without, move || test(Kernel::WithoutOpenat2)),
             Err(why) => support::skipped(without, why),
         });
-        trials.push(portable::trial(format!("sandbox::{name}::portable"), move || test(Kernel::Plain)));
+        trials.push(place::trial(Place::Portable, format!("sandbox::{name}"), move || test(Kernel::Plain)));
         // cap-std has two ways as well.
-        let without = format!("sandbox::{name}::portable::without_openat2");
+        let without = format!("sandbox::{name}::without_openat2");
         trials.push(match support::kernel::without_openat2() {
-            Ok(_) => portable::trial(without, move || test(Kernel::WithoutOpenat2)),
+            Ok(_) => place::trial(Place::Portable, without, move || test(Kernel::WithoutOpenat2)),
             Err(why) => support::skipped(without, why),
         });
     }
     trials.push(Trial::test("sandbox::missing_directory", missing_directory));
-    trials.push(portable::trial("sandbox::missing_directory::portable", missing_directory));
+    trials.push(place::trial(Place::Portable, "sandbox::missing_directory", missing_directory));
     trials.push(Trial::test("sandbox::attacks::portable", attacks_on_portable));
     trials
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::support;
+use crate::support::place::{self, Place};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let tests: [(&str, support::Test); 5] = [
@@ -23,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(Trial::test(format!("threads::{name}"), test));
         // The C library keeps stacks and heaps of threads for new ones.
         if name != "leave_nothing_behind" {
-            trials.push(support::portable::trial(format!("threads::{name}::portable"), test));
+            trials.push(place::trial(Place::Portable, format!("threads::{name}"), test));
         }
     }
     trials

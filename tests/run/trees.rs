@@ -9,6 +9,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
 use crate::support;
+use crate::support::place::{self, Place};
 
 /// A test that needs nothing from outside.
 type Test = fn() -> Result<(), Failed>;
@@ -26,7 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("trees::raw_calls", raw_calls),
     ];
     let mut trials: Vec<Trial> = tests.into_iter().map(|(name, test)| Trial::test(name, test)).collect();
-    trials.extend(tests.into_iter().map(|(name, test)| support::portable::trial(format!("{name}::portable"), test)));
+    trials.extend(tests.into_iter().map(|(name, test)| place::trial(Place::Portable, name, test)));
     trials.push(Trial::test("trees::behind_the_wall", behind_the_wall));
     trials
 }
@@ -142,7 +143,7 @@ fn missing_file() -> Result<(), Failed> {
 
 fn narrowed() -> Result<(), Failed> {
     let probe = with_files(&[])?;
-    let run = |policy: &str, args: &[&str]| support::run(probe.command(args).env("WASMELT_POLICY", policy), b"");
+    let run = |policy: &str, args: &[&str]| support::run(probe.command(args)?.env("WASMELT_POLICY", policy), b"");
     run("read-only=/etc/app", &["write", "/etc/app/a.conf", "x"])?.expect_code(1)?;
     run("read-only=*", &["append", "/etc/app/a.conf", "x"])?.expect_code(1)?;
     run("read-only=/etc/app", &["cat", "/etc/app/a.conf"])?.expect_code(0)?.expect_stdout("first")?;

@@ -1,11 +1,14 @@
 //! How the suite is compiled and run: all levels of optimisation, both kinds of bounds checks, both shapes of output,
 //! and what replaces instructions that an old CPU lacks.
 
-use wasmelt::options::{BoundsChecks, Cpu, Emit, OptLevel, Options};
+use libtest_mimic::Failed;
+use target_lexicon::Triple;
+use wasmelt::options::{BoundsChecks, Cpu, Emit, OptLevel, Options, Runtime};
 use wasmparser::WasmFeatures;
 
 use crate::outcome::Outcome;
 use crate::suites::File;
+use crate::support::foreign::System;
 use crate::{executables, libraries, script};
 
 /// How files are compiled and run.
@@ -18,6 +21,8 @@ pub(crate) struct Configuration {
     /// The target's default without one.
     cpu: Option<&'static str>,
     nan_canonicalization: bool,
+    /// Another system than this one.
+    pub(crate) system: Option<System>,
 }
 
 /// How modules are run.
@@ -32,7 +37,7 @@ pub(crate) enum Way {
     },
 }
 
-pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
+pub(crate) const CONFIGURATIONS: [Configuration; 7] = [
     Configuration {
         name: "library-speed-guard",
         way: Way::Libraries,
@@ -40,6 +45,7 @@ pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
         bounds_checks: BoundsChecks::Guard,
         cpu: None,
         nan_canonicalization: false,
+        system: None,
     },
     Configuration {
         name: "library-none-explicit",
@@ -48,6 +54,7 @@ pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
         bounds_checks: BoundsChecks::Explicit,
         cpu: None,
         nan_canonicalization: false,
+        system: None,
     },
     Configuration {
         name: "speed-guard",
@@ -56,6 +63,7 @@ pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
         bounds_checks: BoundsChecks::Guard,
         cpu: None,
         nan_canonicalization: false,
+        system: None,
     },
     Configuration {
         name: "none-explicit",
@@ -64,6 +72,7 @@ pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
         bounds_checks: BoundsChecks::Explicit,
         cpu: None,
         nan_canonicalization: false,
+        system: None,
     },
     Configuration {
         name: "size-old-cpu",
@@ -72,13 +81,79 @@ pub(crate) const CONFIGURATIONS: [Configuration; 5] = [
         bounds_checks: BoundsChecks::Guard,
         cpu: Some("x86-64-v1"),
         nan_canonicalization: true,
+        system: None,
+    },
+    Configuration {
+        name: "aarch64",
+        way: Way::Executables { compile_unused: false },
+        opt_level: OptLevel::Speed,
+        bounds_checks: BoundsChecks::Guard,
+        cpu: None,
+        nan_canonicalization: false,
+        system: Some(System::LinuxAarch64),
+    },
+    Configuration {
+        name: "windows",
+        way: Way::Executables { compile_unused: false },
+        opt_level: OptLevel::Speed,
+        bounds_checks: BoundsChecks::Guard,
+        cpu: None,
+        nan_canonicalization: false,
+        system: Some(System::Windows),
     },
 ];
 
+/// Files that run on Windows, where each module takes as long as a hundred do elsewhere: calls, traps of each kind,
+/// vectors, exceptions, memories. They are those of the latest release.
+const ON_WINDOWS: &[&str] = &[
+    "wasm-latest/br_table",
+    "wasm-latest/call_indirect",
+    "wasm-latest/conversions",
+    "wasm-latest/endianness",
+    "wasm-latest/fac",
+    "wasm-latest/i64",
+    "wasm-latest/left-to-right",
+    "wasm-latest/memory_redundancy",
+    "wasm-latest/return_call",
+    "wasm-latest/stack",
+    "wasm-latest/throw_ref",
+    "wasm-latest/try_table",
+    "wasm-latest/unwind",
+    "simd/simd_f32x4",
+    "simd/simd_i8x16_arith2",
+];
+
 impl Configuration {
+    /// Why nothing runs in this configuration here.
+    pub(crate) fn cannot_run(&self) -> Option<String> {
+        self.system?.cannot_be_run()
+    }
+
+    /// Whether only some files run in this configuration.
+    pub(crate) fn is_sample(&self) -> bool {
+        self.system == Some(System::Windows)
+    }
+
+    /// Whether a file runs in this configuration.
+    pub(crate) fn includes(&self, file: &str) -> bool {
+        !self.is_sample() || ON_WINDOWS.iter().any(|name| file.strip_suffix(".wast") == Some(name))
+    }
+
     /// What all modules of a file are compiled with; what comes out is the way's affair.
-    pub(crate) fn options(&self, features: WasmFeatures) -> Options {
-        Options {
+    pub(crate) fn options(&self, features: WasmFeatures) -> Result<Options, String> {
+        let here = Options::default();
+        let (target, runtime_dir) = match self.system {
+            None => (here.target, None),
+            Some(system) => {
+                let target: Triple = system.triple().parse().map_err(|e| format!("{}: {e}", system.triple()))?;
+                let message = |failed: Failed| failed.message().unwrap_or("no runtime archive").to_owned();
+                (target, Some(system.runtimes().map_err(message)?))
+            }
+        };
+        Ok(Options {
+            runtime: Runtime::default_for(&target),
+            target,
+            runtime_dir,
             emit: Emit::Obj,
             opt_level: self.opt_level,
             cpu: self.cpu.map_or(Cpu::Default, |cpu| Cpu::Named(cpu.to_owned())),
@@ -88,7 +163,7 @@ impl Configuration {
             relaxed_simd_deterministic: self.nan_canonicalization,
             threads: 1,
             ..Options::default()
-        }
+        })
     }
 
     /// What becomes of each directive of a file, in order.

@@ -21,8 +21,11 @@ use crate::units::{self, Step, Unit};
 
 /// What becomes of each directive of a script.
 pub(crate) fn check(configuration: &Configuration, file: &File, script: &Script) -> Vec<Outcome> {
+    let options = match configuration.options(file.features) {
+        Ok(options) => Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..options },
+        Err(why) => return vec![Outcome { line: 1, kind: Kind::Module, verdict: Verdict::Failed(why) }],
+    };
     let folder = support::scratch();
-    let options = Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..configuration.options(file.features) };
     let units = units::divide(script);
     let mut checker = Checker { configuration, options, folder: folder.path(), outcomes: units.outcomes };
     for (number, unit) in units.units.into_iter().enumerate() {
@@ -64,7 +67,7 @@ impl Checker<'_> {
             }
             Unit::InstantiationTraps { line, wasm, message } => {
                 let verdict = match self.compile(number, &wasm, &[]) {
-                    Ok(executable) => judge_trap(instantiate(&executable), &message),
+                    Ok(executable) => judge_trap(self.instantiate(&executable), &message),
                     Err(refused) => refused.verdict(),
                 };
                 self.decide(line, Kind::Assertion, verdict);
@@ -84,7 +87,7 @@ impl Checker<'_> {
                 return;
             }
         };
-        let instantiated = judge_return(instantiate(&executable));
+        let instantiated = judge_return(self.instantiate(&executable));
         let failed = !matches!(instantiated, Ok(DONE));
         let verdict =
             if failed { Verdict::Failed(format!("instantiation: {}", shown(instantiated))) } else { Verdict::Passed };
@@ -108,7 +111,7 @@ impl Checker<'_> {
         if steps.iter().any(|step| !is_trap(step)) {
             let mut from = 0;
             loop {
-                match judge_return(run(executable, performed, from)) {
+                match judge_return(self.run(executable, performed, from)) {
                     Ok(DONE) => break,
                     Ok(step) if usize::try_from(step).is_ok_and(|step| step >= from && step < performed) => {
                         wrong.push(step as usize);
@@ -123,7 +126,7 @@ impl Checker<'_> {
                         return 0;
                     }
                     Err(why) => {
-                        let step = first_that_traps(executable, performed);
+                        let step = self.first_that_traps(executable, performed);
                         self.decide(steps[step].line, steps[step].kind(), Verdict::Failed(why));
                         performed = step;
                     }
@@ -156,7 +159,7 @@ impl Checker<'_> {
             let verdict = if number > performed {
                 Verdict::NotRun(Reason::AfterFailure)
             } else {
-                match judge_trap(run(executable, number, number), message) {
+                match judge_trap(self.run(executable, number, number), message) {
                     Verdict::Failed(why) => Verdict::Failed(format!("{:?}: {why}", step.action)),
                     verdict => verdict,
                 }
@@ -171,7 +174,8 @@ impl Checker<'_> {
             instrument(wasm, &module, steps, self.configuration.way == Way::Executables { compile_unused: true })
                 .map_err(Refused::Error)?;
         let executable = driver::compile(&wasm, "module", &self.options, &NoProgress).map_err(|e| Refused::new(&e))?;
-        let path = self.folder.join(number.to_string());
+        let name = number.to_string();
+        let path = self.folder.join(self.configuration.system.map_or(name.clone(), |system| system.file_name(&name)));
         let write = || {
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&path)?;
             file.write_all(&executable.bytes)
@@ -179,19 +183,29 @@ impl Checker<'_> {
         write().map_err(|e| Refused::Error(format!("cannot write the executable: {e}")))?;
         Ok(path)
     }
+
+    /// Performs no step: the first one may be one that traps.
+    fn instantiate(&self, executable: &Path) -> Result<Ended, String> {
+        process::run(self.configuration.system, executable, &["-1".to_owned(), "0".to_owned()])
+    }
+
+    fn run(&self, executable: &Path, k: usize, from: usize) -> Result<Ended, String> {
+        process::run(self.configuration.system, executable, &[k.to_string(), from.to_string()])
+    }
+
+    /// The number of the step that traps, although it must not: the last of the fewest that trap together.
+    fn first_that_traps(&self, executable: &Path, count: usize) -> usize {
+        let (mut good, mut bad) = (0, count);
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            if judge_return(self.run(executable, middle, middle)).is_ok() { good = middle } else { bad = middle }
+        }
+        good
+    }
 }
 
 fn is_trap(step: &Step) -> bool {
     matches!(step.expect, Expect::Trap(_))
-}
-
-/// Performs no step: the first one may be one that traps.
-fn instantiate(executable: &Path) -> Result<Ended, String> {
-    process::run(executable, &["-1".to_owned(), "0".to_owned()])
-}
-
-fn run(executable: &Path, k: usize, from: usize) -> Result<Ended, String> {
-    process::run(executable, &[k.to_string(), from.to_string()])
 }
 
 /// What the driver returned.
@@ -203,16 +217,6 @@ fn judge_return(ended: Result<Ended, String>) -> Result<i32, String> {
 
 fn shown(returned: Result<i32, String>) -> String {
     returned.map_or_else(|why| why, |code| format!("the driver returned {code}"))
-}
-
-/// The number of the step that traps, although it must not: the last of the fewest that trap together.
-fn first_that_traps(executable: &Path, count: usize) -> usize {
-    let (mut good, mut bad) = (0, count);
-    while bad - good > 1 {
-        let middle = good.midpoint(bad);
-        if judge_return(run(executable, middle, middle)).is_ok() { good = middle } else { bad = middle }
-    }
-    good
 }
 
 fn judge_trap(ended: Result<Ended, String>, message: &str) -> Verdict {

@@ -16,8 +16,7 @@ use crate::world::World;
 
 /// What becomes of each directive of a script.
 pub(crate) fn check(configuration: &Configuration, file: &File, script: &Script) -> Vec<Outcome> {
-    let options = configuration.options(file.features);
-    match modules(script, &options) {
+    match configuration.options(file.features).and_then(|options| modules(script, &options)) {
         Ok(modules) => World::perform(&script.directives, &modules, file.features),
         Err(why) => vec![Outcome { line: 1, kind: Kind::Module, verdict: Verdict::Failed(why) }],
     }

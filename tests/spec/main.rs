@@ -58,12 +58,18 @@ fn main() -> ExitCode {
         }
     };
     let summary = Arc::new(Summary::default());
-    let mut trials: Vec<_> = CONFIGURATIONS.iter().map(selftest::trial).collect();
+    let mut trials = Vec::new();
     if choice.is_empty() {
         trials.push(expected_failures_exist(&files, &expected));
     }
     for configuration in &CONFIGURATIONS {
-        for file in &files {
+        if let Some(why) = configuration.cannot_run() {
+            trials.push(support::skipped(format!("{}::suite", configuration.name), why));
+            continue;
+        }
+        trials.push(selftest::trial(configuration));
+        // What the command line names runs everywhere.
+        for file in files.iter().filter(|file| !choice.is_empty() || configuration.includes(&file.name())) {
             trials.push(trial(configuration, file, &expected, &summary));
         }
     }

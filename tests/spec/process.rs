@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::foreign::System;
+
 /// No assertion of the suite takes longer.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
@@ -19,9 +21,9 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-/// Runs an executable to its end. What it writes has to fit a pipe's buffer.
-pub(crate) fn run(executable: &Path, args: &[String]) -> Result<Ended, String> {
-    let mut child = spawn(executable, args)?;
+/// Runs an executable to its end, one of another system by what runs it here. What it writes has to fit a pipe's buffer.
+pub(crate) fn run(system: Option<System>, executable: &Path, args: &[String]) -> Result<Ended, String> {
+    let mut child = spawn(system, executable, args)?;
     let start = Instant::now();
     let mut pause = Duration::from_micros(250);
     let status = loop {
@@ -47,10 +49,16 @@ pub(crate) fn run(executable: &Path, args: &[String]) -> Result<Ended, String> {
     })
 }
 
-fn spawn(executable: &Path, args: &[String]) -> Result<Child, String> {
+fn spawn(system: Option<System>, executable: &Path, args: &[String]) -> Result<Child, String> {
     loop {
-        let mut command = Command::new(executable);
-        command.args(args).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = match system {
+            None => Command::new(executable),
+            Some(system) => system.command(executable).map_err(|e| e.message().unwrap_or("cannot run").to_owned())?,
+        };
+        if system.is_none() {
+            command.env_clear();
+        }
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         match command.spawn() {
             Ok(child) => return Ok(child),
             // Another thread started a process while this one wrote the file: until that process has replaced itself,

@@ -18,7 +18,9 @@ use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
 
+pub mod foreign;
 pub mod kernel;
+pub mod place;
 pub mod portable;
 
 /// A test without parameters.
@@ -177,10 +179,8 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<OsStr>,
 {
-    let outcome = run(
-        wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options).args(portable::options()?),
-        b"",
-    )?;
+    let outcome =
+        run(wasmelt().arg("compile").arg(wasm).arg("-o").arg(executable).args(options).args(place::options()?), b"")?;
     if outcome.code() != 0 {
         return Err(format!("wasmelt compile: exit code {}{}", outcome.code(), outcome.shown()).into());
     }

@@ -1,52 +1,18 @@
-//! Tests on the portable runtime: its archive, built from source once, and a way to run a test that knows nothing of
-//! it.
+//! The portable runtime's archive, built from source once.
 //!
 //! The archive comes from a cargo of its own, in a folder below the target folder of the tests, so that the dependencies
 //! that nothing else needs are built when such a test runs and not before.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use wasmelt::options::{Options, Runtime};
 
-thread_local! {
-    /// Whether the test that this thread runs compiles for the portable runtime.
-    static CHOSEN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A test that runs with every executable on the portable runtime.
-pub fn trial(name: impl Into<String>, test: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    let name = name.into();
-    if super::find_program("cc").is_none() {
-        return super::skipped(name, "there is no cc");
-    }
-    Trial::test(name, move || {
-        CHOSEN.set(true);
-        let result = test();
-        CHOSEN.set(false);
-        result
-    })
-}
-
-/// Whether the test that this thread runs is one on the portable runtime.
-pub fn is_on() -> bool {
-    options().is_ok_and(|options| !options.is_empty())
-}
-
-/// What `wasmelt compile` is told in the test that this thread runs.
-pub fn options() -> Result<Vec<PathBuf>, Failed> {
-    if !CHOSEN.get() && env::var_os("WASMELT_TEST_RUNTIME").is_none_or(|runtime| runtime != "portable") {
-        return Ok(Vec::new());
-    }
-    Ok(vec!["--runtime".into(), "portable".into(), "--runtime-dir".into(), archives()?.into()])
-}
-
 /// The folder with the archive.
-fn archives() -> Result<&'static Path, Failed> {
+pub fn archives() -> Result<&'static Path, Failed> {
     static FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     FOLDER.get_or_init(build).as_deref().map_err(Failed::from)
 }
@@ -68,7 +34,7 @@ pub fn cargo(arguments: &[&str]) -> Result<(), String> {
             command.env_remove(&*name);
         }
     }
-    command.current_dir(super::repository()).args(arguments).arg("--target-dir").arg(folder());
+    command.current_dir(super::repository()).args(arguments).env("CARGO_TARGET_DIR", folder());
     let output = command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes").output();
     let output = output.map_err(|e| format!("cannot run {command:?}: {e}"))?;
     if output.status.success() {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::place::{self, Place};
 use crate::{guest, support};
 
 /// How paths are resolved.
@@ -47,8 +48,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(_) => Trial::test(without, move || attack(Way::Walk)),
             Err(why) => support::skipped(without, why),
         });
-        let portable = format!("attack::{name}::portable");
-        trials.push(support::portable::trial(portable, move || attack(Way::Portable)));
+        trials.push(place::trial(Place::Portable, format!("attack::{name}"), move || attack(Way::Portable)));
     }
     trials
 }

@@ -27,6 +27,9 @@ use std::sync::Mutex;
 use libtest_mimic::{Failed, Trial};
 use wasmelt_abi::host::WASI_P1;
 
+use support::foreign::System;
+use support::place::{self, Place};
+
 /// What is printed at the end.
 static SEEN: Mutex<Summary> =
     Mutex::new(Summary { functions: BTreeSet::new(), calls: 0, differences: 0, only_ours: 0 });
@@ -58,8 +61,15 @@ fn main() -> ExitCode {
             Err(why) => support::skipped(without, why),
         });
         let probe = name.clone();
-        let trial = format!("probe::{name}::portable");
-        trials.push(support::portable::trial(trial, move || Probe::read(&probe)?.check_portable()));
+        let trial = format!("probe::{name}");
+        trials.push(place::trial(Place::Portable, &trial, move || Probe::read(&probe)?.check_portable()));
+        let probe = name.clone();
+        let on_aarch64 = Place::Foreign(System::LinuxAarch64);
+        trials.push(place::trial(on_aarch64, &trial, move || Probe::read(&probe)?.check_foreign(AARCH64_DIFFERS)));
+        if let Some((_, differs)) = ON_WINDOWS.iter().find(|(probe, _)| probe == name) {
+            let (probe, on_windows) = (name.clone(), Place::Foreign(System::Windows));
+            trials.push(place::trial(on_windows, &trial, move || Probe::read(&probe)?.check_foreign(differs)));
+        }
     }
     let all = args.filter.is_none() && !args.list;
     trials.extend(attacks::trials());
@@ -172,7 +182,7 @@ impl Probe {
 
     fn run(&self, mut command: Command, script: &str) -> Result<String, Failed> {
         let folder = self.prepare()?;
-        let outcome = support::run(command.current_dir(folder.path()).env_clear(), script.as_bytes())?;
+        let outcome = support::run(command.current_dir(folder.path()), script.as_bytes())?;
         Ok(outcome.expect_code(0)?.stdout())
     }
 
@@ -195,7 +205,7 @@ impl Probe {
         let folder = support::scratch();
         let executable = folder.path().join("probe");
         support::compile(&guest(), &executable, &self.options)?;
-        self.run(Command::new(executable), &self.our_script())
+        self.run(place::program(&executable)?, &self.our_script())
     }
 
     /// Wasmtime's, by the program or as it was written down.
@@ -204,7 +214,7 @@ impl Probe {
             return Ok(fs::read_to_string(self.file("expected"))?);
         };
         let mut command = Command::new(program);
-        command.arg("run").args(&self.options).arg(guest());
+        command.arg("run").args(&self.options).arg(guest()).env_clear();
         let script: String =
             self.script.lines().filter(|line| !line.starts_with('!')).map(|line| line.to_owned() + "\n").collect();
         let transcript = self.run(command, &script)?;
@@ -232,13 +242,19 @@ impl Probe {
         let executable = folder.path().join("probe");
         support::compile(&guest(), &executable, &self.options)?;
         let mut command = Command::new(support::kernel::without_openat2()?);
-        command.arg(executable);
+        command.arg(executable).env_clear();
         self.compare(&self.run(command, &self.our_script())?, &self.differs).map(drop)
     }
 
     fn check_portable(&self) -> Result<(), Failed> {
         let mut differs = self.differs.clone();
         differs.extend(PORTABLE_DIFFERS.iter().map(|rule| (*rule).to_owned()));
+        self.compare(&self.transcript()?, &differs).map(drop)
+    }
+
+    fn check_foreign(&self, differs: &[&str]) -> Result<(), Failed> {
+        let differs: Vec<String> =
+            self.differs.iter().cloned().chain(differs.iter().map(ToString::to_string)).collect();
         self.compare(&self.transcript()?, &differs).map(drop)
     }
 
@@ -275,6 +291,12 @@ impl Probe {
 
 /// Where the portable back end may differ besides.
 const PORTABLE_DIFFERS: &[&str] = &[];
+
+/// Where programs on aarch64 may differ, which run in an emulator.
+const AARCH64_DIFFERS: &[&str] = &[];
+
+/// Probes that mean the same on Windows, and where that differs.
+const ON_WINDOWS: &[(&str, &[&str])] = &[("clocks", &[]), ("others", &[]), ("pointers", &[])];
 
 fn guest() -> PathBuf {
     Path::new(support::repository()).join("tests/wasi/guests/probe.wasm")

@@ -417,6 +417,7 @@ mod tests {
     #[test]
     fn options_mean_what_they_say() {
         use clap::Parser as _;
+        use target_lexicon::HOST;
         let options = |args: &[&str]| {
             #[derive(clap::Parser)]
             #[command(args_override_self = true)]

@@ -1,0 +1,187 @@
+//! Programs for other systems than this one: what is needed to make them, and what runs them.
+//!
+//! Runtime archives come from `WASMELT_TEST_RUNTIMES`, a folder as `cargo xtask runtime` makes it, or are built from source
+//! once, where Rust's standard library for the target is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use std::{env, fs};
+
+use libtest_mimic::Failed;
+
+use super::{find_program, portable, repository, run};
+
+/// A system that programs are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// Linux on aarch64: runs in QEMU.
+    LinuxAarch64,
+    /// Windows on x86-64: runs in Wine.
+    Windows,
+    /// Windows on aarch64.
+    WindowsAarch64,
+    /// macOS on x86-64.
+    Mac,
+    /// macOS on aarch64.
+    MacAarch64,
+}
+
+impl System {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::LinuxAarch64, Self::Windows, Self::WindowsAarch64, Self::Mac, Self::MacAarch64];
+
+    /// The value of `--target`.
+    pub fn triple(self) -> &'static str {
+        match self {
+            Self::LinuxAarch64 => "aarch64-unknown-linux-gnu",
+            Self::Windows => "x86_64-pc-windows-gnu",
+            Self::WindowsAarch64 => "aarch64-pc-windows-gnullvm",
+            Self::Mac => "x86_64-apple-darwin",
+            Self::MacAarch64 => "aarch64-apple-darwin",
+        }
+    }
+
+    /// A name for tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinuxAarch64 => "aarch64",
+            Self::Windows => "windows",
+            Self::WindowsAarch64 => "windows_aarch64",
+            Self::Mac => "macos",
+            Self::MacAarch64 => "macos_aarch64",
+        }
+    }
+
+    /// Targets of Rust whose standard library serves the runtime.
+    fn rust_targets(self) -> &'static [&'static str] {
+        match self {
+            Self::LinuxAarch64 => &["aarch64-unknown-linux-gnu", "aarch64-unknown-linux-musl"],
+            Self::Windows => &["x86_64-pc-windows-gnullvm"],
+            Self::WindowsAarch64 => &["aarch64-pc-windows-gnullvm"],
+            Self::Mac => &["x86_64-apple-darwin"],
+            Self::MacAarch64 => &["aarch64-apple-darwin"],
+        }
+    }
+
+    /// Why programs cannot be made here.
+    pub fn cannot_be_linked(self) -> Option<String> {
+        if env::var_os("WASMELT_TEST_RUNTIMES").is_none() && !self.rust_targets().iter().any(|rust| has_std(rust)) {
+            return Some(format!("Rust's standard library for {} is not installed", self.rust_targets().join(" or ")));
+        }
+        let is_linux = self == Self::LinuxAarch64;
+        (!is_linux && !has_zig()).then(|| "there is no Zig (the Python package `ziglang`)".to_owned())
+    }
+
+    /// Why programs cannot be run here.
+    pub fn cannot_be_run(self) -> Option<String> {
+        self.cannot_be_linked().or_else(|| match self {
+            Self::LinuxAarch64 if find_program("qemu-aarch64").is_none() => Some("there is no qemu-aarch64".to_owned()),
+            Self::Windows if wine().is_none() => Some("there is no wine64".to_owned()),
+            Self::WindowsAarch64 | Self::Mac | Self::MacAarch64 => Some(format!("nothing here runs {}", self.triple())),
+            _ => None,
+        })
+    }
+
+    /// The folder with the runtime's archive.
+    pub fn runtimes(self) -> Result<PathBuf, Failed> {
+        if let Some(folder) = env::var_os("WASMELT_TEST_RUNTIMES") {
+            return Ok(folder.into());
+        }
+        static BUILT: Mutex<Vec<(System, Result<PathBuf, String>)>> = Mutex::new(Vec::new());
+        let mut built = BUILT.lock().map_err(|_| "building a runtime archive panicked")?;
+        if let Some((_, result)) = built.iter().find(|(system, _)| *system == self) {
+            return Ok(result.clone()?);
+        }
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtimes");
+        let out = folder.to_str().ok_or("the target folder is not UTF-8")?;
+        let arguments =
+            ["run", "--locked", "--package", "xtask", "--", "runtime", "--target", self.triple(), "--out", out];
+        let result = portable::cargo(&arguments).map(|()| folder.clone());
+        built.push((self, result.clone()));
+        Ok(result?)
+    }
+
+    /// What `wasmelt compile` is told.
+    pub fn options(self) -> Result<Vec<PathBuf>, Failed> {
+        Ok(vec!["--target".into(), self.triple().into(), "--runtime-dir".into(), self.runtimes()?])
+    }
+
+    /// Name of an executable, without its folder.
+    pub fn file_name(self, name: &str) -> String {
+        let is_windows = matches!(self, Self::Windows | Self::WindowsAarch64);
+        format!("{name}{}", if is_windows { ".exe" } else { "" })
+    }
+
+    /// A command that runs an executable, with no more in its environment than what runs it needs.
+    pub fn command(self, executable: &Path) -> Result<Command, Failed> {
+        let mut command = match self {
+            Self::LinuxAarch64 => {
+                // By its path: a command without an environment has no other way to find it.
+                let mut qemu = Command::new(find_program("qemu-aarch64").ok_or("there is no qemu-aarch64")?);
+                qemu.env_clear();
+                qemu
+            }
+            Self::Windows => wine_command()?,
+            _ => return Err(format!("nothing here runs {}", self.triple()).into()),
+        };
+        command.arg(executable);
+        Ok(command)
+    }
+}
+
+/// Whether the toolchain has the standard library of a target.
+fn has_std(target: &str) -> bool {
+    let output =
+        Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]).output();
+    let Some(output) = output.ok().filter(|output| output.status.success()) else { return false };
+    let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir()
+}
+
+/// The words that start Zig.
+fn zig() -> Option<&'static [&'static str]> {
+    static FOUND: OnceLock<Option<&'static [&'static str]>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let ways: [&[&str]; 2] = [&["zig"], &["python3", "-m", "ziglang"]];
+        let works = |way: &&[&str]| {
+            Command::new(way[0]).args(&way[1..]).arg("version").output().is_ok_and(|output| output.status.success())
+        };
+        ways.into_iter().find(works)
+    })
+}
+
+fn has_zig() -> bool {
+    zig().is_some()
+}
+
+fn wine() -> Option<PathBuf> {
+    find_program("wine64").or_else(|| Some(PathBuf::from("/usr/lib/wine/wine64")).filter(|path| path.is_file()))
+}
+
+/// Wine with a folder of its own, which is made once, and with a stand-in for a library that older versions lack: the
+/// source of random numbers of Rust's standard library.
+fn wine_command() -> Result<Command, Failed> {
+    static PREPARED: OnceLock<Result<(), String>> = OnceLock::new();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine");
+    let program = wine().ok_or("there is no wine64")?;
+    let command = || {
+        let mut command = Command::new(&program);
+        command.env_clear().env("WINEDEBUG", "-all").env("WINEPREFIX", folder.join("prefix"));
+        command.env("WINEPATH", format!("Z:{}", folder.display()).replace('/', "\\"));
+        command
+    };
+    let prepare = || -> Result<(), Failed> {
+        fs::create_dir_all(&folder)?;
+        let source = repository().join("tests/run/guests/bcryptprimitives.c");
+        let way = zig().ok_or("there is no Zig")?;
+        let mut zig = Command::new(way[0]);
+        zig.args(&way[1..]).args(["cc", "-target", "x86_64-windows-gnu", "-shared", "-s", "-o"]);
+        run(zig.arg(folder.join("bcryptprimitives.dll")).arg(source).arg("-ladvapi32"), b"")?.expect_code(0)?;
+        run(command().args(["wineboot", "--init"]), b"")?;
+        Ok(())
+    };
+    let message = |failed: Failed| failed.message().unwrap_or("Wine cannot be prepared").to_owned();
+    PREPARED.get_or_init(|| prepare().map_err(message)).clone()?;
+    Ok(command())
+}
