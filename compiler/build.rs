@@ -52,7 +52,7 @@ fn build(root: &Path, out_dir: &Path, target: &str) -> Vec<u8> {
         return Vec::new();
     }
     let target_dir = out_dir.join("runtime");
-    let recipe = Recipe { root, target_dir: &target_dir, target, runtime: Runtime::Freestanding, further: &[] };
+    let recipe = Recipe { root, target_dir: &target_dir, target, runtime: Runtime::Freestanding, build_std: false };
     runtime::build(variable("CARGO").as_ref(), recipe).unwrap_or_else(|e| fail(&e.to_string()))
 }
 

@@ -59,8 +59,8 @@ pub(crate) struct Recipe<'a> {
     pub(crate) target: &'a str,
     /// Which runtime.
     pub(crate) runtime: Runtime,
-    /// Arguments for the inner cargo besides: whether it builds the standard library itself.
-    pub(crate) further: &'a [&'a str],
+    /// Build the standard library as well, from the source that comes with the compiler.
+    pub(crate) build_std: bool,
 }
 
 /// Builds the archive and returns its bytes. That of the freestanding runtime is trimmed to what programs use.
@@ -77,8 +77,12 @@ pub(crate) fn build(cargo: &OsStr, recipe: Recipe<'_>) -> Result<Vec<u8>, Box<dy
         .args(["build", "--package", &crate_name.replace('_', "-"), "--profile", profile, "--target", recipe.target])
         .arg("--target-dir")
         .arg(recipe.target_dir)
-        .args(recipe.further)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(recipe).join(OsStr::new("\x1f")));
+    if recipe.build_std {
+        // Cargo's flag is for nightly toolchains. A stable one takes it with this variable: what is built that way is
+        // the library that belongs to the compiler.
+        command.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+    }
     if recipe.root.join("Cargo.lock").exists() {
         command.arg("--locked");
     }

@@ -8,6 +8,7 @@ mod cases;
 mod corpus;
 mod examples;
 mod exhaustion;
+mod foreign;
 mod format;
 mod harden;
 mod modules;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     trials.extend(corpus::trials());
     trials.extend(examples::trials());
+    trials.extend(foreign::trials());
     trials.extend(format::trials());
     trials.extend(cases::trials());
     trials.extend(harden::trials());

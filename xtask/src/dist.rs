@@ -22,7 +22,7 @@ pub(crate) fn execute(targets: &[String], out: &Path) -> Result<()> {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin)?;
     fs::copy(built.join(&program), bin.join(&program)).map_err(|e| format!("cannot copy {program}: {e}"))?;
-    runtimes::execute(targets, &folder.join("lib/wasmelt"), false)?;
+    runtimes::execute(targets, &folder.join("lib/wasmelt"), false, false)?;
 
     let program = bin.join(&program);
     for (shell, place) in [

@@ -44,6 +44,10 @@ struct RuntimeArgs {
     /// Build Rust's standard library from source, for targets that rustup has none for
     #[arg(long)]
     build_std: bool,
+
+    /// Build the portable runtime also for targets that have a freestanding one
+    #[arg(long)]
+    portable: bool,
 }
 
 /// What a release has.
@@ -67,7 +71,7 @@ fn root() -> &'static Path {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Runtime(args) => runtimes::execute(&args.targets, &args.out, args.build_std),
+        Task::Runtime(args) => runtimes::execute(&args.targets, &args.out, args.build_std, args.portable),
         Task::Dist(args) => dist::execute(&args.targets, &args.out),
     };
     match result {

@@ -35,9 +35,9 @@ const TARGETS: &[Target] = &[
 ];
 
 /// Builds the archives of these targets, of all where none is named.
-pub(crate) fn execute(names: &[String], out: &Path, build_std: bool) -> Result<()> {
+pub(crate) fn execute(names: &[String], out: &Path, build_std: bool, portable: bool) -> Result<()> {
     for target in chosen(names)? {
-        let path = build(target, out, build_std)?;
+        let path = build(target, out, build_std, portable)?;
         println!("{}", path.display());
     }
     Ok(())
@@ -66,15 +66,13 @@ fn key(triple: &str) -> Vec<&str> {
 }
 
 /// Builds one archive; its path.
-fn build(target: &Target, out: &Path, build_std: bool) -> Result<PathBuf> {
+fn build(target: &Target, out: &Path, build_std: bool, portable: bool) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let work = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("xtask");
     let installed = target.rust.iter().find(|rust| has_std(rust) || (!build_std && add_std(rust)));
-    let (rust, further): (&str, &[&str]) = match (installed, build_std) {
-        (Some(rust), false) => (rust, &[]),
-        // Cargo's flag is for nightly toolchains. A stable one takes it with this variable: what is built that way is
-        // the library that belongs to the compiler, from the source that comes with it.
-        (_, true) => (target.rust[0], &["-Zbuild-std=std,panic_abort"]),
+    let rust = match (installed, build_std) {
+        (Some(rust), false) => rust,
+        (_, true) => target.rust[0],
         (None, false) => {
             return Err(format!(
                 "there is no standard library of Rust for {}. Three ways to get one: `rustup target add {}`; a package \
@@ -84,15 +82,12 @@ fn build(target: &Target, out: &Path, build_std: bool) -> Result<PathBuf> {
             .into());
         }
     };
-    if build_std {
-        // SAFETY: this program has one thread.
-        unsafe { env::set_var("RUSTC_BOOTSTRAP", "1") };
-    }
-    let recipe = Recipe { root: root(), target_dir: &work, target: rust, runtime: target.runtime, further };
+    let runtime = if portable { Runtime::Portable } else { target.runtime };
+    let recipe = Recipe { root: root(), target_dir: &work, target: rust, runtime, build_std };
     let bytes = runtime::build(&cargo, recipe)?;
     let folder = out.join(target.triple);
     fs::create_dir_all(&folder).map_err(|e| format!("cannot create {}: {e}", folder.display()))?;
-    let path = folder.join(target.runtime.file_name());
+    let path = folder.join(runtime.file_name());
     // Complete or not at all, also where several do this at the same time.
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     fs::write(&temporary, bytes)

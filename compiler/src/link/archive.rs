@@ -52,9 +52,10 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
     if runtime == Runtime::Portable {
         let searched = if searched.is_empty() { "nowhere".to_owned() } else { searched.join(", ") };
         let name = names.first().map_or("", String::as_str);
+        let flag = if is_linux { " --portable" } else { "" };
         let error = Error::link(format!("no portable runtime archive for {target}: searched {searched}"))
             .hint("install a release of wasmelt, which has archives for all targets")
-            .hint(format!("build it from wasmelt's source: `cargo xtask runtime --target {name} --out DIR`, and pass `--runtime-dir DIR`"));
+            .hint(format!("build it from wasmelt's source: `cargo xtask runtime --target {name}{flag} --out DIR`, and pass `--runtime-dir DIR`"));
         return Err(if is_linux {
             error.hint("leave out `--runtime portable`: the freestanding runtime needs neither")
         } else {
