@@ -154,6 +154,9 @@ impl Configuration {
             runtime: Runtime::default_for(&target),
             target,
             runtime_dir,
+            // An emulator's start takes as long as the reserved address space is large: less than 256 GiB for memories with
+            // 64-bit addresses, and no less than others have.
+            max_memory_bytes: self.system.map(|_| 8 << 30),
             emit: Emit::Obj,
             opt_level: self.opt_level,
             cpu: self.cpu.map_or(Cpu::Default, |cpu| Cpu::Named(cpu.to_owned())),

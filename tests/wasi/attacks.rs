@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::foreign::System;
 use crate::support::place::{self, Place};
 use crate::{guest, support};
 
@@ -50,7 +51,42 @@ pub(crate) fn trials() -> Vec<Trial> {
         });
         trials.push(place::trial(Place::Portable, format!("attack::{name}"), move || attack(Way::Portable)));
     }
+    trials.push(place::trial(Place::Foreign(System::Windows), "attack::names_of_windows", names_of_windows));
     trials
+}
+
+/// Names with a meaning of their own on Windows lead nowhere: drives, devices, streams, the other separator.
+fn names_of_windows() -> Result<(), Failed> {
+    const NAMES: [&str; 16] = [
+        "../outside/secret",
+        r"..\outside\secret",
+        r"real\..\..\outside\secret",
+        "C:/windows/win.ini",
+        r"C:\windows\win.ini",
+        "C:win.ini",
+        "Z:/etc/passwd",
+        r"\windows\win.ini",
+        r"\\?\Z:\etc\passwd",
+        r"\??\Z:\etc\passwd",
+        "NUL",
+        "CON",
+        "COM1",
+        "nul.txt",
+        "real/secret:stream",
+        "real/secret::$DATA",
+    ];
+    let scene = Scene::new(Way::Portable, &[])?;
+    // The one that has to work comes last.
+    let opened = NAMES.map(|name| format!("path_open 3 1 \"{name}\" 0 2 0 0 @0\n")).concat();
+    let script = opened + "path_open 3 1 \"real/secret\" 0 2 0 0 @0\n";
+    let mut command = place::program(&scene.executable)?;
+    let outcome = support::run(command.current_dir(scene.folder.path()), script.as_bytes())?.expect_code(0)?;
+    let transcript = outcome.stdout();
+    let worked: Vec<&str> = transcript.lines().filter(|line| line.contains("-> SUCCESS")).collect();
+    if transcript.lines().count() != NAMES.len() + 1 || worked.len() != 1 || !worked[0].contains("\"real/secret\"") {
+        return Err(format!("what was opened:\n{transcript}").into());
+    }
+    Ok(())
 }
 
 /// The folder `box`, which is granted, with `outside/secret` beside it.
