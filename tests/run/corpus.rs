@@ -14,9 +14,9 @@ use libtest_mimic::{Failed, Trial};
 use sha2::{Digest as _, Sha256};
 use wasmelt::features::FEATURES;
 
-use crate::support;
 use crate::support::foreign::System;
 use crate::support::place::{self, Place};
+use crate::{foreign, support};
 
 /// Programs that also run on the portable runtime: computation, exceptions, files, all of standard input, threads.
 const ON_PORTABLE: [&str; 5] = ["sha256", "cxx-eh", "lua", "zlib", "threads"];
@@ -115,6 +115,11 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
         let (row, data) = (Arc::clone(&row), data.clone());
         let name = format!("corpus::{}", row.name);
         trials.push(place::trial(Place::Foreign(system), name, move || row.check_anew(&data)));
+    }
+    // Nothing here runs these.
+    for system in [System::Mac, System::MacAarch64, System::WindowsAarch64] {
+        let name = format!("corpus::{}::{}", row.name, system.name());
+        trials.push(foreign::link(name, system, row.wasm.clone(), row.options.clone()));
     }
     if HARDENED.contains(&row.name.as_str()) {
         let (row, data) = (Arc::clone(&row), data.clone());

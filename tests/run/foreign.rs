@@ -16,14 +16,18 @@ pub(crate) fn trials() -> Vec<Trial> {
     for system in System::ALL {
         let name = system.name();
         trials.push(Trial::test(format!("foreign::{name}::object"), move || object_is_right(system)));
-        let linked = format!("foreign::{name}::executable");
-        trials.push(match system.cannot_be_linked() {
-            None => Trial::test(linked, move || executable_is_right(system)),
-            Some(why) => support::skipped(linked, why),
-        });
+        trials.push(link(format!("foreign::{name}::executable"), system, module(), Vec::new()));
         trials.push(Trial::test(format!("foreign::{name}::no_archive"), move || missing_archive_is_named(system)));
     }
     trials
+}
+
+/// A test that compiles a module for a system, links it and reads it back.
+pub(crate) fn link(name: String, system: System, wasm: PathBuf, options: Vec<String>) -> Trial {
+    match system.cannot_be_linked() {
+        None => Trial::test(name, move || executable_is_right(system, &wasm, &options)),
+        Some(why) => support::skipped(name, why),
+    }
 }
 
 /// A module that traps, throws nothing and calls: it has unwind information, traps and names.
@@ -77,11 +81,11 @@ fn object_is_right(system: System) -> Result<(), Failed> {
     Ok(())
 }
 
-fn executable_is_right(system: System) -> Result<(), Failed> {
+fn executable_is_right(system: System, wasm: &Path, options: &[String]) -> Result<(), Failed> {
     let folder = support::scratch();
     let path = folder.path().join(system.file_name("probe"));
     let mut command = support::wasmelt();
-    command.arg("compile").args(system.options()?).arg("-o").arg(&path).arg(module());
+    command.arg("compile").args(options).args(system.options()?).arg("-o").arg(&path).arg(wasm);
     support::run(&mut command, b"")?.expect_code(0)?;
     let bytes = fs::read(&path)?;
     let file = object::File::parse(&*bytes)?;
