@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
+use object::read::NameOrOrdinal;
 use object::read::macho::{LoadCommandVariant, MachHeader, MachOFile64};
-use object::{Architecture, BinaryFormat, LittleEndian, Object, ObjectSection, ObjectSymbol, macho};
+use object::{Architecture, BinaryFormat, LittleEndian, Object, ObjectKind, ObjectSection, ObjectSymbol, macho};
 
 use crate::support;
 use crate::support::foreign::System;
@@ -17,6 +18,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = system.name();
         trials.push(Trial::test(format!("foreign::{name}::object"), move || object_is_right(system)));
         trials.push(link(format!("foreign::{name}::executable"), system, module(), Vec::new()));
+        let library = format!("foreign::{name}::library");
+        trials.push(match system.cannot_be_linked() {
+            None => Trial::test(library, move || library_is_right(system)),
+            Some(why) => support::skipped(library, why),
+        });
         trials.push(Trial::test(format!("foreign::{name}::no_archive"), move || missing_archive_is_named(system)));
     }
     trials
@@ -111,6 +117,40 @@ fn executable_is_right(system: System, wasm: &Path, options: &[String]) -> Resul
     let mut inspect = support::wasmelt();
     support::run(inspect.args(["inspect", "--policy"]).arg(&path), b"")?.expect_code(0)?;
     Ok(())
+}
+
+/// A library gives one thing away, and refers to nothing.
+fn library_is_right(system: System) -> Result<(), Failed> {
+    let folder = support::scratch();
+    let path = folder.path().join("library");
+    let mut command = support::wasmelt();
+    command.args(["compile", "--emit", "cdylib", "--library-name", "plugin", "--target", system.triple(), "-o"]);
+    support::run(command.arg(&path).arg(module()), b"")?.expect_code(0)?;
+    let bytes = fs::read(&path)?;
+    let file = object::File::parse(&*bytes)?;
+    if (file.kind(), file.architecture()) != (ObjectKind::Dynamic, format(system).1) {
+        return Err(format!("it is {:?} for {:?}", file.kind(), file.architecture()).into());
+    }
+    let name = |name: NameOrOrdinal<&[u8]>| match name {
+        NameOrOrdinal::Name(name) => String::from_utf8_lossy(name).trim_start_matches('_').to_owned(),
+        NameOrOrdinal::Ordinal(number) => format!("number {number}"),
+    };
+    let (mut exports, mut imports) = (Vec::new(), Vec::new());
+    for export in file.exports()? {
+        exports.push(name(export?.name()));
+    }
+    for import in file.imports()? {
+        imports.push(name(import?.name()));
+    }
+    // Zig's linker for Mach-O adds what it has for every library.
+    for names in [&mut exports, &mut imports] {
+        names.retain(|name| !["mh_dylib_header", "dso_handle", "dyld_stub_binder"].contains(&name.as_str()));
+    }
+    if exports == ["wasmelt_module_plugin"] && imports.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("exports {exports:?}, imports {imports:?}").into())
+    }
 }
 
 /// A Mach-O file says for which system it is, where it begins and how it unwinds, and on arm64 it is signed: the kernel

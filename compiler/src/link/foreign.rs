@@ -96,7 +96,8 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
                 let is_llvm = driver.kind == DriverKind::Zig || driver.name().contains("clang");
                 command.arg(if is_llvm { "-lunwind" } else { "-lgcc_eh" });
             } else {
-                command.arg("-Wl,--entry=0");
+                // Nothing has to be done when it is loaded. Zig takes a number for a symbol.
+                command.arg(if driver.kind == DriverKind::Zig { "-Wl,--no-entry" } else { "-Wl,--entry=0" });
             }
         }
     }
