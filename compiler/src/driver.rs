@@ -91,6 +91,9 @@ impl Stages<'_> {
             return Ok(object);
         }
         self.stage("link", || match options.emit {
+            Emit::Staticlib => {
+                link::static_library(&object, options.library.as_deref().unwrap_or("_"), &options.target)
+            }
             Emit::Cdylib => link::shared_library(&[&object], &link_options(options)),
             _ => link::executable(&object, &link_options(options)),
         })

@@ -103,6 +103,8 @@ pub enum Emit {
     Obj,
     /// A shared library for a host program that embeds the module.
     Cdylib,
+    /// A static library for such a program.
+    Staticlib,
     /// Cranelift's intermediate form, as text.
     Clif,
     /// Assembly, as text.
@@ -133,6 +135,18 @@ pub enum Shape {
     Single,
     /// Libraries: any number of instances; `vmctx` is the first parameter of each function.
     Many,
+}
+
+impl Emit {
+    /// Whether it is for a host program that embeds the module, whatever else is asked for.
+    pub fn is_library(self) -> bool {
+        matches!(self, Self::Cdylib | Self::Staticlib)
+    }
+
+    /// Whether it is text.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Clif | Self::Asm | Self::Wat)
+    }
 }
 
 impl Options {

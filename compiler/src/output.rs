@@ -46,7 +46,7 @@ impl Output {
     pub fn create(path: &Path, emit: Emit, input: Option<&Metadata>) -> Result<Self> {
         let shown = path.display().to_string();
         if path == Path::new("-") || path == Path::new("/dev/stdout") {
-            if matches!(emit, Emit::Exe | Emit::Obj | Emit::Cdylib) && io::stdout().is_terminal() {
+            if !emit.is_text() && io::stdout().is_terminal() {
                 return Err(Error::usage("machine code is not written to a terminal")
                     .hint("`-o FILE` names the output, or standard output can be redirected"));
             }

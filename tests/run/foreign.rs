@@ -1,28 +1,42 @@
 //! What executables and objects for other systems are made of, read back with the `object` crate: they are what the
-//! system's loader expects, and the same bytes whatever the number of threads and the folder.
+//! system's loader expects, and the same bytes whatever the number of threads, the folder, the time and the environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use libtest_mimic::{Failed, Trial};
 use object::read::NameOrOrdinal;
-use object::read::macho::{LoadCommandVariant, MachHeader, MachOFile64};
-use object::{Architecture, BinaryFormat, LittleEndian, Object, ObjectKind, ObjectSection, ObjectSymbol, macho};
+use object::{Architecture, BinaryFormat, Object, ObjectKind, ObjectSection, ObjectSymbol};
 
-use crate::support;
 use crate::support::foreign::System;
+use crate::{macho, modules, support};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
+    let pages = "foreign::aarch64::page_sizes";
+    trials.push(match System::LinuxAarch64.cannot_be_run() {
+        None => Trial::test(pages, page_sizes),
+        Some(why) => support::skipped(pages, why),
+    });
     for system in System::ALL {
         let name = system.name();
         trials.push(Trial::test(format!("foreign::{name}::object"), move || object_is_right(system)));
         trials.push(link(format!("foreign::{name}::executable"), system, module(), Vec::new()));
         let library = format!("foreign::{name}::library");
-        trials.push(match system.cannot_be_linked() {
-            None => Trial::test(library, move || library_is_right(system)),
-            Some(why) => support::skipped(library, why),
-        });
+        let static_library = format!("foreign::{name}::static_library");
+        let same_bytes = format!("foreign::{name}::same_bytes");
+        match system.cannot_be_linked() {
+            None => {
+                trials.push(Trial::test(library, move || library_is_right(system)));
+                trials.push(Trial::test(static_library, move || static_library_is_right(system)));
+                trials.push(Trial::test(same_bytes, move || same_bytes_everywhere(system)));
+            }
+            Some(why) => {
+                trials.push(support::skipped(library, why.clone()));
+                trials.push(support::skipped(static_library, why.clone()));
+                trials.push(support::skipped(same_bytes, why));
+            }
+        }
         trials.push(Trial::test(format!("foreign::{name}::no_archive"), move || missing_archive_is_named(system)));
     }
     trials
@@ -110,12 +124,75 @@ fn executable_is_right(system: System, wasm: &Path, options: &[String]) -> Resul
                 return Err("it has no table of functions".into());
             }
         }
-        BinaryFormat::MachO => check_load_commands(&bytes, system)?,
+        BinaryFormat::MachO => macho::check(&bytes, system)?,
         _ => {}
     }
     // What it may do can be read back from the file.
     let mut inspect = support::wasmelt();
     support::run(inspect.args(["inspect", "--policy"]).arg(&path), b"")?.expect_code(0)?;
+    Ok(())
+}
+
+/// Kernels for aarch64 have pages of 4, 16 or 64 KiB. Each loads the same file: data that is moved into memory by pages, and
+/// the guards of memory and stack are where they should be.
+fn page_sizes() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let compile = |name: &str, wasm: &[u8]| -> Result<PathBuf, Failed> {
+        let (module, executable) = (folder.path().join(format!("{name}.wasm")), folder.path().join(name));
+        fs::write(&module, wasm)?;
+        let mut command = support::wasmelt();
+        command.arg("compile").args(System::LinuxAarch64.options()?).arg("-o").arg(&executable).arg(module);
+        support::run(&mut command, b"")?.expect_code(0)?;
+        Ok(executable)
+    };
+    let bytes = modules::pattern(20_000_000);
+    let data = compile("data", &modules::large_data(1000, &bytes))?;
+    let recursion = compile("recursion", &modules::endless_recursion_with_large_frames(12_000))?;
+    let beyond = fs::read(support::repository().join("tests/run/cases/trap-memory-load.wat"))?;
+    let beyond = compile("beyond", &beyond)?;
+    for bytes_of_page in ["4096", "16384", "65536"] {
+        let run = |executable: &Path| -> Result<support::Outcome, Failed> {
+            let mut command = System::LinuxAarch64.command(executable)?;
+            support::run(command.env("QEMU_PAGESIZE", bytes_of_page), b"")
+        };
+        let mut middle = bytes[10_000_000..][..16].to_vec();
+        middle[0] += 1;
+        let expected = [&middle, &bytes[..16], &bytes[bytes.len() - 16..]].concat();
+        if run(&data)?.expect_code(0)?.stdout != expected {
+            return Err(format!("pages of {bytes_of_page} bytes: the guest finds other data").into());
+        }
+        run(&recursion)?.expect_code(134)?.expect_stderr("wasm trap: call stack exhausted")?;
+        run(&beyond)?.expect_code(134)?.expect_stderr("wasm trap: out of bounds memory access")?;
+    }
+    Ok(())
+}
+
+/// Everything that is linked is the same to the byte: whatever the folder, the temporary folder, the time, the locale and
+/// the number of threads.
+fn same_bytes_everywhere(system: System) -> Result<(), Failed> {
+    let folder = support::scratch();
+    let build = |emit: &str, place: &str, threads: &str, zone: &str| -> Result<Vec<u8>, Failed> {
+        let place = folder.path().join(place);
+        fs::create_dir_all(place.join("tmp"))?;
+        let path = place.join(format!("{emit}-{threads}"));
+        let mut command = support::wasmelt();
+        command.args(["compile", "--emit", emit, "--threads", threads]).args(system.options()?);
+        command.env("TMPDIR", place.join("tmp")).env("TZ", zone).env("LC_ALL", zone);
+        support::run(command.arg("-o").arg(&path).arg(module()), b"")?.expect_code(0)?;
+        Ok(fs::read(path)?)
+    };
+    for emit in ["exe", "cdylib", "staticlib"] {
+        let one = build(emit, "a", "1", "UTC")?;
+        // The smallest unit of time stamps.
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let other = build(emit, "another/much/longer/place", "2", "Asia/Tokyo")?;
+        if let Some(at) = one.iter().zip(&other).position(|(a, b)| a != b) {
+            return Err(format!("the bytes of {emit} differ from {at} on").into());
+        }
+        if one.len() != other.len() {
+            return Err(format!("{emit} has {} bytes or {}", one.len(), other.len()).into());
+        }
+    }
     Ok(())
 }
 
@@ -153,27 +230,34 @@ fn library_is_right(system: System) -> Result<(), Failed> {
     }
 }
 
-/// A Mach-O file says for which system it is, where it begins and how it unwinds, and on arm64 it is signed: the kernel
-/// starts no other there.
-fn check_load_commands(bytes: &[u8], system: System) -> Result<(), Failed> {
-    let file = MachOFile64::<LittleEndian>::parse(bytes)?;
-    let (mut build_version, mut main, mut signature) = (false, false, false);
-    let mut commands = file.macho_load_commands()?;
-    while let Some(command) = commands.next()? {
-        match command.variant()? {
-            LoadCommandVariant::BuildVersion(..) | LoadCommandVariant::VersionMin(..) => build_version = true,
-            LoadCommandVariant::EntryPoint(_) => main = true,
-            LoadCommandVariant::LinkeditData(_) => signature |= command.cmd() == macho::LC_CODE_SIGNATURE,
-            _ => {}
-        }
+/// A C program that is linked with a static library finds the module's descriptor in it, which begins with the version.
+fn static_library_is_right(system: System) -> Result<(), Failed> {
+    let folder = support::scratch();
+    let (library, source) = (folder.path().join("libplugin.a"), folder.path().join("host.c"));
+    let mut command = support::wasmelt();
+    command.args(["compile", "--emit", "staticlib", "--library-name", "plugin", "--target", system.triple(), "-o"]);
+    support::run(command.arg(&library).arg(module()), b"")?.expect_code(0)?;
+    let mut inspect = support::wasmelt();
+    let report = support::run(inspect.arg("inspect").arg(&library), b"")?.expect_code(0)?.stdout();
+    if !report.contains("static library") {
+        return Err(format!("what `inspect` says of it: {report}").into());
     }
-    let is_signed = signature || system == System::Mac;
-    let unwinds = file.section_by_name("__unwind_info").is_some();
-    let is_executable = file.macho_header().filetype(LittleEndian) == macho::MH_EXECUTE;
-    match [build_version, main, is_signed, unwinds, is_executable] {
-        [true, true, true, true, true] => Ok(()),
-        found => Err(format!("version, entry point, signature, unwind information, kind: {found:?}").into()),
+    let version = wasmelt_abi::ABI_VERSION;
+    fs::write(
+        &source,
+        format!(
+            "extern const unsigned wasmelt_module_plugin[];\n\
+             int main(void) {{ return wasmelt_module_plugin[0] == {version} ? 42 : 1; }}\n"
+        ),
+    )?;
+    let host = folder.path().join(system.file_name("host"));
+    let mut zig = system.c_compiler()?;
+    zig.arg("-o").arg(&host).arg(&source).arg("-L").arg(folder.path()).arg("-lplugin");
+    support::run(&mut zig, b"")?.expect_code(0)?;
+    if system.cannot_be_run().is_none() {
+        support::run(&mut system.command(&host)?, b"")?.expect_code(42)?;
     }
+    Ok(())
 }
 
 fn missing_archive_is_named(system: System) -> Result<(), Failed> {

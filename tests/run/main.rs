@@ -11,6 +11,8 @@ mod exhaustion;
 mod foreign;
 mod format;
 mod harden;
+mod llvm;
+mod macho;
 mod modules;
 mod policy;
 mod process;
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     trials.extend(examples::trials());
     trials.extend(foreign::trials());
     trials.extend(format::trials());
+    trials.extend(llvm::trials());
     trials.extend(cases::trials());
     trials.extend(harden::trials());
     trials.extend(policy::trials());

@@ -107,6 +107,21 @@ impl System {
         Ok(vec!["--target".into(), self.triple().into(), "--runtime-dir".into(), self.runtimes()?])
     }
 
+    /// A C compiler for it: the one of Zig.
+    pub fn c_compiler(self) -> Result<Command, Failed> {
+        let target = match self {
+            Self::LinuxAarch64 => "aarch64-linux-musl",
+            Self::Windows => "x86_64-windows-gnu",
+            Self::WindowsAarch64 => "aarch64-windows-gnu",
+            Self::Mac => "x86_64-macos",
+            Self::MacAarch64 => "aarch64-macos",
+        };
+        let way = zig().ok_or("there is no Zig")?;
+        let mut command = Command::new(way[0]);
+        command.args(&way[1..]).args(["cc", "-target", target]);
+        Ok(command)
+    }
+
     /// Name of an executable, without its folder.
     pub fn file_name(self, name: &str) -> String {
         let is_windows = matches!(self, Self::Windows | Self::WindowsAarch64);

@@ -1,9 +1,10 @@
 //! `wasmelt compile`: a module to an executable, an object, or a text that shows a stage in between.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use target_lexicon::{HOST, OperatingSystem};
+use target_lexicon::{Environment, HOST, OperatingSystem};
 
 use super::args::CommonArgs;
 use super::input::Input;
@@ -33,7 +34,7 @@ pub(super) struct CompileArgs {
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
 
-    /// Compile as a library, for `--emit cdylib` or `obj`: the name by which a host finds it [default: the input's]
+    /// Compile as a library, for `--emit cdylib`, `staticlib` or `obj`: the name by which a host finds it [default: the input's]
     #[arg(long, value_name = "NAME")]
     library_name: Option<String>,
 
@@ -53,6 +54,8 @@ enum EmitArg {
     Obj,
     /// A shared library for a host program that embeds the module with wasmelt's runtime
     Cdylib,
+    /// A static library for such a program
+    Staticlib,
     /// Cranelift's intermediate form as text
     Clif,
     /// Assembly as text
@@ -67,6 +70,7 @@ impl From<EmitArg> for Emit {
             EmitArg::Exe => Self::Exe,
             EmitArg::Obj => Self::Obj,
             EmitArg::Cdylib => Self::Cdylib,
+            EmitArg::Staticlib => Self::Staticlib,
             EmitArg::Clif => Self::Clif,
             EmitArg::Asm => Self::Asm,
             EmitArg::Wat => Self::Wat,
@@ -80,10 +84,10 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     let mut options = args.common.to_options(target)?;
     options.emit = args.emit.into();
     options.strip = args.strip;
-    if options.emit == Emit::Cdylib || args.library_name.is_some() {
+    if options.emit.is_library() || args.library_name.is_some() {
         if options.emit == Emit::Exe {
             return Err(Error::usage("`--library-name` makes a library, which is not executable")
-                .hint("`--emit cdylib` makes a shared library, `--emit obj` an object of one"));
+                .hint("`--emit cdylib` makes a shared library, `--emit staticlib` a static one, `--emit obj` an object of one"));
         }
         options.library = Some(library_name(args)?);
     }
@@ -145,6 +149,14 @@ fn default_output(input: &Path, options: &Options) -> Result<PathBuf> {
             system if system.is_like_darwin() => "dylib",
             _ => "so",
         },
+        Emit::Staticlib => {
+            let is_msvc = options.target.environment == Environment::Msvc;
+            let (start, end) = if is_msvc { ("", ".lib") } else { ("lib", ".a") };
+            let mut library = OsString::from(start);
+            library.push(name);
+            library.push(end);
+            return Ok(library.into());
+        }
         Emit::Clif => "clif",
         Emit::Asm => "s",
         Emit::Wat => "wat",
@@ -166,6 +178,7 @@ mod tests {
         assert_eq!(name("app.wasm", Emit::Obj).unwrap(), Path::new("app.o"));
         assert_eq!(name("a.b.wasm", Emit::Asm).unwrap(), Path::new("a.b.s"));
         assert_eq!(name("app.wat", Emit::Wat).unwrap(), Path::new("app.wat"));
+        assert_eq!(name("dir/app.wat", Emit::Staticlib).unwrap(), Path::new("libapp.a"));
         assert!(name("-", Emit::Exe).is_err());
         assert!(name("..", Emit::Exe).is_err());
     }

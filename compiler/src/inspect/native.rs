@@ -1,5 +1,6 @@
-//! A report on an object or executable that wasmelt made: its note, its sections and its largest functions.
+//! A report on an object, executable or library that wasmelt made: its note, its sections and its largest functions.
 
+use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 use serde::Serialize;
 
@@ -13,7 +14,7 @@ use crate::report::Provenance;
 pub struct NativeReport {
     /// Name of the file.
     pub file: String,
-    /// `executable`, `object` or `shared library`.
+    /// `executable`, `object`, `shared library` or `static library`.
     pub output: &'static str,
     /// Format of the file: `elf`.
     pub format: String,
@@ -32,8 +33,31 @@ pub(super) fn is_native(bytes: &[u8]) -> bool {
     object::FileKind::parse(bytes).is_ok()
 }
 
-/// Looks into an object or executable.
+/// Looks into an object, executable or library.
 pub(super) fn inspect(bytes: &[u8], name: &str) -> Result<NativeReport> {
+    if matches!(object::FileKind::parse(bytes), Ok(object::FileKind::Archive)) {
+        let object = member(bytes, name)?;
+        let report = inspect_file(object, name)?;
+        return Ok(NativeReport { output: "static library", bytes: bytes.len() as u64, ..report });
+    }
+    inspect_file(bytes, name)
+}
+
+/// The object that wasmelt put into an archive: the only one there, unless somebody has added others.
+fn member<'a>(archive: &'a [u8], name: &str) -> Result<&'a [u8]> {
+    let damaged = |e: object::Error| Error::input(format!("{name} cannot be read: {e}"));
+    let file = ArchiveFile::parse(archive).map_err(damaged)?;
+    for member in file.members() {
+        let data = member.map_err(damaged)?.data(archive).map_err(damaged)?;
+        // Others may be of any kind.
+        if is_native(data) && matches!(read_note(data), Ok(Some(_))) {
+            return Ok(data);
+        }
+    }
+    Err(Error::input(format!("{name} was not made by wasmelt: none of its members has a note of it")))
+}
+
+fn inspect_file(bytes: &[u8], name: &str) -> Result<NativeReport> {
     let damaged = |e: object::Error| Error::input(format!("{name} cannot be read: {e}"));
     let file = object::File::parse(bytes).map_err(damaged)?;
     let note = read_note(bytes)

@@ -12,6 +12,9 @@ use std::process::{Command, Stdio};
 
 use target_lexicon::{Architecture, BinaryFormat, HOST, Triple};
 
+/// The oldest macOS that programs run on, as in the objects.
+pub(super) const MACOS_VERSION: &str = "11.0";
+
 /// Who links, and how it wants to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Driver {
@@ -26,7 +29,7 @@ pub(super) struct Driver {
 pub(super) enum DriverKind {
     /// A C compiler driver: it knows the system's libraries.
     Compiler,
-    /// The one of Zig, which does not take every option and writes no time stamps.
+    /// The one of Zig, which does not take every option.
     Zig,
     /// `lld` for Mach-O, which knows none.
     Lld,
@@ -102,7 +105,11 @@ impl Driver {
 
     fn zig<S: Into<OsString>>(command: impl IntoIterator<Item = S>, target: &Triple) -> Self {
         let architecture = if target.architecture == Architecture::X86_64 { "x86_64" } else { "aarch64" };
-        let system = if target.binary_format == BinaryFormat::Macho { "macos" } else { "windows-gnu" };
+        let system = match target.binary_format {
+            // It takes the oldest version from here alone.
+            BinaryFormat::Macho => format!("macos.{MACOS_VERSION}"),
+            _ => "windows-gnu".to_owned(),
+        };
         let mut driver = Self::new(DriverKind::Zig, command);
         driver.command.extend(["cc".into(), "-target".into(), format!("{architecture}-{system}").into()]);
         driver
@@ -166,7 +173,7 @@ mod tests {
     fn programs_are_known_by_their_names() {
         let target: Triple = "aarch64-apple-darwin".parse().unwrap();
         let driver = Driver::named(Path::new("/opt/zig"), &target);
-        assert_eq!(driver.command, ["/opt/zig", "cc", "-target", "aarch64-macos"]);
+        assert_eq!(driver.command, ["/opt/zig", "cc", "-target", "aarch64-macos.11.0"]);
         assert_eq!(driver.name(), "/opt/zig cc");
         let driver = Driver::named(Path::new("rust-lld"), &target);
         assert_eq!((driver.kind, driver.name().as_str()), (DriverKind::Lld, "rust-lld"));

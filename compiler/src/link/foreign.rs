@@ -7,7 +7,7 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 use target_lexicon::{BinaryFormat, Triple};
 
-use super::driver::{Driver, DriverKind, apple_architecture};
+use super::driver::{Driver, DriverKind, MACOS_VERSION, apple_architecture};
 use super::external::run_on;
 use super::files::Files;
 use super::{Inputs, LinkOptions};
@@ -16,9 +16,6 @@ use crate::options::Linker;
 
 /// Libraries of Windows that Rust's standard library and the runtime stand on.
 const WINDOWS_LIBRARIES: [&str; 6] = ["-lkernel32", "-lntdll", "-luserenv", "-lws2_32", "-ldbghelp", "-lbcrypt"];
-
-/// The oldest macOS that programs run on, as in the objects.
-const MACOS_VERSION: &str = "11.0";
 
 /// The driver that the options ask for.
 fn driver(options: &LinkOptions<'_>) -> Result<Driver> {
@@ -51,6 +48,9 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
     let driver = driver(options)?;
     let mut files = Files::new(inputs)?;
     let mut command = driver.command();
+    // Same input, same bytes: no time, and without debug information (`-S`; all there is are the line numbers of Rust's
+    // standard library) no path of the temporary folder.
+    command.env("SOURCE_DATE_EPOCH", "0");
     match (options.target.binary_format, driver.kind) {
         (BinaryFormat::Macho, DriverKind::Lld) => {
             command.args(["-arch", apple_architecture(options.target)]);
@@ -63,18 +63,17 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             } else {
                 command.args(["-undefined", "error", "-install_name", "@rpath/libwasmelt.dylib"]);
             }
-            if options.strip {
-                command.args(["-S", "-x"]);
-            }
+            command.args(if options.strip { &["-S", "-x"][..] } else { &["-S"] });
         }
         (BinaryFormat::Macho, _) => {
-            command.arg(format!("-mmacosx-version-min={MACOS_VERSION}")).arg("-Wl,-dead_strip");
+            if driver.kind != DriverKind::Zig {
+                command.arg(format!("-mmacosx-version-min={MACOS_VERSION}"));
+            }
+            command.arg("-Wl,-dead_strip");
             if inputs.archive.is_none() {
                 command.args(["-dynamiclib", "-Wl,-install_name,@rpath/libwasmelt.dylib"]);
             }
-            if options.strip {
-                command.arg("-Wl,-S,-x");
-            }
+            command.arg(if options.strip { "-Wl,-S,-x" } else { "-Wl,-S" });
             command.args(files.inputs());
         }
         _ => {
@@ -86,9 +85,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             } else {
                 command.args(["-shared", "-nostdlib"]);
             }
-            if options.strip {
-                command.arg("-s");
-            }
+            command.arg(if options.strip { "-s" } else { "-Wl,-S" });
             command.args(files.inputs());
             if inputs.archive.is_some() {
                 command.args(WINDOWS_LIBRARIES);
