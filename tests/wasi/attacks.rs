@@ -341,7 +341,7 @@ fn odd_names(way: Way) -> Result<(), Failed> {
     let ends = [" 9", "\"odd\"", "\"odd\"", "\"odd\"", "\"odd\"", "NAMETOOLONG", "NAMETOOLONG"];
     for (line, end) in transcript.lines().zip(ends) {
         if !line.ends_with(end) {
-            let shown: String = line.chars().take(200).collect();
+            let shown: String = line.chars().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect();
             return Err(format!("expected {end}: {shown}").into());
         }
     }

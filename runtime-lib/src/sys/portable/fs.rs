@@ -160,7 +160,13 @@ pub fn open_beneath(directory: Handle, path: &CStr, flags: OFlags) -> Result<Own
     let (dir, path) = (directory.dir()?, system::path_of(path));
     let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
     let follow = !flags.contains(OFlags::NOFOLLOW);
-    let object = if flags.contains(OFlags::DIRECTORY) {
+    // Windows takes a last `.` away before it looks. What ends in a slash is a directory, which this cannot create.
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if flags.contains(OFlags::CREATE) && bytes.ends_with(b"/") {
+        return Err(Errno::Isdir);
+    }
+    let is_directory = flags.contains(OFlags::DIRECTORY) || bytes.ends_with(b"/.");
+    let object = if is_directory {
         let opened = if follow { dir.open_dir(path) } else { dir.open_dir_nofollow(path) };
         let opened = opened.map_err(from_io)?;
         if writes {
@@ -187,7 +193,12 @@ fn open_file(dir: &Dir, path: &Path, flags: OFlags) -> Result<Object> {
     options.create_new(creates && flags.contains(OFlags::EXCL));
     options.follow(if flags.contains(OFlags::NOFOLLOW) { FollowSymlinks::No } else { FollowSymlinks::Yes });
     system::add_flags(&mut options, flags);
-    let file = dir.open_with(path, &options).map_err(from_io)?.into_std();
+    let failed = |error| match from_io(error) {
+        // Windows' word for it.
+        Errno::Acces if writes && dir.symlink_metadata(path).is_ok_and(|found| found.is_dir()) => Errno::Isdir,
+        error => error,
+    };
+    let file = dir.open_with(path, &options).map_err(failed)?.into_std();
     system::opened(&file, flags);
     if !writes && file.metadata().map_err(from_io)?.is_dir() {
         return Ok(Object::directory(Dir::from_std_file(file)));
@@ -454,7 +465,9 @@ pub fn set_size(handle: Handle, size_bytes: u64) -> Result<()> {
     if i64::try_from(size_bytes).is_err() {
         return Err(Errno::Inval);
     }
-    with_file(handle, |file| file.set_len(size_bytes).map_err(from_io))
+    // Linux's word for a file that was opened for reading alone; others have others.
+    let reads = flags(handle)? & OFlags::RWMODE == OFlags::RDONLY;
+    with_file(handle, |file| if reads { Err(Errno::Inval) } else { file.set_len(size_bytes).map_err(from_io) })
 }
 
 /// How a part of a file will be used.
@@ -476,10 +489,10 @@ pub enum Advice {
 
 /// Writes content and attributes to the device.
 pub fn sync(handle: Handle) -> Result<()> {
-    with_file(handle, |file| file.sync_all().map_err(from_io))
+    with_file(handle, |file| system::sync(file, File::sync_all))
 }
 
 /// Writes the content to the device.
 pub fn sync_data(handle: Handle) -> Result<()> {
-    with_file(handle, |file| file.sync_data().map_err(from_io))
+    with_file(handle, |file| system::sync(file, File::sync_data))
 }

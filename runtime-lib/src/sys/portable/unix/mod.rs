@@ -164,6 +164,11 @@ pub fn is_process_file(handle: Handle) -> Result<bool> {
     handle.object().map(|_| false)
 }
 
+/// Writes what was changed to the device.
+pub(super) fn sync(file: &File, sync: fn(&File) -> io::Result<()>) -> Result<()> {
+    sync(file).map_err(from_io)
+}
+
 /// Sets the times of an open file.
 pub(super) fn set_times(file: &File, accessed: Option<SystemTimeSpec>, modified: Option<SystemTimeSpec>) -> Result<()> {
     let timespec = |time: Option<SystemTimeSpec>| match time {

@@ -234,6 +234,19 @@ fn flags_of(file: &File) -> OFlags {
     lock(&FLAGS).as_ref().and_then(|flags| flags.get(&key).copied()).unwrap_or(OFlags::RDWR)
 }
 
+/// Refuses what a file was not opened for, as other systems do. Windows says that access is denied, which to a guest is
+/// about the file, not about its descriptor.
+fn opened_for(file: &File, wanted: OFlags) -> Result<()> {
+    let access = flags_of(file) & OFlags::RWMODE;
+    if access == wanted || access == OFlags::RDWR { Ok(()) } else { Err(Errno::Badf) }
+}
+
+/// Writes what was changed to the device. Windows only does it for files that are open for writing; through others nothing
+/// was changed.
+pub(super) fn sync(file: &File, sync: fn(&File) -> io::Result<()>) -> Result<()> {
+    if flags_of(file) & OFlags::RWMODE == OFlags::RDONLY { Ok(()) } else { sync(file).map_err(from_io) }
+}
+
 /// Remembers how a file was opened.
 pub(super) fn opened(file: &File, flags: OFlags) {
     let kept = flags & (OFlags::RWMODE | OFlags::APPEND | OFlags::NONBLOCK | OFlags::SYNC);
@@ -345,7 +358,10 @@ fn transfer(socket: &TcpStream, call: impl FnOnce(sock::SOCKET) -> i32) -> Resul
 pub unsafe fn read(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     let object = handle.object()?;
     let raw = match &*object {
-        Object::File(file) => file.as_raw_handle(),
+        Object::File(file) => {
+            opened_for(file, OFlags::RDONLY)?;
+            file.as_raw_handle()
+        }
         Object::Standard(number) => standard_handle(*number)?,
         // SAFETY: by this function's contract.
         Object::Connection(_) => return unsafe { receive(handle, buffers, 0) }.map(|(len, _)| len),
@@ -364,6 +380,7 @@ pub unsafe fn write_buffers(handle: Handle, buffers: &[Buffer]) -> Result<usize>
     let object = handle.object()?;
     let raw = match &*object {
         Object::File(file) => {
+            opened_for(file, OFlags::WRONLY)?;
             if flags_of(file).contains(OFlags::APPEND) {
                 (&mut &*file).seek(SeekFrom::End(0)).map_err(from_io)?;
             }
@@ -387,8 +404,11 @@ fn at<T>(file: &File, act: impl FnOnce() -> T) -> Result<T> {
     Ok(result)
 }
 
-/// What has no positions: everything but files.
-fn file_with_positions(object: &Object) -> Result<&File> {
+/// What has positions: files, and in them those that are no negative numbers. Windows takes the largest one for the end.
+fn file_with_positions(object: &Object, offset: u64) -> Result<&File> {
+    if i64::try_from(offset).is_err() {
+        return Err(Errno::Inval);
+    }
     match object {
         // SAFETY: the handle is open.
         Object::File(file) if unsafe { GetFileType(file.as_raw_handle().cast()) } == FILE_TYPE_DISK => Ok(file),
@@ -404,7 +424,8 @@ fn file_with_positions(object: &Object) -> Result<&File> {
 /// As for [`read`].
 pub unsafe fn read_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result<usize> {
     let object = handle.object()?;
-    let file = file_with_positions(&object)?;
+    let file = file_with_positions(&object, offset)?;
+    opened_for(file, OFlags::RDONLY)?;
     let mut offset = offset;
     at(file, || {
         each(buffers, |to, len| {
@@ -423,7 +444,8 @@ pub unsafe fn read_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result
 /// As for [`write_buffers`].
 pub unsafe fn write_at(handle: Handle, buffers: &[Buffer], offset: u64) -> Result<usize> {
     let object = handle.object()?;
-    let file = file_with_positions(&object)?;
+    let file = file_with_positions(&object, offset)?;
+    opened_for(file, OFlags::WRONLY)?;
     let mut offset = offset;
     at(file, || {
         each(buffers, |from, len| {
@@ -475,9 +497,11 @@ pub fn allocate(handle: Handle, offset: u64, len_bytes: u64) -> Result<()> {
     if len_bytes == 0 {
         return Err(Errno::Inval);
     }
-    with_file(handle, |file| match file.metadata().map_err(from_io)?.len() {
-        now if now < end => file.set_len(end).map_err(from_io),
-        _ => Ok(()),
+    with_file(handle, |file| {
+        match opened_for(file, OFlags::WRONLY).and_then(|()| file.metadata().map_err(from_io))?.len() {
+            now if now < end => file.set_len(end).map_err(from_io),
+            _ => Ok(()),
+        }
     })
 }
 
