@@ -22,21 +22,28 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = system.name();
         trials.push(Trial::test(format!("foreign::{name}::object"), move || object_is_right(system)));
         trials.push(link(format!("foreign::{name}::executable"), system, module(), Vec::new()));
-        let library = format!("foreign::{name}::library");
-        let static_library = format!("foreign::{name}::static_library");
-        let same_bytes = format!("foreign::{name}::same_bytes");
-        match system.cannot_be_linked() {
-            None => {
-                trials.push(Trial::test(library, move || library_is_right(system)));
-                trials.push(Trial::test(static_library, move || static_library_is_right(system)));
-                trials.push(Trial::test(same_bytes, move || same_bytes_everywhere(system)));
-            }
-            Some(why) => {
-                trials.push(support::skipped(library, why.clone()));
-                trials.push(support::skipped(static_library, why.clone()));
-                trials.push(support::skipped(same_bytes, why));
-            }
+        type Test = fn(System) -> Result<(), Failed>;
+        let linked: [(&str, Test); 3] = [
+            ("library", |system| library_is_right(system, &[])),
+            ("static_library", static_library_is_right),
+            ("same_bytes", same_bytes_everywhere),
+        ];
+        for (test, check) in linked {
+            let no_c = || {
+                let error = (test == "static_library").then(|| system.c_compiler().err()).flatten()?;
+                error.message().map(str::to_owned)
+            };
+            let test = format!("foreign::{name}::{test}");
+            trials.push(match system.cannot_be_linked().or_else(no_c) {
+                None => Trial::test(test, move || check(system)),
+                Some(why) => support::skipped(test, why),
+            });
         }
+        let with_lld = format!("foreign::{name}::lld");
+        trials.push(match system.cannot_have_a_runtime().map_or_else(rust_lld, Err) {
+            Ok(lld) => Trial::test(with_lld, move || lld_links(system, &lld)),
+            Err(why) => support::skipped(with_lld, why),
+        });
         trials.push(Trial::test(format!("foreign::{name}::no_archive"), move || missing_archive_is_named(system)));
     }
     trials
@@ -197,12 +204,12 @@ fn same_bytes_everywhere(system: System) -> Result<(), Failed> {
 }
 
 /// A library gives one thing away, and refers to nothing.
-fn library_is_right(system: System) -> Result<(), Failed> {
+fn library_is_right(system: System, options: &[&Path]) -> Result<(), Failed> {
     let folder = support::scratch();
     let path = folder.path().join("library");
     let mut command = support::wasmelt();
-    command.args(["compile", "--emit", "cdylib", "--library-name", "plugin", "--target", system.triple(), "-o"]);
-    support::run(command.arg(&path).arg(module()), b"")?.expect_code(0)?;
+    command.args(["compile", "--emit", "cdylib", "--library-name", "plugin", "--target", system.triple()]);
+    support::run(command.args(options).arg("-o").arg(&path).arg(module()), b"")?.expect_code(0)?;
     let bytes = fs::read(&path)?;
     let file = object::File::parse(&*bytes)?;
     if (file.kind(), file.architecture()) != (ObjectKind::Dynamic, format(system).1) {
@@ -228,6 +235,39 @@ fn library_is_right(system: System) -> Result<(), Failed> {
     } else {
         Err(format!("exports {exports:?}, imports {imports:?}").into())
     }
+}
+
+/// The linker inside the Rust toolchain links libraries for every system, and programs where no library of the system's
+/// has to be there: everywhere but on Windows, which is an error that says what to do.
+fn lld_links(system: System, lld: &Path) -> Result<(), Failed> {
+    let linker = [Path::new("--linker"), lld];
+    library_is_right(system, &linker)?;
+    let folder = support::scratch();
+    let path = folder.path().join(system.file_name("program"));
+    let mut command = support::wasmelt();
+    command.arg("compile").args(system.options()?).args(linker).arg("-o").arg(&path).arg(module());
+    let outcome = support::run(&mut command, b"")?;
+    match system {
+        System::Windows | System::WindowsAarch64 => {
+            outcome.expect_code(2)?.expect_stderr("has none of the libraries")?.expect_stderr("hint: install Zig")?;
+            if path.exists() { Err("an output was written".into()) } else { Ok(()) }
+        }
+        System::LinuxAarch64 => outcome.expect_code(0).map(drop),
+        System::Mac | System::MacAarch64 => {
+            outcome.expect_code(0)?;
+            macho::check(&fs::read(&path)?, system)
+        }
+    }
+}
+
+/// The linker inside the Rust toolchain, or why there is none.
+fn rust_lld() -> Result<PathBuf, String> {
+    let folder = support::foreign::sysroot().ok_or("there is no rustc")?.join("lib/rustlib");
+    let path = folder
+        .join(target_lexicon::HOST.to_string())
+        .join("bin")
+        .join(format!("rust-lld{}", std::env::consts::EXE_SUFFIX));
+    if path.is_file() { Ok(path) } else { Err("the Rust toolchain has no rust-lld".to_owned()) }
 }
 
 /// A C program that is linked with a static library finds the module's descriptor in it, which begins with the version.

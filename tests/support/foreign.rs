@@ -64,13 +64,19 @@ impl System {
         }
     }
 
+    /// Why there is no runtime here.
+    pub fn cannot_have_a_runtime(self) -> Option<String> {
+        let is_there =
+            env::var_os("WASMELT_TEST_RUNTIMES").is_some() || self.rust_targets().iter().any(|&rust| has_std(rust));
+        let message = || format!("Rust's standard library for {} is not installed", self.rust_targets().join(" or "));
+        (!is_there).then(message)
+    }
+
     /// Why programs cannot be made here.
     pub fn cannot_be_linked(self) -> Option<String> {
-        if env::var_os("WASMELT_TEST_RUNTIMES").is_none() && !self.rust_targets().iter().any(|rust| has_std(rust)) {
-            return Some(format!("Rust's standard library for {} is not installed", self.rust_targets().join(" or ")));
-        }
         let is_linux = self == Self::LinuxAarch64;
-        (!is_linux && !has_zig()).then(|| "there is no Zig (the Python package `ziglang`)".to_owned())
+        let no_zig = || (!is_linux && !has_zig()).then(|| "there is no Zig (the Python package `ziglang`)".to_owned());
+        self.cannot_have_a_runtime().or_else(no_zig)
     }
 
     /// Why programs cannot be run here.
@@ -145,13 +151,17 @@ impl System {
     }
 }
 
+/// The folder of the Rust toolchain.
+pub fn sysroot() -> Option<PathBuf> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    Some(path.trim_end().into())
+}
+
 /// Whether the toolchain has the standard library of a target.
 fn has_std(target: &str) -> bool {
-    let output =
-        Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())).args(["--print", "sysroot"]).output();
-    let Some(output) = output.ok().filter(|output| output.status.success()) else { return false };
-    let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-    Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir()
+    sysroot().is_some_and(|sysroot| sysroot.join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
 /// The words that start Zig.

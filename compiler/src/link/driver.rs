@@ -3,8 +3,8 @@
 //!
 //! In this order: the program of `--linker`; the C compiler driver that the environment or the system has for the
 //! target, as the `cc` crate finds it; `zig cc`, as a program or as the Python package `ziglang`, which links for every
-//! target from every host; and for macOS `lld`, also the one inside a Rust toolchain, with a description of the
-//! system's library that is made here.
+//! target from every host; and `lld`, also the one inside a Rust toolchain: for macOS with a description of the system's
+//! library that is made here, for Windows where no library of the system is needed, in libraries.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(super) enum DriverKind {
     Compiler,
     /// The one of Zig, which does not take every option.
     Zig,
-    /// `lld` for Mach-O, which knows none.
+    /// `lld`, which knows none; for COFF, it takes the arguments of mingw-w64's `ld`.
     Lld,
 }
 
@@ -46,16 +46,19 @@ impl Driver {
         match name.as_str() {
             "zig" => Self::zig([program], target),
             "rust-lld" | "lld" => {
-                Self::new(DriverKind::Lld, [program.as_os_str(), "-flavor".as_ref(), "darwin".as_ref()])
+                Self::new(DriverKind::Lld, [program.as_os_str(), "-flavor".as_ref(), lld_flavor(target).as_ref()])
             }
-            "ld64.lld" => Self::new(DriverKind::Lld, [program]),
+            "ld64.lld" | "ld.lld" => Self::new(DriverKind::Lld, [program]),
             _ => Self::new(DriverKind::Compiler, [program]),
         }
     }
 
-    /// The first that this machine has.
-    pub(super) fn find(target: &Triple) -> Option<Self> {
-        Self::system_compiler(target).or_else(|| Self::installed_zig(target)).or_else(|| Self::installed_lld(target))
+    /// The first that this machine has, for programs or libraries.
+    pub(super) fn find(target: &Triple, is_library: bool) -> Option<Self> {
+        let lld_suffices = is_library || target.binary_format == BinaryFormat::Macho;
+        Self::system_compiler(target)
+            .or_else(|| Self::installed_zig(target))
+            .or_else(|| lld_suffices.then(|| Self::installed_lld(target)).flatten())
     }
 
     /// The C compiler of the system for `target`, where it has one.
@@ -116,14 +119,11 @@ impl Driver {
     }
 
     fn installed_lld(target: &Triple) -> Option<Self> {
-        if target.binary_format != BinaryFormat::Macho {
-            return None;
+        let name = if target.binary_format == BinaryFormat::Macho { "ld64.lld" } else { "ld.lld" };
+        if works(Command::new(name).arg("--version")) {
+            return Some(Self::new(DriverKind::Lld, [name]));
         }
-        if works(Command::new("ld64.lld").arg("--version")) {
-            return Some(Self::new(DriverKind::Lld, ["ld64.lld"]));
-        }
-        let program = rust_lld()?;
-        Some(Self::new(DriverKind::Lld, [program.as_os_str(), "-flavor".as_ref(), "darwin".as_ref()]))
+        Some(Self::named(&rust_lld()?, target))
     }
 
     /// A command to which arguments are added.
@@ -143,6 +143,11 @@ impl Driver {
             words => words.join(" "),
         }
     }
+}
+
+/// How an `lld` that can do everything is told what it is to be.
+pub(super) fn lld_flavor(target: &Triple) -> &'static str {
+    if target.binary_format == BinaryFormat::Macho { "darwin" } else { "gnu" }
 }
 
 /// Apple's name of an architecture.
@@ -177,9 +182,11 @@ mod tests {
         assert_eq!(driver.name(), "/opt/zig cc");
         let driver = Driver::named(Path::new("rust-lld"), &target);
         assert_eq!((driver.kind, driver.name().as_str()), (DriverKind::Lld, "rust-lld"));
+        assert_eq!(driver.command, ["rust-lld", "-flavor", "darwin"]);
         let target: Triple = "x86_64-pc-windows-msvc".parse().unwrap();
         let driver = Driver::named(Path::new("zig.exe"), &target);
         assert_eq!(driver.command.last().unwrap(), "x86_64-windows-gnu");
+        assert_eq!(Driver::named(Path::new("lld"), &target).command, ["lld", "-flavor", "gnu"]);
         let driver = Driver::named(Path::new("x86_64-w64-mingw32-gcc"), &target);
         assert_eq!((driver.kind, driver.command.len()), (DriverKind::Compiler, 1));
     }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use target_lexicon::HOST;
 
+use super::driver::lld_flavor;
 use super::files::Files;
 use super::{Inputs, LinkOptions, ld_arguments};
 use crate::error::{Error, Result};
@@ -61,6 +62,10 @@ pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>)
 pub(super) fn link_with_ld(program: &Path, inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let files = Files::new(inputs)?;
     let mut command = Command::new(program);
+    // An `lld` that can do everything wants to know what it is to be.
+    if program.file_stem().is_some_and(|name| name == "rust-lld" || name == "lld") {
+        command.args(["-flavor", lld_flavor(options.target)]);
+    }
     command.args(ld_arguments(inputs, options));
     run(command, &files)
 }

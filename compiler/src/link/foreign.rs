@@ -5,7 +5,7 @@ use std::fs;
 
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
-use target_lexicon::{BinaryFormat, Triple};
+use target_lexicon::{Architecture, BinaryFormat, Triple};
 
 use super::driver::{Driver, DriverKind, MACOS_VERSION, apple_architecture};
 use super::external::run_on;
@@ -18,10 +18,17 @@ use crate::options::Linker;
 const WINDOWS_LIBRARIES: [&str; 6] = ["-lkernel32", "-lntdll", "-luserenv", "-lws2_32", "-ldbghelp", "-lbcrypt"];
 
 /// The driver that the options ask for.
-fn driver(options: &LinkOptions<'_>) -> Result<Driver> {
+fn driver(options: &LinkOptions<'_>, is_library: bool) -> Result<Driver> {
     match options.linker {
-        Linker::Program(program) => Ok(Driver::named(program, options.target)),
-        Linker::Embedded | Linker::Cc => Driver::find(options.target).ok_or_else(|| {
+        Linker::Program(program) => {
+            let driver = Driver::named(program, options.target);
+            if driver.kind == DriverKind::Lld && options.target.binary_format == BinaryFormat::Coff && !is_library {
+                let error = format!("`{}` has none of the libraries that programs for Windows need", driver.name());
+                return Err(three_ways(Error::usage(error), options.target));
+            }
+            Ok(driver)
+        }
+        Linker::Embedded | Linker::Cc => Driver::find(options.target, is_library).ok_or_else(|| {
             three_ways(
                 Error::link(format!("no linker for {} was found on this machine", options.target)),
                 options.target,
@@ -45,7 +52,7 @@ fn three_ways(error: Error, target: &Triple) -> Error {
 
 /// Links an executable, or a shared library where there is no archive.
 pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let driver = driver(options)?;
+    let driver = driver(options, inputs.archive.is_none())?;
     let mut files = Files::new(inputs)?;
     let mut command = driver.command();
     // Same input, same bytes: no time, and without debug information (`-S`; all there is are the line numbers of Rust's
@@ -74,6 +81,12 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
                 command.args(["-dynamiclib", "-Wl,-install_name,@rpath/libwasmelt.dylib"]);
             }
             command.arg(if options.strip { "-Wl,-S,-x" } else { "-Wl,-S" });
+            command.args(files.inputs());
+        }
+        (_, DriverKind::Lld) => {
+            let is_x86_64 = options.target.architecture == Architecture::X86_64;
+            command.args(["-m", if is_x86_64 { "i386pep" } else { "arm64pe" }, "-shared", "-Xlink=-noentry"]);
+            command.args(["--no-insert-timestamp", if options.strip { "-s" } else { "-S" }]);
             command.args(files.inputs());
         }
         _ => {

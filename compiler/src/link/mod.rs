@@ -87,7 +87,7 @@ pub fn linker_name(target: &Triple) -> String {
     if target.binary_format == BinaryFormat::Elf {
         return "embedded".to_owned();
     }
-    driver::Driver::find(target).map_or_else(|| "missing".to_owned(), |driver| driver.name())
+    driver::Driver::find(target, false).map_or_else(|| "missing".to_owned(), |driver| driver.name())
 }
 
 /// What is linked.
