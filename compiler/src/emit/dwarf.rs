@@ -1,7 +1,7 @@
 //! Debug information, DWARF 4: compilation units, the functions in them, and which line code belongs to. Neither
 //! variables nor types: where a value lies in the course of a function is not known.
 //!
-//! Addresses are those of the functions' symbols. References from one section to another are relocations, but for
+//! Addresses are distances from the section of code. References from one section to another are relocations, but for
 //! Mach-O, where each object's sections stay as they are and nothing is relocated but addresses.
 
 use gimli::write::{
@@ -62,7 +62,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, format: BinaryFormat) ->
         for relocation in &relocations {
             match relocation.target {
                 RelocationTarget::Section(_) if format == BinaryFormat::MachO => fill(&mut bytes, relocation)?,
-                _ => references.push(reference(relocation)?),
+                _ => references.push(reference(relocation, layout)?),
             }
         }
         written.push(DebugSection { name: id.name(), bytes, references });
@@ -203,13 +203,19 @@ fn write_sequence(program: &mut LineProgram, files: &[FileId], index: u32, debug
 }
 
 /// A relocation that gimli asks for.
-fn reference(relocation: &Relocation) -> Result<Reference> {
-    let (encoding, target) = match (relocation.target, relocation.size) {
-        (RelocationTarget::Symbol(function), 8) => (Encoding::Absolute64, Target::Function(function as u32)),
-        (RelocationTarget::Section(id), 4) => (Encoding::Section32, Target::Debug(id.name())),
-        _ => return Err(unexpected(relocation)),
-    };
-    Ok(Reference { offset: relocation.offset as u64, encoding, target, addend: relocation.addend })
+fn reference(relocation: &Relocation, layout: &Layout) -> Result<Reference> {
+    let offset = relocation.offset as u64;
+    match (relocation.target, relocation.size) {
+        (RelocationTarget::Symbol(function), 8) => {
+            let addend = i64::from(layout.offset(function as u32)?) + relocation.addend;
+            Ok(Reference { offset, encoding: Encoding::Absolute64, target: Target::Code, addend })
+        }
+        (RelocationTarget::Section(id), 4) => {
+            let target = Target::Debug(id.name());
+            Ok(Reference { offset, encoding: Encoding::Section32, target, addend: relocation.addend })
+        }
+        _ => Err(unexpected(relocation)),
+    }
 }
 
 /// Writes the offset that a relocation stands for.

@@ -133,6 +133,12 @@ pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8
         }
         writer.references(section, &table.references)?;
     }
+    if !debug.is_empty() {
+        // In Mach-O, what is added is an address: that of the first section is 0. Consumers of debug information read it
+        // where it stands, and know no symbols.
+        let symbol = writer.object.section_symbol(text_section);
+        writer.named.insert((Target::Code, 0), symbol);
+    }
     let mut debug_sections = Vec::new();
     for DebugSection { name, bytes, references } in debug {
         let section = writer.section(Role::Debug(name), bytes, 1);
@@ -204,15 +210,12 @@ impl<'a> Writer<'_, 'a> {
     }
 
     fn function_symbols(&mut self, section: SectionId, image: &Image<'_>, layout: &Layout) {
-        for (index, (function, &start)) in (0..).zip(image.functions.iter().zip(&layout.offsets)) {
+        for (function, &start) in image.functions.iter().zip(&layout.offsets) {
             // Names come from the module and may hold what ends a name in a symbol table.
             let name = function.symbol.replace('\0', "?").into_bytes();
             let size = function.code.len() as u64;
-            let (scope, place) = (SymbolScope::Compilation, SymbolSection::Section(section));
-            let symbol = self.symbol(name, u64::from(start), size, SymbolKind::Text, scope, place);
-            if image.debug.is_some() {
-                self.named.insert((Target::Function(index), 0), symbol);
-            }
+            let scope = SymbolScope::Compilation;
+            self.symbol(name, u64::from(start), size, SymbolKind::Text, scope, SymbolSection::Section(section));
         }
     }
 

@@ -88,8 +88,8 @@ pub(super) enum Target {
     Image,
     /// The section of the functions' frame layouts, on Windows.
     Frames,
-    /// The first instruction of a function: index into the image's functions.
-    Function(u32),
+    /// The section of code, as debug information refers to it: by no symbol of its own.
+    Code,
     /// A section of debug information, by its name in ELF.
     Debug(&'static str),
     /// A symbol that the runtime archive defines.
