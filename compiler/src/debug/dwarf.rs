@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use gimli::{
-    Abbreviations, Attribute, AttributeValue, DebugAddrBase, DebugStrOffsetsBase, Dwarf, EndianSlice, LineProgramHeader,
-    LittleEndian, Section as _, UnitHeader, UnitOffset, UnitType, constants,
+    Abbreviations, Attribute, AttributeValue, DebugAddrBase, DebugStrOffsetsBase, Dwarf, EndianSlice,
+    LineProgramHeader, LittleEndian, Section as _, UnitHeader, UnitOffset, UnitType, constants,
 };
 
 use super::{NO_UNIT, Row, SourceMap, header};
@@ -299,6 +299,7 @@ impl<'data> Reader<'_, 'data> {
                 line: file.map_or(0, |_| line),
                 column,
                 is_statement: row.is_stmt(),
+                is_body: row.prologue_end(),
             });
         }
         if let Some(&Row { offset: start, .. }) = self.rows.get(first) {
@@ -409,7 +410,8 @@ impl<'data> Reader<'_, 'data> {
                 rows.pop();
             }
             rows.extend_from_slice(&self.rows[range]);
-            rows.push(Row { offset: end, unit: NO_UNIT, file: 0, line: 0, column: 0, is_statement: false });
+            let (file, line, column) = (0, 0, 0);
+            rows.push(Row { offset: end, unit: NO_UNIT, file, line, column, is_statement: false, is_body: false });
             covered = end;
         }
         self.map.rows = rows;

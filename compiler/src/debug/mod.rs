@@ -45,6 +45,8 @@ struct Row {
     line: u32,
     column: u32,
     is_statement: bool,
+    /// The function's own frame is made, in linear memory.
+    is_body: bool,
 }
 
 /// The unit of what belongs to none: what lies behind a sequence of lines.
@@ -76,7 +78,8 @@ impl SourceMap {
                 if offset == start {
                     self.declarations.insert(start, (self.own_unit, 0, line));
                 } else {
-                    added.push(Row { offset, unit: self.own_unit, file: 0, line, column: 0, is_statement: true });
+                    let unit = self.own_unit;
+                    added.push(Row { offset, unit, file: 0, line, column: 0, is_statement: true, is_body: false });
                 }
             }
         }
@@ -109,15 +112,22 @@ impl SourceMap {
         let mut lines: Vec<Line> = Vec::new();
         if let Some(first) = rows.iter().find(|row| row.line != 0) {
             let (file, line) = declaration.unwrap_or((first.file, first.line));
-            lines.push(Line { offset: 0, file, line, column: 0, is_statement: true, is_body: false });
+            let column = if (file, line) == (first.file, first.line) { first.column } else { 0 };
+            lines.push(Line { offset: 0, file, line, column, is_statement: true, is_body: false });
+            // Where the compiler says it, else at the first operator.
+            let body_start = rows.iter().find(|row| row.is_body).map_or(0, |row| row.offset);
             let mut is_body = true;
             for (offset, place) in places.filter_map(|(offset, place)| Some((offset, place?))) {
-                let row = row_at(rows, place).filter(|row| row.unit == unit);
-                let (file, line, column, is_statement) =
-                    row.map_or((0, 0, 0, false), |row| (row.file, row.line, row.column, row.is_statement));
-                let next = Line { offset, file, line, column, is_statement: is_statement && line != 0, is_body };
-                push(&mut lines, next);
-                is_body &= line == 0;
+                // What stands before all lines belongs to the function's own.
+                let Some(row) = row_at(rows, place) else { continue };
+                let (file, line, column, is_statement) = match row.unit == unit {
+                    true => (row.file, row.line, row.column, row.is_statement),
+                    false => (0, 0, 0, false),
+                };
+                let starts_body = is_body && line != 0 && place >= body_start;
+                let is_statement = is_statement && line != 0;
+                push(&mut lines, Line { offset, file, line, column, is_statement, is_body: starts_body });
+                is_body &= !starts_body;
             }
         }
         FunctionDebug { unit, declaration, lines }
@@ -130,8 +140,7 @@ fn row_at(rows: &[Row], offset: u32) -> Option<&Row> {
 }
 
 /// Adds a line unless it says what the last one says.
-fn push(lines: &mut Vec<Line>, mut line: Line) {
-    line.is_body &= line.line != 0;
+fn push(lines: &mut Vec<Line>, line: Line) {
     if let Some(last) = lines.last_mut() {
         let is_same = (last.file, last.line, last.column) == (line.file, line.line, line.column);
         if (is_same || last.line == 0 && line.line == 0) && !line.is_body {
