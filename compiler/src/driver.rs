@@ -59,6 +59,9 @@ impl Stages<'_> {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
+        if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
+            self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
+        }
         let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
         if !options.branch_hinting {
@@ -140,7 +143,7 @@ fn link_options(options: &Options) -> link::LinkOptions<'_> {
 fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMap {
     let instance = program.main();
     let bodies: Vec<_> = instance.live.iter().map(|&f| instance.module.bodies[f].range.clone()).collect();
-    SourceMap::read(&instance.module, wasm, source_name, &bodies)
+    SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
 }
 
 /// The module's bytes: as they are, or assembled from text.

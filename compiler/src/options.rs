@@ -114,6 +114,13 @@ pub enum Emit {
     Wat,
 }
 
+impl Emit {
+    /// Whether a linker makes it.
+    pub fn is_linked(self) -> bool {
+        matches!(self, Self::Exe | Self::Cdylib)
+    }
+}
+
 /// How much is optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {

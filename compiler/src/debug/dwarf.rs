@@ -12,7 +12,7 @@ use gimli::{
     LineProgramHeader, LittleEndian, Section as _, UnitHeader, UnitOffset, UnitType, constants,
 };
 
-use super::{NO_UNIT, Row, SourceMap, header};
+use super::{Declaration, NO_UNIT, Row, SourceMap, header};
 use crate::emit::image::{DebugFile, DebugUnit};
 use crate::module::Module;
 
@@ -163,8 +163,9 @@ impl<'data> Reader<'_, 'data> {
             return Ok(());
         }
         let (first_row, first_sequence) = (self.rows.len(), self.sequences.len());
+        let first_declaration = self.map.declarations.len();
         let result = self.lines(&mut unit, line_program);
-        let is_used = self.sequences.len() > first_sequence || !unit.out.files.is_empty();
+        let is_used = self.sequences.len() > first_sequence || self.map.declarations.len() > first_declaration;
         match result {
             Ok(()) if is_used => {
                 unit.out.name = self.name(name)?.to_vec();
@@ -176,7 +177,7 @@ impl<'data> Reader<'_, 'data> {
                 self.rows.truncate(first_row);
                 self.sequences.truncate(first_sequence);
                 let index = unit.index;
-                self.map.declarations.retain(|_, &mut (unit, ..)| unit != index);
+                self.map.declarations.retain(|_, declaration| declaration.unit != index);
                 result
             }
         }
@@ -365,35 +366,45 @@ impl<'data> Reader<'_, 'data> {
             if self.bodies.binary_search_by_key(&start, |body| body.start as u64).is_err() {
                 continue;
             }
-            if let Some((file, line)) = self.declaration(unit, std::mem::take(&mut attributes))?
-                && let Some(file) = self.file(unit, header, file)?
-            {
-                self.map.declarations.entry(start as u32).or_insert((unit.index, file, line));
-            }
+            let (name, place) = self.declaration(unit, std::mem::take(&mut attributes))?;
+            let place = match place {
+                Some((file, line)) => self.file(unit, header, file)?.map(|file| (file, line)),
+                None => None,
+            };
+            let name = self.name(name)?;
+            self.map.declarations.entry(start as u32).or_insert(Declaration { unit: unit.index, place, name });
         }
         Ok(())
     }
 
-    /// Number of the file, and line, that a debugging entry or what it leads to has.
+    /// The name, and the number of the file and the line, that a debugging entry or what it leads to has.
     fn declaration(
         &mut self,
         unit: &Unit<'data>,
         mut attributes: Vec<Attribute<Slice<'data>>>,
-    ) -> Result<Option<(u64, u32)>, Failure> {
+    ) -> Result<(&'data [u8], Option<(u64, u32)>), Failure> {
+        let (mut name, mut place): (&[u8], _) = (&[], None);
         for _ in 0..MAX_STEPS {
             let find = |name| attributes.iter().find(|a| a.name() == name);
+            if name.is_empty() {
+                let found = find(constants::DW_AT_name).and_then(|a| self.string(unit, a.value()));
+                name = found.unwrap_or_default();
+            }
             let line = find(constants::DW_AT_decl_line).and_then(Attribute::udata_value);
+            let line = line.and_then(|line| u32::try_from(line).ok()).filter(|&line| line != 0);
             if let (Some(AttributeValue::FileIndex(file)), Some(line)) =
                 (find(constants::DW_AT_decl_file).map(Attribute::value), line)
             {
-                return Ok(u32::try_from(line).ok().filter(|&line| line != 0).map(|line| (file, line)));
+                place = place.or(Some((file, line)));
             }
             let origin = find(constants::DW_AT_abstract_origin).or_else(|| find(constants::DW_AT_specification));
-            let Some(AttributeValue::UnitRef(offset)) = origin.map(Attribute::value) else { return Ok(None) };
-            let Some((constants::DW_TAG_subprogram, next)) = self.entry(unit, Some(offset))? else { return Ok(None) };
-            attributes = next;
+            let Some(AttributeValue::UnitRef(offset)) = origin.map(Attribute::value) else { break };
+            match self.entry(unit, Some(offset))? {
+                Some((constants::DW_TAG_subprogram, next)) => attributes = next,
+                _ => break,
+            }
         }
-        Ok(None)
+        Ok((name, place))
     }
 
     /// Puts the sequences in order. Where two claim the same code, the first one has it.

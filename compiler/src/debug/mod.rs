@@ -13,6 +13,7 @@ mod text;
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::emit::image::{DebugUnit, FunctionDebug, Line};
 use crate::module::Module;
@@ -26,8 +27,8 @@ pub struct SourceMap {
     pub is_damaged: bool,
     /// In order of their offsets.
     rows: Vec<Row>,
-    /// Unit, file and line of declarations by the offset where a function's body starts.
-    declarations: HashMap<u32, (u32, u32, u32)>,
+    /// Declarations by the offset where a function's body starts.
+    declarations: HashMap<u32, Declaration>,
     /// The unit of functions that no other one has.
     own_unit: u32,
 }
@@ -49,12 +50,21 @@ struct Row {
     is_body: bool,
 }
 
+/// Where a function is declared.
+#[derive(Clone, Debug, Default)]
+struct Declaration {
+    unit: u32,
+    /// File and line.
+    place: Option<(u32, u32)>,
+    name: Arc<[u8]>,
+}
+
 /// The unit of what belongs to none: what lies behind a sequence of lines.
 const NO_UNIT: u32 = u32::MAX;
 
 impl SourceMap {
     /// Reads the debug information of `module`, whose bytes are `wasm`. `bodies` are where the bodies of the functions
-    /// lie that are compiled, `source_name` is the module's file name.
+    /// lie that are compiled, `source_name` is the module's file name, without folders.
     pub fn read(module: &Module<'_>, wasm: &[u8], source_name: &str, bodies: &[Range<usize>]) -> Self {
         let mut map = dwarf::read(module, bodies);
         map.own_unit = map.units.len() as u32;
@@ -76,7 +86,8 @@ impl SourceMap {
             let from = lines.partition_point(|&(offset, _)| offset < start);
             for &(offset, line) in lines[from..].iter().take_while(|&&(offset, _)| offset < end) {
                 if offset == start {
-                    self.declarations.insert(start, (self.own_unit, 0, line));
+                    let own = Declaration { unit: self.own_unit, place: Some((0, line)), name: Arc::default() };
+                    self.declarations.insert(start, own);
                 } else {
                     let unit = self.own_unit;
                     added.push(Row { offset, unit, file: 0, line, column: 0, is_statement: true, is_body: false });
@@ -102,13 +113,10 @@ impl SourceMap {
     /// operator, such as moves between registers, belongs to the line of what stands before it.
     pub fn function(&self, body: Range<usize>, places: impl Iterator<Item = (u32, Option<u32>)>) -> FunctionDebug {
         let rows = self.rows_of(&body);
-        let declaration = self.declarations.get(&(body.start as u32)).copied();
-        let unit = match (rows.first(), declaration) {
-            (Some(row), _) => row.unit,
-            (None, Some((unit, ..))) => unit,
-            (None, None) => self.own_unit,
-        };
-        let declaration = declaration.filter(|d| d.0 == unit).map(|(_, file, line)| (file, line));
+        let declaration = self.declarations.get(&(body.start as u32));
+        let unit = rows.first().map(|row| row.unit).or(declaration.map(|d| d.unit)).unwrap_or(self.own_unit);
+        let declaration = declaration.filter(|d| d.unit == unit).cloned().unwrap_or_default();
+        let (declaration, name) = (declaration.place, declaration.name);
         let mut lines: Vec<Line> = Vec::new();
         if let Some(first) = rows.iter().find(|row| row.line != 0) {
             let (file, line) = declaration.unwrap_or((first.file, first.line));
@@ -130,7 +138,7 @@ impl SourceMap {
                 is_body &= !starts_body;
             }
         }
-        FunctionDebug { unit, declaration, lines }
+        FunctionDebug { unit, name, declaration, lines }
     }
 }
 

@@ -138,15 +138,15 @@ fn write_function(unit: &mut Unit, function: &ImageFunction, index: u32, files: 
     let root = unit.root();
     let entry = unit.add(root, constants::DW_TAG_subprogram);
     let entry = unit.get_mut(entry);
+    // Symbols are names of the module, so is this one; debuggers read mangled ones where linkers have them.
     let symbol = function.symbol.replace('\0', "?");
-    let name = match function.name.replace('\0', "?") {
-        name if name.is_empty() => symbol.clone(),
-        name => name,
-    };
-    if name != symbol {
+    let own = function.debug.as_ref().map_or(&[][..], |debug| &debug.name);
+    if is_mangled(&symbol) {
         entry.set(constants::DW_AT_linkage_name, string(symbol.as_bytes()));
+        entry.set(constants::DW_AT_name, string(if own.is_empty() { symbol.as_bytes() } else { own }));
+    } else {
+        entry.set(constants::DW_AT_name, string(symbol.as_bytes()));
     }
-    entry.set(constants::DW_AT_name, string(name.as_bytes()));
     entry.set(constants::DW_AT_low_pc, AttributeValue::Address(address(index)));
     entry.set(constants::DW_AT_high_pc, AttributeValue::Udata(function.code.len() as u64));
     let declaration = function.debug.as_ref().and_then(|debug| debug.declaration);
@@ -159,6 +159,11 @@ fn write_function(unit: &mut Unit, function: &ImageFunction, index: u32, files: 
     if function.index.is_none() {
         entry.set(constants::DW_AT_artificial, AttributeValue::Flag(true));
     }
+}
+
+/// Whether a name is one that a compiler made of scopes and types, for C++ or Rust.
+fn is_mangled(symbol: &str) -> bool {
+    symbol.starts_with("_Z") || symbol.starts_with("_R")
 }
 
 /// The line program of a unit, and the numbers of its files.

@@ -106,6 +106,8 @@ pub struct DebugFile {
 pub struct FunctionDebug {
     /// Index of its unit in [`DebugInfo::units`].
     pub unit: u32,
+    /// Its name in the source, without scopes and parameters; empty where it is not known.
+    pub name: Arc<[u8]>,
     /// File, as an index into [`DebugUnit::files`], and line where it is declared.
     pub declaration: Option<(u32, u32)>,
     /// Which code belongs to which line, in order of the code; none where no line is known.

@@ -214,7 +214,7 @@ fn leave_out_empty(value: &mut Value) {
 }
 
 /// The last component of a path, with either separator.
-fn file_name(path: &str) -> &str {
+pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
