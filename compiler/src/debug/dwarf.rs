@@ -18,6 +18,12 @@ use crate::module::Module;
 
 type Slice<'data> = EndianSlice<'data, LittleEndian>;
 
+/// Tag and attributes of a debugging entry.
+type Entry<'data> = (gimli::DwTag, Vec<Attribute<Slice<'data>>>);
+
+/// Number of a file in the line program, and line.
+type Place = (u64, u32);
+
 /// Longer names are left out.
 const MAX_NAME_BYTES: usize = 4096;
 
@@ -199,11 +205,7 @@ impl<'data> Reader<'_, 'data> {
     }
 
     /// The debugging entry at an offset, or the unit's own.
-    fn entry(
-        &mut self,
-        unit: &Unit<'data>,
-        offset: Option<UnitOffset>,
-    ) -> Result<Option<(gimli::DwTag, Vec<Attribute<Slice<'data>>>)>, Failure> {
+    fn entry(&mut self, unit: &Unit<'data>, offset: Option<UnitOffset>) -> Result<Option<Entry<'data>>, Failure> {
         let mut entries = unit.header.entries_raw(&unit.abbreviations, offset)?;
         let Some(abbreviation) = entries.read_abbreviation()? else { return Ok(None) };
         self.work(1 + abbreviation.attributes().len() as u64)?;
@@ -382,7 +384,7 @@ impl<'data> Reader<'_, 'data> {
         &mut self,
         unit: &Unit<'data>,
         mut attributes: Vec<Attribute<Slice<'data>>>,
-    ) -> Result<(&'data [u8], Option<(u64, u32)>), Failure> {
+    ) -> Result<(&'data [u8], Option<Place>), Failure> {
         let (mut name, mut place): (&[u8], _) = (&[], None);
         for _ in 0..MAX_STEPS {
             let find = |name| attributes.iter().find(|a| a.name() == name);
