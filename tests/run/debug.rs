@@ -122,8 +122,8 @@ fn text_has_lines() -> Result<(), Failed> {
     let line_of =
         |part: &str| (1..).zip(text.lines()).find(|(_, line)| line.contains(part)).map_or(0, |(line, _)| line);
     let functions = [
-        ("helper", line_of("func $helper"), line_of("i32.add")),
-        ("main", line_of("func $main"), line_of("call $helper")),
+        ("helper", line_of("(func $helper (;"), line_of("i32.add")),
+        ("main", line_of("(func $main (;"), line_of("call $helper")),
     ];
     check(&fs::read(path)?, &functions, "text.wat")
 }
