@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::codegen::{self, Listing};
-use crate::emit::image::Image;
+use crate::debug::SourceMap;
+use crate::emit::image::{DebugInfo, Image};
 use crate::emit::{self};
 use crate::error::{Error, Result};
 use crate::harden;
@@ -25,6 +26,8 @@ pub struct Compilation {
     pub bytes: Vec<u8>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
+    /// What the user should know although it is no error.
+    pub notes: Vec<&'static str>,
 }
 
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
@@ -34,14 +37,15 @@ pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dy
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let mut stages = Stages { progress, timings: Vec::new() };
+    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new() };
     let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
-    Ok(Compilation { bytes, timings: stages.timings })
+    Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes })
 }
 
 struct Stages<'p> {
     progress: &'p dyn Progress,
     timings: Vec<(&'static str, Duration)>,
+    notes: Vec<&'static str>,
 }
 
 impl Stages<'_> {
@@ -54,6 +58,9 @@ impl Stages<'_> {
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
+        }
+        if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
+            self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
         }
         let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
@@ -78,12 +85,22 @@ impl Stages<'_> {
             Emit::Asm => Listing::Asm,
             _ => Listing::None,
         };
+        let source_map = match options.writes_debug_info() && listing == Listing::None {
+            true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
+            false => None,
+        };
         let progress = self.progress;
-        let compiled = self.stage("compile", || codegen::compile(env, listing, progress))?;
+        let compiled = self.stage("compile", || codegen::compile(env, listing, source_map.as_ref(), progress))?;
         if listing != Listing::None {
             return Ok(compiled.listings.join("\n").into_bytes());
         }
-        let image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        image.debug = source_map.map(|map| {
+            if map.is_damaged {
+                self.notes.push("the module's debug information is damaged: some functions have no source lines");
+            }
+            DebugInfo { producer: format!("wasmelt {}", env!("CARGO_PKG_VERSION")), units: map.units }
+        });
         let object = self.stage("emit", || emit::object(&image, &options.target))?;
         drop(image);
         drop(program);
@@ -121,7 +138,15 @@ fn link_options(options: &Options) -> link::LinkOptions<'_> {
         runtime: options.runtime,
         runtime_dir: options.runtime_dir.as_deref(),
         strip: options.strip,
+        debug_info: options.writes_debug_info(),
     }
+}
+
+/// The source lines of the functions that are compiled.
+fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMap {
+    let instance = program.main();
+    let bodies: Vec<_> = instance.live.iter().map(|&f| instance.module.bodies[f].range.clone()).collect();
+    SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
 }
 
 /// The module's bytes: as they are, or assembled from text.
@@ -193,6 +218,7 @@ fn image<'a>(
         cpu_features,
         stack_bytes: options.stack_bytes,
         note,
+        debug: None,
     })
 }
 

@@ -13,6 +13,7 @@ use wasmparser::{HeapType, ValType};
 pub mod cache;
 pub mod cli;
 pub mod codegen;
+pub mod debug;
 pub mod driver;
 pub mod emit;
 pub mod error;

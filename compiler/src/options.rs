@@ -55,6 +55,8 @@ pub struct Options {
     pub runtime_dir: Option<PathBuf>,
     /// Leave out the symbol table (names in backtraces stay).
     pub strip: bool,
+    /// Write debug information; `strip` is stronger.
+    pub debug_info: bool,
     /// Number of threads; 0 is one per core. The output does not depend on it.
     pub threads: usize,
 }
@@ -85,6 +87,7 @@ impl Default for Options {
             runtime: Runtime::default_for(&target_lexicon::HOST),
             runtime_dir: None,
             strip: false,
+            debug_info: false,
             threads: 0,
         }
     }
@@ -111,6 +114,13 @@ pub enum Emit {
     Asm,
     /// The module in the text format of WebAssembly.
     Wat,
+}
+
+impl Emit {
+    /// Whether a linker makes it.
+    pub fn is_linked(self) -> bool {
+        matches!(self, Self::Exe | Self::Cdylib)
+    }
 }
 
 /// How much is optimised.
@@ -153,6 +163,13 @@ impl Options {
     /// The shape of the output.
     pub fn shape(&self) -> Shape {
         if self.library.is_some() { Shape::Many } else { Shape::Single }
+    }
+
+    /// Whether the output has debug information. What is linked for macOS has none: there, it stays in objects, and
+    /// files that are linked name the objects, which are temporary here.
+    pub fn writes_debug_info(&self) -> bool {
+        let stays_in_object = self.target.binary_format == target_lexicon::BinaryFormat::Macho;
+        self.debug_info && !self.strip && (self.emit == Emit::Obj || !stays_in_object)
     }
 }
 

@@ -49,6 +49,7 @@ fn options(bytes: [u8; OPTION_BYTES], wasm: &[u8]) -> Options {
     options.unknown_imports = if imports % 4 == 0 { UnknownImports::Deny } else { UnknownImports::Trap };
     options.cpu = configuration::cpu(cpu);
     options.threads = 1 + usize::from(threads % 4 == 0);
+    options.debug_info = threads & 4 != 0;
     options.max_memory_bytes = (memory % 4 == 0).then(|| 1 << (memory / 4));
     // Without an entry nothing is compiled. Most modules have no `_start`.
     if let Ok(module) = module::parse(wasm, options.features) {

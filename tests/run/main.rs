@@ -6,6 +6,7 @@ mod support;
 
 mod cases;
 mod corpus;
+mod debug;
 mod examples;
 mod exhaustion;
 mod foreign;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = Vec::new();
     trials.extend(corpus::trials());
+    trials.extend(debug::trials());
     trials.extend(examples::trials());
     trials.extend(foreign::trials());
     trials.extend(format::trials());

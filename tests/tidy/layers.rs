@@ -30,6 +30,21 @@ const BORDERS: &[Border] = &[
         reason: "module/ turns bytes into data",
     },
     Border {
+        folder: "compiler/src/debug/",
+        forbidden: &[
+            "cranelift_codegen",
+            "object::",
+            "std::fs",
+            "std::process",
+            "crate::translate",
+            "crate::codegen",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "debug/ knows the lines of a module, nothing of code",
+    },
+    Border {
         folder: "compiler/src/program",
         forbidden: &[
             "object::",

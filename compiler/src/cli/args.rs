@@ -36,6 +36,14 @@ pub(super) struct CodeArgs {
     #[arg(short = 'W', long = "wasm", value_name = "KEY[=VALUE],..", long_help = wasm_help())]
     wasm: Vec<String>,
 
+    /// Write debug information (DWARF): functions, and source lines where the module has debug information
+    #[arg(short = 'g', long = "debug-info")]
+    debug_info: bool,
+
+    /// The same, as in wasmtime: `-D debug-info`
+    #[arg(short = 'D', long = "debug", value_name = "KEY[=VALUE],..")]
+    debug: Vec<String>,
+
     /// How memory accesses are checked
     #[arg(long, value_name = "HOW", value_enum, default_value_t = BoundsChecksArg::Guard)]
     bounds_checks: BoundsChecksArg,
@@ -268,6 +276,7 @@ impl CommonArgs {
             },
             spectre_mitigations: code.spectre_mitigations,
             nan_canonicalization: code.nan_canonicalization || deterministic,
+            debug_info: code.debug_info,
             invoke: code.invoke.clone(),
             unknown_imports: match code.unknown_imports {
                 UnknownImportsArg::Deny => UnknownImports::Deny,
@@ -290,6 +299,9 @@ impl CommonArgs {
         };
         for spec in &code.wasm {
             wasmtime::apply_wasm(&mut options, spec)?;
+        }
+        for spec in &code.debug {
+            wasmtime::apply_debug(&mut options, spec)?;
         }
         Ok(options)
     }

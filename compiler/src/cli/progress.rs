@@ -22,10 +22,13 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) fn compile(input: &[u8], name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
     // Drawn on standard error, and only where that is a terminal: see `ProgressDrawTarget::stderr`.
     if report.quiet {
-        driver::compile(input, name, options, &NoProgress)
-    } else {
-        driver::compile(input, name, options, &Bar::start())
+        return driver::compile(input, name, options, &NoProgress);
     }
+    let compilation = driver::compile(input, name, options, &Bar::start())?;
+    for note in &compilation.notes {
+        print_note(&format!("note: {name}: {note}"));
+    }
+    Ok(compilation)
 }
 
 /// A progress bar that appears after a while and is gone without a trace in the end.

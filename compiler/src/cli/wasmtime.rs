@@ -1,4 +1,4 @@
-//! Option groups of wasmtime's command line: `-W`, `-C` and `-S`, each a comma-separated list of `KEY[=VALUE]`.
+//! Option groups of wasmtime's command line: `-W`, `-C`, `-D` and `-S`, each a comma-separated list of `KEY[=VALUE]`.
 //!
 //! What has a meaning for an executable is applied to the options; what has none is refused by name, so that nobody
 //! believes in a limit or a capability that does not exist.
@@ -149,6 +149,22 @@ pub(super) fn apply_codegen(options: &mut Options, codegen: &mut Codegen, spec: 
             _ => {
                 return Err(Error::usage(format!("`-C {key}` of wasmtime is not supported"))
                     .hint("supported are `cache` and `parallel-compilation`"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `-D`: what debuggers get.
+pub(super) fn apply_debug(options: &mut Options, spec: &str) -> Result<()> {
+    each_item("D", spec, |key, value| {
+        match key {
+            "debug-info" => options.debug_info = switch("D", key, value)?,
+            // Traps always know the function that they happen in.
+            "address-map" => drop(switch("D", key, value)?),
+            _ => {
+                return Err(Error::usage(format!("`-D {key}` of wasmtime is not supported"))
+                    .hint("supported is `debug-info`, which is `-g`"));
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::host_functions;
 
+use crate::debug::SourceMap;
 use crate::emit::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
 use crate::module::{DefinedFuncIndex, FuncIndex, TypeIndex};
@@ -70,7 +71,14 @@ pub struct Compiled {
 }
 
 /// Compiles all live functions of the instance, and its entries.
-pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> Result<Compiled> {
+///
+/// With a source map, functions get lines.
+pub fn compile(
+    env: FuncEnv<'_>,
+    listing: Listing,
+    source_map: Option<&SourceMap>,
+    progress: &dyn Progress,
+) -> Result<Compiled> {
     let live = &env.instance.live;
     let mut pieces: Vec<_> = live.iter().map(|&f| Piece::Function(f)).collect();
     pieces.extend(env.instance.thunks.iter().map(|&f| Piece::Thunk(f)));
@@ -110,7 +118,7 @@ pub fn compile(env: FuncEnv<'_>, listing: Listing, progress: &dyn Progress) -> R
             || (Context::new(), FunctionBuilderContext::new()),
             |(context, builder_context), i| {
                 context.clear();
-                let result = compile_piece(env, &types, pieces[i], listing, context, builder_context);
+                let result = compile_piece(env, &types, pieces[i], listing, source_map, context, builder_context);
                 let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 progress.functions(done, pieces.len());
                 (i, result)
@@ -157,6 +165,7 @@ fn compile_piece(
     types: &[TypeIndex],
     piece: Piece,
     listing: Listing,
+    source_map: Option<&SourceMap>,
     context: &mut Context,
     builder_context: &mut FunctionBuilderContext,
 ) -> Result<(ImageFunction, Option<String>)> {
@@ -188,7 +197,12 @@ fn compile_piece(
         let asm = code.vcode.as_deref().unwrap_or_default();
         text = Some(format!("# {}\n{}:\n{asm}", place(), symbol(env, piece)));
     }
-    let function = image_function(env, piece, &code, &context.func).context(place)?;
+    let mut function = image_function(env, piece, &code, &context.func).context(place)?;
+    if let (Some(source_map), Piece::Function(f)) = (source_map, piece) {
+        let places = code.buffer.get_srclocs_sorted().iter();
+        let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
+        function.debug = Some(source_map.function(env.instance.module.bodies[f].range.clone(), places));
+    }
     Ok((function, text))
 }
 
@@ -266,6 +280,7 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         traps,
         call_sites: call_sites(code)?,
         unwind,
+        debug: None,
     })
 }
 

@@ -2,6 +2,7 @@
 //! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use wasmelt_abi::builtin::Builtin;
@@ -65,6 +66,69 @@ pub struct Image<'a> {
     pub note: String,
     /// What makes it a library; `None` for a program.
     pub interface: Option<Interface>,
+    /// What a debugger is told besides names and frames; `None` for nothing.
+    pub debug: Option<DebugInfo>,
+}
+
+/// What debuggers are told about source files. Functions have their part in [`ImageFunction::debug`].
+#[derive(Clone, Debug, Default)]
+pub struct DebugInfo {
+    /// Who made the code.
+    pub producer: String,
+    /// Source files that were compiled.
+    pub units: Vec<DebugUnit>,
+}
+
+/// A compilation unit: a source file, with those that it includes. Names are bytes without NUL.
+#[derive(Clone, Debug, Default)]
+pub struct DebugUnit {
+    /// Its name; empty where it is not known.
+    pub name: Vec<u8>,
+    /// The directory that it was compiled in, from which relative names start; empty where it is not known.
+    pub directory: Vec<u8>,
+    /// Number of its language in DWARF.
+    pub language: Option<u16>,
+    /// The files that lines are in.
+    pub files: Vec<DebugFile>,
+}
+
+/// A source file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DebugFile {
+    /// The directory that it is in; empty for that of the unit.
+    pub directory: Arc<[u8]>,
+    /// Its name, not empty.
+    pub name: Arc<[u8]>,
+}
+
+/// What debuggers are told about a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionDebug {
+    /// Index of its unit in [`DebugInfo::units`].
+    pub unit: u32,
+    /// Its name in the source, without scopes and parameters; empty where it is not known.
+    pub name: Arc<[u8]>,
+    /// File, as an index into [`DebugUnit::files`], and line where it is declared.
+    pub declaration: Option<(u32, u32)>,
+    /// Which code belongs to which line, in order of the code; none where no line is known.
+    pub lines: Vec<Line>,
+}
+
+/// From here on, code belongs to a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Offset in the function's code.
+    pub offset: u32,
+    /// Index into [`DebugUnit::files`].
+    pub file: u32,
+    /// The first is 1; 0 where code belongs to no line.
+    pub line: u32,
+    /// The first is 1; 0 where it is not known.
+    pub column: u32,
+    /// A statement starts here: a place for a breakpoint.
+    pub is_statement: bool,
+    /// The function's frame is made.
+    pub is_body: bool,
 }
 
 /// The elements of a segment that code can use.
@@ -173,6 +237,8 @@ pub struct ImageFunction {
     pub call_sites: Vec<CallSite>,
     /// Frame layout.
     pub unwind: Option<UnwindInfo>,
+    /// Lines; where the image has debug information, `None` is for code that wasmelt made.
+    pub debug: Option<FunctionDebug>,
 }
 
 /// See [`wasmelt_abi::descriptor::CallSite`].

@@ -2,10 +2,11 @@
 //! bytes of a relocatable object. Nothing here knows wasm.
 //!
 //! What depends on the instruction set is in [`reloc`] and [`unwind`], what depends on the object format in
-//! [`reloc`], [`unwind`], [`object`] and [`note`].
+//! [`reloc`], [`unwind`], [`dwarf`], [`object`] and [`note`].
 
 mod blob;
 mod descriptor;
+mod dwarf;
 pub mod image;
 mod initial;
 mod interface;
@@ -36,7 +37,8 @@ pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
     let program = descriptor::write(image, &layout, &initial, platform.page_bytes)?;
     let text = text::write(image, &layout, &program, platform)?;
     let unwind = unwind::write(image, &layout, platform)?;
-    object::write(platform, object::Sections { image, layout, text, program, initial, unwind })
+    let debug = dwarf::write(image, &layout, platform.format)?;
+    object::write(platform, object::Sections { image, layout, text, program, initial, unwind, debug })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use object::{BinaryFormat, Endianness, SectionFlags, SectionKind, SymbolFlags, S
 use wasmelt_abi::symbols;
 
 use super::descriptor::{self, Program};
+use super::dwarf::{self, DebugSection};
 use super::initial::Initial;
 use super::note;
 use super::reloc::{Platform, Reference, Target};
@@ -24,6 +25,7 @@ pub(super) struct Sections<'a> {
     pub(super) program: Program,
     pub(super) initial: Initial,
     pub(super) unwind: Vec<Table>,
+    pub(super) debug: Vec<DebugSection>,
 }
 
 /// What a section is for.
@@ -42,6 +44,8 @@ enum Role {
     Unwind(TableKind),
     /// Policy and provenance.
     Note,
+    /// Debug information, by its name in ELF.
+    Debug(&'static str),
 }
 
 impl Role {
@@ -49,6 +53,8 @@ impl Role {
     fn section(self, format: BinaryFormat) -> (&'static str, &'static str, SectionKind) {
         use SectionKind::{Data, Debug, Other, ReadOnlyData as Read, Text};
         match (format, self) {
+            (BinaryFormat::MachO, Self::Debug(name)) => ("__DWARF", dwarf::macho_name(name), Debug),
+            (_, Self::Debug(name)) => ("", name, Debug),
             (BinaryFormat::MachO, Self::Text) => ("__TEXT", "__text", Text),
             (BinaryFormat::MachO, Self::Program) => ("__TEXT", "__wasmelt", Read),
             (BinaryFormat::MachO, Self::Maps) => ("__TEXT", "__wasmelt_maps", Read),
@@ -80,7 +86,7 @@ const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
 /// Writes the object.
 pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8>> {
-    let Sections { image, layout, text, program, initial, unwind } = sections;
+    let Sections { image, layout, text, program, initial, unwind, debug } = sections;
     let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
     if platform.format == BinaryFormat::MachO {
         let mut version = MachOBuildVersion::default();
@@ -126,6 +132,21 @@ pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8
             writer.define(Target::Frames, section);
         }
         writer.references(section, &table.references)?;
+    }
+    if !debug.is_empty() {
+        // In Mach-O, what is added is an address: that of the first section is 0. Consumers of debug information read it
+        // where it stands, and know no symbols.
+        let symbol = writer.object.section_symbol(text_section);
+        writer.named.insert((Target::Code, 0), symbol);
+    }
+    let mut debug_sections = Vec::new();
+    for DebugSection { name, bytes, references } in debug {
+        let section = writer.section(Role::Debug(name), bytes, 1);
+        writer.define(Target::Debug(name), section);
+        debug_sections.push((section, references));
+    }
+    for (section, references) in debug_sections {
+        writer.references(section, &references)?;
     }
     writer.section(Role::Note, note::write(&image.note)?, note::ALIGN as u64);
     if platform.format == BinaryFormat::Elf {

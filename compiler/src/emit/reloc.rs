@@ -88,6 +88,10 @@ pub(super) enum Target {
     Image,
     /// The section of the functions' frame layouts, on Windows.
     Frames,
+    /// The section of code, as debug information refers to it: by no symbol of its own.
+    Code,
+    /// A section of debug information, by its name in ELF.
+    Debug(&'static str),
     /// A symbol that the runtime archive defines.
     Runtime(String),
 }
@@ -109,8 +113,10 @@ pub(super) enum Encoding {
     PageOffset12,
     /// 32 bits, relative to the start of the file in memory: tables of Windows.
     Image32,
-    /// 64 bits, an address: tables that only a linker reads.
+    /// 64 bits, an address: tables that only linkers and debuggers read.
     Absolute64,
+    /// 32 bits, relative to the start of the target's section: debug information.
+    Section32,
 }
 
 /// A place that the linker fills in.
@@ -168,7 +174,7 @@ impl Encoding {
                 place.copy_from_slice(&instruction.to_le_bytes());
                 Ok(true)
             }
-            Self::Page21 | Self::PageOffset12 | Self::Image32 | Self::Absolute64 => Ok(false),
+            Self::Page21 | Self::PageOffset12 | Self::Image32 | Self::Absolute64 | Self::Section32 => Ok(false),
         }
     }
 
@@ -201,6 +207,11 @@ impl Reference {
             (Encoding::Branch26, _) => generic(RelocationKind::PltRelative, RelocationEncoding::AArch64Call, 26),
             (Encoding::Image32, _) => generic(RelocationKind::ImageOffset, RelocationEncoding::Generic, 32),
             (Encoding::Absolute64, _) => generic(RelocationKind::Absolute, RelocationEncoding::Generic, 64),
+            (Encoding::Section32, BinaryFormat::Coff) => {
+                generic(RelocationKind::SectionOffset, RelocationEncoding::Generic, 32)
+            }
+            // Sections of debug information lie at address 0.
+            (Encoding::Section32, _) => generic(RelocationKind::Absolute, RelocationEncoding::Generic, 32),
             (Encoding::Page21, BinaryFormat::MachO) => macho(macho::ARM64_RELOC_PAGE21, true),
             (Encoding::Page21, BinaryFormat::Coff) => RelocationFlags::Coff { typ: pe::IMAGE_REL_ARM64_PAGEBASE_REL21 },
             (Encoding::Page21, _) => RelocationFlags::Elf { r_type: elf::R_AARCH64_ADR_PREL_PG_HI21 },

@@ -34,6 +34,7 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         traps,
         call_sites: Vec::new(),
         unwind: None,
+        debug: None,
     }
 }
 

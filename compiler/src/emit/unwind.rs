@@ -9,12 +9,12 @@
 
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use gimli::write::{
-    Address, CallFrameInstruction, CommonInformationEntry, EhFrame, EndianVec, FrameTable, RelocateWriter, Relocation,
-    RelocationTarget,
+    Address, CallFrameInstruction, CommonInformationEntry, EhFrame, FrameTable, Relocation, RelocationTarget,
 };
-use gimli::{AArch64, DW_EH_PE_pcrel, DW_EH_PE_sdata4, Encoding as DwarfEncoding, Format, LittleEndian, X86_64};
+use gimli::{AArch64, DW_EH_PE_pcrel, DW_EH_PE_sdata4, Encoding as DwarfEncoding, Format, X86_64};
 use object::BinaryFormat;
 
+use super::dwarf::DwarfWriter;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
 use super::text::Layout;
 use crate::emit::image::{Image, ImageFunction};
@@ -78,12 +78,12 @@ fn eh_frame(image: &Image<'_>, layout: &Layout, arch: Arch) -> Result<Table> {
             Some(_) => return Err(unfit(function)),
         }
     }
-    let mut section = EhFrame(Writer { bytes: EndianVec::new(LittleEndian), relocations: Vec::new() });
+    let mut section = EhFrame(DwarfWriter::new());
     let failed = |e| Error::internal(format!("unwind information cannot be written: {e}"));
     table.write_eh_frame(&mut section).map_err(failed)?;
-    let Writer { bytes, relocations } = section.0;
-    let references = relocations.into_iter().map(|r| reference(&r)).collect::<Result<_>>()?;
-    Ok(Table { kind: TableKind::EhFrame, bytes: bytes.into_vec(), references })
+    let (bytes, relocations) = section.0.into_parts();
+    let references = relocations.iter().map(reference).collect::<Result<_>>()?;
+    Ok(Table { kind: TableKind::EhFrame, bytes, references })
 }
 
 /// A section under construction.
@@ -223,27 +223,4 @@ fn reference(relocation: &Relocation) -> Result<Reference> {
     }
     let (offset, addend) = (relocation.offset as u64, relocation.addend);
     Ok(Reference { offset, encoding: Encoding::Relative32, target: Target::Text, addend })
-}
-
-/// gimli's writer, keeping the references that it meets.
-#[derive(Clone, Debug)]
-struct Writer {
-    bytes: EndianVec<LittleEndian>,
-    relocations: Vec<Relocation>,
-}
-
-impl RelocateWriter for Writer {
-    type Writer = EndianVec<LittleEndian>;
-
-    fn writer(&self) -> &Self::Writer {
-        &self.bytes
-    }
-
-    fn writer_mut(&mut self) -> &mut Self::Writer {
-        &mut self.bytes
-    }
-
-    fn relocate(&mut self, relocation: Relocation) {
-        self.relocations.push(relocation);
-    }
 }

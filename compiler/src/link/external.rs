@@ -7,7 +7,7 @@ use target_lexicon::HOST;
 
 use super::driver::lld_flavor;
 use super::files::Files;
-use super::{Inputs, LinkOptions, ld_arguments};
+use super::{Inputs, LinkOptions, ld_arguments, strip_argument};
 use crate::error::{Error, Result};
 
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
@@ -53,7 +53,7 @@ pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>)
     // As for the freestanding runtime: what nothing reaches is dropped, and same input gives same bytes. The libraries
     // are named behind the files that need them.
     command.args(["-pie", "-Wl,--gc-sections,--build-id=none,--hash-style=gnu,-z,noexecstack,-z,relro,-z,now"]);
-    command.arg(if options.strip { "-Wl,--strip-all" } else { "-Wl,--strip-debug" });
+    command.args(strip_argument(options).map(|argument| format!("-Wl,{argument}")));
     command.args(files.inputs()).args(SYSTEM_LIBRARIES);
     run_on(command, &files, three_ways)
 }

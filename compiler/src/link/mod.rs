@@ -38,6 +38,8 @@ pub struct LinkOptions<'a> {
     pub runtime_dir: Option<&'a Path>,
     /// Leave out the symbol table.
     pub strip: bool,
+    /// The object has debug information, which is kept.
+    pub debug_info: bool,
 }
 
 /// Links `object` with the runtime of its target. The bytes do not depend on the number of threads.
@@ -144,10 +146,19 @@ fn ld_arguments(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Vec<&'static s
         "-z",
         "norelro",
     ]);
-    // Rust's `core` brings debug information of its own, six times as large as a small program; symbols stay for
-    // debuggers and profilers.
-    arguments.push(if options.strip { "--strip-all" } else { "--strip-debug" });
+    // Symbols stay for debuggers and profilers.
+    arguments.extend(strip_argument(options));
     arguments
+}
+
+/// What a linker of the `ld` family is to leave out.
+fn strip_argument(options: &LinkOptions<'_>) -> Option<&'static str> {
+    match (options.strip, options.debug_info) {
+        (true, _) => Some("--strip-all"),
+        // Rust's standard library brings debug information of its own, six times as large as a small program.
+        (false, false) => Some("--strip-debug"),
+        (false, true) => None,
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ fn target() -> Triple {
 }
 
 fn options<'a>(target: &'a Triple, linker: &'a Linker) -> LinkOptions<'a> {
-    LinkOptions { target, linker, runtime: Runtime::Freestanding, runtime_dir: None, strip: false }
+    LinkOptions { target, linker, runtime: Runtime::Freestanding, runtime_dir: None, strip: false, debug_info: false }
 }
 
 fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
@@ -48,6 +48,7 @@ fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
         traps: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
+        debug: None,
     }
 }
 

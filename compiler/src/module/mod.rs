@@ -230,6 +230,17 @@ pub struct Module<'data> {
     pub bodies: PrimaryMap<DefinedFuncIndex, Body<'data>>,
     /// Function names from the name section.
     pub func_names: std::collections::HashMap<FuncIndex, &'data str>,
+    /// Debug information, as it is.
+    pub debug: DebugSections<'data>,
+}
+
+/// The sections of debug information, unread.
+#[derive(Debug, Default)]
+pub struct DebugSections<'data> {
+    /// Names and contents of the custom sections that DWARF uses, in order.
+    pub sections: Vec<(&'data str, &'data [u8])>,
+    /// Where the code section's contents start in the file: addresses in DWARF are distances from there.
+    pub code_offset: usize,
 }
 
 impl<'data> Module<'data> {

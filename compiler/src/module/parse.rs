@@ -213,12 +213,16 @@ impl<'data> Reader<'data> {
                     self.module.data.push(DataSegment { active, bytes: segment.data });
                 }
             }
+            Payload::CodeSectionStart { range, .. } => self.module.debug.code_offset = range.start,
             // What is wrong in a custom section is ignored, as the specification asks (appendix, "Custom Sections").
             Payload::CustomSection(section) => match section.as_known() {
                 KnownCustom::Name(names) => drop(self.names(names)),
                 // As the proposal asks, there is one section, and it stands before the code.
                 KnownCustom::BranchHints(functions) if self.hints.is_none() && self.bodies.is_empty() => {
                     self.hints = Some(hints::read(functions));
+                }
+                KnownCustom::Unknown if section.name().starts_with(".debug_") => {
+                    self.module.debug.sections.push((section.name(), section.data()));
                 }
                 _ => {}
             },

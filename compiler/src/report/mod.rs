@@ -45,6 +45,9 @@ pub struct Provenance {
     pub cpu_features: Vec<String>,
     /// Level of optimisation.
     pub opt_level: OptLevel,
+    /// Debug information was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub debug_info: bool,
     /// How memory accesses are checked.
     pub bounds_checks: BoundsChecks,
     /// Indices are masked against speculation past bounds checks.
@@ -158,6 +161,7 @@ impl Provenance {
             },
             cpu_features: needed.map(|(_, name)| (*name).to_owned()).collect(),
             opt_level: options.opt_level,
+            debug_info: options.debug_info,
             bounds_checks: options.bounds_checks,
             spectre_mitigations: options.spectre_mitigations,
             nan_canonicalization: options.nan_canonicalization,
@@ -210,7 +214,7 @@ fn leave_out_empty(value: &mut Value) {
 }
 
 /// The last component of a path, with either separator.
-fn file_name(path: &str) -> &str {
+pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
 }
 
