@@ -116,13 +116,6 @@ pub enum Emit {
     Wat,
 }
 
-impl Emit {
-    /// Whether a linker makes it.
-    pub fn is_linked(self) -> bool {
-        matches!(self, Self::Exe | Self::Cdylib)
-    }
-}
-
 /// How much is optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {
@@ -148,6 +141,11 @@ pub enum Shape {
 }
 
 impl Emit {
+    /// Whether a linker makes it.
+    pub fn is_linked(self) -> bool {
+        matches!(self, Self::Exe | Self::Cdylib)
+    }
+
     /// Whether it is for a host program that embeds the module, whatever else is asked for.
     pub fn is_library(self) -> bool {
         matches!(self, Self::Cdylib | Self::Staticlib)
@@ -169,7 +167,7 @@ impl Options {
     /// files that are linked name the objects, which are temporary here.
     pub fn writes_debug_info(&self) -> bool {
         let stays_in_object = self.target.binary_format == target_lexicon::BinaryFormat::Macho;
-        self.debug_info && !self.strip && (self.emit == Emit::Obj || !stays_in_object)
+        self.debug_info && !self.strip && !(self.emit.is_linked() && stays_in_object)
     }
 }
 

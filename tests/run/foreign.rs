@@ -178,26 +178,26 @@ fn page_sizes() -> Result<(), Failed> {
 /// the number of threads.
 fn same_bytes_everywhere(system: System) -> Result<(), Failed> {
     let folder = support::scratch();
-    let build = |emit: &str, place: &str, threads: &str, zone: &str| -> Result<Vec<u8>, Failed> {
+    let build = |emit: &str, option: &str, place: &str, threads: &str, zone: &str| -> Result<Vec<u8>, Failed> {
         let place = folder.path().join(place);
         fs::create_dir_all(place.join("tmp"))?;
         let path = place.join(format!("{emit}-{threads}"));
         let mut command = support::wasmelt();
-        command.args(["compile", "--emit", emit, "--threads", threads]).args(system.options()?);
+        command.args(["compile", "--emit", emit, option, "--threads", threads]).args(system.options()?);
         command.env("TMPDIR", place.join("tmp")).env("TZ", zone).env("LC_ALL", zone);
         support::run(command.arg("-o").arg(&path).arg(module()), b"")?.expect_code(0)?;
         Ok(fs::read(path)?)
     };
-    for emit in ["exe", "cdylib", "staticlib"] {
-        let one = build(emit, "a", "1", "UTC")?;
+    for (emit, option) in [("exe", "-O"), ("exe", "-g"), ("exe", "--strip"), ("cdylib", "-g"), ("staticlib", "-g")] {
+        let one = build(emit, option, "a", "1", "UTC")?;
         // The smallest unit of time stamps.
         std::thread::sleep(std::time::Duration::from_secs(1));
-        let other = build(emit, "another/much/longer/place", "2", "Asia/Tokyo")?;
+        let other = build(emit, option, "another/much/longer/place", "2", "Asia/Tokyo")?;
         if let Some(at) = one.iter().zip(&other).position(|(a, b)| a != b) {
-            return Err(format!("the bytes of {emit} differ from {at} on").into());
+            return Err(format!("the bytes of {emit} {option} differ from {at} on").into());
         }
         if one.len() != other.len() {
-            return Err(format!("{emit} has {} bytes or {}", one.len(), other.len()).into());
+            return Err(format!("{emit} {option} has {} bytes or {}", one.len(), other.len()).into());
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use target_lexicon::{Architecture, BinaryFormat, Triple};
 use super::driver::{Driver, DriverKind, MACOS_VERSION, apple_architecture};
 use super::external::run_on;
 use super::files::Files;
-use super::{Inputs, LinkOptions};
+use super::{Inputs, LinkOptions, pe, strip_argument};
 use crate::error::{Error, Result};
 use crate::options::Linker;
 
@@ -55,8 +55,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
     let driver = driver(options, inputs.archive.is_none())?;
     let mut files = Files::new(inputs)?;
     let mut command = driver.command();
-    // Same input, same bytes: no time, and without debug information (`-S`; all there is are the line numbers of Rust's
-    // standard library) no path of the temporary folder.
+    // Same input, same bytes: no time, and on macOS no debug information, which names the temporary folder.
     command.env("SOURCE_DATE_EPOCH", "0");
     match (options.target.binary_format, driver.kind) {
         (BinaryFormat::Macho, DriverKind::Lld) => {
@@ -86,7 +85,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
         (_, DriverKind::Lld) => {
             let is_x86_64 = options.target.architecture == Architecture::X86_64;
             command.args(["-m", if is_x86_64 { "i386pep" } else { "arm64pe" }, "-shared", "-Xlink=-noentry"]);
-            command.args(["--no-insert-timestamp", if options.strip { "-s" } else { "-S" }]);
+            command.arg("--no-insert-timestamp").args(strip_argument(options));
             command.args(files.inputs());
         }
         _ => {
@@ -98,7 +97,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             } else {
                 command.args(["-shared", "-nostdlib"]);
             }
-            command.arg(if options.strip { "-s" } else { "-Wl,-S" });
+            command.args(strip_argument(options).map(|argument| format!("-Wl,{argument}")));
             command.args(files.inputs());
             if inputs.archive.is_some() {
                 command.args(WINDOWS_LIBRARIES);
@@ -111,7 +110,11 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             }
         }
     }
-    run_on(command, &files, |error| three_ways(error, options.target))
+    let mut linked = run_on(command, &files, |error| three_ways(error, options.target))?;
+    if options.target.binary_format == BinaryFormat::Coff {
+        pe::forget_program_database(&mut linked)?;
+    }
+    Ok(linked)
 }
 
 /// Describes the system's library to `lld`, which has no description of it: what the inputs need and nothing of them

@@ -3,7 +3,7 @@
 //!
 //! [`archive`] finds the runtime. ELF files are linked by [`embedded`] or [`external`] linkers; [`pack`] leaves out what
 //! no part of an executable without a dynamic linker needs. [`foreign`] links Mach-O and PE files, with a program that
-//! [`driver`] finds. [`static_library`] needs no linker.
+//! [`driver`] finds. [`pe`] takes something out of the latter. [`static_library`] needs no linker.
 
 mod archive;
 mod driver;
@@ -12,6 +12,7 @@ mod external;
 mod files;
 mod foreign;
 mod pack;
+mod pe;
 mod static_library;
 
 use std::path::Path;
