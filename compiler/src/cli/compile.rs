@@ -94,7 +94,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     let report = &args.common.report;
     let mut times = Times::start();
     let mut input = Input::open(&args.input)?;
-    let sink = Output::create(&output, options.emit, input.metadata.as_ref())?;
+    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let bytes = input.read()?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, report)?;
