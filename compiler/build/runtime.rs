@@ -121,7 +121,7 @@ fn rustflags(recipe: Recipe<'_>) -> Vec<OsString> {
         flags.push("-Crelocation-model=pie".into());
     }
     // Same source, same bytes: no path of this machine in the archive.
-    let root = fs::canonicalize(recipe.root).unwrap_or_else(|_| recipe.root.to_owned());
+    let root = fs::canonicalize(recipe.root).map_or_else(|_| recipe.root.to_owned(), without_prefix);
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     for (folder, name) in std::iter::once((root, "wasmelt")).chain(home.map(|home| (home, "cargo"))) {
         let mut flag = OsString::from("--remap-path-prefix=");
@@ -131,6 +131,14 @@ fn rustflags(recipe: Recipe<'_>) -> Vec<OsString> {
         flags.push(flag);
     }
     flags
+}
+
+/// A path as compilers are given it: without what Windows puts before one that it made canonical.
+fn without_prefix(path: PathBuf) -> PathBuf {
+    match path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) {
+        Some(plain) if !plain.starts_with("UNC") => plain.into(),
+        _ => path,
+    }
 }
 
 /// Whether a variable of the outer build would change the inner one.

@@ -8,13 +8,13 @@
 //! is its length. Whatever writes to the file, truncates or replaces it changes the time, and the entry is dropped.
 //! The access time serves as the stamp for dropping the entries that were not used for longest.
 
-use std::fs::{self, DirBuilder, File, FileTimes, Metadata};
+use std::fs::{self, FileTimes, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::host;
 use crate::options::{Cpu, Options};
 use crate::output::AtomicFile;
 
@@ -67,7 +67,8 @@ impl std::fmt::Display for Key {
 /// wasmelt of the same version must not use what the one before it stored.
 fn this_program() -> Vec<u8> {
     let Ok(metadata) = std::env::current_exe().and_then(fs::metadata) else { return Vec::new() };
-    let parts = [metadata.len().cast_signed(), metadata.mtime(), metadata.mtime_nsec()];
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let parts = [u128::from(metadata.len()), modified.as_nanos()];
     parts.iter().flat_map(|part| part.to_le_bytes()).collect()
 }
 
@@ -87,39 +88,41 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Opens the user's cache folder: `$WASMELT_CACHE_DIR`, `$XDG_CACHE_HOME/wasmelt` or `~/.cache/wasmelt`. `None`
+    /// Opens the user's cache folder: `$WASMELT_CACHE_DIR`, or where the system keeps caches: `$XDG_CACHE_HOME/wasmelt`
+    /// or `~/.cache/wasmelt`, `~/Library/Caches/wasmelt` on macOS, `%LOCALAPPDATA%\wasmelt\cache` on Windows. `None`
     /// where there cannot be one: no home, or one that cannot be written. An error where there is one that is not safe.
     pub fn open() -> Result<Option<Self>> {
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let folder = set("WASMELT_CACHE_DIR")
-            // The specification says that relative paths are to be ignored.
-            .or_else(|| set("XDG_CACHE_HOME").filter(|path| path.is_absolute()).map(|path| path.join("wasmelt")))
-            .or_else(|| set("HOME").map(|home| home.join(".cache/wasmelt")));
-        folder.map_or(Ok(None), Self::at)
+        let named = std::env::var_os("WASMELT_CACHE_DIR").filter(|value| !value.is_empty()).map(PathBuf::from);
+        named.or_else(host::cache_folder).map_or(Ok(None), Self::at)
     }
 
     /// Opens a cache folder, creating it where it does not exist; see [`Cache::open`].
     pub fn at(folder: PathBuf) -> Result<Option<Self>> {
         let shown = folder.display();
-        let create = || DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        let create = || host::create_private_folder(&folder);
         let metadata = fs::metadata(&folder).or_else(|_| create().and_then(|()| fs::metadata(&folder)));
         let Ok(metadata) = metadata else { return Ok(None) };
         if !metadata.is_dir() {
             return Err(Error::new(ErrorKind::Io, format!("the cache folder {shown} is not a folder")));
         }
-        if !is_ours_alone(&metadata) {
+        if !host::is_ours_alone(&metadata) {
             return Err(Error::new(
                 ErrorKind::Io,
                 format!("the cache folder {shown} is not used: others could put executables into it"),
             )
-            .hint(format!("it must belong to you, with permissions 0700: `chmod 700 {shown}`")));
+            .hint(host::how_to_make_ours(&folder)));
         }
         Ok(Some(Self { folder }))
     }
 
+    /// Where the executable of a key is, if there is one.
+    fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{key}{}", std::env::consts::EXE_SUFFIX))
+    }
+
     /// The executable of a key, if there is an intact one.
     pub fn find(&self, key: &Key) -> Option<PathBuf> {
-        let path = self.folder.join(key.to_string());
+        let path = self.path(key);
         let metadata = fs::symlink_metadata(&path).ok()?;
         if !is_intact(&metadata) {
             let _ = fs::remove_file(&path);
@@ -127,14 +130,14 @@ impl Cache {
         }
         if metadata.accessed().ok().and_then(|then| then.elapsed().ok()).is_none_or(|age| age > STAMP_PRECISION) {
             let times = FileTimes::new().set_accessed(SystemTime::now());
-            let _ = File::open(&path).and_then(|file| file.set_times(times));
+            let _ = host::open_for_times(&path).and_then(|file| file.set_times(times));
         }
         Some(path)
     }
 
     /// Stores an executable and drops what has become too much. Returns where it is.
     pub fn store(&self, key: &Key, bytes: &[u8]) -> io::Result<PathBuf> {
-        let path = self.folder.join(key.to_string());
+        let path = self.path(key);
         AtomicFile::create(&path, 0o700)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
         self.trim(LIMIT_BYTES, &path);
         Ok(path)
@@ -178,26 +181,24 @@ fn stamp(len_bytes: u64) -> SystemTime {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Security: what lies in the cache is executed with the user's rights and with the capabilities that it was compiled
-// with. So nothing is taken from a folder or file that another user could have written.
+// with. So nothing is taken from a folder or file that another user could have written. On Windows that is not checked:
+// there the access list of the user's profile keeps others out of the cache.
 // ---------------------------------------------------------------------------------------------------------------------
-
-/// Whether a folder or file belongs to the user and nobody else can write to it.
-fn is_ours_alone(metadata: &Metadata) -> bool {
-    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
-}
 
 /// Whether an entry is the file that was stored. A symbolic link never is.
 fn is_intact(metadata: &Metadata) -> bool {
     metadata.is_file()
         && metadata.len() > 0
-        && is_ours_alone(metadata)
+        && host::is_ours_alone(metadata)
         && metadata.modified().is_ok_and(|time| time == stamp(metadata.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::fs::File;
+    #[cfg(unix)]
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use crate::options::{DirGrant, OptLevel};
 
@@ -247,6 +248,7 @@ mod tests {
         let path = cache.store(&key("a"), b"program").unwrap();
         assert_eq!(cache.find(&key("a")), Some(path.clone()));
         assert_eq!(fs::read(&path).unwrap(), b"program");
+        #[cfg(unix)]
         assert_ne!(fs::metadata(path).unwrap().mode() & 0o100, 0);
         assert_eq!(cache.find(&key("b")), None);
     }
@@ -254,11 +256,13 @@ mod tests {
     #[test]
     fn changed_entries_are_dropped() {
         let (_folder, cache) = cache();
-        let changes: [&dyn Fn(&Path); 5] = [
+        let changes: &[&dyn Fn(&Path)] = &[
             &|path| fs::write(path, "prog").unwrap(),
             &|path| fs::write(path, "PROGRAM").unwrap(),
             &|path| File::options().write(true).open(path).unwrap().set_len(3).unwrap(),
+            #[cfg(unix)]
             &|path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap(),
+            #[cfg(unix)]
             &|path| {
                 fs::rename(path, path.with_extension("x")).unwrap();
                 symlink(path.with_extension("x"), path).unwrap();
@@ -274,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn folders_that_others_can_write_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         for mode in [0o770, 0o707, 0o777] {
@@ -298,7 +303,7 @@ mod tests {
         for (i, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
             let path = cache.store(&key(name), &[0; 100]).unwrap();
             let used = SystemTime::now() - Duration::from_secs(10_000 - 1000 * i as u64);
-            File::open(&path).unwrap().set_times(FileTimes::new().set_accessed(used)).unwrap();
+            host::open_for_times(&path).unwrap().set_times(FileTimes::new().set_accessed(used)).unwrap();
             paths.push(path);
         }
         // A use renews the stamp.

@@ -106,10 +106,10 @@ impl<T> ResultExt<T> for Result<T> {
     }
 }
 
-/// The words of an I/O error without Rust's "(os error 2)", in lower case.
+/// The words of an I/O error without Rust's "(os error 2)" and without the full stop of Windows, in lower case.
 fn describe_io(error: &std::io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
+    let text = text.split(" (os error").next().unwrap_or(&text).trim_end_matches('.');
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }

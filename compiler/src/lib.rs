@@ -19,6 +19,7 @@ pub mod emit;
 pub mod error;
 pub mod features;
 mod harden;
+mod host;
 pub mod inspect;
 pub mod link;
 pub mod module;

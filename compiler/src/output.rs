@@ -2,21 +2,18 @@
 //!
 //! A file is written beside its final place under no name (`O_TMPFILE`) and linked there when it is complete. So an
 //! error, a full disk, Ctrl-C or even `SIGKILL` leaves the old file as it was and nothing else behind. File systems
-//! that cannot do this get a named temporary file, which every error removes.
+//! and systems that cannot do this get a named temporary file, which every error removes, and which takes the place of the
+//! old file at once.
 
-use std::ffi::OsString;
-use std::fs::{self, File, FileTimes, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, FileTimes};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
-use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::host::{self, folder_of};
 use crate::options::Emit;
 
 /// Symbolic links that are followed to find the file to replace, as many as Linux follows.
@@ -43,49 +40,39 @@ impl Output {
     /// Checks what can be checked before the work starts, so that a long compilation does not end in "permission
     /// denied". `path` may be `-` for standard output; `emit` says what it becomes; `input` is the
     /// file that must not be overwritten.
-    pub fn create(path: &Path, emit: Emit, input: Option<&Metadata>) -> Result<Self> {
+    pub fn create(path: &Path, emit: Emit, input: Option<&File>) -> Result<Self> {
         let shown = path.display().to_string();
-        if path == Path::new("-") || path == Path::new("/dev/stdout") {
+        if path == Path::new("-") || host::is_stdout(path) {
             if !emit.is_text() && io::stdout().is_terminal() {
                 return Err(Error::usage("machine code is not written to a terminal")
                     .hint("`-o FILE` names the output, or standard output can be redirected"));
             }
             return Ok(Self { shown: "standard output".to_owned(), sink: Sink::Stdout });
         }
-        let failed = |error: &io::Error| Error::io(format!("cannot write {shown}"), error);
+        let failed = |error: &io::Error| cannot_write(&shown, error);
         if path.as_os_str().is_empty() {
             return Err(Error::usage("the output has an empty name").hint("`-o FILE` names the output"));
         }
         let mode = if emit == Emit::Exe { 0o777 } else { 0o666 };
         let target = follow_links(path).map_err(|e| failed(&e))?;
-        let sink = match fs::metadata(&target) {
-            Ok(old) if old.is_dir() => {
-                return Err(Error::new(ErrorKind::Io, format!("cannot write {shown}: is a directory"))
-                    .hint(format!("a file in it is named by `-o {}/NAME`", shown.trim_end_matches('/'))));
+        if let Some(stream) = host::open_stream(&target) {
+            let sink = Sink::Stream(stream.map_err(|e| failed(&e))?);
+            return Ok(Self { shown, sink });
+        }
+        if let Ok(old) = fs::metadata(&target) {
+            if old.is_dir() {
+                return Err(Error::new(ErrorKind::Io, format!("cannot write {shown}: is a directory")).hint(format!(
+                    "a file in it is named by `-o {}/NAME`",
+                    shown.trim_end_matches(std::path::is_separator)
+                )));
             }
-            Ok(old) if !old.is_file() => {
-                // Opening a terminal for writing must not make it the controlling one, a socket cannot be opened.
-                if old.file_type().is_socket() {
-                    return Err(failed(&io::Error::from(Errno::NXIO)));
-                }
-                Sink::Stream(OpenOptions::new().write(true).open(&target).map_err(|e| failed(&e))?)
+            if input.is_some_and(|input| host::is_same_file(input, &target)) {
+                return Err(Error::usage(format!("{shown} is the input and would be overwritten"))
+                    .hint("`-o FILE` gives the output another name"));
             }
-            Ok(old) => {
-                if input.is_some_and(|input| is_same_file(input, &old)) {
-                    return Err(Error::usage(format!("{shown} is the input and would be overwritten"))
-                        .hint("`-o FILE` gives the output another name"));
-                }
-                // Replacing needs no permission on the old file, but a file that was made read-only is meant to stay.
-                // One that is being executed (`ETXTBSY`) is fine: its process keeps the old file.
-                if let Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) =
-                    rustix::fs::access(&target, Access::WRITE_OK)
-                {
-                    return Err(failed(&errno.into()));
-                }
-                Sink::File(AtomicFile::create(&target, mode).map_err(|e| failed(&e))?)
-            }
-            Err(_) => Sink::File(AtomicFile::create(&target, mode).map_err(|e| failed(&e))?),
-        };
+            host::check_replaceable(&target).map_err(|e| failed(&e))?;
+        }
+        let sink = Sink::File(AtomicFile::create(&target, mode).map_err(|e| failed(&e))?);
         Ok(Self { shown, sink })
     }
 
@@ -103,13 +90,16 @@ impl Output {
             Sink::Stream(mut file) => file.write_all(bytes),
             Sink::File(file) => file.finish(bytes, None),
         };
-        written.map_err(|e| Error::io(format!("cannot write {}", self.shown), &e))
+        written.map_err(|e| cannot_write(&self.shown, &e))
     }
 }
 
-/// Whether two paths led to one file, by whatever links.
-pub fn is_same_file(a: &Metadata, b: &Metadata) -> bool {
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
+fn cannot_write(shown: &str, error: &io::Error) -> Error {
+    let failed = Error::io(format!("cannot write {shown}"), error);
+    match host::is_in_use(error) {
+        true => failed.hint("a program that runs cannot be replaced on this system: end it first"),
+        false => failed,
+    }
 }
 
 /// The file that a path means when symbolic links are followed, also where it does not exist yet. Replacing the link
@@ -123,7 +113,7 @@ fn follow_links(path: &Path) -> io::Result<PathBuf> {
             Err(_) => return Ok(path),
         }
     }
-    Err(Errno::LOOP.into())
+    Err(host::too_many_links())
 }
 
 /// A file that appears under its name when it is complete, and never before.
@@ -136,17 +126,16 @@ pub struct AtomicFile {
 
 #[derive(Debug)]
 enum Pending {
-    Unnamed(File),
+    Nameless(File),
     Named(NamedTempFile),
 }
 
 impl AtomicFile {
     /// Starts a file in the folder of `target`. It gets what the umask leaves of the permissions `mode`.
     pub fn create(target: &Path, mode: u32) -> io::Result<Self> {
-        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let pending = match rustix::fs::open(folder_of(target), flags, Mode::from_raw_mode(mode)) {
-            Ok(fd) => Pending::Unnamed(File::from(fd)),
-            // A file system without unnamed files, or an error that shows again here.
+        let pending = match host::create_nameless(target, mode) {
+            Ok(file) => Pending::Nameless(file),
+            // A system or a file system without such files, or an error that shows again here.
             Err(_) => Pending::Named(named_beside(target, mode)?),
         };
         Ok(Self { target: target.to_owned(), mode, pending })
@@ -164,12 +153,12 @@ impl AtomicFile {
             Ok(())
         };
         let mut named = match self.pending {
-            Pending::Unnamed(mut file) => {
+            Pending::Nameless(mut file) => {
                 fill(&mut file)?;
-                if link_into_place(&file, &self.target).is_ok() {
+                if host::put_in_place(&file, &self.target).is_ok() {
                     return Ok(());
                 }
-                // No `/proc`, or a file system that links no unnamed files: the slow way.
+                // No `/proc`, or a file system that links no such files: the slow way.
                 drop(file);
                 named_beside(&self.target, self.mode)?
             }
@@ -180,49 +169,17 @@ impl AtomicFile {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
 fn named_beside(target: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".wasmelt-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder_of(target))
-        // Without tempfile's "at path ..", which names a file that nobody asked for.
-        .map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))
-}
-
-/// Gives an unnamed file its name. A link cannot replace a file, a rename can: an existing one is replaced by way of a
-/// second name.
-fn link_into_place(file: &File, target: &Path) -> io::Result<()> {
-    let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let link = |name: &Path| rustix::fs::linkat(CWD, &*unnamed, CWD, name, AtFlags::SYMLINK_FOLLOW);
-    match link(target) {
-        Err(Errno::EXIST) => {}
-        other => return other.map_err(io::Error::from),
-    }
-    for attempt in 0..100 {
-        let name = OsString::from(format!(".wasmelt-{}-{attempt}", std::process::id()));
-        let beside = folder_of(target).join(name);
-        match link(&beside) {
-            Err(Errno::EXIST) => continue,
-            other => other?,
-        }
-        return fs::rename(&beside, target).inspect_err(|_| {
-            let _ = fs::remove_file(&beside);
-        });
-    }
-    Err(Errno::EXIST.into())
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".wasmelt-");
+    host::set_mode(&mut builder, mode);
+    // Without tempfile's "at path ..", which names a file that nobody asked for.
+    builder.tempfile_in(folder_of(target)).map_err(|e| e.raw_os_error().map_or(e, io::Error::from_raw_os_error))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
     fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         Output::create(path, Emit::Exe, None)?.write(bytes)
@@ -237,8 +194,8 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), bytes);
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_ne!(mode & 0o100, 0);
+        #[cfg(unix)]
+        assert_ne!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&path).unwrap()) & 0o100, 0);
     }
 
     #[test]
@@ -273,10 +230,11 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::write(at("input"), "x").unwrap();
         fs::hard_link(at("input"), at("hard")).unwrap();
-        symlink("input", at("soft")).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("input", at("soft")).unwrap();
         fs::write(at("other"), "x").unwrap();
-        let input = fs::metadata(at("input")).unwrap();
-        for name in ["input", "hard", "soft"] {
+        let input = File::open(at("input")).unwrap();
+        for name in ["input", "hard", if cfg!(unix) { "soft" } else { "input" }] {
             let error = Output::create(&at(name), Emit::Exe, Some(&input)).unwrap_err();
             assert!(error.to_string().contains("is the input"), "{error}");
         }
@@ -284,7 +242,47 @@ mod tests {
     }
 
     #[test]
+    fn read_only_files_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let mut permissions = fs::metadata(&path).unwrap().permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions.clone()).unwrap();
+        // Nothing is read-only for the superuser of a Unix.
+        if File::options().write(true).open(&path).is_err() {
+            assert!(write(&path, b"new").unwrap_err().to_string().starts_with("cannot write "));
+            assert_eq!(fs::read(&path).unwrap(), b"old");
+        }
+        // Windows deletes no file that is read-only.
+        #[cfg(windows)]
+        {
+            #[expect(clippy::permissions_set_readonly_false, reason = "there are no others than one's own on Windows")]
+            permissions.set_readonly(false);
+            fs::set_permissions(&path, permissions).unwrap();
+        }
+    }
+
+    #[test]
+    #[cfg(windows)]
+    fn files_in_use_are_kept_and_devices_written() {
+        use std::os::windows::fs::OpenOptionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "old").unwrap();
+        let open = File::options().read(true).share_mode(1).open(&path).unwrap();
+        let error = write(&path, b"new").unwrap_err();
+        assert!(error.hints()[0].contains("cannot be replaced"), "{error}");
+        drop(open);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write(Path::new("NUL"), b"x").unwrap();
+        assert!(write(folder.path(), b"x").unwrap_err().to_string().contains("is a directory"));
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn links_are_written_through() {
+        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         symlink("real", at("link")).unwrap();
@@ -296,11 +294,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn devices_are_written_and_folders_refused() {
         write(Path::new("/dev/null"), b"x").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
-        let error = write(Path::new("/dev/full"), b"x").unwrap_err();
-        assert_eq!(error.to_string(), "cannot write /dev/full: no space left on device");
+        if cfg!(target_os = "linux") {
+            let error = write(Path::new("/dev/full"), b"x").unwrap_err();
+            assert_eq!(error.to_string(), "cannot write /dev/full: no space left on device");
+        }
         let folder = tempfile::tempdir().unwrap();
         assert!(write(folder.path(), b"x").unwrap_err().to_string().contains("is a directory"));
         let error = write(&folder.path().join("missing/out"), b"x").unwrap_err();

@@ -4,7 +4,6 @@
 //! `WASMELT_CORPUS` names the folder with `manifest.tsv`, by default `../shared/corpus` beside the repository;
 //! `WASMELT_CORPUS_FULL=1` runs the full arguments as well as the small ones.
 
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -74,6 +73,9 @@ fn never_executable() -> Result<&'static Path, String> {
     static PROGRAM: OnceLock<Result<(tempfile::TempDir, PathBuf), String>> = OnceLock::new();
     let built = PROGRAM.get_or_init(|| {
         const SIGSYS: i32 = 31;
+        if !cfg!(target_os = "linux") {
+            return Err("this system has no seccomp filters".to_owned());
+        }
         let cc = support::find_program("cc").ok_or("there is no cc")?;
         let folder = support::scratch();
         let program = folder.path().join("never_executable");
@@ -84,7 +86,7 @@ fn never_executable() -> Result<&'static Path, String> {
             return Err(format!("cc failed: {}", outcome.stderr()));
         }
         let broken = support::run(Command::new(&program).arg("--break"), b"").map_err(message)?;
-        if broken.status.signal() != Some(SIGSYS) {
+        if support::signal(broken.status) != Some(SIGSYS) {
             return Err(format!("seccomp filters do not work here: {}", broken.status));
         }
         Ok((folder, program))
@@ -121,7 +123,7 @@ fn row_trials(row: Row, root: &Path) -> Vec<Trial> {
         let name = format!("corpus::{}::{}", row.name, system.name());
         trials.push(foreign::link(name, system, row.wasm.clone(), row.options.clone()));
     }
-    if HARDENED.contains(&row.name.as_str()) {
+    if cfg!(target_os = "linux") && HARDENED.contains(&row.name.as_str()) {
         let (row, data) = (Arc::clone(&row), data.clone());
         let name = format!("corpus::{}::hardened", row.name);
         trials.push(Trial::test(name, move || row.hardened()?.check(&row.small, &data)));

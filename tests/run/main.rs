@@ -1,5 +1,6 @@
 //! Programs, compiled, linked and run as a user does it: the corpus, the examples, and small modules with one feature
-//! each. Their output and exit codes are compared with what is written down.
+//! each. Their output and exit codes are compared with what is written down. What looks into the system that they run on
+//! is for Linux.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,20 +9,35 @@ mod cases;
 mod corpus;
 mod debug;
 mod examples;
-mod exhaustion;
 mod foreign;
+
+#[cfg(target_os = "linux")]
+mod exhaustion;
+#[cfg(target_os = "linux")]
 mod format;
+#[cfg(target_os = "linux")]
 mod harden;
+#[cfg(target_os = "linux")]
 mod llvm;
 mod macho;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "most of it is for tests on Linux"))]
 mod modules;
+#[cfg(target_os = "linux")]
 mod policy;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
 mod sandbox;
+#[cfg(target_os = "linux")]
 mod threads;
+#[cfg(target_os = "linux")]
 mod trees;
+#[cfg(target_os = "linux")]
+mod windows_host;
 
 use std::process::ExitCode;
+
+use libtest_mimic::Trial;
 
 fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
@@ -30,15 +46,29 @@ fn main() -> ExitCode {
     trials.extend(debug::trials());
     trials.extend(examples::trials());
     trials.extend(foreign::trials());
-    trials.extend(format::trials());
-    trials.extend(llvm::trials());
     trials.extend(cases::trials());
-    trials.extend(harden::trials());
-    trials.extend(policy::trials());
-    trials.extend(process::trials());
-    trials.extend(exhaustion::trials());
-    trials.extend(sandbox::trials());
-    trials.extend(threads::trials());
-    trials.extend(trees::trials());
+    trials.extend(on_linux());
     libtest_mimic::run(&args, trials).exit_code()
+}
+
+/// Tests that look at processes, descriptors and executables as Linux has them.
+fn on_linux() -> Vec<Trial> {
+    #[cfg(not(target_os = "linux"))]
+    return Vec::new();
+    #[cfg(target_os = "linux")]
+    [
+        format::trials,
+        harden::trials,
+        llvm::trials,
+        policy::trials,
+        process::trials,
+        exhaustion::trials,
+        sandbox::trials,
+        threads::trials,
+        trees::trials,
+        windows_host::trials,
+    ]
+    .into_iter()
+    .flat_map(|trials: fn() -> Vec<Trial>| trials())
+    .collect()
 }

@@ -4,7 +4,7 @@
 //! once, where Rust's standard library for the target is installed.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::{env, fs};
 
@@ -30,6 +30,17 @@ pub enum System {
 impl System {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::LinuxAarch64, Self::Windows, Self::WindowsAarch64, Self::Mac, Self::MacAarch64];
+
+    /// This system, where it is one of them and the compiler holds no runtime for it.
+    pub fn here() -> Option<Self> {
+        match (env::consts::OS, env::consts::ARCH) {
+            ("windows", "x86_64") => Some(Self::Windows),
+            ("windows", _) => Some(Self::WindowsAarch64),
+            ("macos", "x86_64") => Some(Self::Mac),
+            ("macos", _) => Some(Self::MacAarch64),
+            _ => None,
+        }
+    }
 
     /// The value of `--target`.
     pub fn triple(self) -> &'static str {
@@ -91,21 +102,7 @@ impl System {
 
     /// The folder with the runtime's archive.
     pub fn runtimes(self) -> Result<PathBuf, Failed> {
-        if let Some(folder) = env::var_os("WASMELT_TEST_RUNTIMES") {
-            return Ok(folder.into());
-        }
-        static BUILT: Mutex<Vec<(System, Result<PathBuf, String>)>> = Mutex::new(Vec::new());
-        let mut built = BUILT.lock().map_err(|_| "building a runtime archive panicked")?;
-        if let Some((_, result)) = built.iter().find(|(system, _)| *system == self) {
-            return Ok(result.clone()?);
-        }
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtimes");
-        let out = folder.to_str().ok_or("the target folder is not UTF-8")?;
-        let arguments =
-            ["run", "--locked", "--package", "xtask", "--", "runtime", "--target", self.triple(), "--out", out];
-        let result = portable::cargo(&arguments).map(|()| folder.clone());
-        built.push((self, result.clone()));
-        Ok(result?)
+        runtimes(self.triple())
     }
 
     /// What `wasmelt compile` is told.
@@ -122,9 +119,8 @@ impl System {
             Self::Mac => "x86_64-macos",
             Self::MacAarch64 => "aarch64-macos",
         };
-        let way = zig().ok_or("there is no Zig")?;
-        let mut command = Command::new(way[0]);
-        command.args(&way[1..]).args(["cc", "-target", target]);
+        let mut command = zig_command()?;
+        command.args(["cc", "-target", target]);
         Ok(command)
     }
 
@@ -159,6 +155,24 @@ pub fn sysroot() -> Option<PathBuf> {
     Some(path.trim_end().into())
 }
 
+/// The folder with the runtime's archive for a target.
+pub fn runtimes(triple: &'static str) -> Result<PathBuf, Failed> {
+    if let Some(folder) = env::var_os("WASMELT_TEST_RUNTIMES") {
+        return Ok(folder.into());
+    }
+    static BUILT: Mutex<Vec<(&'static str, Result<PathBuf, String>)>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().map_err(|_| "building a runtime archive panicked")?;
+    if let Some((_, result)) = built.iter().find(|(of, _)| *of == triple) {
+        return Ok(result.clone()?);
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("runtimes");
+    let out = folder.to_str().ok_or("the target folder is not UTF-8")?;
+    let arguments = ["run", "--locked", "--package", "xtask", "--", "runtime", "--target", triple, "--out", out];
+    let result = portable::cargo(&arguments).map(|()| folder.clone());
+    built.push((triple, result.clone()));
+    Ok(result?)
+}
+
 /// Whether the toolchain has the standard library of a target.
 fn has_std(target: &str) -> bool {
     sysroot().is_some_and(|sysroot| sysroot.join("lib/rustlib").join(target).join("lib").is_dir())
@@ -180,15 +194,35 @@ fn has_zig() -> bool {
     zig().is_some()
 }
 
+/// A command that starts Zig.
+pub fn zig_command() -> Result<Command, Failed> {
+    let way = zig().ok_or("there is no Zig")?;
+    let mut command = Command::new(way[0]);
+    command.args(&way[1..]);
+    Ok(command)
+}
+
+/// Where Wine has its files.
+fn wine_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine")
+}
+
+/// An argument of a program in Wine as one of a program here: where it is a path, the file behind it.
+pub fn path_in_wine(argument: &str) -> String {
+    let Some((drive @ ("C:" | "Z:"), path)) = argument.split_at_checked(2) else { return argument.to_owned() };
+    let root = if drive == "C:" { wine_folder().join("prefix/drive_c").display().to_string() } else { String::new() };
+    root + &path.replace('\\', "/")
+}
+
 fn wine() -> Option<PathBuf> {
     find_program("wine64").or_else(|| Some(PathBuf::from("/usr/lib/wine/wine64")).filter(|path| path.is_file()))
 }
 
 /// Wine with a folder of its own, which is made once, and with a stand-in for a library that older versions lack: the
 /// source of random numbers of Rust's standard library.
-fn wine_command() -> Result<Command, Failed> {
+pub fn wine_command() -> Result<Command, Failed> {
     static PREPARED: OnceLock<Result<(), String>> = OnceLock::new();
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine");
+    let folder = wine_folder();
     let program = wine().ok_or("there is no wine64")?;
     let command = || {
         let mut command = Command::new(&program);
@@ -199,11 +233,16 @@ fn wine_command() -> Result<Command, Failed> {
     let prepare = || -> Result<(), Failed> {
         fs::create_dir_all(&folder)?;
         let source = repository().join("tests/run/guests/bcryptprimitives.c");
-        let way = zig().ok_or("there is no Zig")?;
-        let mut zig = Command::new(way[0]);
-        zig.args(&way[1..]).args(["cc", "-target", "x86_64-windows-gnu", "-shared", "-s", "-o"]);
+        let mut zig = zig_command()?;
+        zig.args(["cc", "-target", "x86_64-windows-gnu", "-shared", "-s", "-o"]);
         run(zig.arg(folder.join("bcryptprimitives.dll")).arg(source).arg("-ladvapi32"), b"")?.expect_code(0)?;
-        run(command().args(["wineboot", "--init"]), b"")?;
+        // What it starts lives on for a while, and would keep its output open for as long.
+        command()
+            .args(["wineboot", "--init"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
         Ok(())
     };
     let message = |failed: Failed| failed.message().unwrap_or("Wine cannot be prepared").to_owned();

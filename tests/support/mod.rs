@@ -10,7 +10,6 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -65,7 +64,8 @@ pub fn skipped(name: impl Into<String>, reason: impl Into<String>) -> Trial {
 
 /// A program of the system, if it is on PATH.
 pub fn find_program(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|path| path.is_file())
+    let name = format!("{name}{}", env::consts::EXE_SUFFIX);
+    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(&name)).find(|path| path.is_file())
 }
 
 /// An empty folder that goes away with its owner.
@@ -84,7 +84,7 @@ pub struct Outcome {
 impl Outcome {
     /// Exit code; 128 and the number of the signal where one ended the process, as shells say it.
     pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+        self.status.code().unwrap_or_else(|| 128 + signal(self.status).unwrap_or(0))
     }
 
     pub fn stdout(&self) -> String {
@@ -129,6 +129,14 @@ impl Outcome {
         };
         format!("\n--- standard output\n{}\n--- standard error\n{}", tail(self.stdout()), tail(self.stderr()))
     }
+}
+
+/// The signal that ended a process, on a system that has signals.
+pub fn signal(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    return status.code().and(None);
 }
 
 /// Runs a command to its end with these bytes as its standard input.

@@ -65,7 +65,11 @@ pub fn trial(
 /// What `wasmelt compile` is told in the test that this thread runs.
 pub fn options() -> Result<Vec<PathBuf>, Failed> {
     match chosen() {
-        Place::Here => Ok(Vec::new()),
+        // Where no archive is part of the compiler, there is one beside it.
+        Place::Here => match System::here() {
+            Some(here) => here.options(),
+            None => Ok(Vec::new()),
+        },
         Place::Portable => {
             Ok(vec!["--runtime".into(), "portable".into(), "--runtime-dir".into(), portable::archives()?.into()])
         }
@@ -80,6 +84,8 @@ pub fn program(executable: &Path) -> Result<Command, Failed> {
         Place::Here | Place::Portable => {
             let mut command = Command::new(executable);
             command.env_clear();
+            // Without it, libraries of Windows do not find their parts.
+            command.envs(env::var_os("SystemRoot").filter(|_| cfg!(windows)).map(|root| ("SystemRoot", root)));
             Ok(command)
         }
         Place::Foreign(system) => system.command(executable),

@@ -5,26 +5,24 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Result, root, runtimes};
+use crate::{Result, compiler, root, run, runtimes};
 
 /// Makes the folder.
-pub(crate) fn execute(targets: &[String], out: &Path) -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(&cargo).current_dir(root()).args(["build", "--release", "--locked", "--package", "wasmelt"]))?;
-    let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into).join("release");
-    let program = format!("wasmelt{}", env::consts::EXE_SUFFIX);
-
+pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Result<()> {
+    let built = compiler::build(host, false)?;
     let version = env!("CARGO_PKG_VERSION");
-    let folder = out.join(format!("wasmelt-{version}-{}-{}", env::consts::ARCH, env::consts::OS));
+    let folder = out.join(format!("wasmelt-{version}-{}", system(host)));
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|e| format!("cannot remove {}: {e}", folder.display()))?;
     }
     let bin = folder.join("bin");
     fs::create_dir_all(&bin)?;
-    fs::copy(built.join(&program), bin.join(&program)).map_err(|e| format!("cannot copy {program}: {e}"))?;
+    let name = compiler::program_name(host);
+    fs::copy(&built, bin.join(&name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
     runtimes::execute(targets, &folder.join("lib/wasmelt"), false, false)?;
 
-    let program = bin.join(&program);
+    // What it prints about itself is the same on every host; one for another host may not run here.
+    let program = if host.is_some() { compiler::build(None, false)? } else { built };
     for (shell, place) in [
         ("bash", "share/bash-completion/completions/wasmelt"),
         ("zsh", "share/zsh/site-functions/_wasmelt"),
@@ -45,9 +43,18 @@ pub(crate) fn execute(targets: &[String], out: &Path) -> Result<()> {
     for name in ["README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"] {
         fs::copy(root().join(name), documents.join(name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
     }
-    write(&documents.join("LICENSES-OF-DEPENDENCIES.txt"), licenses(&cargo)?.as_bytes())?;
+    write(&documents.join("LICENSES-OF-DEPENDENCIES.txt"), licenses()?.as_bytes())?;
     println!("{}", folder.display());
     Ok(())
+}
+
+/// Architecture and system of a host, in the words of Rust's standard library.
+fn system(host: Option<&str>) -> String {
+    let Some(host) = host else { return format!("{}-{}", env::consts::ARCH, env::consts::OS) };
+    let architecture = host.split('-').next().unwrap_or_default();
+    let systems = [("-windows", "windows"), ("-darwin", "macos"), ("-linux", "linux")];
+    let system = systems.iter().find(|(part, _)| host.contains(part)).map_or("unknown", |(_, name)| name);
+    format!("{architecture}-{system}")
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -57,18 +64,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| format!("cannot write {}: {e}", path.display()).into())
 }
 
-fn run(command: &mut Command) -> Result<()> {
-    match command.status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{command:?}: {status}").into()),
-        Err(e) => Err(format!("cannot run {command:?}: {e}").into()),
-    }
-}
-
 /// A line for each crate that the program or a runtime is made of: name, version, licence, source.
-fn licenses(cargo: &std::ffi::OsStr) -> Result<String> {
+fn licenses() -> Result<String> {
     let arguments = ["metadata", "--locked", "--format-version", "1"];
-    let output = Command::new(cargo).current_dir(root()).args(arguments).output()?;
+    let output = Command::new(compiler::cargo()).current_dir(root()).args(arguments).output()?;
     if !output.status.success() {
         return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)).into());
     }

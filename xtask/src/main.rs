@@ -1,17 +1,21 @@
-//! Tasks of the project that are more than one command: runtime archives for any target, and the folder of a release.
+//! Tasks of the project that are more than one command: runtime archives for any target, the compiler for any host, and the
+//! folder of a release.
 
 #[path = "../../compiler/build/archive.rs"]
 mod archive;
+mod compiler;
 mod dist;
 #[path = "../../compiler/build/member.rs"]
 mod member;
 #[path = "../../compiler/build/runtime.rs"]
 mod runtime;
 mod runtimes;
+mod zig;
 
+use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +30,8 @@ struct Cli {
 enum Task {
     /// Build runtime archives
     Runtime(RuntimeArgs),
+    /// Build the compiler itself, for another system with Zig
+    Compiler(CompilerArgs),
     /// Make the folder of a release, which works wherever it is moved to
     Dist(DistArgs),
 }
@@ -50,9 +56,25 @@ struct RuntimeArgs {
     portable: bool,
 }
 
+/// Which compiler.
+#[derive(clap::Args)]
+struct CompilerArgs {
+    /// Where it runs, a target of Rust [default: this machine]
+    #[arg(long, value_name = "TRIPLE")]
+    host: Option<String>,
+
+    /// Only check that it could be built
+    #[arg(long)]
+    check: bool,
+}
+
 /// What a release has.
 #[derive(clap::Args)]
 struct DistArgs {
+    /// Where it runs, a target of Rust [default: this machine]
+    #[arg(long, value_name = "TRIPLE")]
+    host: Option<String>,
+
     /// Bring the runtime of this target [default: all]
     #[arg(long = "target", value_name = "TRIPLE")]
     targets: Vec<String>,
@@ -69,10 +91,27 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
 }
 
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Result<()> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{command:?}: {status}").into()),
+        Err(e) => Err(format!("cannot run {command:?}: {e}").into()),
+    }
+}
+
 fn main() -> ExitCode {
+    if let Some(target) = env::var_os(zig::TARGET) {
+        return zig::compile_or_link(&target);
+    }
     let result = match Cli::parse().task {
         Task::Runtime(args) => runtimes::execute(&args.targets, &args.out, args.build_std, args.portable),
-        Task::Dist(args) => dist::execute(&args.targets, &args.out),
+        Task::Compiler(args) => compiler::build(args.host.as_deref(), args.check).map(|program| {
+            if !args.check {
+                println!("{}", program.display());
+            }
+        }),
+        Task::Dist(args) => dist::execute(args.host.as_deref(), &args.targets, &args.out),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

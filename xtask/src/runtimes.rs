@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 use crate::runtime::{self, Recipe, Runtime};
-use crate::{Result, root};
+use crate::{Result, compiler, root};
 
 /// A target of wasmelt, and the targets of Rust whose standard library serves it, the best first.
 struct Target {
@@ -67,7 +67,7 @@ fn key(triple: &str) -> Vec<&str> {
 
 /// Builds one archive; its path.
 fn build(target: &Target, out: &Path, build_std: bool, portable: bool) -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = compiler::cargo();
     let work = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("xtask");
     let installed = target.rust.iter().find(|rust| has_std(rust) || (!build_std && add_std(rust)));
     let rust = match (installed, build_std) {
@@ -97,7 +97,7 @@ fn build(target: &Target, out: &Path, build_std: bool, portable: bool) -> Result
 }
 
 /// Whether the toolchain has the standard library of a target.
-fn has_std(target: &str) -> bool {
+pub(crate) fn has_std(target: &str) -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", "sysroot"]).output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else { return false };
@@ -106,7 +106,7 @@ fn has_std(target: &str) -> bool {
 }
 
 /// Asks rustup for it; whether it is there then.
-fn add_std(target: &str) -> bool {
+pub(crate) fn add_std(target: &str) -> bool {
     let added = Command::new("rustup").args(["target", "add", target]).stdin(Stdio::null()).status();
     added.is_ok_and(|status| status.success()) && has_std(target)
 }

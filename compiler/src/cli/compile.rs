@@ -98,7 +98,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     let report = &args.common.report;
     let mut times = Times::start();
     let mut input = Input::open(&args.input)?;
-    let sink = Output::create(&output, options.emit, input.metadata.as_ref())?;
+    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let bytes = input.read()?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, report)?;
@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn outputs_are_named_after_inputs() {
-        let name = |input: &str, emit| default_output(Path::new(input), &Options { emit, ..Options::default() });
+        let target: target_lexicon::Triple = "x86_64-unknown-linux-gnu".parse().unwrap();
+        let options = |emit| Options { emit, target: target.clone(), ..Options::default() };
+        let name = |input: &str, emit| default_output(Path::new(input), &options(emit));
         assert_eq!(name("dir/app.wasm", Emit::Exe).unwrap(), Path::new("app"));
         assert_eq!(name("app.wasm", Emit::Obj).unwrap(), Path::new("app.o"));
         assert_eq!(name("a.b.wasm", Emit::Asm).unwrap(), Path::new("a.b.s"));
@@ -181,5 +183,7 @@ mod tests {
         assert_eq!(name("dir/app.wat", Emit::Staticlib).unwrap(), Path::new("libapp.a"));
         assert!(name("-", Emit::Exe).is_err());
         assert!(name("..", Emit::Exe).is_err());
+        let windows = Options { target: "x86_64-pc-windows-msvc".parse().unwrap(), ..options(Emit::Exe) };
+        assert_eq!(default_output(Path::new("a.b.wasm"), &windows).unwrap(), Path::new("a.b.exe"));
     }
 }

@@ -1,16 +1,11 @@
-//! `wasmelt run`: compiles a module into the cache, or finds it there, and becomes its executable.
+//! `wasmelt run`: compiles a module into the cache, or finds it there, and becomes its executable; on Windows, where no
+//! process can become another, it waits for it and ends as it ended.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::os::fd::AsRawFd as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use clap::Args;
-use rustix::fs::MemfdFlags;
 use target_lexicon::HOST;
 
 use super::args::{CommonArgs, ReportArgs};
@@ -20,6 +15,7 @@ use super::wasmtime::{self, Codegen};
 use super::{print_note, print_warning};
 use crate::cache::{Cache, Key};
 use crate::error::{Error, Result};
+use crate::host::{self, Start};
 use crate::options::{Cpu, Options, Policy};
 
 /// Compile a module into a cache and execute it
@@ -66,7 +62,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     if options.cpu == Cpu::Default {
         options.cpu = Cpu::Native;
     }
-    let guest = Guest::new(Path::new(module), guest_args, &mut options);
+    let start = start(Path::new(module), guest_args, &mut options);
 
     let mut times = Times::start();
     let mut input = Input::open(Path::new(module)).map_err(|e| match module.to_str() {
@@ -87,7 +83,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         if report.verbose {
             print_note(&format!("found in the cache: {}", path.display()));
         }
-        let error = guest.execute(&path);
+        let error = host::execute(&path, &start);
         // Somebody may have cleaned the cache meanwhile, or it cannot be executed there: compile it again.
         if report.verbose {
             print_note(&format!("cannot execute it: {error}"));
@@ -113,12 +109,12 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         if report.verbose {
             print_note(&format!("stored in the cache: {}", path.display()));
         }
-        let error = guest.execute(&path);
+        let error = host::execute(&path, &start);
         if report.verbose {
             print_note(&format!("cannot execute it: {error}"));
         }
     }
-    let error = guest.execute_bytes(&compilation.bytes);
+    let error = host::execute_bytes(&compilation.bytes, &start);
     Err(Error::io(format!("cannot execute what {} was compiled to", input.name), &error))
 }
 
@@ -134,57 +130,27 @@ fn open_cache(report: &ReportArgs) -> Option<Cache> {
     None
 }
 
-/// How the executable is started.
-struct Guest<'a> {
-    arg0: OsString,
-    args: &'a [OsString],
-    /// Variables to set before it starts.
-    env: BTreeMap<String, String>,
-}
-
-impl<'a> Guest<'a> {
-    /// Moves what may differ from call to call out of the options into the way the executable is started: the value of
-    /// a granted variable and the guest's name for itself. So a new value compiles nothing, and no secret of an
-    /// environment is ever written into the cache.
-    fn new(module: &Path, args: &'a [OsString], options: &mut Options) -> Self {
-        let Policy { env: grants, arg0, .. } = &mut options.policy;
-        let mut env = BTreeMap::new();
-        for grant in grants.iter_mut() {
-            match grant.value.take() {
-                Some(value) => env.insert(grant.name.clone(), value),
-                None => env.remove(&grant.name),
-            };
-        }
-        let mut seen = std::collections::HashSet::new();
-        grants.retain(|grant| seen.insert(grant.name.clone()));
-        // As wasmtime does it: the file's name, without folders.
-        let file_name = || module.file_name().unwrap_or(OsStr::new("")).to_owned();
-        let arg0 = arg0.take().map_or_else(file_name, OsString::from);
-        Self { arg0, args, env }
+/// Moves what may differ from call to call out of the options into the way the executable is started: the value of a
+/// granted variable and the guest's name for itself. So a new value compiles nothing, and no secret of an environment is
+/// ever written into the cache.
+fn start<'a>(module: &Path, args: &'a [OsString], options: &mut Options) -> Start<'a> {
+    let Policy { env: grants, arg0: name, .. } = &mut options.policy;
+    let mut env = BTreeMap::new();
+    for grant in grants.iter_mut() {
+        match grant.value.take() {
+            Some(value) => env.insert(grant.name.clone(), value),
+            None => env.remove(&grant.name),
+        };
     }
-
-    /// Becomes this executable; returns only on failure.
-    fn execute(&self, path: &Path) -> io::Error {
-        Command::new(path).arg0(&self.arg0).args(self.args).envs(&self.env).exec()
+    let mut seen = std::collections::HashSet::new();
+    grants.retain(|grant| seen.insert(grant.name.clone()));
+    // As wasmtime does it: the file's name, without folders.
+    let file_name = || module.file_name().unwrap_or(OsStr::new("")).to_owned();
+    let arg0 = name.take().map_or_else(file_name, OsString::from);
+    if !host::CAN_SET_ARG0 {
+        *name = Some(arg0.to_string_lossy().into_owned());
     }
-
-    /// Becomes an executable that is in no folder; returns only on failure.
-    fn execute_bytes(&self, bytes: &[u8]) -> io::Error {
-        match memory_file(bytes) {
-            Ok(file) => self.execute(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd()))),
-            Err(error) => error,
-        }
-    }
-}
-
-/// A file in memory that can be executed.
-fn memory_file(bytes: &[u8]) -> io::Result<File> {
-    let create = |flags| rustix::fs::memfd_create(c"wasmelt", flags);
-    // Linux before 6.3 does not know `EXEC`; from then on it may be configured to need it.
-    let fd = create(MemfdFlags::CLOEXEC | MemfdFlags::EXEC).or_else(|_| create(MemfdFlags::CLOEXEC))?;
-    let mut file = File::from(fd);
-    file.write_all(bytes)?;
-    Ok(file)
+    Start { arg0, args, env }
 }
 
 #[cfg(test)]
@@ -203,15 +169,16 @@ mod tests {
             vec![grant("A", Some("1")), grant("B", None), grant("A", Some("2")), grant("C", Some("x"))];
         options.policy.env.push(grant("C", None));
         options.policy.arg0 = Some("name".into());
-        let guest = Guest::new(Path::new("dir/app.wasm"), &[], &mut options);
+        let start = start(Path::new("dir/app.wasm"), &[], &mut options);
         assert_eq!(options.policy.env, [grant("A", None), grant("B", None), grant("C", None)]);
-        assert_eq!(guest.env, BTreeMap::from([("A".to_owned(), "2".to_owned())]));
-        assert_eq!((guest.arg0.to_str(), options.policy.arg0), (Some("name"), None));
+        assert_eq!(start.env, BTreeMap::from([("A".to_owned(), "2".to_owned())]));
+        assert_eq!(start.arg0, "name");
+        assert_eq!(options.policy.arg0.is_some(), !host::CAN_SET_ARG0);
     }
 
     #[test]
     fn the_guest_sees_the_files_name() {
-        let guest = Guest::new(Path::new("dir/app.wasm"), &[], &mut Options::default());
-        assert_eq!(guest.arg0, "app.wasm");
+        let start = start(Path::new("dir/app.wasm"), &[], &mut Options::default());
+        assert_eq!(start.arg0, "app.wasm");
     }
 }

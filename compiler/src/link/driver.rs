@@ -101,7 +101,9 @@ impl Driver {
     }
 
     fn installed_zig(target: &Triple) -> Option<Self> {
-        let ways: [&[&str]; 3] = [&["zig"], &["python3", "-m", "ziglang"], &["python", "-m", "ziglang"]];
+        // `py` starts Python on Windows.
+        let ways =
+            [&["zig"][..], &["python3", "-m", "ziglang"], &["python", "-m", "ziglang"], &["py", "-m", "ziglang"]];
         let found = ways.into_iter().find(|way| works(Command::new(way[0]).args(&way[1..]).arg("version")));
         found.map(|way| Self::zig(way.iter().copied(), target))
     }

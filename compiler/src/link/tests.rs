@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -181,7 +180,8 @@ fn run(executable: &[u8]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let path: PathBuf = dir.path().join("program");
     fs::write(&path, executable).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     loop {
         match Command::new(&path).env_clear().output() {
             // Another test forked while this one had the file open for writing.
@@ -339,8 +339,9 @@ fn damaged_inputs_are_errors() {
 #[test]
 fn an_external_linker_that_fails_reports_its_command_and_output() {
     let error = build(&image(), &Linker::Program("/nonexistent/ld".into())).unwrap_err();
-    assert_eq!(error.to_string(), "cannot run the linker /nonexistent/ld: no such file or directory");
+    assert!(error.to_string().starts_with("cannot run the linker /nonexistent/ld: "), "{error}");
     if can_run() {
+        assert!(error.to_string().ends_with(": no such file or directory"), "{error}");
         let error = build(&image(), &Linker::Program("false".into())).unwrap_err();
         assert!(error.to_string().contains("the linker failed (exit status: 1): \"false\" \"-static\""), "{error}");
     }
@@ -360,8 +361,10 @@ fn external_linkers_make_the_same_program() {
     }
 }
 
-/// This program without `PATH` and everything else links as well: nothing is run to do so.
+/// This program without `PATH` and everything else links as well: nothing is run to do so. Windows cannot do without some
+/// variables.
 #[test]
+#[cfg(unix)]
 fn the_embedded_linker_needs_no_other_program() {
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "link::tests::an_image_becomes_an_executable_that_runs"])

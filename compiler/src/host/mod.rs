@@ -1,0 +1,45 @@
+//! The system that the compiler runs on: files, processes and the user's folders. This is the only part of the compiler
+//! that depends on it; each system has the same functions, in `unix` or `windows`, and Linux and the others differ in what
+//! can be done without a file's name.
+//!
+//! What a program is made *for* has no place here: the same command line makes the same bytes on every host.
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod nameless;
+#[cfg(not(target_os = "linux"))]
+#[path = "named.rs"]
+mod nameless;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod system;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+pub(crate) use nameless::{create_nameless, execute_bytes, put_in_place};
+pub(crate) use system::*;
+
+/// How a program is started.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    /// The program's name for itself, where [`CAN_SET_ARG0`] says that one can be chosen.
+    #[cfg_attr(windows, allow(dead_code, reason = "it cannot be chosen there"))]
+    pub(crate) arg0: OsString,
+    /// Its arguments.
+    pub(crate) args: &'a [OsString],
+    /// Variables to set before it starts.
+    pub(crate) env: BTreeMap<String, String>,
+}
+
+/// The folder of a file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,36 @@
+//! Every file has a name on macOS and Windows: the same functions as on Linux, which say so or do without.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::{Start, command, exit_code, restrict_to_executing, wait_for};
+
+/// There are none.
+pub(crate) fn create_nameless(_target: &Path, _mode: u32) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// There are none.
+pub(crate) fn put_in_place(_file: &File, _target: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Runs a program from a temporary file, waits for it, and ends this process as it ended; returns only on failure.
+pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
+    // The file goes away with its path, so before this process ends.
+    match run_bytes(bytes, start) {
+        Ok(code) => std::process::exit(code),
+        Err(error) => error,
+    }
+}
+
+fn run_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<i32> {
+    let mut file = tempfile::Builder::new().prefix("wasmelt-").suffix(std::env::consts::EXE_SUFFIX).tempfile()?;
+    file.write_all(bytes)?;
+    restrict_to_executing(file.as_file())?;
+    // A file that is open for writing cannot be executed.
+    let path = file.into_temp_path();
+    let status = wait_for(&mut command(&path, start))?;
+    Ok(exit_code(status))
+}
