@@ -205,10 +205,15 @@ fn backtraces(modules: &Modules) {
     assert!(trap.backtrace.iter().all(|frame| frame.function_name == "deep"), "{trap}");
 }
 
-fn exhaustion(modules: &Modules) {
+/// A store whose stack is used up soon.
+fn small_store() -> Box<Store> {
     let mut config = StoreConfig::default();
     config.stack_bytes = Some(256 << 10);
-    let mut store = Store::with_config(config);
+    Store::with_config(config)
+}
+
+fn exhaustion(modules: &Modules) {
+    let mut store = small_store();
     let instance = traps_instance(modules, &mut store);
     for round in 0..30 {
         for name in ["deep", "deep wide", "deep memory.grow", "deep table.grow", "deep throw", "deep host"] {
@@ -383,7 +388,7 @@ fn state(modules: &Modules) {
 fn instances(modules: &Modules) {
     let module = modules.get("state");
     let mut store = Store::new();
-    let instances: Vec<_> = (0..50).map(|_| Instance::new(&mut store, &module, &[]).unwrap()).collect();
+    let instances: Vec<_> = (0..20).map(|_| Instance::new(&mut store, &module, &[]).unwrap()).collect();
     for (number, &instance) in instances.iter().enumerate() {
         for _ in 0..number {
             call_i32(&mut store, instance, "next", &[]);
@@ -393,7 +398,7 @@ fn instances(modules: &Modules) {
         assert_eq!(call_i32(&mut store, instance, "next", &[]), number as i32 + 1 + i32::from(b'a'));
     }
     // Stores come and go, and take all that was theirs with them.
-    for _ in 0..200 {
+    for _ in 0..20 {
         let mut store = Store::new();
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         assert_eq!(call_i32(&mut store, instance, "next", &[]), 1 + i32::from(b'a'));
@@ -403,9 +408,9 @@ fn instances(modules: &Modules) {
 fn threads(modules: &Modules) {
     let module = modules.get("traps");
     thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..4 {
             scope.spawn(|| {
-                let mut store = Store::new();
+                let mut store = small_store();
                 let f = host(&mut store, |_, n| Ok(n));
                 let instance = Instance::new(&mut store, &module, &[f.into()]).unwrap();
                 for _ in 0..20 {
