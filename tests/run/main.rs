@@ -11,6 +11,7 @@ mod exhaustion;
 mod foreign;
 mod format;
 mod harden;
+mod hosts;
 mod modules;
 mod policy;
 mod process;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     trials.extend(corpus::trials());
     trials.extend(examples::trials());
     trials.extend(foreign::trials());
+    trials.extend(hosts::trials());
     trials.extend(format::trials());
     trials.extend(cases::trials());
     trials.extend(harden::trials());
