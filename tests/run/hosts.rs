@@ -157,13 +157,14 @@ fn everything(place: Place) -> Result<(), Failed> {
     }
     // Faults of the host end it as they would without guests. Wine 8 looks for a handler of the first kind for ever, in
     // any program of Rust.
-    if place.0 != Some(System::Windows) {
-        fault(place, &program, "access", 139)?;
-        fault(place, &program, "stack", 134)?;
-    } else {
-        fault(place, &program, "stack", 1)?;
-    }
-    Ok(())
+    // On musl, Rust does not know the main thread's stack, and says nothing about its end.
+    let (access, stack) = match place.0 {
+        None => (Some(139), 134),
+        Some(System::LinuxAarch64) => (Some(139), 139),
+        Some(_) => (None, 1),
+    };
+    access.map_or(Ok(()), |code| fault(place, &program, "access", code))?;
+    fault(place, &program, "stack", stack)
 }
 
 fn scenarios(place: Place, program: &Path, libraries: Option<&Path>) -> Result<(), Failed> {

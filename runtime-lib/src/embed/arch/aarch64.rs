@@ -155,6 +155,48 @@ macro_rules! resume {
     };
 }
 
+/// What Windows is told about [`call_host`] while a host function runs: the frame is that of [`enter`], so that a fault of
+/// the host is one of all its callers. For each instruction of the prologue there must be one word, so some do nothing.
+#[cfg(windows)]
+macro_rules! call_host_unwinds {
+    (begin {this}) => {
+        ".seh_proc {this}"
+    };
+    (prologue {this}) => {
+        concat!(
+            "nop\n",
+            "nop\n",
+            "nop\n",
+            "nop\n",
+            ".seh_save_fplr_x 176\n",
+            ".seh_save_regp x19, 16\n",
+            ".seh_save_regp x21, 32\n",
+            ".seh_save_regp x23, 48\n",
+            ".seh_save_regp x25, 64\n",
+            ".seh_save_regp x27, 80\n",
+            ".seh_save_fregp d8, 96\n",
+            ".seh_save_fregp d10, 112\n",
+            ".seh_save_fregp d12, 128\n",
+            ".seh_save_fregp d14, 144\n",
+            ".seh_endprologue\n"
+        )
+    };
+    (end {this}) => {
+        ".seh_endproc"
+    };
+}
+
+/// Other systems are told nothing.
+#[cfg(not(windows))]
+macro_rules! call_host_unwinds {
+    (begin {this}) => {
+        "// {this}"
+    };
+    ($part:ident {this}) => {
+        ""
+    };
+}
+
 /// [`HostFunc::entry`] of all host functions: calls [`activation::host_function`] on the host's stack.
 ///
 /// All registers that may hold references are stored where the exceptions' heap looks for them. The first instruction
@@ -165,13 +207,15 @@ macro_rules! resume {
 #[unsafe(naked)]
 pub(in crate::embed) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut [u64; 2]) {
     naked_asm!(
+        call_host_unwinds!(begin {this}),
         "stp x29, x30, [sp, #-96]!",
-        "mov x29, sp",
         "stp x19, x20, [sp, #16]",
         "stp x21, x22, [sp, #32]",
         "stp x23, x24, [sp, #48]",
         "stp x25, x26, [sp, #64]",
         "stp x27, x28, [sp, #80]",
+        call_host_unwinds!(prologue {this}),
+        "mov x29, sp",
         "ldr x9, [x0, #{store}]",
         "ldr x9, [x9, #{activation}]",
         "mov x19, x9",
@@ -191,6 +235,8 @@ pub(in crate::embed) unsafe extern "C" fn call_host(host_func: *mut HostFunc, va
         "ret",
         "2:",
         resume!(),
+        call_host_unwinds!(end {this}),
+        this = sym call_host,
         store = const offset_of!(HostFuncData, store),
         activation = const offset_of!(Inner, activation),
         guest_stack = const offset_of!(Activation, guest_stack),
