@@ -51,7 +51,8 @@ fn bench(arguments: &common::Arguments) -> Result {
     std::fs::write(&source, WAT)?;
     let library = folder.path().join("bench.so");
     compile(&source, &library, &["--emit", "cdylib"])?;
-    let module = Module::load(&library, "bench")?;
+    // SAFETY: wasmelt has just made it.
+    let module = unsafe { Module::load(&library, "bench") }?;
 
     println!("embedding: medians of {} runs", arguments.runs);
     costs(arguments, &module)?;

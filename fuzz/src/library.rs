@@ -30,7 +30,8 @@ impl Engine for Libraries {
         let folder = tempfile::tempdir().map_err(|e| broken("no scratch folder", &e))?;
         let path = folder.path().join("module.so");
         fs::write(&path, &compiled.bytes).map_err(|e| broken("the library cannot be written", &e))?;
-        let module = Module::load(&path, &name).map_err(|e| broken("the library cannot be loaded", &e))?;
+        // SAFETY: wasmelt has just made it.
+        let module = unsafe { Module::load(&path, &name) }.map_err(|e| broken("the library cannot be loaded", &e))?;
         let mut store = Store::new();
         let imports = provide(&mut store, &module, plan)?;
         let mut observation = Observation::default();

@@ -21,7 +21,7 @@ pub type GuestEntry = unsafe extern "C" fn(vmctx: *mut u8);
 ///
 /// # Safety
 /// `initial_stack` is the stack pointer with which the kernel entered the process, and nothing has happened since.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub unsafe fn run(program: &'static ProgramDescriptor, initial_stack: *const usize) -> ! {
     // SAFETY: by this function's contract.
     unsafe { process::init(initial_stack) };
@@ -35,7 +35,7 @@ pub unsafe fn run(program: &'static ProgramDescriptor, initial_stack: *const usi
 ///
 /// # Safety
 /// `arguments` and `environment` are what `main` got, and nothing has happened since.
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 pub unsafe fn run_from_main(
     program: &'static ProgramDescriptor,
     arguments: *const *const core::ffi::c_char,

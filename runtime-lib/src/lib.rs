@@ -5,7 +5,7 @@
 //! reaches everything through one table, so the linker keeps what a program uses and drops the rest.
 #![no_std]
 
-#[cfg(any(test, feature = "embed", feature = "portable"))]
+#[cfg(any(test, not(target_os = "linux"), feature = "embed", feature = "portable"))]
 #[macro_use]
 extern crate std;
 

@@ -10,20 +10,20 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// The initial stack as the System V ABI lays it out: `argc`, the arguments, 0, the environment, 0, pairs of the
 /// auxiliary vector, `AT_NULL`.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 static INITIAL_STACK: AtomicPtr<usize> = AtomicPtr::new(ptr::null_mut());
 
 /// Remembers where the initial stack is.
 ///
 /// # Safety
 /// `initial_stack` is the stack pointer with which the kernel entered the process.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub unsafe fn init(initial_stack: *const usize) {
     INITIAL_STACK.store(initial_stack.cast_mut(), Ordering::Relaxed);
 }
 
 /// What `main` got: the arguments, and the environment.
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 static OF_MAIN: [AtomicPtr<*const c_char>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 
 /// Remembers the arguments and the environment of the process in the encoding of guests: UTF-8, and what is no Unicode
@@ -52,7 +52,7 @@ pub fn init_from_system() {
 ///
 /// # Safety
 /// Both are arrays of C strings that end with a null pointer and live as long as the process.
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 pub unsafe fn init_from_main(arguments: *const *const c_char, environment: *const *const c_char) {
     let [arguments_place, environment_place] = &OF_MAIN;
     arguments_place.store(arguments.cast_mut(), Ordering::Relaxed);
@@ -103,26 +103,26 @@ unsafe fn bytes_of(string: *const c_char) -> &'static [u8] {
 }
 
 /// Arguments of the process, its own name first.
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 pub fn args() -> Strings {
     Strings { next: OF_MAIN[0].load(Ordering::Relaxed) }
 }
 
 /// Arguments of the process, its own name first.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub fn args() -> Strings {
     let stack = INITIAL_STACK.load(Ordering::Relaxed).cast_const();
     Strings { next: if stack.is_null() { ptr::null() } else { stack.wrapping_add(1).cast() } }
 }
 
 /// Environment of the process, each string being `NAME=value`.
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 pub fn env() -> Strings {
     Strings { next: OF_MAIN[1].load(Ordering::Relaxed) }
 }
 
 /// Environment of the process, each string being `NAME=value`.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub fn env() -> Strings {
     let stack = INITIAL_STACK.load(Ordering::Relaxed).cast_const();
     if stack.is_null() {
@@ -134,7 +134,7 @@ pub fn env() -> Strings {
 }
 
 /// The value of an entry of the auxiliary vector, by its `AT_` number.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub fn auxiliary(kind: usize) -> Option<usize> {
     let mut strings = env().next;
     if strings.is_null() {
@@ -156,7 +156,7 @@ pub fn auxiliary(kind: usize) -> Option<usize> {
     }
 }
 
-#[cfg(all(test, not(feature = "portable")))]
+#[cfg(all(test, target_os = "linux", not(feature = "portable")))]
 mod tests {
     use super::*;
     use std::vec::Vec;

@@ -271,12 +271,12 @@ fn a_start_function_that_traps_leaves_what_it_did() {
 
 #[test]
 fn files_that_are_no_libraries_are_errors() {
-    let missing = Module::load("/nonexistent/library.so".as_ref(), "x").unwrap_err();
+    let missing = load("/nonexistent/library.so".as_ref(), "x").unwrap_err();
     assert!(matches!(missing, Error::System(_)), "{missing}");
     let scratch = support::scratch();
     let path = scratch.path().join("bad.so");
     std::fs::write(&path, b"not a library").unwrap();
-    assert!(matches!(Module::load(&path, "x"), Err(Error::System(_))));
+    assert!(matches!(load(&path, "x"), Err(Error::System(_))));
 }
 
 #[test]

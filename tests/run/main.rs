@@ -18,6 +18,8 @@ mod format;
 #[cfg(target_os = "linux")]
 mod harden;
 #[cfg(target_os = "linux")]
+mod hosts;
+#[cfg(target_os = "linux")]
 mod llvm;
 mod macho;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "most of it is for tests on Linux"))]
@@ -59,6 +61,7 @@ fn on_linux() -> Vec<Trial> {
     [
         format::trials,
         harden::trials,
+        hosts::trials,
         llvm::trials,
         policy::trials,
         process::trials,

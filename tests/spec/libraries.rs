@@ -50,5 +50,6 @@ fn load(objects: &[&[u8]], options: &Options) -> Result<Library, String> {
     let path = folder.path().join("modules.so");
     fs::write(&path, linked).map_err(|e| format!("cannot write the library: {e}"))?;
     // Once it is loaded, the process needs the file's name no more.
-    Library::open(&path).map_err(|e| e.to_string())
+    // SAFETY: wasmelt has just made it.
+    unsafe { Library::open(&path) }.map_err(|e| e.to_string())
 }

@@ -92,12 +92,17 @@ impl System {
 
     /// Why programs cannot be run here.
     pub fn cannot_be_run(self) -> Option<String> {
-        self.cannot_be_linked().or_else(|| match self {
+        self.cannot_be_linked().or_else(|| self.has_no_runner())
+    }
+
+    /// Why programs that are there cannot be run here.
+    pub fn has_no_runner(self) -> Option<String> {
+        match self {
             Self::LinuxAarch64 if find_program("qemu-aarch64").is_none() => Some("there is no qemu-aarch64".to_owned()),
             Self::Windows if wine().is_none() => Some("there is no wine64".to_owned()),
             Self::WindowsAarch64 | Self::Mac | Self::MacAarch64 => Some(format!("nothing here runs {}", self.triple())),
             _ => None,
-        })
+        }
     }
 
     /// The folder with the runtime's archive.
@@ -174,12 +179,12 @@ pub fn runtimes(triple: &'static str) -> Result<PathBuf, Failed> {
 }
 
 /// Whether the toolchain has the standard library of a target.
-fn has_std(target: &str) -> bool {
+pub fn has_std(target: &str) -> bool {
     sysroot().is_some_and(|sysroot| sysroot.join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
 /// The words that start Zig.
-fn zig() -> Option<&'static [&'static str]> {
+pub fn zig() -> Option<&'static [&'static str]> {
     static FOUND: OnceLock<Option<&'static [&'static str]>> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let ways: [&[&str]; 2] = [&["zig"], &["python3", "-m", "ziglang"]];

@@ -3,6 +3,7 @@
 //! The archive comes from a cargo of its own, in a folder below the target folder of the tests, so that the dependencies
 //! that nothing else needs are built when such a test runs and not before.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -18,12 +19,17 @@ pub fn archives() -> Result<&'static Path, Failed> {
 }
 
 /// Where a cargo of the tests works.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("portable")
 }
 
 /// Runs cargo on the repository, in [`folder`].
 pub fn cargo(arguments: &[&str]) -> Result<(), String> {
+    cargo_with(arguments, &[])
+}
+
+/// The same, with more in its environment.
+pub fn cargo_with(arguments: &[&str], environment: &[(String, OsString)]) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Nothing of the build of the tests may leak into this one, not their profile and not a wrapper of clippy.
     for (name, _) in env::vars_os() {
@@ -35,7 +41,8 @@ pub fn cargo(arguments: &[&str]) -> Result<(), String> {
         }
     }
     command.current_dir(super::repository()).args(arguments).env("CARGO_TARGET_DIR", folder());
-    let output = command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes").output();
+    command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes");
+    let output = command.envs(environment.iter().map(|(name, value)| (name, value))).output();
     let output = output.map_err(|e| format!("cannot run {command:?}: {e}"))?;
     if output.status.success() {
         return Ok(());

@@ -196,15 +196,31 @@ fn before_unit_tests(text: &str) -> &str {
     text.find("#[cfg(test)]\nmod tests {").map_or(text, |end| &text[..end])
 }
 
+/// Host programs: what they do in `unsafe` blocks is to name libraries that wasmelt made, and in one place to fault.
+const HOSTS: &[&str] = &[
+    "benches/embedding.rs",
+    "fuzz/src/library.rs",
+    "tests/embed-host/src/modules.rs",
+    "tests/embed/main.rs",
+    "tests/spec/libraries.rs",
+];
+
+/// How they do that.
+const BY_HOSTS: &[&str] = &["Library::open(", "Module::load(", "linked_module!(", "nowhere.read_volatile("];
+
 pub(crate) fn unsafe_only_in_the_runtime(files: &[File]) -> Vec<String> {
     let mut breaches = Vec::new();
     for file in rust(files).filter(|file| !file.path.starts_with("runtime-lib/")) {
+        let is_host = HOSTS.contains(&file.path.as_str());
         for (number, line) in code_lines(&file.text) {
             let word = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
-            if word {
+            if word && !(is_host && BY_HOSTS.iter().any(|what| line.contains(what))) {
                 breaches.push(format!("{}:{number}: `unsafe` outside runtime-lib/", file.path));
             }
         }
+    }
+    for host in HOSTS.iter().filter(|host| !files.iter().any(|file| file.path == **host)) {
+        breaches.push(format!("{host}: is named as a host program and is none"));
     }
     if !files.iter().any(|f| f.path == "compiler/src/lib.rs" && f.text.contains("#![forbid(unsafe_code)]")) {
         breaches.push("compiler/src/lib.rs: `#![forbid(unsafe_code)]` is missing".to_owned());

@@ -127,7 +127,7 @@ pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8
     writer.references(text_section, &text.references)?;
     writer.references(program_section, &program.references)?;
     for table in unwind {
-        let section = writer.section(Role::Unwind(table.kind), table.bytes, 8);
+        let section = writer.section(Role::Unwind(table.kind), table.bytes, table.kind.align());
         if table.kind == TableKind::Frames {
             writer.define(Target::Frames, section);
         }

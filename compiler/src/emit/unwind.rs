@@ -44,6 +44,17 @@ pub(super) enum TableKind {
     Functions,
 }
 
+impl TableKind {
+    /// Alignment of the section in bytes. Linkers put those of several objects one behind the other: what lies between the
+    /// tables of Windows would be taken for entries.
+    pub(super) fn align(self) -> u64 {
+        match self {
+            Self::EhFrame | Self::Compact => 8,
+            Self::Frames | Self::Functions => 4,
+        }
+    }
+}
+
 /// Writes the sections; none when no function has unwind information.
 pub(super) fn write(image: &Image<'_>, layout: &Layout, platform: Platform) -> Result<Vec<Table>> {
     if image.functions.iter().all(|function| function.unwind.is_none()) {

@@ -18,8 +18,9 @@ use wasmelt_abi::trap::Trap;
 use super::arch::{self, Resume};
 use super::backtrace::Captured;
 use super::func::HostFuncData;
+use super::stack::Stack;
 use super::store::{Inner, Store};
-use super::{Error, Exception, exceptions, signals};
+use super::{Error, Exception, exceptions, faults};
 
 /// What must be left of the host's stack for a call into guest code, so that the guest's calls of host functions that
 /// call guests again run out of stack as any recursion of the guest does.
@@ -41,6 +42,12 @@ pub(super) struct Activation {
     pub(super) guest_frame: usize,
     /// Where to go on, for the assembly to read.
     pub(super) resume: Resume,
+    /// What the system is told about the stack while guest code is being executed.
+    #[cfg(windows)]
+    pub(super) guest_bounds: super::stack::Bounds,
+    /// What it knew before.
+    #[cfg(windows)]
+    pub(super) host_bounds: super::stack::Bounds,
     pub(super) store: *mut Inner,
     /// The activation of this thread, of whatever store, in which this call was made.
     outer_of_thread: *mut Activation,
@@ -77,7 +84,7 @@ pub(super) fn current() -> *mut Activation {
 /// `code` is generated code of an instance of this store, which takes these arguments. No reference to the store's
 /// contents is used while it runs.
 pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
-    let room = signals::prepare_thread()?;
+    let room = faults::prepare_thread()?;
     // SAFETY: the caller has the store.
     let (outer, stack) = unsafe { ((*store).activation, (*store).stack()) };
     // SAFETY: an activation that the store names is on the host's stack above.
@@ -91,6 +98,11 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
         guest_stack: top,
         guest_frame: 0,
         resume: Resume::default(),
+        #[cfg(windows)]
+        // SAFETY: the caller has the store.
+        guest_bounds: unsafe { (*store).guest_stack() }.map(Stack::bounds).unwrap_or_default(),
+        #[cfg(windows)]
+        host_bounds: super::stack::Bounds::default(),
         store,
         outer_of_thread: current(),
         outer,
@@ -112,8 +124,14 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
         return Ok(());
     }
     match activation.raised.take() {
-        // SAFETY: the store is the caller's.
-        Some(Raised::Trap(trap)) => Err(Error::Trap(activation.captured.describe(unsafe { &*store }, trap))),
+        Some(Raised::Trap(trap)) => {
+            // SAFETY: the store is the caller's.
+            let store = unsafe { &*store };
+            if trap == Trap::StackExhausted {
+                store.guest_stack().map_or(Ok(()), Stack::restore_guard)?;
+            }
+            Err(Error::Trap(activation.captured.describe(store, trap)))
+        }
         Some(Raised::Exception(exception)) => Err(Error::Exception(exception)),
         Some(Raised::Error(error)) => Err(error),
         Some(Raised::Panic(payload)) => std::panic::resume_unwind(payload),
@@ -130,7 +148,8 @@ impl Activation {
         // SAFETY: by this function's contract.
         unsafe {
             (*this).raised = Some(raised);
-            (*this).resume = Resume { code: (*this).recover, stack_pointer: 0, frame_pointer: 0, value: this as usize };
+            let (code, stack_pointer) = ((*this).recover, (*this).host_stack);
+            (*this).resume = Resume { code, stack_pointer, frame_pointer: 0, value: this as usize };
         }
         this.wrapping_byte_add(offset_of!(Activation, resume)).cast()
     }

@@ -15,6 +15,7 @@ use super::activation::Activation;
 use super::error::{Frame, GuestTrap};
 use super::store::Inner;
 use crate::instance::slice;
+use crate::sys::cpu;
 use crate::sys::faults::Fault;
 
 /// How many frames a backtrace has at most.
@@ -43,7 +44,7 @@ impl Captured {
         captured.push(store, fault.pc);
         // At the first instruction of a function the frame is still its caller's.
         if is_first_instruction(store, fault.pc)
-            && let Some(return_address) = read(store, fault.stack_pointer)
+            && let Some(return_address) = cpu::frameless_return_address(fault.stack_pointer, |at| read(store, at))
         {
             captured.push(store, return_address.wrapping_sub(1));
         }
@@ -123,7 +124,7 @@ fn describe(store: &Inner, pc: usize) -> Option<Frame> {
 
 /// A word of the guest's stack.
 pub(super) fn read(store: &Inner, address: usize) -> Option<usize> {
-    let stack = store.stack();
+    let stack = store.frames();
     let inside = address >= stack.start && address.checked_add(size_of::<usize>())? <= stack.end;
     // SAFETY: the address was just checked, and the guest's stack is readable.
     (inside && address.is_multiple_of(size_of::<usize>())).then(|| unsafe { (address as *const usize).read_volatile() })

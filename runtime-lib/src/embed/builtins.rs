@@ -42,7 +42,7 @@ pub(super) fn addresses() -> *const *const u8 {
 
 /// Whether this is the address of an instruction that makes sure of the guest's stack on behalf of the runtime.
 pub(super) fn asks_for_stack(pc: usize) -> bool {
-    pc == arch::call_host as *const () as usize || ADDRESSES.0.iter().any(|&address| address as usize == pc)
+    arch::asks_for_stack(pc, &ADDRESSES.0)
 }
 
 /// One function for each builtin: those below, and for the rest those of executables.

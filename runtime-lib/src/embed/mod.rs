@@ -12,15 +12,18 @@
 //! # What it does to the process
 //! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, which pass on to the
 //! handlers before them what is no trap of a guest. Handlers that are installed later must do the same for these. Each
-//! thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. Loaded libraries stay as long
-//! as a [`Module`] or [`Store`] refers to them.
+//! thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. On Windows it installs a
+//! vectored handler of exceptions in front of those that are there, and a thread that executes guest code has the
+//! guest's stack in its thread environment block. Loaded libraries stay as long as a [`Module`] or [`Store`] refers to
+//! them.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), wasmelt_runtime::embed::Error> {
 //! use wasmelt_runtime::embed::{FuncType, Func, Linker, Module, Store, Val, ValType};
 //!
 //! let mut store = Store::new();
-//! let module = Module::load("./plugin.so".as_ref(), "plugin")?;
+//! // SAFETY: wasmelt made the file.
+//! let module = unsafe { Module::load("./plugin.so".as_ref(), "plugin") }?;
 //! let print = Func::new(&mut store, FuncType::new([ValType::I32], []), |_store, args| {
 //!     println!("{args:?}");
 //!     Ok(vec![])
@@ -35,16 +38,13 @@
 //! # }
 //! ```
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-compile_error!("the feature `embed` needs Linux on x86-64");
-
 mod activation;
-#[path = "x86_64.rs"]
 mod arch;
 mod backtrace;
 mod builtins;
 mod error;
 mod exceptions;
+mod faults;
 mod func;
 mod global;
 mod instance;
@@ -54,16 +54,17 @@ mod memory;
 mod module;
 mod registry;
 mod reservation;
-mod signals;
+mod stack;
 mod store;
 mod table;
 mod tag;
 mod types;
 mod value;
 
-#[cfg(test)]
+// Their library is assembly; tests/embed-host does the same on every system.
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod testing;
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests;
 
 pub use error::{Error, Frame, GuestTrap};
@@ -79,4 +80,5 @@ pub use table::Table;
 pub use tag::Tag;
 pub use types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use value::{ExternRef, Val};
+pub use wasmelt_abi::descriptor::ProgramDescriptor;
 pub use wasmelt_abi::trap::Trap;

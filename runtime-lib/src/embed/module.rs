@@ -28,8 +28,12 @@ const MAX_TYPE_SIZE: usize = 100_000;
 pub struct Library(Arc<libloading::Library>);
 
 impl Library {
-    /// Loads a file that wasmelt made. Like any program that is started, it is trusted not to be something else.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// Loads a file that wasmelt made.
+    ///
+    /// # Safety
+    /// wasmelt made the file, from whatever module, and nobody has changed it since: any other file can run code when
+    /// it is loaded, and what is in it is believed.
+    pub unsafe fn open(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::system(format!("cannot load {}: {error}", path.display()));
         // SAFETY: libraries that wasmelt makes run no code when they are loaded or unloaded, and modules keep them.
         let library = unsafe { libloading::Library::new(path) }.map_err(failed)?;
@@ -47,6 +51,29 @@ impl Library {
         // SAFETY: the symbol is a descriptor, and stays as long as the library.
         unsafe { Module::new(descriptor, name, Some(self.clone())) }
     }
+}
+
+/// The module of this name that is linked into the program: what `wasmelt compile --library-name NAME` made with
+/// `--emit obj`. Use it in an `unsafe` block, under the contract of
+/// [`Module::from_descriptor`](crate::embed::Module::from_descriptor), whose result it has: what is linked under the
+/// symbol `wasmelt_module_NAME` is what wasmelt made.
+///
+/// ```no_run
+/// # fn main() -> Result<(), wasmelt_runtime::embed::Error> {
+/// // SAFETY: `plugin.o`, which is linked, was made by wasmelt.
+/// let module = unsafe { wasmelt_runtime::linked_module!("plugin") }?;
+/// # Ok(())
+/// # }
+/// ```
+#[macro_export]
+macro_rules! linked_module {
+    ($name:literal) => {{
+        unsafe extern "C" {
+            #[link_name = ::core::concat!("wasmelt_module_", $name)]
+            static DESCRIPTOR: $crate::embed::ProgramDescriptor;
+        }
+        $crate::embed::Module::from_descriptor(&raw const DESCRIPTOR, $name)
+    }};
 }
 
 /// A module. Copies refer to the same one.
@@ -91,11 +118,16 @@ pub struct ExportType<'a> {
 
 impl Module {
     /// Loads a file and takes the module of this name out of it, see [`Library`].
-    pub fn load(path: &Path, name: &str) -> Result<Self, Error> {
-        Library::open(path)?.module(name)
+    ///
+    /// # Safety
+    /// As for [`Library::open`].
+    pub unsafe fn load(path: &Path, name: &str) -> Result<Self, Error> {
+        // SAFETY: by this function's contract.
+        unsafe { Library::open(path) }?.module(name)
     }
 
-    /// The module with this descriptor, which is linked into the process, under a name for messages.
+    /// The module with this descriptor, which is linked into the process, under a name for messages. For descriptors that
+    /// are known by name there is [`linked_module!`](crate::linked_module).
     ///
     /// # Safety
     /// The descriptor is one that wasmelt made, with all that it refers to, and stays as long as the process.

@@ -18,8 +18,6 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::collections::HashSet;
 use std::prelude::rust_2024::*;
 
-use wasmelt_abi::layout::STACK_GUARD_BYTES;
-
 use super::Error;
 use super::activation::Activation;
 use super::exceptions::Heap;
@@ -29,7 +27,7 @@ use super::instance::InstanceData;
 use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
 use super::module::Module;
 use super::registry::Types;
-use super::reservation::Reservation;
+use super::stack::Stack;
 use super::table::TableEntity;
 use super::tag::TagEntity;
 
@@ -114,7 +112,7 @@ pub(super) struct Inner {
     pub(super) config: StoreConfig,
     pub(super) types: Types,
     /// Made with the first instance.
-    stack: Option<Reservation>,
+    stack: Option<Stack>,
     /// Loaded code, sorted by its place.
     code: Vec<(Range<usize>, Module)>,
     /// Where memories lie, for the signal handler.
@@ -155,22 +153,29 @@ impl Inner {
     pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
         if self.stack.is_none() {
             let bytes = self.config.stack_bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES);
-            let total = bytes.saturating_add(STACK_GUARD_BYTES);
-            self.stack = Some(Reservation::new(total, STACK_GUARD_BYTES as usize, bytes)?);
+            self.stack = Some(Stack::new(bytes)?);
         }
         Ok(())
     }
 
+    /// The guest's stack, which is there as soon as there is an instance.
+    pub(super) fn guest_stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
     /// Addresses of the guest's stack without its guard.
     pub(super) fn stack(&self) -> Range<usize> {
-        let range = self.stack.as_ref().map_or(0..0, Reservation::range);
-        range.start.wrapping_add(STACK_GUARD_BYTES as usize).min(range.end)..range.end
+        self.stack.as_ref().map_or(0..0, Stack::range)
+    }
+
+    /// Addresses that frames of guests may have.
+    pub(super) fn frames(&self) -> Range<usize> {
+        self.stack.as_ref().map_or(0..0, Stack::frames)
     }
 
     /// Addresses of the guard below it.
     pub(super) fn stack_guard(&self) -> Range<usize> {
-        let start = self.stack.as_ref().map_or(0, |stack| stack.range().start);
-        start..self.stack().start
+        self.stack.as_ref().map_or(0..0, Stack::guard)
     }
 
     /// Takes note of a module's code.

@@ -12,7 +12,7 @@ pub mod directory;
 pub mod error;
 pub mod files;
 pub mod guest_memory;
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub mod harden;
 pub mod listeners;
 pub mod path;

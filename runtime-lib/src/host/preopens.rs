@@ -11,7 +11,7 @@ use crate::sys::{Stream, fs};
 
 use super::descriptors::{self, Descriptor, Kind};
 use super::error::{Errno, Result};
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 use super::path::PATH_MAX;
 use super::path::Path;
 use super::policy::{self, slice};
@@ -61,10 +61,10 @@ pub unsafe extern "C" fn wasmelt_hook_dir_from_exe(_vmctx: *mut u8) {
     }
 }
 
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use fs::start_granted_at_executable as start_at_executable;
 
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 fn start_at_executable() -> Result<()> {
     let mut target = [0; PATH_MAX];
     let len = fs::read_link(fs::WORKING_DIRECTORY, c"/proc/self/exe", &mut target)?;

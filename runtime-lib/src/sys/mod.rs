@@ -5,15 +5,12 @@
 
 pub mod cpu;
 
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub use linux::*;
 
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 mod portable;
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 pub use portable::*;
-
-#[cfg(all(not(target_os = "linux"), not(feature = "portable")))]
-compile_error!("the freestanding runtime is for Linux: build with the feature `portable` for other systems");

@@ -18,7 +18,7 @@
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 
 use core::ffi::CStr;
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
@@ -26,7 +26,7 @@ use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
 use super::error::{Errno, Result};
 use super::path::{Path, Split};
 
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod walk;
 
 #[cfg(test)]
@@ -40,16 +40,16 @@ pub enum BackEnd {
     /// The kernel where it can, otherwise `BackEnd::Walk`; in the portable runtime cap-std.
     Kernel,
     /// The walk, one component at a time.
-    #[cfg(not(feature = "portable"))]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
     Walk,
 }
 
 /// The kernel has no `openat2`: known after the first call that says so.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 static KERNEL_LACKS_BENEATH: AtomicBool = AtomicBool::new(false);
 
 /// A rename anywhere on the system can make the kernel give up. So often it is asked again, before the walk does it.
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 const KERNEL_ATTEMPTS: usize = 8;
 
 /// A directory that paths are relative to and that they cannot leave.
@@ -79,18 +79,18 @@ impl Root {
     pub fn open(self, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
         match self.back_end {
             BackEnd::Kernel => self.open_by_kernel(path, flags),
-            #[cfg(not(feature = "portable"))]
+            #[cfg(all(target_os = "linux", not(feature = "portable")))]
             BackEnd::Walk => walk::open(self.handle, path, flags),
         }
     }
 
     /// In the portable runtime nothing is tried a second time in another way: what cap-std says is final.
-    #[cfg(feature = "portable")]
+    #[cfg(any(not(target_os = "linux"), feature = "portable"))]
     fn open_by_kernel(self, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
         fs::open_beneath(self.handle, path, flags)
     }
 
-    #[cfg(not(feature = "portable"))]
+    #[cfg(all(target_os = "linux", not(feature = "portable")))]
     fn open_by_kernel(self, path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
         let mut attempts = if KERNEL_LACKS_BENEATH.load(Ordering::Relaxed) { 0 } else { KERNEL_ATTEMPTS };
         while attempts != 0 {

@@ -19,9 +19,9 @@ use crate::host::path::Path;
 use crate::sys::fs::{Handle, NewTime, OFlags, OwnedHandle, metadata, open_granted};
 use crate::sys::io_stream::{Buffer, read};
 
-#[cfg(not(feature = "portable"))]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 const BACK_ENDS: [BackEnd; 2] = [BackEnd::Kernel, BackEnd::Walk];
-#[cfg(feature = "portable")]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 const BACK_ENDS: [BackEnd; 1] = [BackEnd::Kernel];
 
 /// A new, empty directory of this test process.

@@ -1,11 +1,4 @@
-//! Faults of guest code in a host process: signal handlers that take what is a guest's trap and pass on all else.
-
-// ---------------------------------------------------------------------------------------------------------------
-// Security: `judge` decides what is a guest's trap. It must never take a fault of the host for one: a fault counts
-// only at an instruction of generated code that this activation's store has loaded, and for an access only inside the
-// reservation of one of the store's memories but outside the memory, or in the guard of its stack. The handler
-// allocates nothing, takes no lock, and believes only what the kernel and this crate wrote.
-// ---------------------------------------------------------------------------------------------------------------
+//! Faults as Unix systems deliver them: signals, whose handlers take what is a guest's trap and pass on all else.
 
 use core::cell::OnceCell;
 use core::ffi::c_int;
@@ -16,15 +9,9 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use std::prelude::rust_2024::*;
 use std::sync::OnceLock;
 
-use wasmelt_abi::code_map::traps;
-use wasmelt_abi::trap::Trap;
-
-use super::activation::{self, Activation, Raised};
-use super::backtrace::Captured;
-use super::reservation::Reservation;
-use super::store::Inner;
-use super::{Error, arch, builtins};
-use crate::instance::slice;
+use super::Answer;
+use crate::embed::Error;
+use crate::embed::reservation::Reservation;
 use crate::sys::faults::{Fault, FaultKind, HANDLER_STACK_BYTES};
 use crate::sys::pages::PAGE_BYTES;
 
@@ -35,7 +22,7 @@ const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SI
 static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
 /// Makes this thread and process ready for guest code. The bytes that are left of the host's stack, as far as is known.
-pub(super) fn prepare_thread() -> Result<usize, Error> {
+pub(in crate::embed) fn prepare_thread() -> Result<usize, Error> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone().map_err(Error::System)?;
     std::thread_local! {
@@ -126,6 +113,7 @@ impl Drop for Thread {
 }
 
 /// Addresses of this thread's stack; none where the system does not say.
+#[cfg(not(target_vendor = "apple"))]
 fn own_stack() -> Range<usize> {
     // SAFETY: the attributes are initialised by the first call, read by the second and freed by the third.
     unsafe {
@@ -140,36 +128,27 @@ fn own_stack() -> Range<usize> {
     }
 }
 
-/// What a fault is to the host.
-enum Verdict {
-    Trap(Trap),
-    /// Another thread has grown the memory meanwhile: the access is good now.
-    Retry,
+/// Addresses of this thread's stack.
+#[cfg(target_vendor = "apple")]
+fn own_stack() -> Range<usize> {
+    // SAFETY: the calls only read what is known about the thread.
+    let (end, len) = unsafe {
+        let thread = libc::pthread_self();
+        (libc::pthread_get_stackaddr_np(thread) as usize, libc::pthread_get_stacksize_np(thread))
+    };
+    end.saturating_sub(len)..end
 }
 
-/// What a fault means, `None` where it is none of this store's guests'.
-fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
-    let in_guest = store.code_at(fault.pc);
-    if fault.kind == FaultKind::Access && store.stack_guard().contains(&fault.address) {
-        // Code of the runtime touches the guest's stack first of all, and asks for enough of it.
-        let by_guest = in_guest.is_some() || builtins::asks_for_stack(fault.pc);
-        return by_guest.then_some(Verdict::Trap(Trap::StackExhausted));
-    }
-    let (module, offset) = in_guest?;
-    match fault.kind {
-        FaultKind::Access => {
-            let memory = store.memory_ranges.iter().find(|memory| memory.range.contains(&fault.address))?;
-            let inside = fault.address - memory.range.start < memory.length_bytes() as usize;
-            match (inside, memory.shared) {
-                (false, _) => Some(Verdict::Trap(Trap::MemoryOutOfBounds)),
-                (true, true) => Some(Verdict::Retry),
-                (true, false) => None,
-            }
-        }
-        FaultKind::Unavailable => None,
-        FaultKind::Instruction | FaultKind::Arithmetic => {
-            traps::find(slice(&module.program().traps), offset).map(Verdict::Trap)
-        }
+/// What `SIGBUS` says. Apple's systems send it for pages that are not allowed as well.
+const BUS: FaultKind = if cfg!(target_vendor = "apple") { FaultKind::Access } else { FaultKind::Unavailable };
+
+/// Whether a signal with this code was sent by somebody, and is no fault.
+fn is_sent(code: c_int) -> bool {
+    if cfg!(target_vendor = "apple") {
+        // `SI_USER` and the numbers behind it; those of faults are small.
+        code == 0 || code >= 0x10001
+    } else {
+        code <= 0
     }
 }
 
@@ -177,39 +156,105 @@ fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
 unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
     let kind = match signal {
         libc::SIGSEGV => FaultKind::Access,
-        libc::SIGBUS => FaultKind::Unavailable,
+        libc::SIGBUS => BUS,
         libc::SIGILL => FaultKind::Instruction,
         _ => FaultKind::Arithmetic,
     };
-    let activation = activation::current();
-    // SAFETY: the kernel passes complete structures. A signal that was sent (its code is not positive) is no fault.
-    if unsafe { (*info).si_code } > 0 && !activation.is_null() {
-        // SAFETY: the activation of this thread is on its stack, and its store is there; nothing else runs on this
-        // thread, and no other thread uses the store.
-        unsafe {
-            let store: &Inner = &*(*activation).store;
-            let fault = arch::fault(kind, info, context);
-            match judge(&fault, store) {
-                Some(Verdict::Trap(trap)) => {
-                    (*activation).captured = Captured::of_fault(store, activation, &fault);
-                    end(activation, trap);
-                    arch::return_to_recovery(context, activation);
-                    return;
-                }
-                Some(Verdict::Retry) => return,
-                None => {}
+    // SAFETY: the system passes complete structures.
+    unsafe {
+        if !is_sent((*info).si_code) {
+            let mut registers = Registers::of(context);
+            let fault = registers.fault(kind, (*info).si_addr() as usize);
+            match super::answer(&fault) {
+                Answer::PassOn => {}
+                Answer::Retry => return,
+                Answer::End(activation) => return registers.go_on((*activation).recover, activation as usize),
             }
         }
+        pass_on(signal, info, context)
     }
-    // SAFETY: the arguments are the kernel's.
-    unsafe { pass_on(signal, info, context) }
 }
 
-/// # Safety
-/// The activation is the one whose guest code trapped.
-unsafe fn end(activation: *mut Activation, trap: Trap) {
-    // SAFETY: by this function's contract. Nothing was raised before, so nothing is dropped.
-    unsafe { (&raw mut (*activation).raised).write(Some(Raised::Trap(trap))) }
+/// The registers in a signal's context.
+struct Registers<'a>(&'a mut Machine);
+
+#[cfg(not(target_vendor = "apple"))]
+type Machine = libc::mcontext_t;
+#[cfg(target_vendor = "apple")]
+type Machine = libc::__darwin_mcontext64;
+
+impl Registers<'_> {
+    /// # Safety
+    /// It is what the system passes to a signal handler.
+    unsafe fn of(context: *mut libc::ucontext_t) -> Self {
+        // SAFETY: by this function's contract.
+        #[cfg(not(target_vendor = "apple"))]
+        return Self(unsafe { &mut (*context).uc_mcontext });
+        // SAFETY: as above.
+        #[cfg(target_vendor = "apple")]
+        return Self(unsafe { &mut *(*context).uc_mcontext });
+    }
+
+    fn fault(&self, kind: FaultKind, address: usize) -> Fault {
+        let [pc, frame_pointer, stack_pointer] = self.read().map(|register| register as usize);
+        Fault { kind, address, pc, frame_pointer, stack_pointer }
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+impl Registers<'_> {
+    /// Program counter, frame pointer and stack pointer.
+    fn read(&self) -> [u64; 3] {
+        [libc::REG_RIP, libc::REG_RBP, libc::REG_RSP].map(|register| self.0.gregs[register as usize] as u64)
+    }
+
+    /// Makes the return from the handler go to `code`, with `value` in the register of results.
+    fn go_on(&mut self, code: usize, value: usize) {
+        self.0.gregs[libc::REG_RIP as usize] = code as i64;
+        self.0.gregs[libc::REG_RAX as usize] = value as i64;
+    }
+}
+
+#[cfg(all(target_os = "linux", target_arch = "aarch64"))]
+impl Registers<'_> {
+    /// Program counter, frame pointer and link register.
+    fn read(&self) -> [u64; 3] {
+        [self.0.pc, self.0.regs[29], self.0.regs[30]]
+    }
+
+    /// Makes the return from the handler go to `code`, with `value` in the register of results.
+    fn go_on(&mut self, code: usize, value: usize) {
+        self.0.pc = code as u64;
+        self.0.regs[0] = value as u64;
+    }
+}
+
+#[cfg(all(target_vendor = "apple", target_arch = "x86_64"))]
+impl Registers<'_> {
+    /// Program counter, frame pointer and stack pointer.
+    fn read(&self) -> [u64; 3] {
+        [self.0.__ss.__rip, self.0.__ss.__rbp, self.0.__ss.__rsp]
+    }
+
+    /// Makes the return from the handler go to `code`, with `value` in the register of results.
+    fn go_on(&mut self, code: usize, value: usize) {
+        self.0.__ss.__rip = code as u64;
+        self.0.__ss.__rax = value as u64;
+    }
+}
+
+#[cfg(all(target_vendor = "apple", target_arch = "aarch64"))]
+impl Registers<'_> {
+    /// Program counter, frame pointer and link register.
+    fn read(&self) -> [u64; 3] {
+        [self.0.__ss.__pc, self.0.__ss.__fp, self.0.__ss.__lr]
+    }
+
+    /// Makes the return from the handler go to `code`, with `value` in the register of results.
+    fn go_on(&mut self, code: usize, value: usize) {
+        self.0.__ss.__pc = code as u64;
+        self.0.__ss.__x[0] = value as u64;
+    }
 }
 
 /// Does what was done about the signal before this crate came.
@@ -222,7 +267,7 @@ unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc:
     // SAFETY: it was stored before the handler was installed, and is never freed.
     let Some(previous) = (unsafe { previous.as_ref() }) else { return };
     // SAFETY: the kernel passes complete structures.
-    let sent = unsafe { (*info).si_code } <= 0;
+    let sent = is_sent(unsafe { (*info).si_code });
     match previous.sa_sigaction {
         libc::SIG_IGN if sent => {}
         libc::SIG_DFL | libc::SIG_IGN => {

@@ -1,0 +1,16 @@
+;; An instance with a state of its own.
+(module
+  (memory (export "memory") 1 4) (global $g (export "global") (mut i32) (i32.const 0)) (data (i32.const 4) "abcd")
+  (data $passive "passive") (table $t (export "table") 2 8 funcref) (elem $e func $next) (elem (i32.const 0) $next)
+  (type $n (func (result i32)))
+  (func $next (export "next") (type $n)
+    (global.set $g (i32.add (global.get $g) (i32.const 1)))
+    (i32.store (i32.const 0) (global.get $g))
+    (i32.add (global.get $g) (i32.load8_u (i32.const 4))))
+  (func (export "apply") (param i32) (result i32) (call_indirect (type $n) (local.get 0)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "table grow") (param i32) (result i32) (table.grow $t (ref.func $next) (local.get 0)))
+  (func (export "init") (memory.init $passive (i32.const 100) (i32.const 1) (i32.const 6))
+    (memory.copy (i32.const 200) (i32.const 100) (i32.const 6)) (memory.fill (i32.const 206) (i32.const 33) (i32.const 2)))
+  (func (export "drop") (data.drop $passive) (elem.drop $e))
+  (func (export "last") (param i32) (result i32) (i32.load8_u (i32.sub (local.get 0) (i32.const 1)))))
