@@ -54,13 +54,13 @@ impl Library {
 }
 
 /// The module of this name that is linked into the program: what `wasmelt compile --library-name NAME` made with
-/// `--emit obj`. Use it in an `unsafe` block, under the contract of
+/// `--emit staticlib` or `--emit obj`. Use it in an `unsafe` block, under the contract of
 /// [`Module::from_descriptor`](crate::embed::Module::from_descriptor), whose result it has: what is linked under the
 /// symbol `wasmelt_module_NAME` is what wasmelt made.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), wasmelt_runtime::embed::Error> {
-/// // SAFETY: `plugin.o`, which is linked, was made by wasmelt.
+/// // SAFETY: `libplugin.a`, which is linked, was made by wasmelt.
 /// let module = unsafe { wasmelt_runtime::linked_module!("plugin") }?;
 /// # Ok(())
 /// # }
