@@ -6,7 +6,7 @@
 //! - `smith`: valid modules of `wasm-smith` must compile in every configuration, to the same bytes with any threads.
 //! - `exec`: modules of `wasm-smith` are run as executables and in wasmtime, which must not be told apart.
 //! - `library`: the same with imports, loaded as libraries into this process.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 use std::fmt;
 use std::path::Path;

@@ -22,8 +22,10 @@ fn broken(what: &str, e: &dyn std::fmt::Display) -> Failure {
     Failure::Broken(format!("{what}: {e}"))
 }
 
-impl Engine for Libraries {
-    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
+impl Libraries {
+    /// Compiles a module to a library, and loads it.
+    #[allow(unsafe_code, reason = "loading a library believes what is in it; `tests/tidy` lists the places")]
+    fn make(&self, wasm: &[u8]) -> Result<Module, Failure> {
         let name = "module".to_owned();
         let options = Options { emit: Emit::Cdylib, library: Some(name.clone()), ..self.0.clone() };
         let compiled = compile(wasm, &options).map_err(|e| Failure::Refused(e.to_string()))?;
@@ -31,7 +33,13 @@ impl Engine for Libraries {
         let path = folder.path().join("module.so");
         fs::write(&path, &compiled.bytes).map_err(|e| broken("the library cannot be written", &e))?;
         // SAFETY: wasmelt has just made it.
-        let module = unsafe { Module::load(&path, &name) }.map_err(|e| broken("the library cannot be loaded", &e))?;
+        unsafe { Module::load(&path, &name) }.map_err(|e| broken("the library cannot be loaded", &e))
+    }
+}
+
+impl Engine for Libraries {
+    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
+        let module = self.make(wasm)?;
         let mut store = Store::new();
         let imports = provide(&mut store, &module, plan)?;
         let mut observation = Observation::default();
