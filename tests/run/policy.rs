@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Failed, Trial};
 
 use crate::process::Probe;
+use crate::support::foreign::System;
 use crate::support::place::{self, Place};
 use crate::support::{self, Outcome};
 
@@ -35,9 +36,29 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, test) in tests {
         trials.push(Trial::test(format!("policy::{name}"), test));
-        trials.push(place::trial(Place::Portable, format!("policy::{name}"), test));
+        for place in [Place::Portable, Place::Foreign(System::LinuxAarch64), Place::Foreign(System::Windows)] {
+            if !not_at(place).contains(&name) {
+                trials.push(place::trial(place, format!("policy::{name}"), test));
+            }
+        }
     }
     trials
+}
+
+/// Tests that a place has no use for.
+fn not_at(place: Place) -> &'static [&'static str] {
+    match place {
+        // The emulator is what has a name, memory and arguments there.
+        Place::Foreign(System::LinuxAarch64) => &["dir_from_exe"],
+        // Names and variables that are no text, and what Wine adds to the environment.
+        Place::Foreign(_) => &["dir_from_exe", "odd_arguments_and_variables"],
+        _ => &[],
+    }
+}
+
+/// A command that runs the guest in a folder.
+fn guest_of(folder: &Path) -> Result<Command, Failed> {
+    place::program(&folder.join("guest"))
 }
 
 fn guest(name: &str, folder: &Path, options: &[&str]) -> Result<(), Failed> {
@@ -69,7 +90,7 @@ fn open_files() -> Result<(), Failed> {
     const MFILE: i32 = 33;
     let folder = support::scratch();
     fs::write(folder.path().join("file"), "")?;
-    let run = || support::run(Command::new(folder.path().join("guest")).current_dir(folder.path()), b"");
+    let run = || support::run(guest_of(folder.path())?.current_dir(folder.path()), b"");
     for limit in ["1", "2", "10", "500"] {
         guest("open-all.wat", folder.path(), &["--dir", ".", "--max-open-files", limit])?;
         run()?.expect_code(MFILE)?;
@@ -108,17 +129,20 @@ fn ends_in_time(mut command: Command) -> Result<(), Failed> {
 
 fn timeout() -> Result<(), Failed> {
     let probe = Probe::compile(&["--timeout", "100ms"])?;
-    for args in [["copy", ""], ["poll", "60000"], ["sleep", "60000"], ["spam", ""]] {
-        ends_in_time(probe.command(&args)?)?;
+    // Wine knows nothing of a pipe that comes from outside, not even that it is empty.
+    let polls = place::chosen() != Place::Foreign(System::Windows);
+    let waiting = [["copy", ""], ["sleep", "60000"], ["spam", ""], ["poll", "60000"]];
+    for args in waiting.iter().filter(|args| polls || args[0] != "poll") {
+        ends_in_time(probe.command(args)?)?;
     }
     probe.run(&["args"])?.expect_code(0)?;
     let folder = support::scratch();
     let module = folder.path().join("loop.wat");
     fs::write(&module, r#"(module (func $forever (loop (br 0))) (func (export "_start") (call $forever)))"#)?;
     support::compile(&module, &folder.path().join("loop"), ["--timeout", "100ms"])?;
-    ends_in_time(Command::new(folder.path().join("loop")))?;
+    ends_in_time(place::program(&folder.path().join("loop"))?)?;
     // The backtrace says where.
-    let outcome = support::run(&mut Command::new(folder.path().join("loop")), b"")?;
+    let outcome = support::run(&mut place::program(&folder.path().join("loop"))?, b"")?;
     outcome.expect_code(134)?.expect_stderr("forever")?;
     Ok(())
 }
@@ -140,7 +164,7 @@ fn timeout_of_threads() -> Result<(), Failed> {
             ),
         )?;
         support::compile(&module, &folder.path().join("threads"), ["--timeout", "100ms"])?;
-        ends_in_time(Command::new(folder.path().join("threads")))?;
+        ends_in_time(place::program(&folder.path().join("threads"))?)?;
     }
     Ok(())
 }
@@ -148,7 +172,7 @@ fn timeout_of_threads() -> Result<(), Failed> {
 fn deterministic() -> Result<(), Failed> {
     let folder = support::scratch();
     guest("clocks-and-random.wat", folder.path(), &["--deterministic"])?;
-    let run = || support::run(&mut Command::new(folder.path().join("guest")), b"");
+    let run = || support::run(&mut guest_of(folder.path())?, b"");
     let start = Instant::now();
     let first = run()?.expect_code(0)?.stdout;
     if first.len() != 40 || first[..8] != 946_684_800_000_000_000_u64.to_le_bytes() {
@@ -207,7 +231,7 @@ pub(crate) fn echo(options: &[&str]) -> Result<(), Failed> {
         };
         let address = format!("{text}:{port}");
         guest("tcp-echo.wat", folder.path(), &[&["--tcplisten", &address], options].concat())?;
-        let mut child = Command::new(folder.path().join("guest")).spawn()?;
+        let mut child = guest_of(folder.path())?.spawn()?;
         let start = Instant::now();
         let mut stream = loop {
             match TcpStream::connect((host, port)) {
@@ -226,11 +250,11 @@ pub(crate) fn echo(options: &[&str]) -> Result<(), Failed> {
             return Err(format!("{host}: {} bytes came back, {status}", received.len()).into());
         }
         // Whoever runs the program can forbid it; then there is no descriptor 3.
-        let mut command = Command::new(folder.path().join("guest"));
+        let mut command = guest_of(folder.path())?;
         support::run(command.env("WASMELT_POLICY", "no-listen"), b"")?.expect_code(8)?;
         // An address that is taken is said before the guest runs.
         let _taken = TcpListener::bind((host, port))?;
-        let outcome = support::run(&mut Command::new(folder.path().join("guest")), b"")?;
+        let outcome = support::run(&mut guest_of(folder.path())?, b"")?;
         outcome.expect_code(69)?.expect_stderr(&format!("listener on port '{port:05}'"))?;
     }
     Ok(())
@@ -280,7 +304,11 @@ fn the_environment_takes_away() -> Result<(), Failed> {
     narrowed(&probe, "no-dir=/a;;timeout=50ms;", &["sleep", "60000"])?.expect_code(134)?;
     let mut command = probe.command(&["env"])?;
     command.env("WASMELT_POLICY", "no-env=SECRET").env("SECRET", "x").env("OTHER", "y");
-    support::run(&mut command, b"")?.expect_code(0)?.expect_stdout("OTHER=y\n")?;
+    // Windows, or what stands for it, adds some of its own.
+    let env = support::run(&mut command, b"")?.expect_code(0)?.stdout();
+    if !env.lines().any(|line| line == "OTHER=y") || env.contains("SECRET") {
+        return Err(format!("the environment is {env}").into());
+    }
     // The budget of instructions, where one was compiled in.
     let probe = Probe::compile(&["--fuel", "1000000000"])?;
     narrowed(&probe, "", &["args"])?.expect_code(0)?;
@@ -368,7 +396,10 @@ fn what_is_not_understood_ends_the_program() -> Result<(), Failed> {
 fn the_variable_is_hidden() -> Result<(), Failed> {
     for options in [&["--inherit-env"][..], &["--env", "WASMELT_POLICY"]] {
         let probe = Probe::compile(options)?;
-        narrowed(&probe, "timeout=1m", &["env"])?.expect_code(0)?.expect_stdout("")?;
+        let env = narrowed(&probe, "timeout=1m", &["env"])?.expect_code(0)?.stdout();
+        if env.contains("WASMELT") {
+            return Err(format!("the environment is {env}").into());
+        }
     }
     Ok(())
 }
