@@ -3,7 +3,7 @@
 //! Addresses in it are distances from the start of the code section's contents. Source: "DWARF for WebAssembly",
 //! <https://yurydelendik.github.io/webassembly-dwarf/>.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -105,6 +105,8 @@ struct Unit<'data> {
     out: DebugUnit,
     /// Files by their number in the line program; `None` for those that have no name.
     files: HashMap<u64, Option<u32>>,
+    /// Keys of its entries in [`SourceMap`]'s declarations.
+    declared: Vec<u32>,
 }
 
 impl<'data> Reader<'_, 'data> {
@@ -147,6 +149,7 @@ impl<'data> Reader<'_, 'data> {
             index: self.map.units.len() as u32,
             out: DebugUnit::default(),
             files: HashMap::new(),
+            declared: Vec::new(),
         };
         let Some((_, attributes)) = self.entry(&unit, None)? else { return Ok(()) };
         let find = |name| attributes.iter().find(|a| a.name() == name).map(Attribute::value);
@@ -169,9 +172,8 @@ impl<'data> Reader<'_, 'data> {
             return Ok(());
         }
         let (first_row, first_sequence) = (self.rows.len(), self.sequences.len());
-        let first_declaration = self.map.declarations.len();
         let result = self.lines(&mut unit, line_program);
-        let is_used = self.sequences.len() > first_sequence || self.map.declarations.len() > first_declaration;
+        let is_used = self.sequences.len() > first_sequence || !unit.declared.is_empty();
         match result {
             Ok(()) if is_used => {
                 unit.out.name = self.name(name)?.to_vec();
@@ -182,8 +184,10 @@ impl<'data> Reader<'_, 'data> {
             result => {
                 self.rows.truncate(first_row);
                 self.sequences.truncate(first_sequence);
-                let index = unit.index;
-                self.map.declarations.retain(|_, declaration| declaration.unit != index);
+                // Its own alone: looking at all of them would take a hostile module's units times its functions.
+                for start in &unit.declared {
+                    self.map.declarations.remove(start);
+                }
                 result
             }
         }
@@ -374,7 +378,10 @@ impl<'data> Reader<'_, 'data> {
                 None => None,
             };
             let name = self.name(name)?;
-            self.map.declarations.entry(start as u32).or_insert(Declaration { unit: unit.index, place, name });
+            if let hash_map::Entry::Vacant(free) = self.map.declarations.entry(start as u32) {
+                free.insert(Declaration { unit: unit.index, place, name });
+                unit.declared.push(start as u32);
+            }
         }
         Ok(())
     }
