@@ -20,6 +20,8 @@ mod harden;
 #[cfg(target_os = "linux")]
 mod hosts;
 #[cfg(target_os = "linux")]
+mod linkers;
+#[cfg(target_os = "linux")]
 mod llvm;
 mod macho;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "most of it is for tests on Linux"))]
@@ -62,6 +64,7 @@ fn on_linux() -> Vec<Trial> {
         format::trials,
         harden::trials,
         hosts::trials,
+        linkers::trials,
         llvm::trials,
         policy::trials,
         process::trials,

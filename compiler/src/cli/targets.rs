@@ -57,6 +57,10 @@ impl Target {
     }
 }
 
+/// Columns of the table that say `missing`.
+const RUNTIME: usize = 5;
+const LINKER: usize = 6;
+
 /// Prints the table.
 pub(super) fn execute(args: &TargetsArgs) -> Result<()> {
     let header = ["TARGET", "ALSO", "HOST", "CODE", "FORMAT", "RUNTIME", "LINKER", "TESTED"];
@@ -85,12 +89,27 @@ pub(super) fn execute(args: &TargetsArgs) -> Result<()> {
     let widths: Vec<usize> =
         (0..header.len()).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
-    print_text(&text)
+    let is_missing = |column: usize| rows.iter().any(|row| row[column] == "missing");
+    print_text(&(text + &ways_to_add(is_missing(RUNTIME), is_missing(LINKER))))
+}
+
+/// The commands that add missing runtimes and a linker.
+fn ways_to_add(runtime: bool, linker: bool) -> String {
+    let mut text = String::new();
+    if runtime {
+        let folder = link::installed_dir().map_or("DIR".to_owned(), |folder| folder.display().to_string());
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        text += &format!("  runtimes  cargo xtask runtime --out {folder}  (in a clone of {repository})\n");
+    }
+    if linker {
+        text += "  linkers   python3 -m pip install ziglang\n";
+    }
+    if text.is_empty() { text } else { format!("\nWhat is missing is added by:\n{text}") }
 }
 
 /// The value of `--target`.
