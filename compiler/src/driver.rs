@@ -150,14 +150,37 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
 }
 
 /// The module's bytes: as they are, or assembled from text.
-fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
-    if input.starts_with(b"\0asm") || !looks_like_text(input) {
+pub(crate) fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
+    // Only the name of an empty file tells a text from a module that got lost.
+    let is_empty_text = source_name.ends_with(".wat") && input.trim_ascii().is_empty();
+    if input.starts_with(b"\0asm") || !(is_empty_text || looks_like_text(input)) {
         return Ok(Cow::Borrowed(input));
     }
-    wat::parse_bytes(input).map_err(|mut e| {
+    wat::parse_bytes(input).or_else(|mut e| {
+        // A text without fields is a module, though the parser wants one.
+        if e.to_string().contains("expected at least one module field") {
+            return Ok(Cow::Borrowed(EMPTY_MODULE));
+        }
         e.set_path(source_name);
-        Error::input(e.to_string())
+        let error = Error::input(e.to_string());
+        if !has_folded_try(input) {
+            return Err(error);
+        }
+        Err(error
+            .hint("legacy exceptions are read as `try .. catch $tag .. end`, not folded as `(try (do ..) (catch $tag ..))`")
+            .hint("`wat2wasm --enable-exceptions` of WABT makes a binary module of folded ones"))
     })
+}
+
+/// A module with no section.
+const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+
+/// Whether a text has `(do`, which only stands in a folded `try` of the legacy exceptions.
+fn has_folded_try(text: &[u8]) -> bool {
+    let mut windows = text.windows(4);
+    windows.any(
+        |window| matches!(window, [b'(', b'd', b'o', end] if end.is_ascii_whitespace() || matches!(end, b'(' | b')')),
+    )
 }
 
 /// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.

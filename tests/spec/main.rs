@@ -27,6 +27,7 @@ mod selftest;
 mod spectest;
 mod suites;
 mod summary;
+mod unfold;
 mod units;
 mod values;
 mod world;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     if choice.is_empty() {
         trials.push(expected_failures_exist(&files, &expected));
+        trials.extend(suites::newest_is_missing().map(|why| support::skipped("newest", why)));
     }
     for configuration in &CONFIGURATIONS {
         if let Some(why) = configuration.cannot_run() {

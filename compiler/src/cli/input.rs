@@ -31,7 +31,8 @@ impl Input {
     pub(super) fn read(&mut self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file.read_to_end(&mut bytes).map_err(|e| Error::io(format!("cannot read {}", self.name), &e))?;
-        if bytes.is_empty() {
+        // As text, nothing is a module.
+        if bytes.is_empty() && !self.name.ends_with(".wat") {
             return Err(Error::input(format!("{} is empty", self.name)));
         }
         Ok(bytes)
