@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     trials.extend(foreign::trials());
     trials.extend(cases::trials());
     trials.extend(on_linux());
-    libtest_mimic::run(&args, trials).exit_code()
+    support::skips::run(&args, trials).exit_code()
 }
 
 /// Tests that look at processes, descriptors and executables as Linux has them.

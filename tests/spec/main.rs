@@ -75,12 +75,13 @@ fn main() -> ExitCode {
             trials.push(trial(configuration, file, &expected, &summary));
         }
     }
-    let conclusion = libtest_mimic::run(&args, trials);
+    let conclusion = support::skips::run(&args, trials);
     if args.list {
         return conclusion.exit_code();
     }
     summary.print();
     if choice.is_empty()
+        && suites::newest_is_missing().is_none()
         && let Err(why) = readme::check(&summary, files.len())
     {
         eprintln!("{why}");
