@@ -11,37 +11,42 @@ use target_lexicon::Triple;
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Options, Policy,
-    Runtime, Stdio, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, Options, Policy, Runtime,
+    Stdio, UnknownImports,
 };
 
 use super::embed::Embed;
 use super::policy_file::PolicyFile;
-use super::{embed, values, wasmtime};
+use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
+use super::{embed, print_note, values, wasmtime};
 
 /// How code is generated.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Code")]
 pub(super) struct CodeArgs {
-    /// Optimise: `-O0` not at all, `-O` for speed (the default), `-Os` for size as well
-    #[arg(short = 'O', long = "optimize", value_name = "LEVEL", value_parser = values::opt_level,
-        default_value = "speed", hide_default_value = true)]
-    opt_level: OptLevel,
+    /// Optimise: `-O0` not at all, `-O` for speed (the default), `-Os` for size as well; `-O help` lists keys of wasmtime
+    #[arg(short = 'O', long = "optimize", value_name = "LEVEL", value_parser = GroupParser(&OPTIMIZE))]
+    optimize: Vec<String>,
+
+    /// How code is generated, as in wasmtime: `-C parallel-compilation=n`; `-C help` lists the keys
+    #[arg(short = 'C', long = "codegen", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&CODEGEN))]
+    codegen: Vec<String>,
 
     /// Instructions that may be used: `native`, `x86-64-v1` to `x86-64-v4`, or a CPU's name
     #[arg(long, value_name = "CPU", value_parser = values::cpu)]
     pub(super) cpu: Option<Cpu>,
 
-    /// Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`
-    #[arg(short = 'W', long = "wasm", value_name = "KEY[=VALUE],..", long_help = wasm_help())]
+    /// Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`; `-W help` lists the keys
+    #[arg(short = 'W', long = "wasm", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&WASM),
+        long_help = wasm_help())]
     wasm: Vec<String>,
 
     /// Write debug information (DWARF): functions, and source lines where the module has debug information
     #[arg(short = 'g', long = "debug-info")]
     debug_info: bool,
 
-    /// The same, as in wasmtime: `-D debug-info`
-    #[arg(short = 'D', long = "debug", value_name = "KEY[=VALUE],..")]
+    /// The same, as in wasmtime: `-D debug-info`; `-D help` lists the keys
+    #[arg(short = 'D', long = "debug", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&DEBUG))]
     debug: Vec<String>,
 
     /// How memory accesses are checked
@@ -88,6 +93,10 @@ pub(super) struct PolicyArgs {
     /// Grant the whole environment
     #[arg(long)]
     inherit_env: bool,
+
+    /// What a guest of WASI gets, as in wasmtime: `-S inherit-env`; `-S help` lists the keys
+    #[arg(short = 'S', long = "wasi", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&WASI))]
+    wasi: Vec<String>,
 
     /// The guest's name for itself, `argv[0]`
     #[arg(long, value_name = "NAME", alias = "argv0")]
@@ -201,6 +210,8 @@ pub(super) struct CommonArgs {
     link: LinkArgs,
     #[command(flatten)]
     pub(super) report: ReportArgs,
+    #[command(flatten)]
+    foreign: ForeignArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,7 +262,29 @@ impl PolicyArgs {
 
 impl CommonArgs {
     /// What was asked for, as data. Groups of wasmtime come last: they are the more specific ones.
-    pub(super) fn to_options(&self, target: Triple) -> Result<Options> {
+    pub(super) fn ask(&self, target: Triple) -> Result<Asked> {
+        let mut asked = Asked { options: self.to_options(target)?, ..Asked::default() };
+        let (code, policy) = (&self.code, &self.policy);
+        for value in &code.optimize {
+            match values::opt_level(value) {
+                Ok(level) => asked.options.opt_level = level,
+                Err(_) if wasmtime::is_optimize_list(value) => wasmtime::apply(&mut asked, &OPTIMIZE, value)?,
+                Err(why) => return Err(Error::usage(format!("`-O{value}`: {why}")).hint("`-O help` lists the keys")),
+            }
+        }
+        for (group, lists) in [(&CODEGEN, &code.codegen), (&WASM, &code.wasm), (&DEBUG, &code.debug)] {
+            lists.iter().try_for_each(|list| wasmtime::apply(&mut asked, group, list))?;
+        }
+        policy.wasi.iter().try_for_each(|list| wasmtime::apply(&mut asked, &WASI, list))?;
+        self.foreign.apply(&mut asked)?;
+        if self.report.verbose {
+            asked.notes.iter().for_each(|note| print_note(&format!("note: {note}")));
+        }
+        Ok(asked)
+    }
+
+    /// What the options of wasmelt itself ask for.
+    fn to_options(&self, target: Triple) -> Result<Options> {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
         let file = policy.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
         let max_memory = file.max_memory;
@@ -262,8 +295,7 @@ impl CommonArgs {
             policy_of_guest.embedded.push(embed::read(embed, tree, &mut embedded_files)?);
         }
         let deterministic = policy_of_guest.deterministic.is_some();
-        let mut options = Options {
-            opt_level: code.opt_level,
+        Ok(Options {
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
             policy: policy_of_guest,
             embedded_files,
@@ -296,14 +328,7 @@ impl CommonArgs {
             runtime_dir: link.runtime_dir.clone(),
             threads: self.report.threads,
             ..Options::default()
-        };
-        for spec in &code.wasm {
-            wasmtime::apply_wasm(&mut options, spec)?;
-        }
-        for spec in &code.debug {
-            wasmtime::apply_debug(&mut options, spec)?;
-        }
-        Ok(options)
+        })
     }
 }
 
@@ -337,7 +362,7 @@ pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args
             break;
         }
         if arg == "-O" {
-            let next_is_key = rest.peek().is_some_and(|next| is_key_and_value(next));
+            let next_is_key = rest.peek().and_then(|next| next.to_str()).is_some_and(wasmtime::is_optimize_list);
             out.push(if next_is_key { arg } else { "-Ospeed".into() });
             if next_is_key {
                 out.extend(rest.next());
@@ -352,12 +377,6 @@ pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args
     }
     out.extend(rest);
     out
-}
-
-/// Whether an argument looks like `opt-level=s`, what wasmtime's `-O` takes.
-fn is_key_and_value(arg: &OsStr) -> bool {
-    let key = arg.to_str().and_then(|arg| arg.split_once('=')).map_or("", |(key, _)| key);
-    key.contains('-') && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }
 
 /// Whether an argument is an option (`-` alone is standard input).
@@ -391,6 +410,7 @@ fn takes_next(command: &clap::Command, arg: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::OptLevel;
     use clap::CommandFactory as _;
 
     fn rewritten(args: &[&str], subcommand: &str) -> Vec<String> {
@@ -437,7 +457,7 @@ mod tests {
                 #[command(flatten)]
                 common: CommonArgs,
             }
-            Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.to_options(HOST).unwrap()
+            Line::try_parse_from(std::iter::once(&"wasmelt").chain(args)).unwrap().common.ask(HOST).unwrap().options
         };
         assert_eq!(format!("{:?}", options(&[])), format!("{:?}", Options::default()));
         let all = options(&[

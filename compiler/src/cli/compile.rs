@@ -9,6 +9,7 @@ use target_lexicon::{Environment, HOST, OperatingSystem};
 use super::args::CommonArgs;
 use super::input::Input;
 use super::progress::{self, Times};
+use super::wasmtime::Asked;
 use super::{print_note, targets};
 use crate::error::{Error, Result};
 use crate::options::{Emit, Options};
@@ -20,7 +21,7 @@ use crate::output::Output;
 pub(super) struct CompileArgs {
     /// Module as `.wasm` or `.wat`; `-` is standard input
     #[arg(value_name = "INPUT")]
-    input: PathBuf,
+    pub(super) input: PathBuf,
 
     /// Where the result goes; `-` is standard output [default: the input's name without its extension]
     #[arg(short, long, value_name = "FILE")]
@@ -78,12 +79,20 @@ impl From<EmitArg> for Emit {
     }
 }
 
+impl CompileArgs {
+    /// What is asked for, except that it is a library.
+    pub(super) fn ask(&self) -> Result<Asked> {
+        let target = self.target.as_deref().map_or(Ok(HOST), targets::parse)?;
+        let mut asked = self.common.ask(target)?;
+        asked.options.emit = self.emit.into();
+        asked.options.strip |= self.strip;
+        Ok(asked)
+    }
+}
+
 /// Does it.
 pub(super) fn execute(args: &CompileArgs) -> Result<()> {
-    let target = args.target.as_deref().map_or(Ok(HOST), targets::parse)?;
-    let mut options = args.common.to_options(target)?;
-    options.emit = args.emit.into();
-    options.strip = args.strip;
+    let mut options = args.ask()?.options;
     if options.emit.is_library() || args.library_name.is_some() {
         if options.emit == Emit::Exe {
             return Err(Error::usage("`--library-name` makes a library, which is not executable")

@@ -79,19 +79,26 @@ fn execute(args: Vec<OsString>) -> ExitCode {
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(text) = wasmtime::asked_for(&error) {
+                return finish(print_text(text));
+            }
             // Help and version go to standard output and are no failure. Whether someone reads them is not ours.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let result = match cli.command {
+    finish(match cli.command {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
         Command::Targets(args) => targets::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::ManPages(args) => man_pages::execute(&args),
-    };
+    })
+}
+
+/// Prints an error and makes an exit code of a result.
+fn finish(result: Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::Args;
-use target_lexicon::HOST;
+use target_lexicon::{HOST, Triple};
 
 use super::args::{CommonArgs, ReportArgs};
 use super::input::Input;
 use super::progress::{self, Times};
-use super::wasmtime::{self, Codegen};
-use super::{print_note, print_warning};
+use super::wasmtime::Asked;
+use super::{print_note, print_warning, targets};
 use crate::cache::{Cache, Key};
 use crate::error::{Error, Result};
 use crate::host::{self, Start};
@@ -25,23 +26,38 @@ use crate::options::{Cpu, Options, Policy};
 #[command(args_override_self = true, override_usage = "wasmelt run [OPTIONS] MODULE [ARGS]...")]
 pub(super) struct RunArgs {
     /// Module as `.wasm` or `.wat` (`-` is standard input), and the guest's arguments
-    #[arg(value_name = "MODULE", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "MODULE", required = true, trailing_var_arg = true)]
     module_and_args: Vec<OsString>,
 
     /// Compile again, and keep nothing
     #[arg(long)]
     no_cache: bool,
 
-    /// What a WASI guest gets, as in wasmtime: `inherit-env`
-    #[arg(short = 'S', long = "wasi", value_name = "KEY[=VALUE],..")]
-    wasi: Vec<String>,
-
-    /// How code is generated, as in wasmtime: `cache`, `parallel-compilation`
-    #[arg(short = 'C', long = "codegen", value_name = "KEY[=VALUE],..")]
-    codegen: Vec<String>,
+    /// The target, as in wasmtime: this machine
+    #[arg(long, value_name = "TRIPLE", hide = true)]
+    target: Option<String>,
 
     #[command(flatten)]
-    common: CommonArgs,
+    pub(super) common: CommonArgs,
+}
+
+impl RunArgs {
+    /// The module as it was named, where its name is UTF-8.
+    #[cfg(test)]
+    pub(super) fn module(&self) -> Option<&str> {
+        self.module_and_args.first()?.to_str()
+    }
+
+    /// The target, which must be this machine.
+    pub(super) fn target(&self) -> Result<Triple> {
+        let Some(text) = &self.target else { return Ok(HOST) };
+        let target = targets::parse(text)?;
+        match (target.architecture, target.operating_system) == (HOST.architecture, HOST.operating_system) {
+            true => Ok(target),
+            false => Err(Error::usage(format!("`--target {text}`: this machine cannot run programs for it"))
+                .hint("`wasmelt compile --target` makes programs for other machines")),
+        }
+    }
 }
 
 /// Does it; returns only on failure.
@@ -50,14 +66,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         return Err(Error::usage("the module is missing"));
     };
     let report = &args.common.report;
-    let mut options = args.common.to_options(HOST)?;
-    let mut codegen = Codegen { no_cache: args.no_cache };
-    for spec in &args.wasi {
-        wasmtime::apply_wasi(&mut options, spec)?;
-    }
-    for spec in &args.codegen {
-        wasmtime::apply_codegen(&mut options, &mut codegen, spec)?;
-    }
+    let Asked { mut options, no_cache, .. } = args.common.ask(args.target()?)?;
     // It runs here and nowhere else.
     if options.cpu == Cpu::Default {
         options.cpu = Cpu::Native;
@@ -68,12 +77,14 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     let mut input = Input::open(Path::new(module)).map_err(|e| match module.to_str() {
         // `wasmelt -q compile app.wasm` is `run` on a file of that name.
         Some("compile" | "inspect" | "run" | "targets" | "completions") => e.hint("options follow the command"),
+        Some(text) if options.debug_info && (text.parse::<u16>().is_ok() || text.parse::<SocketAddr>().is_ok()) => e
+            .hint("`-g` writes debug information; `-g PORT` of wasmtime is not supported: gdb and lldb debug the executable"),
         _ => e,
     })?;
     let bytes = input.read()?;
     times.stage("read");
     let key = Key::new(&bytes, &options);
-    let cache = if codegen.no_cache { None } else { open_cache(report) };
+    let cache = if no_cache || args.no_cache { None } else { open_cache(report) };
     let found = cache.as_ref().and_then(|cache| cache.find(&key));
     times.stage("look up");
     if let Some(path) = found {

@@ -127,22 +127,13 @@ pub(super) fn yes_no(text: &str) -> Result<bool, String> {
     }
 }
 
-/// An optimisation level: the argument of `-O` as in C compilers, or wasmtime's `opt-level=LEVEL`.
+/// An optimisation level: the argument of `-O` as in C compilers.
 pub(super) fn opt_level(text: &str) -> Result<OptLevel, String> {
-    let level = match text.split_once('=') {
-        Some(("opt-level", level)) => level,
-        Some((key, _)) => {
-            return Err(format!(
-                "`-O {key}` has no meaning for an executable: of wasmtime's `-O` options, wasmelt takes `opt-level`"
-            ));
-        }
-        None => text,
-    };
-    match level {
+    match text {
         "0" | "none" => Ok(OptLevel::None),
         "1" | "2" | "3" | "speed" => Ok(OptLevel::Speed),
         "s" | "z" | "size" | "speed_and_size" => Ok(OptLevel::Size),
-        _ => Err(format!("expected `0`, `1`, `2`, `3`, `s` or `z`, found `{level}`")),
+        _ => Err(format!("expected `0`, `1`, `2`, `3`, `s` or `z`, found `{text}`")),
     }
 }
 
@@ -243,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_those_of_c_compilers_and_wasmtime() {
+    fn levels_are_those_of_c_compilers() {
         for (text, level) in [
             ("0", OptLevel::None),
             ("speed", OptLevel::Speed),
@@ -251,12 +242,10 @@ mod tests {
             ("3", OptLevel::Speed),
             ("s", OptLevel::Size),
             ("z", OptLevel::Size),
-            ("opt-level=0", OptLevel::None),
-            ("opt-level=s", OptLevel::Size),
         ] {
             assert_eq!(opt_level(text), Ok(level), "{text}");
         }
-        for text in ["", "4", "fast", "opt-level=", "opt-level=9", "memory-guard-size=0"] {
+        for text in ["", "4", "fast", "opt-level=0"] {
             assert!(opt_level(text).is_err(), "{text}");
         }
     }
