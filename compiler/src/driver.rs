@@ -9,6 +9,7 @@ use crate::emit::image::{DebugInfo, Image};
 use crate::emit::{self};
 use crate::error::{Error, Result};
 use crate::harden;
+use crate::identify;
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
 use crate::options::{Emit, Options, Policy, Shape};
@@ -151,19 +152,16 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
 
 /// The module's bytes: as they are, or assembled from text.
 fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
-    if input.starts_with(b"\0asm") || !looks_like_text(input) {
+    if input.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(input));
+    }
+    if !identify::is_text_format(input) {
+        return identify::not_a_module(input, source_name).map_or(Ok(Cow::Borrowed(input)), Err);
     }
     wat::parse_bytes(input).map_err(|mut e| {
         e.set_path(source_name);
         Error::input(e.to_string())
     })
-}
-
-/// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.
-fn looks_like_text(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
-    matches!(text.trim_start_matches('\u{feff}').trim_start().chars().next(), Some('(' | ';'))
 }
 
 fn print(wasm: &[u8]) -> Result<Vec<u8>> {
