@@ -9,6 +9,7 @@ use crate::emit::image::{DebugInfo, Image};
 use crate::emit::{self};
 use crate::error::{Error, Result};
 use crate::harden;
+use crate::identify;
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
 use crate::options::{Emit, Options, Policy, Shape};
@@ -153,8 +154,11 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
 pub(crate) fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
     // Only the name of an empty file tells a text from a module that got lost.
     let is_empty_text = source_name.ends_with(".wat") && input.trim_ascii().is_empty();
-    if input.starts_with(b"\0asm") || !(is_empty_text || looks_like_text(input)) {
+    if input.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(input));
+    }
+    if !(is_empty_text || identify::is_text_format(input)) {
+        return identify::not_a_module(input, source_name).map_or(Ok(Cow::Borrowed(input)), Err);
     }
     wat::parse_bytes(input).or_else(|mut e| {
         // A text without fields is a module, though the parser wants one.
@@ -181,12 +185,6 @@ fn has_folded_try(text: &[u8]) -> bool {
     windows.any(
         |window| matches!(window, [b'(', b'd', b'o', end] if end.is_ascii_whitespace() || matches!(end, b'(' | b')')),
     )
-}
-
-/// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.
-fn looks_like_text(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
-    matches!(text.trim_start_matches('\u{feff}').trim_start().chars().next(), Some('(' | ';'))
 }
 
 fn print(wasm: &[u8]) -> Result<Vec<u8>> {

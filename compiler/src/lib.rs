@@ -20,6 +20,7 @@ pub mod error;
 pub mod features;
 mod harden;
 mod host;
+mod identify;
 pub mod inspect;
 pub mod link;
 pub mod module;

@@ -10,6 +10,7 @@ mod imports;
 mod interface;
 mod places;
 mod segments;
+mod toolchain;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -105,8 +106,11 @@ pub struct Instance<'data> {
     pub live: Vec<DefinedFuncIndex>,
     /// Place of each live function in `live`.
     pub place_of: SecondaryMap<DefinedFuncIndex, Option<u32>>,
-    /// Imported functions whose reference is taken: each gets a function of its own that calls the import.
+    /// Imported functions whose reference is taken, and those that code calls though nothing provides them: each gets a
+    /// function of its own that calls the import, or traps under its name.
     pub thunks: Vec<FuncIndex>,
+    /// Index of an imported function in `thunks`.
+    thunk_of: HashMap<FuncIndex, u32>,
     /// Element segments for `table.init` at run time; empty where unused.
     pub element_segments: PrimaryMap<ElemIndex, Elements>,
     /// Offset of the first [`FuncRef`](wasmelt_abi::context::FuncRef) from `vmctx`, in the `Many` shape: one for each of `records`.
@@ -156,8 +160,8 @@ pub enum Callee {
     Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
-    /// An import that nothing provides: a call traps.
-    Missing,
+    /// An import that nothing provides, by its index in the module's imports: its thunk traps.
+    Missing(u32),
 }
 
 /// Where a global lives.
@@ -330,6 +334,7 @@ impl<'data> Instance<'data> {
             live: Vec::new(),
             place_of: SecondaryMap::new(),
             thunks: Vec::new(),
+            thunk_of: HashMap::new(),
             context_bytes: head_bytes as u32,
             initial: Vec::new(),
             actions: Vec::new(),
@@ -356,7 +361,7 @@ impl<'data> Instance<'data> {
     pub fn image_record(&self, func: FuncIndex) -> Result<Record> {
         let function = match self.module.defined_func(func) {
             Some(defined) => self.place_of[defined],
-            None => self.thunks.iter().position(|&t| t == func).map(|i| (self.live.len() + i) as u32),
+            None => self.thunk_of.get(&func).map(|thunk| self.live.len() as u32 + thunk),
         };
         let function = function.ok_or_else(|| {
             Error::internal(format!("{} is referred to but was dropped", self.module.describe_func(func)))
@@ -364,9 +369,10 @@ impl<'data> Instance<'data> {
         Ok(Record { function, type_id: self.type_ids[func] })
     }
 
-    /// Takes note that a function's reference is taken.
+    /// Plans a thunk for a function that needs one.
     fn refer(&mut self, func: FuncIndex) {
-        if self.module.defined_func(func).is_none() && !self.thunks.contains(&func) {
+        if self.module.defined_func(func).is_none() && !self.thunk_of.contains_key(&func) {
+            self.thunk_of.insert(func, self.thunks.len() as u32);
             self.thunks.push(func);
         }
     }
@@ -394,12 +400,15 @@ impl<'data> Instance<'data> {
         }
         // References in globals are few: take them as live.
         queue.extend(module.globals.values().filter_map(|g| g.init.as_ref()).flat_map(ConstExpr::funcs));
-        let mut bodies = Vec::new();
+        let (mut bodies, mut missing) = (Vec::new(), Vec::new());
         while let Some(func) = queue.pop() {
             if std::mem::replace(&mut seen[func.index()], true) {
                 continue;
             }
-            let Some(defined) = module.defined_func(func) else { continue };
+            let Some(defined) = module.defined_func(func) else {
+                missing.extend(matches!(self.callees[func], Callee::Missing(_)).then_some(func));
+                continue;
+            };
             bodies.push(defined);
             let facts = &module.bodies[defined].facts;
             queue.extend(facts.calls.iter().chain(&facts.ref_funcs));
@@ -419,6 +428,8 @@ impl<'data> Instance<'data> {
             self.place_of[func] = Some(place as u32);
         }
         self.live = bodies;
+        missing.sort_unstable();
+        missing.into_iter().for_each(|func| self.refer(func));
     }
 
     /// The value of a constant expression; `None` where it depends on what is imported.

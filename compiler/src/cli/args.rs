@@ -18,7 +18,7 @@ use crate::options::{
 use super::embed::Embed;
 use super::policy_file::PolicyFile;
 use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
-use super::{embed, print_note, values, wasmtime};
+use super::{embed, grants, print_note, values, wasmtime};
 
 /// How code is generated.
 #[derive(Args, Debug)]
@@ -75,11 +75,11 @@ pub(super) struct CodeArgs {
 #[command(next_help_heading = "Capabilities and limits (nothing is granted unasked)")]
 pub(super) struct PolicyArgs {
     /// Grant a directory, under another name for the guest, read-only: `--dir ./data::/data:ro`
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::dir)]
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = grants::dir)]
     dirs: Vec<DirGrant>,
 
     /// Grant a single file, under another name for the guest, read-only: `--file app.conf::/etc/app.conf:ro`
-    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]", value_parser = values::file)]
+    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]", value_parser = grants::file)]
     files: Vec<FileGrant>,
 
     /// Store a directory in the executable, which the guest finds and can only read: `--embed assets::/assets`
@@ -290,6 +290,7 @@ impl CommonArgs {
         let max_memory = file.max_memory;
         let embeds: Vec<_> = file.embed.iter().chain(&policy.embeds).cloned().collect();
         let mut policy_of_guest = policy.add_to(file.into_policy());
+        grants::check_drives(&policy_of_guest, &target)?;
         let mut embedded_files = Vec::new();
         for (tree, embed) in embeds.iter().enumerate() {
             policy_of_guest.embedded.push(embed::read(embed, tree, &mut embedded_files)?);

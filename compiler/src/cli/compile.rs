@@ -10,8 +10,9 @@ use super::args::CommonArgs;
 use super::input::Input;
 use super::progress::{self, Times};
 use super::wasmtime::Asked;
-use super::{print_note, targets};
+use super::{grants, print_note, print_warning, targets};
 use crate::error::{Error, Result};
+use crate::identify;
 use crate::options::{Emit, Options};
 use crate::output::Output;
 
@@ -100,18 +101,23 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
         }
         options.library = Some(library_name(args)?);
     }
+    let report = &args.common.report;
+    let mut times = Times::start();
+    let mut input = Input::open(&args.input)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&args.input, &options)?,
     };
-    let report = &args.common.report;
-    let mut times = Times::start();
-    let mut input = Input::open(&args.input)?;
-    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let bytes = input.read()?;
+    // An executable that was given by mistake is not complained about as the output's own name.
+    identify::expect_module(&bytes, &input.name)?;
+    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, report)?;
     times.stages(&compilation.timings);
+    if !report.quiet {
+        grants::missing(&options.policy, &options.target).iter().for_each(print_warning);
+    }
     sink.write(&compilation.bytes)?;
     times.stage("write");
     if report.time {

@@ -7,6 +7,7 @@ mod args;
 mod compile;
 mod completions;
 mod embed;
+mod grants;
 mod input;
 mod inspect;
 mod man_pages;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::embed::Embed;
-use crate::options::{Cpu, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Stdio};
+use crate::options::{Cpu, DirFrom, EnvGrant, Linker, OptLevel, Stdio};
 
 /// A size in bytes: a number, alone or with `K`, `M`, `G`, `T`, `KB`, `KiB` and so on, in either case. All of them are
 /// powers of 1024, as with `ulimit`, `dd` and `ld`.
@@ -25,29 +25,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         _ => return Err(expected()),
     };
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than 64 bits can count"))
-}
-
-/// A granted directory: `HOST[::GUEST][:ro]`. Without a guest path it is the host's, as in wasmtime; `:rw` spells out
-/// the default.
-pub(super) fn dir(text: &str) -> Result<DirGrant, String> {
-    let (text, read_only) = match text.strip_suffix(":ro") {
-        Some(rest) => (rest, true),
-        None => (text.strip_suffix(":rw").unwrap_or(text), false),
-    };
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
-    if host.is_empty() {
-        return Err("the host's directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
-    }
-    if guest.is_empty() {
-        return Err("the guest's name for the directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
-    }
-    Ok(DirGrant { host: host.to_owned(), guest: guest.to_owned(), read_only })
-}
-
-/// A granted file: `HOST[::GUEST][:ro]`.
-pub(super) fn file(text: &str) -> Result<FileGrant, String> {
-    let DirGrant { host, guest, read_only } = dir(text).map_err(|why| why.replace("directory", "file"))?;
-    Ok(FileGrant { host, guest, read_only })
 }
 
 /// A folder to embed: `DIR::GUEST`.
@@ -179,28 +156,6 @@ mod tests {
         }
         for text in ["", "K", "-1", "1.5G", "1X", "1KK", "0x10", "18446744073709551616", "16777216T"] {
             assert!(size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn dirs_name_host_guest_and_mode() {
-        for (text, host, guest, read_only) in [
-            (".", ".", ".", false),
-            (".:ro", ".", ".", true),
-            ("data::/data", "data", "/data", false),
-            ("data::/data:ro", "data", "/data", true),
-            ("data::/data:rw", "data", "/data", false),
-            ("C:\\x::/d", "C:\\x", "/d", false),
-            ("C:\\x::/d:ro", "C:\\x", "/d", true),
-            ("C:\\x", "C:\\x", "C:\\x", false),
-            ("a:b::c:d", "a:b", "c:d", false),
-            ("a:ro:rw", "a:ro", "a:ro", false),
-        ] {
-            let grant = DirGrant { host: host.into(), guest: guest.into(), read_only };
-            assert_eq!(dir(text), Ok(grant), "{text}");
-        }
-        for text in ["", ":ro", "::", "::/data", "data::", "data:::ro"] {
-            assert!(dir(text).is_err(), "{text}");
         }
     }
 

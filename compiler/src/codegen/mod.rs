@@ -24,7 +24,7 @@ use crate::emit::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
 use crate::module::{DefinedFuncIndex, FuncIndex, TypeIndex};
 use crate::options::Shape;
-use crate::program::{self, Trampolines, TypeId};
+use crate::program::{self, Callee, Trampolines, TypeId};
 use crate::progress::Progress;
 use crate::translate::{self, FuncEnv, Name};
 
@@ -239,9 +239,20 @@ fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
 
 fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
     let module = &env.instance.module;
-    let index = match piece {
-        Piece::Function(f) => Some(module.func_index(f)),
-        _ => None,
+    // The function's index and name for backtraces; what wasmelt adds itself is not shown there.
+    let (index, name) = match piece {
+        Piece::Function(f) => {
+            let index = module.func_index(f);
+            (Some(index), module.func_names.get(&index).map_or_else(String::new, |&name| name.to_owned()))
+        }
+        Piece::Thunk(f) => match env.instance.callees[f] {
+            Callee::Missing(import) => {
+                let import = &module.imports[import as usize];
+                (Some(f), format!("{}.{}", import.module, import.name))
+            }
+            _ => (None, String::new()),
+        },
+        _ => (None, String::new()),
     };
     let relocs = code
         .buffer
@@ -272,7 +283,7 @@ fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Fu
         code.create_unwind_info(env.isa).map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
     Ok(ImageFunction {
         symbol: symbol(env, piece),
-        name: index.and_then(|i| module.func_names.get(&i)).map_or_else(String::new, |n| (*n).to_owned()),
+        name,
         index: index.map(|i| i.as_u32()),
         code: code.code_buffer().to_vec(),
         align: alignment(env.isa, code),

@@ -1,5 +1,6 @@
 //! A report on a module: its interface, the proposals it needs, its memories, and where its bytes go.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use wasmparser::{
 use super::{Function, Section, largest};
 use crate::error::{Error, Result};
 use crate::features::{self, FEATURES};
+use crate::identify;
 use crate::options::FeatureNames;
 use crate::report::{Export, Import, Interface, features_used};
 
@@ -67,15 +69,14 @@ pub struct Memory {
 
 /// A module from its text format.
 pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
-    let unknown = || {
-        Error::input(format!("{name} is neither a module nor an object or executable that wasmelt made"))
-            .hint("a module starts with `\\0asm`, or is text that starts with `(module`")
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| unknown())?;
-    if !text.contains('(') {
-        return Err(unknown());
+    if !identify::is_text_format(bytes) {
+        let unknown = || {
+            Error::input("neither a module nor an object or executable that wasmelt made")
+                .hint("a module starts with `\\0asm`, or is text that starts with `(module`")
+        };
+        return Err(identify::not_a_module(bytes, name).unwrap_or_else(unknown).context(name.to_owned()));
     }
-    wat::parse_str(text).map_err(|e| Error::input(format!("{name} is not valid text: {e}")))
+    wat::parse_bytes(bytes).map(Cow::into_owned).map_err(|e| Error::input(format!("{name} is not valid text: {e}")))
 }
 
 /// Looks into a module in the binary format.

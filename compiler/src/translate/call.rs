@@ -140,9 +140,11 @@ impl<'a> FuncTranslator<'a, '_> {
                     self.return_();
                 }
             }
-            Callee::Missing => {
-                self.pop_n(ty.params.len());
-                self.trap(Trap::Unreachable);
+            Callee::Missing(_) => {
+                let sig = self.wasm_signature(instance.type_ids[func], ty);
+                let thunk = self.function(Name::Function(instance.image_record(func)?.function), sig);
+                let vmctx = self.vmctx_argument();
+                self.call_target(Target::Direct(thunk), vmctx, ty, tail);
             }
         }
         Ok(())

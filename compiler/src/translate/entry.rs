@@ -8,6 +8,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use wasmelt_abi::context::{FuncRecord, HostFunc};
+use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use super::call::Target;
@@ -15,7 +16,7 @@ use super::{FuncEnv, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
 use crate::module::{FuncIndex, FuncType};
 use crate::options::Shape;
-use crate::program::{Action, ContextRegion, TypeId};
+use crate::program::{Action, Callee, ContextRegion, TypeId};
 
 const _: () = assert!(size_of::<FuncRecord>() == 8);
 
@@ -78,6 +79,7 @@ pub fn translate_thread_entry(
 }
 
 /// A function of the wasm calling convention that calls an import, so that references to imports are like all others.
+/// Where nothing provides the import, it traps: backtraces show the import as this function.
 pub fn translate_thunk(
     env: FuncEnv<'_>,
     import: FuncIndex,
@@ -88,12 +90,16 @@ pub fn translate_thunk(
     func.signature = env.signature(ty);
     let mut t = FuncTranslator::new(env, FunctionBuilder::new(func, context));
     t.begin(ty);
-    for index in 0..ty.params.len() {
-        t.local_get(index as u32);
-    }
-    t.call(import.as_u32(), false)?;
-    if t.reachable {
-        t.return_();
+    if let Callee::Missing(_) = env.instance.callees[import] {
+        t.trap(Trap::UnknownImport);
+    } else {
+        for index in 0..ty.params.len() {
+            t.local_get(index as u32);
+        }
+        t.call(import.as_u32(), false)?;
+        if t.reachable {
+            t.return_();
+        }
     }
     t.builder.finalize(env.isa.frontend_config());
     Ok(())
