@@ -1,21 +1,28 @@
 //! The pipeline: one line per stage, and the only place that knows their order.
 
 use std::borrow::Cow;
+use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::codegen::{self, Listing};
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::Function;
+use cranelift_frontend::FunctionBuilderContext;
+
+use crate::codegen::{self, Codegen, Compiled, Listing};
 use crate::debug::SourceMap;
-use crate::emit::image::{DebugInfo, Image};
-use crate::emit::{self};
+use crate::emit;
 use crate::error::{Error, Result};
 use crate::harden;
 use crate::identify;
+use crate::image::{DebugInfo, Image, ImageFunction};
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
+use crate::optimize;
 use crate::options::{Emit, Options, Policy, Shape};
-use crate::program::Program;
+use crate::parallel;
+use crate::program::{FuncId, Piece, Program};
 use crate::report;
-use crate::translate::FuncEnv;
+use crate::translate::{self, Clif, FuncEnv};
 use crate::trees;
 
 pub use crate::progress::{NoProgress, Progress};
@@ -38,13 +45,15 @@ pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dy
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new() };
+    let passes = optimize::passes(options);
+    let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new() };
     let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
     Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes })
 }
 
 struct Stages<'p> {
     progress: &'p dyn Progress,
+    passes: Vec<optimize::Pass>,
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
 }
@@ -73,14 +82,6 @@ impl Stages<'_> {
             Shape::Single => Program::single(module, options),
             Shape::Many => Program::library(module, options),
         })?;
-        let env = FuncEnv {
-            program: &program,
-            instance: program.main(),
-            isa: &*isa,
-            shape: options.shape(),
-            spectre_mitigations: options.spectre_mitigations,
-            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
-        };
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,
             Emit::Asm => Listing::Asm,
@@ -90,12 +91,23 @@ impl Stages<'_> {
             true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
             false => None,
         };
-        let progress = self.progress;
-        let compiled = self.stage("compile", || codegen::compile(env, listing, source_map.as_ref(), progress))?;
+        let env = FuncEnv {
+            program: &program,
+            index: program.entry.instance,
+            instance: program.main(),
+            isa: &*isa,
+            shape: options.shape(),
+            spectre_mitigations: options.spectre_mitigations,
+            relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
+        };
+        let codegen = Codegen { program: &program, isa: &*isa, listing, source_map: source_map.as_ref() };
+        let compiled = self.functions(env, codegen)?;
         if listing != Listing::None {
-            return Ok(compiled.listings.join("\n").into_bytes());
+            let listings: Vec<_> = compiled.into_iter().filter_map(|compiled| compiled.listing).collect();
+            return Ok(listings.join("\n").into_bytes());
         }
-        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        let functions = compiled.into_iter().map(|compiled| compiled.function).collect();
+        let mut image = image(&program, functions, options, codegen::cpu_features(&*isa)?, note)?;
         image.debug = source_map.map(|map| {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");
@@ -114,6 +126,37 @@ impl Stages<'_> {
             }
             Emit::Cdylib => link::shared_library(&[&object], &link_options(options)),
             _ => link::executable(&object, &link_options(options)),
+        })
+    }
+
+    /// The functions from their bodies to machine code. Where no pass needs to see all of them, each goes its way alone.
+    fn functions(&mut self, env: FuncEnv<'_>, codegen: Codegen<'_>) -> Result<Vec<Compiled>> {
+        let (program, progress) = (env.program, self.progress);
+        let ids: Vec<FuncId> = program.functions.ids().collect();
+        let size = |&id: &FuncId| program.body_bytes(id);
+        if self.passes.is_empty() {
+            let new = || (FunctionBuilderContext::new(), Context::new());
+            return self.stage("compile", || {
+                parallel::map(ids, size, new, progress, |(builder_context, context), id| {
+                    context.clear();
+                    let func = mem::replace(&mut context.func, Function::new());
+                    codegen.compile(translate::translate(env, id, builder_context, func)?, context)
+                })
+            });
+        }
+        let functions = self.stage("translate", || {
+            parallel::map(ids, size, FunctionBuilderContext::new, &NoProgress, |builder_context, id| {
+                translate::translate(env, id, builder_context, Function::new())
+            })
+        })?;
+        let passes = mem::take(&mut self.passes);
+        let functions = self.stage("optimize", || optimize::run(program, &passes, functions))?;
+        self.stage("compile", || {
+            let size = |clif: &Clif| clif.func.dfg.num_insts();
+            parallel::map(functions, size, Context::new, progress, |context, clif| {
+                context.clear();
+                codegen.compile(clif, context)
+            })
         })
     }
 
@@ -196,30 +239,33 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 /// Everything that goes into the object.
 fn image<'a>(
     program: &'a Program<'a>,
-    compiled: codegen::Compiled,
+    functions: Vec<ImageFunction>,
     options: &'a Options,
     cpu_features: u32,
     note: String,
 ) -> Result<Image<'a>> {
     let instance = program.main();
     let table = |table: &Vec<Option<FuncIndex>>| {
-        table.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
+        table
+            .iter()
+            .map(|f| f.map(|f| program.record(program.entry.instance, f)).transpose())
+            .collect::<Result<Vec<_>>>()
     };
-    let [to_wasm, to_host] = &compiled.trampolines;
-    let interface = options
-        .library
-        .as_ref()
-        .map(|name| instance.interface(name, &|ty| to_wasm.get(&ty).copied(), &|ty| to_host.get(&ty).copied()));
+    let library = options.library.as_ref();
+    let interface = library.map(|name| instance.interface(name, program, program.entry.instance));
+    let number = |piece| program.functions.id(piece).map(|id| id.as_u32());
     let is_library = interface.is_some();
     Ok(Image {
         interface: interface.transpose()?,
-        functions: compiled.functions,
-        entry: Some(compiled.entry),
-        invoke_entry: compiled.invoke_entry,
+        functions,
+        entry: number(Piece::Entry),
+        invoke_entry: number(Piece::InvokeEntry),
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
-        thread_entry: compiled.thread_entry,
+        thread_entry: number(Piece::ThreadEntry),
         records: match is_library {
-            false => instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
+            false => {
+                instance.records.iter().map(|&f| program.record(program.entry.instance, f)).collect::<Result<_>>()?
+            }
             true => Vec::new(),
         },
         const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
@@ -246,4 +292,45 @@ fn image<'a>(
 /// Facts of a module for people, without compiling it: used by `inspect`.
 pub fn parse<'data>(wasm: &'data [u8], options: &Options) -> Result<Module<'data>> {
     module::parse(wasm, options.features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &str = r#"(module
+        (table funcref (elem $kept))
+        (func $kept) (func $called)
+        (func (export "_start") (call $called) (call_indirect (i32.const 0))))"#;
+
+    fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
+        let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
+        let mut stages = Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new() };
+        stages.run(MODULE.as_bytes(), "test.wat", &options).unwrap()
+    }
+
+    fn forget_calls(_: &Program<'_>, functions: &mut Vec<Clif>) -> Result<()> {
+        for Clif { func, .. } in functions {
+            let blocks = func.layout.blocks();
+            let direct: Vec<_> = blocks
+                .flat_map(|block| func.layout.block_insts(block))
+                .filter(|&inst| func.dfg.insts[inst].opcode() == cranelift_codegen::ir::Opcode::Call)
+                .collect();
+            direct.into_iter().for_each(|inst| func.layout.remove_inst(inst));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn gathering_the_functions_changes_nothing() {
+        assert!(object(Vec::new()) == object(vec![|_, _| Ok(())]));
+    }
+
+    #[test]
+    fn what_no_function_calls_any_more_is_dropped() {
+        let names = |object: &[u8], name: &str| object.windows(name.len()).any(|w| w == name.as_bytes());
+        let (before, after) = (object(Vec::new()), object(vec![forget_calls]));
+        assert!(names(&before, "called") && names(&before, "kept"));
+        assert!(!names(&after, "called") && names(&after, "kept"));
+    }
 }

@@ -13,7 +13,7 @@ use gimli::{
 };
 
 use super::{Declaration, NO_UNIT, Row, SourceMap, header};
-use crate::emit::image::{DebugFile, DebugUnit};
+use crate::image::{DebugFile, DebugUnit};
 use crate::module::Module;
 
 type Slice<'data> = EndianSlice<'data, LittleEndian>;

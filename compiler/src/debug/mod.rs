@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::emit::image::{DebugUnit, FunctionDebug, Line};
+use crate::image::{DebugUnit, FunctionDebug, Line};
 use crate::module::Module;
 
 /// Which source line each operator of a module belongs to.

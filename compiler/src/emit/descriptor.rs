@@ -20,8 +20,8 @@ use super::interface;
 use super::policy;
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
-use crate::emit::image::{Elements, Handler, Image, Record};
 use crate::error::{Error, Result};
+use crate::image::{Elements, Handler, Image, Record};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]

@@ -7,7 +7,6 @@
 mod blob;
 mod descriptor;
 mod dwarf;
-pub mod image;
 mod initial;
 mod interface;
 pub mod note;
@@ -20,8 +19,8 @@ mod unwind;
 use ::object::BinaryFormat;
 use target_lexicon::Triple;
 
-use crate::emit::image::Image;
 use crate::error::Result;
+use crate::image::Image;
 
 /// Writes the object that holds `image`, in the format of `triple`.
 pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {

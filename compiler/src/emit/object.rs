@@ -14,8 +14,8 @@ use super::note;
 use super::reloc::{Platform, Reference, Target};
 use super::text::{Layout, Text};
 use super::unwind::{Table, TableKind};
-use crate::emit::image::Image;
 use crate::error::{Error, Result};
+use crate::image::Image;
 
 /// Everything that the object holds.
 pub(super) struct Sections<'a> {

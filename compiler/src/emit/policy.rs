@@ -8,7 +8,7 @@ use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Po
 use wasmelt_abi::tree::{Node, Tree};
 
 use super::blob::Blob;
-use super::image::Image;
+use crate::image::Image;
 use crate::options::{self, DirFrom, Stdio};
 use crate::trees::Content;
 

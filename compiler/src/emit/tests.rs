@@ -16,7 +16,7 @@ use wasmelt_abi::descriptor::{
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
-use super::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
+use crate::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
 use crate::options;
 
 fn target() -> Triple {
@@ -25,6 +25,7 @@ fn target() -> Triple {
 
 fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFunction {
     ImageFunction {
+        id: 0,
         symbol: name.to_owned(),
         name: name.to_owned(),
         index,
@@ -36,6 +37,12 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         unwind: None,
         debug: None,
     }
+}
+
+/// Functions with the numbers of their order.
+fn numbered(mut functions: Vec<ImageFunction>) -> Vec<ImageFunction> {
+    (0..).zip(&mut functions).for_each(|(id, function)| function.id = id);
+    functions
 }
 
 /// A section of an object, with what its relocations refer to.
@@ -99,11 +106,11 @@ fn image() -> Image<'static> {
     let dir = |host: &str, read_only| options::DirGrant { host: host.to_owned(), guest: "/g".to_owned(), read_only };
     let env = |value: Option<&str>| options::EnvGrant { name: "N".to_owned(), value: value.map(str::to_owned) };
     Image {
-        functions: vec![
+        functions: numbered(vec![
             function("entry", None, Vec::new()),
             function("sum", Some(7), vec![(3, Trap::Unreachable), (9, Trap::IntegerOverflow)]),
             function("", Some(8), vec![(0, Trap::Unreachable)]),
-        ],
+        ]),
         entry: Some(0),
         invoke_entry: Some(1),
         invoke: Some(invoke),
@@ -328,7 +335,7 @@ fn compiled(symbol: &str) -> ImageFunction {
 
 #[test]
 fn unwind_information_names_every_function() {
-    let image = Image { functions: vec![compiled("a"), compiled("b"), compiled("c")], ..Image::default() };
+    let image = Image { functions: numbered(vec![compiled("a"), compiled("b"), compiled("c")]), ..Image::default() };
     let bytes = super::object(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".eh_frame");

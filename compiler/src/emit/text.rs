@@ -1,14 +1,16 @@
 //! The text section: functions one behind the other, references between them filled in, the others left to the linker;
 //! and the code maps, which say where code traps and which function lies where.
 
+use std::collections::HashMap;
+
 use object::BinaryFormat;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::{code_map, symbols};
 
 use super::descriptor::Program;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
-use crate::emit::image::{Image, ImageFunction, RelocTarget};
 use crate::error::{Error, Result};
+use crate::image::{Image, ImageFunction, RelocTarget};
 
 /// Smallest alignment of the section, in bytes: what the CPU fetches at once.
 const SECTION_ALIGN: u32 = 16;
@@ -22,6 +24,8 @@ pub(super) const NO_FUNCTION_INDEX: u32 = u32::MAX;
 pub(super) struct Layout {
     /// Offset of each function in the section.
     pub(super) offsets: Vec<u32>,
+    /// Place of each function in the image, by its number.
+    places: HashMap<u32, usize>,
     /// Length of the section in bytes.
     pub(super) len_bytes: u32,
     /// Alignment of the section in bytes.
@@ -57,15 +61,15 @@ impl Layout {
             let len = u32::try_from(function.code.len()).map_err(|_| too_large())?;
             end = start.checked_add(len).filter(|&end| end <= i32::MAX as u32).ok_or_else(too_large)?;
         }
-        Ok(Self { offsets, len_bytes: end, align })
+        let places = image.functions.iter().enumerate().map(|(place, function)| (function.id, place)).collect();
+        Ok(Self { offsets, places, len_bytes: end, align })
     }
 
-    /// Offset of the function with this index in [`Image::functions`].
+    /// Offset of the function with this number.
     pub(super) fn offset(&self, function: u32) -> Result<u32> {
-        self.offsets
-            .get(function as usize)
-            .copied()
-            .ok_or_else(|| Error::internal(format!("reference to function {function} of {}", self.offsets.len())))
+        let place = self.places.get(&function);
+        let offset = place.and_then(|&place| self.offsets.get(place)).copied();
+        offset.ok_or_else(|| Error::internal(format!("reference to function {function}, which is not there")))
     }
 }
 

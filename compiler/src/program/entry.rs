@@ -4,8 +4,8 @@ use wasmelt_abi::host::{THREAD_SPAWN, THREAD_START};
 use wasmparser::ValType;
 
 use super::{Entry, Instance, InstanceIndex};
-use crate::emit::image::Invoke;
 use crate::error::{Error, Result};
+use crate::image::Invoke;
 use crate::module::{Entity, FuncIndex, FuncType, Module};
 use crate::options::Options;
 use crate::value_type;

@@ -21,7 +21,11 @@ use crate::program::{Action, Callee, ContextRegion, TypeId};
 const _: () = assert!(size_of::<FuncRecord>() == 8);
 
 /// `unsafe extern "C" fn(vmctx: *mut u8)`: what is left of instantiation, then the program.
-pub fn translate_entry(env: FuncEnv<'_>, context: &mut FunctionBuilderContext, func: &mut Function) -> Result<()> {
+pub(super) fn translate_entry(
+    env: FuncEnv<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
     with_entry(env, context, func, 1, |t, _| {
         for action in &env.instance.actions {
             t.action(action)?;
@@ -38,7 +42,7 @@ pub fn translate_entry(env: FuncEnv<'_>, context: &mut FunctionBuilderContext, f
 
 /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export of `--invoke`, arguments and results
 /// 16 bytes each.
-pub fn translate_invoke_entry(
+pub(super) fn translate_invoke_entry(
     env: FuncEnv<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
@@ -57,7 +61,7 @@ pub fn translate_invoke_entry(
 
 /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what is left of the instantiation of a thread's
 /// own instance, then the export for threads.
-pub fn translate_thread_entry(
+pub(super) fn translate_thread_entry(
     env: FuncEnv<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
@@ -80,7 +84,7 @@ pub fn translate_thread_entry(
 
 /// A function of the wasm calling convention that calls an import, so that references to imports are like all others.
 /// Where nothing provides the import, it traps: backtraces show the import as this function.
-pub fn translate_thunk(
+pub(super) fn translate_thunk(
     env: FuncEnv<'_>,
     import: FuncIndex,
     context: &mut FunctionBuilderContext,
@@ -107,7 +111,7 @@ pub fn translate_thunk(
 
 /// `unsafe extern "C" fn(vmctx, code, values)`: calls a function of this type in its context, see
 /// [`wasmelt_abi::interface::FuncTypeEntry::to_wasm`].
-pub fn translate_to_wasm(
+pub(super) fn translate_to_wasm(
     env: FuncEnv<'_>,
     type_id: TypeId,
     ty: &FuncType,
@@ -126,7 +130,7 @@ pub fn translate_to_wasm(
 
 /// A function of the wasm calling convention that calls the host, whose [`HostFunc`] it is given as its context, see
 /// [`wasmelt_abi::interface::FuncTypeEntry::to_host`].
-pub fn translate_to_host(
+pub(super) fn translate_to_host(
     env: FuncEnv<'_>,
     ty: &FuncType,
     context: &mut FunctionBuilderContext,

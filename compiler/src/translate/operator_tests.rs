@@ -210,6 +210,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
     let instance = program.main();
     let env = FuncEnv {
         program: &program,
+        index: program.entry.instance,
         instance,
         isa: &**isa,
         shape,

@@ -1,5 +1,6 @@
 //! Everything that an object holds, before it has an object format: what code generation and layout produced, with
-//! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm.
+//! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm. Functions are referred to by
+//! their numbers, [`ImageFunction::id`], whatever their order.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -19,13 +20,13 @@ use crate::trees::TreePlan;
 pub struct Image<'a> {
     /// Code in the order of the text section.
     pub functions: Vec<ImageFunction>,
-    /// `unsafe extern "C" fn(vmctx)` that runs the program: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx)` that runs the program: number of a function.
     pub entry: Option<u32>,
-    /// `unsafe extern "C" fn(vmctx, values)` that calls the export of `invoke`: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx, values)` that calls the export of `invoke`: number of a function.
     pub invoke_entry: Option<u32>,
     /// What `invoke_entry` calls.
     pub invoke: Option<Invoke>,
-    /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: number of a function.
     pub thread_entry: Option<u32>,
     /// Records that function references point to.
     pub records: Vec<Record>,
@@ -155,7 +156,7 @@ pub struct Interface {
     pub types: Vec<FuncTypeEntry>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
-    /// Index into [`Image::functions`], `None` for an imported one, and number of the type.
+    /// Number of the function, `None` for an imported one, and number of the type.
     pub funcs: Vec<(Option<u32>, u32)>,
     pub tables: Vec<EntityPlan>,
     pub memories: Vec<EntityPlan>,
@@ -166,7 +167,7 @@ pub struct Interface {
     pub imported: [u32; 5],
 }
 
-/// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as indices into [`Image::functions`].
+/// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as numbers of functions.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "fields are those of the contract")]
 pub struct FuncTypeEntry {
@@ -209,7 +210,7 @@ pub struct EntityPlan {
 
 impl Image<'_> {
     /// Number of segments that can be dropped.
-    pub(super) fn segment_count(&self) -> u32 {
+    pub fn segment_count(&self) -> u32 {
         let elements = self.interface.as_ref().map_or(self.element_segments.len(), |i| i.elements.len());
         (self.data_segments.len() + elements) as u32
     }
@@ -218,6 +219,8 @@ impl Image<'_> {
 /// One function's machine code.
 #[derive(Debug)]
 pub struct ImageFunction {
+    /// By which everything refers to it: no other function of the image has it.
+    pub id: u32,
     /// Symbol in the object's symbol table.
     pub symbol: String,
     /// Name for backtraces; empty where the module has none.
@@ -279,7 +282,7 @@ pub struct Reloc {
 /// What code can refer to.
 #[derive(Clone, Copy, Debug)]
 pub enum RelocTarget {
-    /// A function: index into [`Image::functions`].
+    /// A function: its number.
     Function(u32),
     /// A runtime function.
     Builtin(Builtin),
@@ -296,7 +299,7 @@ pub enum RelocTarget {
 /// See [`wasmelt_abi::context::FuncRecord`].
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// Index into [`Image::functions`].
+    /// Number of the function.
     pub function: u32,
     /// Program-wide number of its type.
     pub type_id: u32,
