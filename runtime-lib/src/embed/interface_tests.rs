@@ -1,5 +1,5 @@
 //! What the interface does without any guest: types, values, globals and functions of the host. Nothing here needs
-//! generated code or address space of its own, so that Miri can run it, see docs/SECURITY.md.
+//! generated code, and nothing but the last test asks for address space: the rest is for Miri too, see docs/SECURITY.md.
 
 use std::prelude::rust_2024::*;
 use std::thread;
