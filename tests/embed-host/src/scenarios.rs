@@ -48,8 +48,10 @@ fn values_instance(modules: &Modules, store: &mut Store) -> Instance {
         let mut results: Vec<_> = args.iter().rev().cloned().collect();
         results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
         Ok(results)
-    });
-    let many = Func::new(store, func_type(modules, "many"), |_, args| Ok(args.iter().rev().cloned().collect()));
+    })
+    .unwrap();
+    let many =
+        Func::new(store, func_type(modules, "many"), |_, args| Ok(args.iter().rev().cloned().collect())).unwrap();
     Instance::new(store, &modules.get("values"), &[turn.into(), many.into()]).unwrap()
 }
 
