@@ -101,7 +101,9 @@ fn the_other_runtime_is_embedded() -> Result<(), Failed> {
     if System::LinuxAarch64.has_no_runner().is_some() {
         return Ok(());
     }
-    support::run(&mut System::LinuxAarch64.command(&executable)?, b"")?.expect_code(0)?.expect_stdout("Hello, world!\n")?;
+    support::run(&mut System::LinuxAarch64.command(&executable)?, b"")?
+        .expect_code(0)?
+        .expect_stdout("Hello, world!\n")?;
     Ok(())
 }
 
