@@ -5,6 +5,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod cases;
 mod corpus;
 mod debug;
@@ -61,6 +63,7 @@ fn on_linux() -> Vec<Trial> {
     return Vec::new();
     #[cfg(target_os = "linux")]
     [
+        bench::trials,
         format::trials,
         harden::trials,
         hosts::trials,

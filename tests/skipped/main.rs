@@ -27,6 +27,7 @@ const REMEDIES: &[(&str, Remedy)] = &[
     ("no wine64", Remedy::Package("wine wine64")),
     ("no gdb", Remedy::Package("gdb")),
     ("no llvm-", Remedy::Package("llvm")),
+    ("no node", Remedy::Package("nodejs")),
     ("no clang", Remedy::Package("clang")),
     ("no lld", Remedy::Package("lld")),
     ("no ld.lld", Remedy::Package("lld")),

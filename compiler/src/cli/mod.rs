@@ -4,6 +4,7 @@
 //! `run` replaces the process by the guest, whose exit code it then is.
 
 mod args;
+mod bench;
 mod compile;
 mod completions;
 mod embed;
@@ -53,6 +54,7 @@ enum Command {
     Compile(Box<compile::CompileArgs>),
     Run(Box<run::RunArgs>),
     Inspect(inspect::InspectArgs),
+    Bench(Box<bench::BenchArgs>),
     Targets(targets::TargetsArgs),
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
@@ -75,6 +77,10 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(args: Vec<OsString>) -> ExitCode {
+    // Before anything that takes time: it would be measured.
+    if args.get(1).is_some_and(|first| bench::MEASURE.iter().any(|name| first == name)) {
+        return finish(bench::measure_one(&args[1..]));
+    }
     let command = Cli::command();
     let args = prepare(&command, args);
     let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -92,6 +98,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
+        Command::Bench(args) => bench::execute(&args),
         Command::Targets(args) => targets::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::ManPages(args) => man_pages::execute(&args),
@@ -114,7 +121,7 @@ fn prepare(command: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|first| implies_run(command, first)) {
         args.insert(1, "run".into());
     }
-    if let Some(name @ ("compile" | "run")) = args.get(1).and_then(|name| name.to_str()) {
+    if let Some(name @ ("compile" | "run" | "bench")) = args.get(1).and_then(|name| name.to_str()) {
         let guest_args = name == "run";
         if let Some(subcommand) = command.find_subcommand(name) {
             let rest = args.split_off(2);
