@@ -108,7 +108,7 @@ pub(super) fn execute(args: &BenchArgs) -> Result<()> {
 
 /// Compiles the module, and finds the engines.
 fn contenders(args: &BenchArgs, module: &[u8], name: &str, folder: &Path) -> Result<Vec<Entry>> {
-    let mut options = args.common.to_options(HOST)?;
+    let mut options = args.common.ask(HOST)?.options;
     // It runs here and nowhere else, as what the engines compile.
     if options.cpu == Cpu::Default {
         options.cpu = Cpu::Native;
