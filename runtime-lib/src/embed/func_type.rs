@@ -189,7 +189,7 @@ pub(super) mod tests {
 
     #[test]
     fn deep_and_wide_types_are_compared_and_dropped() {
-        const DEPTH: usize = if cfg!(miri) { 1_000 } else { 300_000 };
+        const DEPTH: usize = if cfg!(miri) { 1_000 } else { 50_000 };
         for (depth, width) in [(DEPTH, 1), (100, 2)] {
             let make = |innermost| nested_type(depth, width, innermost);
             let (a, b) = (make(ValType::I32), make(ValType::I32));
