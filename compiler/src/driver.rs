@@ -16,7 +16,7 @@ use crate::harden;
 use crate::identify;
 use crate::image::{DebugInfo, Image, ImageFunction};
 use crate::link;
-use crate::module::{self, FuncIndex, Module};
+use crate::module::{self, Entity, FuncIndex, Module};
 use crate::optimize;
 use crate::options::{Emit, Options, Policy, Shape};
 use crate::parallel;
@@ -72,8 +72,9 @@ impl Stages<'_> {
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
             self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
         }
-        let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let options = &*self.options_for(&module, options);
+        let isa = codegen::isa(options)?;
         if !options.branch_hinting {
             module.ignore_branch_hints();
         }
@@ -160,6 +161,15 @@ impl Stages<'_> {
         })
     }
 
+    /// The options, but those of a library where code is shown of a module that cannot be a program.
+    fn options_for<'o>(&mut self, module: &Module<'_>, options: &'o Options) -> Cow<'o, Options> {
+        if !options.emit.is_text() || is_program(module, options) {
+            return Cow::Borrowed(options);
+        }
+        self.notes.push("the module exports no function `_start`, so the listing shows the code of a library");
+        Cow::Owned(Options { library: Some("_".to_owned()), policy: Policy::default(), ..options.clone() })
+    }
+
     fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.progress.stage(name);
         let start = Instant::now();
@@ -173,6 +183,11 @@ impl Stages<'_> {
 /// one shared library, for hosts that want to load several at once.
 pub fn link_libraries(objects: &[&[u8]], options: &Options) -> Result<Vec<u8>> {
     link::shared_library(objects, &link_options(options))
+}
+
+/// Whether there is something to run, or whether something was asked for that says so if there is not.
+fn is_program(module: &Module<'_>, options: &Options) -> bool {
+    options.library.is_some() || options.invoke.is_some() || matches!(module.export("_start"), Some(Entity::Func(_)))
 }
 
 fn link_options(options: &Options) -> link::LinkOptions<'_> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use target_lexicon::Triple;
 
+use crate::codegen;
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
@@ -32,8 +33,10 @@ pub(super) struct CodeArgs {
     #[arg(short = 'C', long = "codegen", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&CODEGEN))]
     codegen: Vec<String>,
 
-    /// Instructions that may be used: `native`, `x86-64-v1` to `x86-64-v4`, or a CPU's name
-    #[arg(long, value_name = "CPU", value_parser = values::cpu)]
+    /// Instructions that may be used: `baseline` runs on every CPU of the target, `native` on this machine, `x86-64-v1`
+    /// to `x86-64-v4`, or a CPU's name [default: x86-64-v3, on aarch64 the baseline; for `run` native]
+    #[arg(long, value_name = "CPU", hide_possible_values = true,
+        value_parser = values::Suggesting { parse: values::cpu, names: codegen::cpu_names })]
     pub(super) cpu: Option<Cpu>,
 
     /// Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`; `-W help` lists the keys

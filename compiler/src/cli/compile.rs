@@ -3,12 +3,14 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use target_lexicon::{Environment, HOST, OperatingSystem};
 
 use super::args::CommonArgs;
 use super::input::Input;
 use super::progress::{self, Times};
+use super::values::Suggesting;
 use super::wasmtime::Asked;
 use super::{grants, print_note, print_warning, targets};
 use crate::error::{Error, Result};
@@ -33,7 +35,8 @@ pub(super) struct CompileArgs {
     emit: EmitArg,
 
     /// Where the result runs [default: this machine], see `wasmelt targets`
-    #[arg(long, value_name = "TRIPLE")]
+    #[arg(long, value_name = "TRIPLE", hide_possible_values = true,
+        value_parser = Suggesting { parse: NonEmptyStringValueParser::new(), names: targets::names })]
     target: Option<String>,
 
     /// Compile as a library, for `--emit cdylib`, `staticlib` or `obj`: the name by which a host finds it [default: the input's]

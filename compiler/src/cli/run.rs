@@ -83,7 +83,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     })?;
     let bytes = input.read()?;
     times.stage("read");
-    let key = Key::new(&bytes, &options);
+    let key = Key::new(&bytes, Path::new(module), &options);
     let cache = if no_cache || args.no_cache { None } else { open_cache(report) };
     let found = cache.as_ref().and_then(|cache| cache.find(&key));
     times.stage("look up");

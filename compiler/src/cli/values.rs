@@ -3,8 +3,12 @@
 //! Every function is a clap value parser: it takes one argument and returns what it means or a message that says what
 //! was expected.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
 
 use super::embed::Embed;
 use crate::options::{Cpu, DirFrom, EnvGrant, Linker, OptLevel, Stdio};
@@ -114,11 +118,35 @@ pub(super) fn opt_level(text: &str) -> Result<OptLevel, String> {
     }
 }
 
+/// A value parser that names values for completions, and takes others as well.
+#[derive(Clone)]
+pub(super) struct Suggesting<P> {
+    pub(super) parse: P,
+    pub(super) names: fn() -> Vec<&'static str>,
+}
+
+impl<T, P> TypedValueParser for Suggesting<P>
+where
+    T: Clone + Send + Sync + 'static,
+    P: TypedValueParser<Value = T>,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
+}
+
 /// A CPU.
 pub(super) fn cpu(text: &str) -> Result<Cpu, String> {
     match text {
-        "" => Err("expected `native`, `x86-64-v1` to `x86-64-v4`, or the name of a CPU".to_owned()),
+        "" => Err("expected `native`, `baseline`, `x86-64-v1` to `x86-64-v4`, or the name of a CPU".to_owned()),
         "native" => Ok(Cpu::Native),
+        "baseline" => Ok(Cpu::Baseline),
         "default" => Ok(Cpu::Default),
         name => Ok(Cpu::Named(name.to_owned())),
     }
@@ -208,6 +236,7 @@ mod tests {
     #[test]
     fn cpu_and_linker_have_names() {
         assert_eq!(cpu("native"), Ok(Cpu::Native));
+        assert_eq!(cpu("baseline"), Ok(Cpu::Baseline));
         assert_eq!(cpu("x86-64-v3"), Ok(Cpu::Named("x86-64-v3".into())));
         assert_eq!(linker("cc"), Ok(Linker::Cc));
         assert_eq!(linker("ld.lld"), Ok(Linker::Program("ld.lld".into())));

@@ -20,7 +20,7 @@ use crate::options::Shape;
 use crate::program::{FuncId, Piece, Program};
 use crate::translate::{self, Clif, Name};
 
-pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa, known_cpu_features};
+pub use isa::{DEFAULT_X86_64_CPU, cpu_features, cpu_names, isa, known_cpu_features};
 
 /// Which text a compilation is to give besides code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
