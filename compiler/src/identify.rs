@@ -52,7 +52,7 @@ pub(crate) fn is_text_format(bytes: &[u8]) -> bool {
 
 /// An error where the file is known to be something else than a module.
 pub(crate) fn expect_module(bytes: &[u8], name: &str) -> Result<()> {
-    if bytes.starts_with(b"\0asm") || is_text_format(bytes) {
+    if bytes.is_empty() || bytes.starts_with(b"\0asm") || is_text_format(bytes) {
         return Ok(());
     }
     not_a_module(bytes, name).map_or(Ok(()), |error| Err(error.context(name)))
