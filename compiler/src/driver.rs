@@ -22,6 +22,7 @@ use crate::options::{Emit, Options, Policy, Shape};
 use crate::parallel;
 use crate::program::{FuncId, Piece, Program};
 use crate::report;
+use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::trees;
 
@@ -210,39 +211,13 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
 
 /// The module's bytes: as they are, or assembled from text.
 pub(crate) fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
-    // Only the name of an empty file tells a text from a module that got lost.
-    let is_empty_text = source_name.ends_with(".wat") && input.trim_ascii().is_empty();
     if input.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(input));
     }
-    if !(is_empty_text || identify::is_text_format(input)) {
+    if !identify::is_text_format(input, source_name) {
         return identify::not_a_module(input, source_name).map_or(Ok(Cow::Borrowed(input)), Err);
     }
-    wat::parse_bytes(input).or_else(|mut e| {
-        // A text without fields is a module, though the parser wants one.
-        if e.to_string().contains("expected at least one module field") {
-            return Ok(Cow::Borrowed(EMPTY_MODULE));
-        }
-        e.set_path(source_name);
-        let error = Error::input(e.to_string());
-        if !has_folded_try(input) {
-            return Err(error);
-        }
-        Err(error
-            .hint("legacy exceptions are read as `try .. catch $tag .. end`, not folded as `(try (do ..) (catch $tag ..))`")
-            .hint("`wat2wasm --enable-exceptions` of WABT makes a binary module of folded ones"))
-    })
-}
-
-/// A module with no section.
-const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-
-/// Whether a text has `(do`, which only stands in a folded `try` of the legacy exceptions.
-fn has_folded_try(text: &[u8]) -> bool {
-    let mut windows = text.windows(4);
-    windows.any(
-        |window| matches!(window, [b'(', b'd', b'o', end] if end.is_ascii_whitespace() || matches!(end, b'(' | b')')),
-    )
+    text::assemble(input, source_name).map(Cow::Owned)
 }
 
 fn print(wasm: &[u8]) -> Result<Vec<u8>> {

@@ -44,15 +44,19 @@ const CONTAINERS: &[(&[u8], &str, &str)] = &[
 /// What is text shows within so many characters.
 const TEXT_SAMPLE_CHARS: usize = 4096;
 
-/// Whether bytes are meant as the text format: UTF-8 that starts, after blanks, with a parenthesis or a comment.
-pub(crate) fn is_text_format(bytes: &[u8]) -> bool {
+/// Whether bytes are meant as the text format: UTF-8 that starts, after blanks, with a parenthesis or a comment. Where there
+/// are only blanks, the name of the file tells a text from a module that got lost.
+pub(crate) fn is_text_format(bytes: &[u8], name: &str) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    matches!(text.trim_start_matches('\u{feff}').trim_start().chars().next(), Some('(' | ';'))
+    match text.trim_start_matches('\u{feff}').trim_start().chars().next() {
+        Some(first) => matches!(first, '(' | ';'),
+        None => name.ends_with(".wat"),
+    }
 }
 
 /// An error where the file is known to be something else than a module.
 pub(crate) fn expect_module(bytes: &[u8], name: &str) -> Result<()> {
-    if bytes.is_empty() || bytes.starts_with(b"\0asm") || is_text_format(bytes) {
+    if bytes.is_empty() || bytes.starts_with(b"\0asm") || is_text_format(bytes, name) {
         return Ok(());
     }
     not_a_module(bytes, name).map_or(Ok(()), |error| Err(error.context(name)))
@@ -127,7 +131,9 @@ mod tests {
 
     #[test]
     fn text_starts_with_a_parenthesis_or_a_comment() {
-        assert!(is_text_format(b"\xef\xbb\xbf \n(module)") && is_text_format(b";; a comment"));
-        assert!(!is_text_format(b"") && !is_text_format(b"int f(void);") && !is_text_format(b"(\xff"));
+        let is_text = |bytes: &[u8]| is_text_format(bytes, "module.wasm");
+        assert!(is_text(b"\xef\xbb\xbf \n(module)") && is_text(b";; a comment"));
+        assert!(!is_text(b"") && !is_text(b"int f(void);") && !is_text(b"(\xff"));
+        assert!(is_text_format(b" \n", "module.wat") && !is_text_format(b"x", "module.wat"));
     }
 }

@@ -32,6 +32,7 @@ mod parallel;
 pub mod program;
 pub mod progress;
 pub mod report;
+mod text;
 pub mod translate;
 pub mod trees;
 

@@ -1,6 +1,5 @@
 //! A report on a module: its interface, the proposals it needs, its memories, and where its bytes go.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
@@ -11,9 +10,9 @@ use wasmparser::{
 use super::{Function, Section, largest};
 use crate::error::{Error, Result};
 use crate::features::{self, FEATURES};
-use crate::identify;
 use crate::options::FeatureNames;
 use crate::report::{Export, Import, Interface, features_used};
+use crate::{identify, text};
 
 /// What a module is and holds.
 #[derive(Debug, Serialize)]
@@ -69,14 +68,14 @@ pub struct Memory {
 
 /// A module from its text format.
 pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
-    if !identify::is_text_format(bytes) {
+    if !identify::is_text_format(bytes, name) {
         let unknown = || {
             Error::input("neither a module nor an object or executable that wasmelt made")
                 .hint("a module starts with `\\0asm`, or is text that starts with `(module`")
         };
         return Err(identify::not_a_module(bytes, name).unwrap_or_else(unknown).context(name.to_owned()));
     }
-    wat::parse_bytes(bytes).map(Cow::into_owned).map_err(|e| Error::input(format!("{name} is not valid text: {e}")))
+    text::assemble(bytes, name)
 }
 
 /// Looks into a module in the binary format.

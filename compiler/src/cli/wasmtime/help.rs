@@ -45,8 +45,9 @@ pub(super) fn is_help(text: &str) -> bool {
 
 /// The keys of a group.
 fn list(group: &Group) -> String {
+    type Section = (&'static str, fn(&Meaning) -> bool);
     let mut text = format!("{}\n", group.about);
-    let sections: [(&str, fn(&Meaning) -> bool); 3] = [
+    let sections: [Section; 3] = [
         ("Obeyed", |meaning| !matches!(meaning, Meaning::None | Meaning::Refused(_))),
         ("Accepted, and without an effect on results", |meaning| matches!(meaning, Meaning::None)),
         ("Refused", |meaning| matches!(meaning, Meaning::Refused(_))),
