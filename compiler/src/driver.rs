@@ -60,7 +60,9 @@ impl Stages<'_> {
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
-            self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
+            self.notes.push(
+                "lines are written for backtraces alone: on macOS, what debuggers read stays in objects, `--emit obj`",
+            );
         }
         let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
@@ -85,7 +87,8 @@ impl Stages<'_> {
             Emit::Asm => Listing::Asm,
             _ => Listing::None,
         };
-        let source_map = match options.writes_debug_info() && listing == Listing::None {
+        // On macOS, debug information stays in objects, but backtraces have their lines.
+        let source_map = match options.debug_info && !options.strip && listing == Listing::None {
             true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
             false => None,
         };
@@ -95,12 +98,14 @@ impl Stages<'_> {
             return Ok(compiled.listings.join("\n").into_bytes());
         }
         let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
-        image.debug = source_map.map(|map| {
+        if let Some(map) = source_map {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");
             }
-            DebugInfo { producer: format!("wasmelt {}", env!("CARGO_PKG_VERSION")), units: map.units }
-        });
+            image.positions = positions(&program, &map, &image);
+            let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
+            image.debug = options.writes_debug_info().then_some(DebugInfo { producer, units: map.units });
+        }
         let object = self.stage("emit", || emit::object(&image, &options.target))?;
         drop(image);
         drop(program);
@@ -149,6 +154,23 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
     SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
 }
 
+/// Where in source files the operators are at which code can stop, encoded.
+fn positions(program: &Program<'_>, map: &SourceMap, image: &Image<'_>) -> Vec<u8> {
+    let instance = program.main();
+    let functions: Vec<_> = image
+        .functions
+        .iter()
+        .zip(&instance.live)
+        .map(|(function, &f)| {
+            let mut operators: Vec<u32> = function.operators.iter().map(|&(_, operator)| operator).collect();
+            operators.sort_unstable();
+            operators.dedup();
+            (instance.module.bodies[f].range.clone(), operators)
+        })
+        .collect();
+    map.positions(functions.iter().map(|(body, operators)| (body.clone(), operators.as_slice())))
+}
+
 /// The module's bytes: as they are, or assembled from text.
 fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
     if input.starts_with(b"\0asm") || !looks_like_text(input) {
@@ -190,9 +212,14 @@ fn image<'a>(
         .as_ref()
         .map(|name| instance.interface(name, &|ty| to_wasm.get(&ty).copied(), &|ty| to_host.get(&ty).copied()));
     let is_library = interface.is_some();
+    let mut functions = compiled.functions;
+    if options.strip {
+        // Backtraces show the offsets of functions then.
+        functions.iter_mut().for_each(|function| function.operators = Vec::new());
+    }
     Ok(Image {
         interface: interface.transpose()?,
-        functions: compiled.functions,
+        functions,
         entry: Some(compiled.entry),
         invoke_entry: compiled.invoke_entry,
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
@@ -219,6 +246,7 @@ fn image<'a>(
         stack_bytes: options.stack_bytes,
         note,
         debug: None,
+        positions: Vec::new(),
     })
 }
 

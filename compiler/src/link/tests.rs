@@ -45,6 +45,8 @@ fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
         align: 16,
         relocs,
         traps: Vec::new(),
+        body: 0,
+        operators: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,
