@@ -71,7 +71,9 @@ impl Stages<'_> {
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
-            self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
+            self.notes.push(
+                "lines are written for backtraces alone: on macOS, what debuggers read stays in objects, `--emit obj`",
+            );
         }
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
         let options = &*self.options_for(&module, options);
@@ -89,7 +91,8 @@ impl Stages<'_> {
             Emit::Asm => Listing::Asm,
             _ => Listing::None,
         };
-        let source_map = match options.writes_debug_info() && listing == Listing::None {
+        // On macOS, debug information stays in objects, but backtraces have their lines.
+        let source_map = match options.debug_info && !options.strip && listing == Listing::None {
             true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
             false => None,
         };
@@ -110,12 +113,14 @@ impl Stages<'_> {
         }
         let functions = compiled.into_iter().map(|compiled| compiled.function).collect();
         let mut image = image(&program, functions, options, codegen::cpu_features(&*isa)?, note)?;
-        image.debug = source_map.map(|map| {
+        if let Some(map) = source_map {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");
             }
-            DebugInfo { producer: format!("wasmelt {}", env!("CARGO_PKG_VERSION")), units: map.units }
-        });
+            image.positions = positions(&program, &map, &image);
+            let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
+            image.debug = options.writes_debug_info().then_some(DebugInfo { producer, units: map.units });
+        }
         let object = self.stage("emit", || emit::object(&image, &options.target))?;
         drop(image);
         drop(program);
@@ -209,6 +214,26 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
     SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
 }
 
+/// Where in source files the operators are at which code can stop, encoded.
+fn positions(program: &Program<'_>, map: &SourceMap, image: &Image<'_>) -> Vec<u8> {
+    let body = |piece| match piece {
+        Piece::Function(instance, f) => Some(program.instances[instance].module.bodies[f].range.clone()),
+        _ => None,
+    };
+    let functions: Vec<_> = image
+        .functions
+        .iter()
+        .filter_map(|function| {
+            let body = body(program.functions.piece(FuncId::from_u32(function.id)))?;
+            let mut operators: Vec<u32> = function.operators.iter().map(|&(_, operator)| operator).collect();
+            operators.sort_unstable();
+            operators.dedup();
+            Some((body, operators))
+        })
+        .collect();
+    map.positions(functions.iter().map(|(body, operators)| (body.clone(), operators.as_slice())))
+}
+
 /// The module's bytes: as they are, or assembled from text.
 pub(crate) fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
     if input.starts_with(b"\0asm") {
@@ -229,7 +254,7 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 /// Everything that goes into the object.
 fn image<'a>(
     program: &'a Program<'a>,
-    functions: Vec<ImageFunction>,
+    mut functions: Vec<ImageFunction>,
     options: &'a Options,
     cpu_features: u32,
     note: String,
@@ -245,6 +270,10 @@ fn image<'a>(
     let interface = library.map(|name| instance.interface(name, program, program.entry.instance));
     let number = |piece| program.functions.id(piece).map(|id| id.as_u32());
     let is_library = interface.is_some();
+    if options.strip {
+        // Backtraces show the offsets of functions then.
+        functions.iter_mut().for_each(|function| function.operators = Vec::new());
+    }
     Ok(Image {
         interface: interface.transpose()?,
         functions,
@@ -276,6 +305,7 @@ fn image<'a>(
         stack_bytes: options.stack_bytes,
         note,
         debug: None,
+        positions: Vec::new(),
     })
 }
 

@@ -69,6 +69,8 @@ pub struct Image<'a> {
     pub interface: Option<Interface>,
     /// What a debugger is told besides names and frames; `None` for nothing.
     pub debug: Option<DebugInfo>,
+    /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.
+    pub positions: Vec<u8>,
 }
 
 /// What debuggers are told about source files. Functions have their part in [`ImageFunction::debug`].
@@ -223,7 +225,7 @@ pub struct ImageFunction {
     pub id: u32,
     /// Symbol in the object's symbol table.
     pub symbol: String,
-    /// Name for backtraces; empty where the module has none.
+    /// Name in the module; empty where it has none.
     pub name: String,
     /// Index in the module's function index space; `None` for code that wasmelt made (entries), which backtraces leave
     /// out.
@@ -236,6 +238,11 @@ pub struct ImageFunction {
     pub relocs: Vec<Reloc>,
     /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
     pub traps: Vec<(u32, Trap)>,
+    /// Offset of the function's body in the module; 0 for code that wasmelt made.
+    pub body: u32,
+    /// Which operators instructions come from that can trap, and calls, by their last byte: offset in `code`, and offset
+    /// in the module. In order of the code.
+    pub operators: Vec<(u32, u32)>,
     /// Calls within the reach of exception handlers, in order of their return addresses.
     pub call_sites: Vec<CallSite>,
     /// Frame layout.

@@ -14,6 +14,7 @@ pub mod cache;
 pub mod cli;
 pub mod codegen;
 pub mod debug;
+mod demangle;
 pub mod driver;
 pub mod emit;
 pub mod error;

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backtrace;
 #[cfg(target_os = "linux")]
 mod bench;
 mod cases;
@@ -48,6 +49,7 @@ use libtest_mimic::Trial;
 fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = Vec::new();
+    trials.extend(backtrace::trials());
     trials.extend(corpus::trials());
     trials.extend(debug::trials());
     trials.extend(examples::trials());

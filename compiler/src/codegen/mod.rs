@@ -122,6 +122,11 @@ impl Codegen<'_> {
             align: alignment(self.isa, code),
             relocs,
             traps,
+            body: match piece {
+                Piece::Function(instance, f) => self.program.instances[instance].module.bodies[f].range.start as u32,
+                _ => 0,
+            },
+            operators: operators(code),
             call_sites: call_sites(code)?,
             unwind,
             debug: None,
@@ -137,6 +142,22 @@ fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
         CodegenError::Verifier(errors) => Error::internal(format!("invalid CLIF: {errors}")),
         other => Error::internal(format!("code generation failed: {other}")),
     }
+}
+
+/// Which operators calls and instructions that can trap come from, see [`ImageFunction::operators`].
+fn operators(code: &CompiledCode) -> Vec<(u32, u32)> {
+    let places = code.buffer.get_srclocs_sorted();
+    let traps = code.buffer.traps().iter().map(|trap| trap.offset);
+    let calls = code.buffer.call_sites().filter_map(|call| call.ret_addr.checked_sub(1));
+    let mut offsets: Vec<u32> = traps.chain(calls).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    let operator = |offset| {
+        let place = places[..places.partition_point(|place| place.start <= offset)].last()?;
+        let is_known = offset < place.end && !place.loc.is_default();
+        is_known.then(|| (offset, place.loc.bits()))
+    };
+    offsets.into_iter().filter_map(operator).collect()
 }
 
 /// Alignment of a function: what the CPU likes, or just what it needs where size counts.

@@ -33,6 +33,8 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         align: 32,
         relocs: Vec::new(),
         traps,
+        body: 0,
+        operators: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,
@@ -299,12 +301,12 @@ fn code_maps_find_traps_and_functions() {
         assert_eq!(name, ".rodata.wasmelt.maps");
         &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
     };
-    let traps = table(at!(0, ProgramDescriptor, traps));
-    assert_eq!(code_map::traps::find(traps, 35), Some(Trap::Unreachable));
-    assert_eq!(code_map::traps::find(traps, 41), Some(Trap::IntegerOverflow));
-    assert_eq!(code_map::traps::find(traps, 64), Some(Trap::Unreachable));
-    let functions = table(at!(0, ProgramDescriptor, functions));
-    let found = |offset| code_map::functions::find(functions, offset).map(|f| (f.start, f.index, f.name));
+    let code_map = table(at!(0, ProgramDescriptor, code_map));
+    let trap = |offset| Trap::from_u8(code_map::find(code_map, offset)?.trap as u8);
+    assert_eq!(trap(35), Some(Trap::Unreachable));
+    assert_eq!(trap(41), Some(Trap::IntegerOverflow));
+    assert_eq!(trap(64), Some(Trap::Unreachable));
+    let found = |offset| code_map::find(code_map, offset).map(|f| (f.start, f.index, f.name));
     assert_eq!(found(19), Some((0, super::text::NO_FUNCTION_INDEX, &b"entry"[..])));
     assert_eq!(found(51), Some((32, 7, &b"sum"[..])));
     assert_eq!(found(64), Some((64, 8, &b""[..])));

@@ -46,6 +46,8 @@ fn function(id: u32, symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunc
         align: 16,
         relocs,
         traps: Vec::new(),
+        body: 0,
+        operators: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,

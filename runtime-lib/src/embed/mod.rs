@@ -71,7 +71,7 @@ mod testing;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests;
 
-pub use error::{Error, Frame, GuestTrap};
+pub use error::{Error, Frame, GuestTrap, Position};
 pub use exceptions::Exception;
 pub use func::Func;
 pub use func_type::FuncType;
