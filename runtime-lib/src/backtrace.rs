@@ -110,7 +110,7 @@ impl Iterator for Walk {
 
 /// The function that an offset in the text lies in, `None` for code that wasmelt made itself, such as the entry.
 fn function_at(instance: Instance, offset: u32) -> Option<functions::Function<'static>> {
-    let function = functions::find(slice(&instance.program().functions), offset)?;
+    let function = functions::find(slice(&instance.program().code.functions), offset)?;
     (function.index != u32::MAX).then_some(function)
 }
 

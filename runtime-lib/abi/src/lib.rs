@@ -1,8 +1,8 @@
 //! The contract between wasmelt's compiler and its runtime.
 //!
 //! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
-//! context ([`context`]) and where it lies ([`layout`]), the descriptor that tells the runtime how to start a program
-//! ([`descriptor`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
+//! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
+//! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
 //! encoded ([`trap`], [`code_map`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module may import ([`host`]), and what a library offers and wants ([`interface`]).
 //!
@@ -15,17 +15,20 @@
 extern crate std;
 
 pub mod builtin;
+pub mod code;
 pub mod code_map;
 pub mod context;
 pub mod descriptor;
 pub mod host;
+pub mod instance;
 pub mod interface;
 pub mod layout;
 pub mod leb128;
+pub mod rel;
 pub mod symbols;
 pub mod trap;
 pub mod tree;
 
 /// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
 /// archive of another version is a link error that names the version, never a crash.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

@@ -1,7 +1,7 @@
 //! Names of the symbols that objects and runtime archives share.
 
 /// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
-pub const ABI_ANCHOR: &str = "wasmelt_abi_3";
+pub const ABI_ANCHOR: &str = "wasmelt_abi_4";
 
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
@@ -11,6 +11,9 @@ pub const LIBRARY_PREFIX: &str = "wasmelt_module_";
 
 /// First byte of generated code, defined by the object.
 pub const TEXT: &str = "wasmelt_text";
+
+/// Runtime hook that makes the instances after the first one: it comes before all others.
+pub const HOOK_INSTANCES: &str = "wasmelt_hook_instances";
 
 /// Runtime hook that makes the memories beyond memory 0, see [`crate::descriptor::ProgramDescriptor::hooks`].
 pub const HOOK_MEMORIES: &str = "wasmelt_hook_memories";

@@ -103,7 +103,7 @@ impl Captured {
 
 fn function_at(store: &Inner, pc: usize) -> Option<(functions::Function<'_>, &str, u32)> {
     let (module, offset) = store.code_at(pc)?;
-    let function = functions::find(slice(&module.program().functions), offset)?;
+    let function = functions::find(slice(&module.program().code.functions), offset)?;
     // Code that wasmelt made itself has no index.
     (function.index != u32::MAX).then_some((function, module.name(), offset))
 }

@@ -61,7 +61,7 @@ fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
             }
         }
         FaultKind::Instruction | FaultKind::Arithmetic => {
-            traps::find(slice(&module.program().traps), offset).map(Verdict::Trap)
+            traps::find(slice(&module.program().code.traps), offset).map(Verdict::Trap)
         }
         _ => None,
     }
