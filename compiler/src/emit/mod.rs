@@ -26,18 +26,22 @@ use crate::image::Image;
 pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
     let platform = reloc::Platform::of(triple)?;
     let layout = text::Layout::of(image)?;
-    let mappable_bytes = match image.interface {
-        // Pages are moved into the one instance of a program, where the system can move pages.
-        None if platform.format == BinaryFormat::Elf => image.memories.first().map_or(0, |m| m.initial_bytes),
-        // What is instantiated again and again is copied.
-        _ => 0,
-    };
-    let initial = initial::plan(&image.initial, mappable_bytes, platform.page_bytes);
-    let program = descriptor::write(image, &layout, &initial, platform.page_bytes)?;
+    // Pages are moved into the instances of a program, where the system can move pages. What is instantiated again and
+    // again is copied.
+    let maps = platform.format == BinaryFormat::Elf && !image.is_library();
+    let initial = image.instances.iter().map(|instance| {
+        let mappable_bytes = instance.memories.first().filter(|_| maps).map_or(0, |memory| memory.initial_bytes);
+        initial::plan(&instance.initial, mappable_bytes, platform.page_bytes)
+    });
+    let initial: Vec<_> = initial.collect();
+    let program = descriptor::write(image, &layout, &initial)?;
     let text = text::write(image, &layout, &program, platform)?;
     let unwind = unwind::write(image, &layout, platform)?;
     let debug = dwarf::write(image, &layout, platform.format)?;
-    object::write(platform, object::Sections { image, layout, text, program, initial, unwind, debug })
+    object::write(
+        platform,
+        object::Sections { image, layout, text, program, pages: initial::join(initial), unwind, debug },
+    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use wasmelt_abi::symbols;
 
 use super::descriptor::{self, Program};
 use super::dwarf::{self, DebugSection};
-use super::initial::Initial;
 use super::note;
 use super::reloc::{Platform, Reference, Target};
 use super::text::{Layout, Text};
@@ -23,7 +22,7 @@ pub(super) struct Sections<'a> {
     pub(super) layout: Layout,
     pub(super) text: Text,
     pub(super) program: Program,
-    pub(super) initial: Initial,
+    pub(super) pages: Vec<u8>,
     pub(super) unwind: Vec<Table>,
     pub(super) debug: Vec<DebugSection>,
 }
@@ -86,7 +85,7 @@ const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
 /// Writes the object.
 pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8>> {
-    let Sections { image, layout, text, program, initial, unwind, debug } = sections;
+    let Sections { image, layout, text, program, pages, unwind, debug } = sections;
     let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
     if platform.format == BinaryFormat::MachO {
         let mut version = MachOBuildVersion::default();
@@ -105,13 +104,13 @@ pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8
         let section = writer.section(Role::Maps, program.maps, 1);
         writer.define(Target::Maps, section);
     }
-    if !initial.pages.is_empty() {
-        let section = writer.section(Role::Image, initial.pages, initial.page_bytes);
+    if !pages.is_empty() {
+        let section = writer.section(Role::Image, pages, platform.page_bytes);
         writer.define(Target::Image, section);
     }
 
     writer.function_symbols(text_section, image, &layout);
-    match &image.interface {
+    match image.instances.first().and_then(|instance| instance.interface.as_ref()) {
         None => {
             writer.global(symbols::TEXT, SymbolKind::Text, text_section, u64::from(layout.len_bytes));
             writer.global(symbols::PROGRAM, SymbolKind::Data, program_section, size_of_program());

@@ -7,6 +7,7 @@ use object::{Architecture, BinaryFormat, RelocationEncoding, RelocationFlags, Re
 use target_lexicon::Triple;
 
 use crate::error::{Error, Result};
+use crate::image;
 
 /// An instruction set that objects can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +67,7 @@ impl Platform {
                 return Err(Error::usage(message));
             }
         };
-        let page_bytes = match (arch, format) {
-            (Arch::Aarch64, BinaryFormat::Elf) => 65536,
-            (Arch::Aarch64, BinaryFormat::MachO) => 16384,
-            _ => 4096,
-        };
-        Ok(Self { arch, format, page_bytes })
+        Ok(Self { arch, format, page_bytes: image::page_bytes(triple) })
     }
 }
 

@@ -37,20 +37,20 @@ pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Vec<u64
         )
         .hint("leave out `--runtime portable`"));
     }
-    let instance = program.main();
+    let instances = || program.instances.values();
     let paths = !policy.dirs.is_empty() || !policy.files.is_empty();
     let mut calls: BTreeSet<Call> = calls::ALWAYS.iter().copied().collect();
-    for callee in instance.callees.values() {
+    for callee in instances().flat_map(|instance| instance.callees.values()) {
         if let Callee::Host(host) = callee {
             let needed = calls::of_host_function(host.name, paths)
                 .ok_or_else(|| Error::internal(format!("nobody knows what `{}` needs of the system", host.name)))?;
             calls.extend(needed);
         }
     }
-    if instance.needs_memory_at_run_time() {
+    if program.instances.len() > 1 || instances().any(|instance| instance.needs_memory_at_run_time()) {
         calls.extend(calls::MEMORY);
     }
-    if instance.module.memories.values().any(|memory| memory.shared) {
+    if instances().flat_map(|instance| instance.module.memories.values()).any(|memory| memory.shared) {
         calls.extend(calls::WAITING);
     }
     let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, &options.target)).collect();
