@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
-use crate::report::{self, Export, Import, Provenance};
+use crate::report::{self, Export, Import, LinkedImport, LinkedModule, Provenance};
 
 /// A report as text.
 pub fn report_text(report: &Report) -> String {
@@ -98,6 +98,7 @@ impl Text {
         self.provenance(made_by);
         self.policy(&made_by.policy);
         self.interface(&made_by.imports, &made_by.exports);
+        self.modules(&made_by.modules);
         self.sizes(&report.sections, &report.largest_functions);
     }
 
@@ -217,6 +218,22 @@ impl Text {
         }
         if policy.harden {
             self.line("  the operating system refuses everything else");
+        }
+    }
+
+    /// The modules of a program of several, with what each imports and from whom.
+    fn modules(&mut self, modules: &[LinkedModule]) {
+        if modules.is_empty() {
+            return;
+        }
+        self.line(format_args!("modules: {}", modules.len()));
+        for LinkedModule { name, source, imports, .. } in modules {
+            self.line(format_args!("  {}: {}, {}", Plain(name), Plain(&source.name), Bytes(source.bytes)));
+            for LinkedImport { import, provider } in imports {
+                let provider = provider.as_ref().map_or("the runtime", |name| name.as_str());
+                let (module, name) = (Plain(&import.module), Plain(&import.name));
+                self.line(format_args!("    {module}.{name} from {}", Plain(provider)));
+            }
         }
     }
 
