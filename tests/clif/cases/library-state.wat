@@ -89,11 +89,11 @@
 ;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-64
 ;;     v3 = load.i32 notrap aligned readonly can_move region0 v2
 ;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-48
-;;     v5 = load.i64 notrap aligned readonly can_move region0 v4+104
+;;     v5 = load.i64 notrap aligned readonly can_move region0 v4+112
 ;;     v6 = call_indirect sig0, v5(v0, v3)
 ;;     store notrap aligned region1 v1, v6+16  ; v1 = 1
 ;;     v7 = load.i64 notrap aligned readonly can_move region0 v0-48
-;;     v8 = load.i64 notrap aligned readonly can_move region0 v7+112
+;;     v8 = load.i64 notrap aligned readonly can_move region0 v7+120
 ;;     call_indirect sig1, v8(v0, v6)
 ;;     trap UncaughtException
 ;; }
