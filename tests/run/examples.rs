@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support;
 
-/// How an example is compiled and run; paths are relative to `examples/`.
+/// How an example is compiled and run; paths are relative to `examples/`, which `{examples}` stands for in options.
 struct Example {
     /// The module.
     module: &'static str,
@@ -53,6 +53,13 @@ const EXAMPLES: &[Example] = &[
         stdout: "rust/wordfreq.expected",
         ..PLAIN
     },
+    Example {
+        module: "linked/report.wasm",
+        options: &["--preload", "stats={examples}/linked/stats.wasm"],
+        stdin: Some("linked/numbers.txt"),
+        stdout: "linked/report.expected",
+        ..PLAIN
+    },
     Example { module: "go/factor.wasm", stdin: Some("go/numbers.txt"), stdout: "go/factor.expected", ..PLAIN },
     Example {
         module: "zig/checksum.wasm",
@@ -86,7 +93,8 @@ impl Example {
         let folder = support::scratch();
         support::copy_folder(&examples.join("data"), &folder.path().join("data"))?;
         let executable = folder.path().join("example");
-        support::compile(&examples.join(self.module), &executable, self.options.iter().chain(&[level]))?;
+        let options = self.options.iter().map(|option| option.replace("{examples}", &examples.display().to_string()));
+        support::compile(&examples.join(self.module), &executable, options.chain([level.to_owned()]))?;
         let stdin = self.stdin.map_or(Ok(Vec::new()), |name| fs::read(examples.join(name)))?;
         let mut command = Command::new(&executable);
         let outcome = support::run(command.args(self.args).current_dir(folder.path()), &stdin)?;
