@@ -213,11 +213,13 @@ impl Heap {
             cell_bytes,
             pending: core::cell::Cell::new(ptr::null_mut()),
         };
-        // Values that live across the call may be in these, and no frame of the runtime need have stored them.
+        // A value that lives across the call is in a register that callees keep, which no frame of the runtime need have
+        // stored, or in the stack: in the guest's frames, or where a frame of the runtime stored such a register. All of
+        // that lies above the stack pointer; it need not lie above a frame pointer.
         let registers = cpu::callee_saved();
         marking.words(registers.as_ptr() as usize, registers.as_ptr_range().end as usize);
         let stack = instance.stack();
-        marking.words(sys::frame_pointer().max(stack.start), stack.end);
+        marking.words(cpu::stack_pointer().max(stack.start), stack.end);
         for (instance, plan) in instance.all() {
             let vmctx = instance.vmctx() as usize;
             marking.words(vmctx - plan.context_bytes as usize, vmctx);
