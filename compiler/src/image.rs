@@ -45,7 +45,7 @@ pub struct Image<'a> {
     /// The files that are stored for them.
     pub embedded_files: &'a [EmbeddedFile],
     /// The system calls that the program may make, see [`wasmelt_abi::descriptor::FurtherPolicy::filter`].
-    pub filter: Vec<u64>,
+    pub filter: Filter,
     /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.
@@ -86,6 +86,15 @@ pub struct InstanceImage<'a> {
     pub initial: Vec<(i64, Cow<'a, [u8]>)>,
     /// What makes it a library; `None` in a program.
     pub interface: Option<Interface>,
+}
+
+/// A filter of system calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Instructions of the kernel's classic BPF; none without `--harden`.
+    pub instructions: Vec<u64>,
+    /// Index of the instruction whose operand is the number of the process; 0 for none.
+    pub process: u32,
 }
 
 /// What debuggers are told about source files. Functions have their part in [`ImageFunction::debug`].

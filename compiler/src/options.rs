@@ -278,6 +278,12 @@ pub struct Policy {
     pub stdio: [Stdio; 3],
     /// Descriptors that the guest may have open besides the standard streams.
     pub max_open_files: Option<u32>,
+    /// Elements that each table may have.
+    pub max_table_elements: Option<u64>,
+    /// Memory that exceptions may take, in bytes.
+    pub max_exception_bytes: Option<u64>,
+    /// Threads that may run at once, besides the first one.
+    pub max_threads: Option<u32>,
     /// Wall-clock time that the program may take.
     pub timeout: Option<Duration>,
     /// Instructions that the program may execute.
@@ -297,6 +303,8 @@ impl Policy {
             || !self.tcp_listen.is_empty()
             || self.stdio != [Stdio::Inherit; 3]
             || self.max_open_files.is_some()
+            || self.max_exception_bytes.is_some()
+            || self.max_threads.is_some()
             || self.timeout.is_some()
             || self.fuel.is_some()
             || self.deterministic.is_some()

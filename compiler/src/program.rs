@@ -441,7 +441,7 @@ impl<'data> Program<'data> {
         let policy = &options.policy;
         let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
         let variables = policy.inherit_env || !policy.env.is_empty();
-        if policy.has_further() || grants || variables || self.instances.values().any(Instance::grows_memory) {
+        if policy.has_further() || grants || variables || self.instances.values().any(Instance::grows) {
             // There is something that the environment may take away.
             hooks.push(wasmelt_abi::symbols::HOOK_RESTRICT);
         }
@@ -561,7 +561,7 @@ impl<'data> Instance<'data> {
     fn place(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>, entry: &Entry, options: &Options) -> Result<()> {
         self.place_globals()?;
         self.place_memories(earlier, options)?;
-        self.place_tables(earlier)?;
+        self.place_tables(earlier, options)?;
         self.place_data()?;
         self.collect_segments();
         if let Some(start) = self.module.start {
@@ -628,12 +628,15 @@ impl<'data> Instance<'data> {
 
     /// Whether anything of it can grow: memories, tables, the heap of exceptions.
     pub fn needs_memory_at_run_time(&self) -> bool {
-        self.grows_memory() || !self.table_plans.is_empty() || !self.module.tags.is_empty()
+        self.live_facts().any(|facts| facts.grows_memory)
+            || !self.table_plans.is_empty()
+            || !self.module.tags.is_empty()
     }
 
-    /// Whether code that can be reached asks for more memory.
-    fn grows_memory(&self) -> bool {
-        self.live_facts().any(|facts| facts.grows_memory)
+    /// Whether code that can be reached asks for more of something that has a limit: memory, elements of tables,
+    /// exceptions, threads.
+    fn grows(&self) -> bool {
+        self.spawns_threads() || self.live_facts().any(|facts| facts.grows_memory || facts.grows_table || facts.throws)
     }
 
     fn reserve_context(&mut self, bytes: u32) -> Result<i32> {

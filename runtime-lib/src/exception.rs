@@ -16,15 +16,24 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use wasmelt_abi::context::Exception;
-use wasmelt_abi::descriptor::{CallSite, ExceptionHandler, ProgramDescriptor};
+use wasmelt_abi::descriptor::{CallSite, ExceptionHandler, FurtherPolicy, ProgramDescriptor};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::instance::{Instance, slice};
 use crate::sys::{self, cpu, pages};
 use crate::{threads, trap};
 
-/// Address space for exceptions: more than any program has alive at once.
-const RESERVE_BYTES: usize = 1 << 30;
+/// What the heaps of all threads may take together, in bytes; each reserves as much address space.
+static LIMIT: AtomicUsize = AtomicUsize::new(FurtherPolicy::DEFAULT_MAX_EXCEPTION_BYTES as usize);
+
+/// What the heaps of all threads take.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Sets what exceptions may take, in bytes; before there is any.
+pub fn limit(bytes: u64) {
+    // Whole pages, as memory is taken.
+    LIMIT.store(usize::try_from(bytes).unwrap_or(usize::MAX) & !(pages::PAGE_BYTES - 1), Relaxed);
+}
 
 /// What is made usable at first.
 const FIRST_BYTES: usize = 1 << 16;
@@ -137,7 +146,7 @@ pub(crate) fn handlers_of(program: &ProgramDescriptor, return_offset: u32) -> Op
 fn out_of_memory() -> ! {
     crate::report::Report::new(crate::sys::Stream::Error)
         .failure()
-        .text("out of memory for exceptions")
+        .text("out of memory for exceptions (see --max-exception-memory)")
         .exit(TRAP_EXIT_CODE)
 }
 
@@ -161,7 +170,8 @@ impl Heap {
         let base = self.base.swap(ptr::null_mut(), Relaxed);
         if !base.is_null() {
             // SAFETY: the reservation was made in `grow`; by this function's contract nothing uses it.
-            unsafe { pages::release(base, RESERVE_BYTES) };
+            unsafe { pages::release(base, LIMIT.load(Relaxed)) };
+            TAKEN.fetch_sub(self.usable.load(Relaxed), Relaxed);
         }
     }
 
@@ -190,18 +200,29 @@ impl Heap {
         }
     }
 
+    /// Makes twice as much usable, or what the limit leaves.
     fn grow(&self) {
+        let limit = LIMIT.load(Relaxed);
         let mut base = self.base.load(Relaxed);
-        if base.is_null() {
-            let Ok(reserved) = pages::reserve(RESERVE_BYTES) else { return };
+        if base.is_null() && limit > 0 {
+            let Ok(reserved) = pages::reserve(limit) else { return };
             base = reserved;
             self.base.store(base, Relaxed);
         }
         let usable = self.usable.load(Relaxed);
-        let more = usable.max(FIRST_BYTES).min(RESERVE_BYTES - usable);
-        // SAFETY: the range lies in the reservation, behind what is usable.
-        if more > 0 && unsafe { pages::commit(base.wrapping_add(usable), more) }.is_ok() {
+        let mut more = 0;
+        let take = |taken: usize| {
+            more = usable.max(FIRST_BYTES).min(limit.saturating_sub(taken));
+            (more > 0).then_some(taken + more)
+        };
+        if TAKEN.fetch_update(Relaxed, Relaxed, take).is_err() {
+            return;
+        }
+        // SAFETY: the range lies in the reservation, behind what is usable: no heap takes more than the limit.
+        if unsafe { pages::commit(base.wrapping_add(usable), more) }.is_ok() {
             self.usable.store(usable + more, Relaxed);
+        } else {
+            TAKEN.fetch_sub(more, Relaxed);
         }
     }
 
@@ -213,11 +234,13 @@ impl Heap {
             cell_bytes,
             pending: core::cell::Cell::new(ptr::null_mut()),
         };
-        // Values that live across the call may be in these, and no frame of the runtime need have stored them.
+        // A value that lives across the call is in a register that callees keep, which no frame of the runtime need have
+        // stored, or in the stack: in the guest's frames, or where a frame of the runtime stored such a register. All of
+        // that lies above the stack pointer; it need not lie above a frame pointer.
         let registers = cpu::callee_saved();
         marking.words(registers.as_ptr() as usize, registers.as_ptr_range().end as usize);
         let stack = instance.stack();
-        marking.words(sys::frame_pointer().max(stack.start), stack.end);
+        marking.words(cpu::stack_pointer().max(stack.start), stack.end);
         for (instance, plan) in instance.all() {
             let vmctx = instance.vmctx() as usize;
             marking.words(vmctx - plan.context_bytes as usize, vmctx);

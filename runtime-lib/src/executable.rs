@@ -141,6 +141,8 @@ pub(crate) fn judge_all_instances() {
 }
 
 impl FaultHandler for HandlerOfAll {
+    const OF_THREADS: bool = false;
+
     fn handle(fault: &Fault) -> ! {
         // SAFETY: the first instance was complete before there were others.
         trap::on_fault_in_any(fault, unsafe { Instance::from_vmctx(running()) })
@@ -148,6 +150,8 @@ impl FaultHandler for HandlerOfAll {
 }
 
 impl FaultHandler for Handler {
+    const OF_THREADS: bool = false;
+
     fn handle(fault: &Fault) -> ! {
         if let Some(feature) = cpu::probed()
             && fault.kind == FaultKind::Instruction

@@ -6,17 +6,28 @@
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::mem::size_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use wasmelt_abi::context::Table;
 
 use crate::instance::{Instance, slice};
 use crate::sys::pages;
 
+/// The number of elements that no table may exceed, whatever its type and the compiled limit say.
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Lowers the limit of all tables; whether those of the instance are short enough.
+pub fn limit(instance: Instance, elements: u64) -> bool {
+    LIMIT.store(elements, Ordering::Relaxed);
+    instance.all().all(|(_, plan)| slice(&plan.tables).iter().all(|table| table.initial_elements <= elements))
+}
+
 /// Grows a table by `delta` elements of `value`; the length before, or `None` and nothing changed.
 pub fn grow(instance: Instance, table_index: usize, delta: u64, value: u64) -> Option<u64> {
     let plan = slice(&instance.plan().tables).get(table_index)?;
+    let maximum = plan.maximum_elements.min(LIMIT.load(Ordering::Relaxed));
     // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
-    grow_record(unsafe { &mut *instance.table_at(plan) }, plan.maximum_elements, delta, value)
+    grow_record(unsafe { &mut *instance.table_at(plan) }, maximum, delta, value)
 }
 
 /// Grows the table with this record, for which `maximum` elements are reserved.

@@ -15,6 +15,8 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
 
+use wasmelt_abi::descriptor::FurtherPolicy;
+
 use crate::exception;
 use crate::executable;
 use crate::failure::Failure;
@@ -96,6 +98,17 @@ static DIRECTORY_LOCK: Lock = Lock::new();
 /// The last number that a thread got.
 static LAST_TID: AtomicU32 = AtomicU32::new(0);
 
+/// Threads that may run at once, besides the first one.
+static LIMIT: AtomicU32 = AtomicU32::new(FurtherPolicy::DEFAULT_MAX_THREADS);
+
+/// Threads that run, besides the first one.
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+
+/// Sets how many threads may run at once, besides the first one; before there is any.
+pub fn limit(count: u32) {
+    LIMIT.store(count, Ordering::Relaxed);
+}
+
 /// The thread whose trap ends the process.
 static ENDING: AtomicPtr<Thread> = AtomicPtr::new(ptr::null_mut());
 
@@ -120,9 +133,20 @@ pub fn own_heap() -> Option<&'static exception::Heap> {
     (thread.tid != 0).then_some(&thread.heap)
 }
 
-/// Starts a thread in a new instance of the same program; its number, or `None` where the system or the numbers are
-/// exhausted, and nothing changed.
+/// Starts a thread in a new instance of the same program; its number, or `None` where the limit is reached or the system
+/// or the numbers are exhausted, and nothing changed.
 pub fn spawn(instance: Instance, start_arg: u32) -> Option<u32> {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let one_more = |running: u32| (running < limit).then_some(running + 1);
+    RUNNING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+    let started = start(instance, start_arg);
+    if started.is_none() {
+        RUNNING.fetch_sub(1, Ordering::Relaxed);
+    }
+    started
+}
+
+fn start(instance: Instance, start_arg: u32) -> Option<u32> {
     prepare()?;
     let tid = next_tid()?;
     let sibling = instance.create_sibling().ok()?;
@@ -251,6 +275,7 @@ unsafe extern "C" fn run(argument: *mut u8) -> ! {
             replace(used, 0);
         }
     });
+    RUNNING.fetch_sub(1, Ordering::Relaxed);
     let (start, len_bytes) = instance.reservation();
     // SAFETY: the calling thread uses nothing but its stack any more, and that up to here.
     unsafe {
@@ -264,6 +289,8 @@ unsafe extern "C" fn run(argument: *mut u8) -> ! {
 struct Handler;
 
 impl FaultHandler for Handler {
+    const OF_THREADS: bool = true;
+
     fn handle(fault: &Fault) -> ! {
         // SAFETY: the handler is installed when the first thread is started.
         let thread = ptr::from_ref(unsafe { current() }).cast_mut();

@@ -138,3 +138,16 @@ fn exceptions_have_a_limit() {
     let error = call(&mut store, instance, "keep", &[]).unwrap_err();
     assert!(matches!(error, Error::System(_)), "{error}");
 }
+
+/// The cases of executables: what is alive stays, wherever it is.
+#[test]
+fn what_is_alive_stays() {
+    for (name, text) in [
+        ("exceptions_alive", include_str!("../run/cases/exceptions-alive.wat")),
+        ("exceptions_alive_legacy", include_str!("../run/cases/exceptions-alive-legacy.wat")),
+    ] {
+        let mut store = Store::new();
+        let instance = instance(&mut store, name, text);
+        call(&mut store, instance, "_start", &[]).unwrap();
+    }
+}

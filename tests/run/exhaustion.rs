@@ -15,7 +15,7 @@ use crate::support::place::{self, Place};
 use crate::support::{self, Outcome};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, support::Test); 11] = [
+    let tests: [(&str, support::Test); 13] = [
         ("memory", memory),
         ("initial_memory", initial_memory),
         ("descriptors", descriptors),
@@ -27,6 +27,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         ("signals_end_the_program", signals_end_the_program),
         ("signals_end_all_threads", signals_end_all_threads),
         ("ignored_signals_stay_ignored", ignored_signals_stay_ignored),
+        ("signals_of_faults_end_the_program", signals_of_faults_end_the_program),
+        ("blocked_signals_change_nothing", blocked_signals_change_nothing),
     ];
     let mut trials = Vec::new();
     for (name, test) in tests {
@@ -308,5 +310,50 @@ fn ignored_signals_stay_ignored() -> Result<(), Failed> {
     if !status.success() || said != "slept\n" {
         return Err(format!("{status}, {said:?}").into());
     }
+    Ok(())
+}
+
+/// The signals that faults arrive as mean what they mean to any process where another process sends them, with the
+/// second wall as well.
+fn signals_of_faults_end_the_program() -> Result<(), Failed> {
+    let has_wall = place::chosen() == Place::Here;
+    for options in [&[][..], &["--harden"]].iter().take(1 + usize::from(has_wall)) {
+        let probe = Probe::compile(options)?;
+        for (name, number) in [("SEGV", 11), ("BUS", 7), ("ILL", 4), ("FPE", 8)] {
+            let mut child = probe.command(&["sleep", "60000"])?.stderr(Stdio::piped()).spawn()?;
+            ends_by(&mut child, name, number)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whoever starts the program may have blocked any signal: traps are traps, time runs out, a pipe breaks.
+fn blocked_signals_change_nothing() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let case = |name: &str, options: &[&str]| -> Result<PathBuf, Failed> {
+        let executable = folder.path().join(name);
+        support::compile(&support::repository().join(format!("tests/run/cases/{name}.wat")), &executable, options)?;
+        Ok(executable)
+    };
+    let blocked = |executable: &Path, args: &[&str]| {
+        let all = "--block-signal=SEGV,BUS,ILL,FPE,ALRM,PIPE,XFSZ";
+        support::run(Command::new("/usr/bin/env").arg(all).arg(executable).args(args), b"")
+    };
+    for (name, message) in [
+        ("trap-memory-load", "out of bounds memory access"),
+        ("trap-unreachable", "unreachable"),
+        ("trap-stack-exhausted", "call stack exhausted"),
+        ("trap-divide-by-zero", "integer divide by zero"),
+        ("threads-trap", "wasm trap"),
+    ] {
+        blocked(&case(name, &[])?, &[])?.expect_code(134)?.expect_stderr(message)?;
+    }
+    let module = folder.path().join("loop.wat");
+    fs::write(&module, r#"(module (func (export "_start") (loop (br 0))))"#)?;
+    support::compile(&module, &folder.path().join("loop"), ["--timeout", "100ms", "--fuel", "100000000000"])?;
+    blocked(&folder.path().join("loop"), &[])?.expect_code(134)?.expect_stderr("interrupt")?;
+    let probe = Probe::compile(&[])?;
+    let line = "env --block-signal=PIPE ./probe spam | head -c 10 > /dev/null";
+    shell(probe.folder.path(), line)?.expect_stderr("write: Broken pipe")?;
     Ok(())
 }

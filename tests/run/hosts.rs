@@ -168,7 +168,15 @@ fn everything(place: Place) -> Result<(), Failed> {
 }
 
 fn scenarios(place: Place, program: &Path, libraries: Option<&Path>) -> Result<(), Failed> {
-    let mut command = place.command(program)?;
+    let mut command = match place.0 {
+        // A host that waits for signals has all of them blocked in its other threads.
+        None => {
+            let mut env = Command::new("/usr/bin/env");
+            env.arg("--block-signal=SEGV,BUS,ILL,FPE").arg(program);
+            env
+        }
+        Some(_) => place.command(program)?,
+    };
     command.arg("scenarios");
     if let Some(folder) = libraries {
         let is_windows = place.0 == Some(System::Windows);

@@ -146,6 +146,18 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "N")]
     max_open_files: Option<u32>,
 
+    /// Elements that each table may have
+    #[arg(long, value_name = "N")]
+    max_table_elements: Option<u64>,
+
+    /// Memory for exceptions, of all threads together [default: 256M]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    max_exception_memory: Option<u64>,
+
+    /// Threads that may run at once, besides the first one; each takes a call stack [default: 1024]
+    #[arg(long, value_name = "N")]
+    max_threads: Option<u32>,
+
     /// Trap after this time: `500ms`, `5s`, `2m`
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     timeout: Option<Duration>,
@@ -261,6 +273,9 @@ impl PolicyArgs {
             *stream = asked.unwrap_or(*stream);
         }
         policy.max_open_files = self.max_open_files.or(policy.max_open_files);
+        policy.max_table_elements = self.max_table_elements.or(policy.max_table_elements);
+        policy.max_exception_bytes = self.max_exception_memory.or(policy.max_exception_bytes);
+        policy.max_threads = self.max_threads.or(policy.max_threads);
         policy.timeout = self.timeout.or(policy.timeout);
         policy.fuel = self.fuel.or(policy.fuel);
         policy.deterministic = self.deterministic.or(policy.deterministic);
@@ -358,8 +373,8 @@ fn wasm_help() -> String {
     };
     format!(
         "Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`\n\nOn: {}, branch-hinting{off}\nLimits \
-         and others: max-memory-size=SIZE, max-wasm-stack=SIZE, nan-canonicalization, relaxed-simd-deterministic (also \
-         with nan-canonicalization), unknown-imports-trap",
+         and others: max-memory-size=SIZE, max-table-elements=N, max-wasm-stack=SIZE, nan-canonicalization, \
+         relaxed-simd-deterministic (also with nan-canonicalization), unknown-imports-trap",
         names(true)
     )
 }
@@ -490,6 +505,9 @@ mod tests {
             "--inherit-env",
             "--argv0=name",
             "--max-memory=64M",
+            "--max-table-elements=100",
+            "--max-exception-memory=1M",
+            "--max-threads=3",
             "--stack-size=1M",
             "--linker=cc",
             "-j2",
@@ -500,6 +518,8 @@ mod tests {
         assert!(!all.spectre_mitigations && all.nan_canonicalization && !all.features.simd());
         assert_eq!((all.invoke.as_deref(), all.linker, all.threads), (Some("f"), Linker::Cc, 2));
         assert_eq!((all.max_memory_bytes, all.stack_bytes), (Some(64 << 20), 2 << 20));
+        assert_eq!((all.policy.max_table_elements, all.policy.max_exception_bytes), (Some(100), Some(1 << 20)));
+        assert_eq!(all.policy.max_threads, Some(3));
         assert_eq!((all.policy.dirs.len(), all.policy.env.len(), all.policy.inherit_env), (1, 1, true));
         assert_eq!(all.policy.arg0.as_deref(), Some("name"));
     }

@@ -43,6 +43,10 @@ pub(super) struct PolicyFile {
     #[serde(deserialize_with = "size")]
     pub(super) max_memory: Option<u64>,
     max_open_files: Option<u32>,
+    max_table_elements: Option<u64>,
+    #[serde(deserialize_with = "size")]
+    max_exception_memory: Option<u64>,
+    max_threads: Option<u32>,
     #[serde(deserialize_with = "duration")]
     timeout: Option<Duration>,
     fuel: Option<u64>,
@@ -74,6 +78,9 @@ impl PolicyFile {
             dir_from: self.dir_from,
             stdio: [self.stdin, self.stdout, self.stderr],
             max_open_files: self.max_open_files,
+            max_table_elements: self.max_table_elements,
+            max_exception_bytes: self.max_exception_memory,
+            max_threads: self.max_threads,
             timeout: self.timeout,
             fuel: self.fuel,
             deterministic: self.deterministic,
@@ -139,6 +146,9 @@ mod tests {
             dir-from = "exe"
             max-memory = "64M"
             max-open-files = 10
+            max-table-elements = 100
+            max-exception-memory = "1M"
+            max-threads = 0
             timeout = "500ms"
             fuel = 1000
             deterministic = 7
@@ -150,6 +160,8 @@ mod tests {
         assert_eq!(policy.env, [values::env("LANG").unwrap(), values::env("A=b").unwrap()]);
         assert_eq!(policy.stdio, [Stdio::Null, Stdio::Inherit, Stdio::Inherit]);
         assert_eq!((policy.dir_from, policy.max_open_files), (DirFrom::Exe, Some(10)));
+        assert_eq!((policy.max_table_elements, policy.max_exception_bytes), (Some(100), Some(1 << 20)));
+        assert_eq!(policy.max_threads, Some(0));
         assert_eq!((policy.timeout, policy.fuel), (Some(Duration::from_millis(500)), Some(1000)));
         assert_eq!(policy.deterministic, Some(7));
         assert_eq!(toml::from_str::<PolicyFile>("").unwrap().into_policy(), Policy::default());

@@ -47,9 +47,11 @@ pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
         let further = blob.alloc::<FurtherPolicy>(1);
         blob.link(at + offset_of!(Policy, further), further);
         write_further(blob, further, policy);
-        let filter = blob.alloc::<u64>(image.filter.len());
-        blob.link_slice(further + offset_of!(FurtherPolicy, filter), filter, image.filter.len());
-        for (i, &instruction) in image.filter.iter().enumerate() {
+        let instructions = &image.filter.instructions;
+        let filter = blob.alloc::<u64>(instructions.len());
+        blob.link_slice(further + offset_of!(FurtherPolicy, filter), filter, instructions.len());
+        blob.put_u32(further + offset_of!(FurtherPolicy, filter_process), image.filter.process);
+        for (i, &instruction) in instructions.iter().enumerate() {
             blob.put_u64(filter + i * size_of::<u64>(), instruction);
         }
         write_trees(blob, further + offset_of!(FurtherPolicy, trees), image);
@@ -97,6 +99,10 @@ fn write_further(blob: &mut Blob, at: usize, policy: &options::Policy) {
     blob.put_u64(at + offset_of!(FurtherPolicy, fuel), policy.fuel.unwrap_or(u64::MAX));
     blob.put_u64(at + offset_of!(FurtherPolicy, seed), policy.deterministic.unwrap_or(0));
     blob.put_u32(at + offset_of!(FurtherPolicy, max_open_files), policy.max_open_files.unwrap_or(u32::MAX));
+    let exception_bytes = policy.max_exception_bytes.unwrap_or(FurtherPolicy::DEFAULT_MAX_EXCEPTION_BYTES);
+    blob.put_u64(at + offset_of!(FurtherPolicy, max_exception_bytes), exception_bytes);
+    let threads = policy.max_threads.unwrap_or(FurtherPolicy::DEFAULT_MAX_THREADS);
+    blob.put_u32(at + offset_of!(FurtherPolicy, max_threads), threads);
     let [stdin, stdout, stderr] = policy.stdio.map(|stdio| stdio == Stdio::Null);
     let flags = [
         (stdin, FurtherPolicy::STDIN_NULL),

@@ -45,8 +45,10 @@ calls! {
     ftruncate = 77, 46;
     futex = 202, 98;
     getdents64 = 217, 61;
+    getpid = 39, 172;
     getrandom = 318, 278;
     ioctl = 16, 29;
+    kill = 62, 129;
     linkat = 265, 37;
     lseek = 8, 62;
     madvise = 28, 233;
@@ -80,8 +82,9 @@ calls! {
 
 use Call::*;
 
-/// What every program can need: to write why it ends, to end, to return from a signal handler.
-pub(super) const ALWAYS: &[Call] = &[write, exit_group, rt_sigreturn];
+/// What every program can need: to write why it ends, to end, to return from a signal handler; and to die by a signal
+/// that means a fault but was sent by another process.
+pub(super) const ALWAYS: &[Call] = &[write, exit_group, rt_sigreturn, getpid, kill];
 
 /// What memory needs that grows: linear memories, tables, exceptions, the table of descriptors.
 pub(super) const MEMORY: &[Call] = &[mmap, mprotect, munmap, madvise];

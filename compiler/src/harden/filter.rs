@@ -5,7 +5,10 @@
 
 use target_lexicon::Architecture;
 
+use wasmelt_abi::descriptor::FurtherPolicy;
+
 use crate::error::{Error, Result};
+use crate::image::Filter;
 
 /// What an argument must be for a call to be allowed. Only the lower half of an argument is looked at: all arguments
 /// that have conditions are 32 bits long in the kernel.
@@ -15,6 +18,8 @@ pub(super) enum Condition {
     Without(u32),
     /// It is one of these values.
     OneOf(Vec<u32>),
+    /// It is the number of this process, which the runtime puts in.
+    ThisProcess,
 }
 
 /// A call that is allowed.
@@ -22,8 +27,8 @@ pub(super) enum Condition {
 pub(super) struct Rule {
     /// Its number.
     pub(super) number: u32,
-    /// The index of an argument, and what it must be.
-    pub(super) condition: Option<(u32, Condition)>,
+    /// Indices of arguments, and what each must be.
+    pub(super) conditions: Vec<(u32, Condition)>,
 }
 
 const LOAD_WORD: u16 = 0x20;
@@ -58,10 +63,31 @@ fn give(action: u32) -> u64 {
     instruction(RETURN, 0, 0, action)
 }
 
-/// A filter that allows these calls and ends the process at any other.
-pub(super) fn build(arch: Architecture, rules: &[Rule]) -> Result<Vec<u64>> {
-    /// The kernel's `BPF_MAXINSNS`.
-    const MAX: usize = 4096;
+impl Condition {
+    /// Instructions that go on behind themselves where the argument is as it must be, and end the process otherwise.
+    fn check(&self, argument: u32) -> Result<Vec<u64>> {
+        let mut check = vec![instruction(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)];
+        match self {
+            Self::Without(bits) => check.push(instruction(JUMP_ANY_BIT, 0, 1, *bits)),
+            // Each comparison that holds jumps over those that are left, and over what ends the process.
+            Self::OneOf(values) => {
+                for (value, left) in values.iter().zip((0..values.len()).rev()) {
+                    let over = u8::try_from(left + 1).map_err(|_| Error::internal("too many values of an argument"))?;
+                    check.push(instruction(JUMP_EQUAL, over, 0, *value));
+                }
+            }
+            Self::ThisProcess => check.push(instruction(JUMP_EQUAL, 1, 0, NO_PROCESS)),
+        }
+        check.push(give(KILL_PROCESS));
+        Ok(check)
+    }
+}
+
+/// The number that no process has, in place of the one that the runtime knows.
+const NO_PROCESS: u32 = 0;
+
+/// A filter that allows these calls and ends the process at any other. At most one rule may ask for this process.
+pub(super) fn build(arch: Architecture, rules: &[Rule]) -> Result<Filter> {
     let mut program = vec![
         instruction(LOAD_WORD, 0, 0, ARCH),
         instruction(JUMP_EQUAL, 1, 0, audit_arch(arch)),
@@ -71,35 +97,28 @@ pub(super) fn build(arch: Architecture, rules: &[Rule]) -> Result<Vec<u64>> {
     if arch == Architecture::X86_64 {
         program.extend([instruction(JUMP_GREATER_OR_EQUAL, 0, 1, X32_BIT), give(KILL_PROCESS)]);
     }
+    let mut process = 0;
     // Each rule is whole in itself: a match ends in a return, everything else goes on behind it.
     for rule in rules {
-        let body = match &rule.condition {
-            None => vec![give(ALLOW)],
-            Some((argument, condition)) => {
-                let mut body = vec![instruction(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)];
-                match condition {
-                    Condition::Without(bits) => {
-                        body.extend([instruction(JUMP_ANY_BIT, 0, 1, *bits), give(KILL_PROCESS), give(ALLOW)]);
-                    }
-                    Condition::OneOf(values) => {
-                        for &value in values {
-                            body.extend([instruction(JUMP_EQUAL, 0, 1, value), give(ALLOW)]);
-                        }
-                        body.push(give(KILL_PROCESS));
-                    }
-                }
-                body
+        let mut body = Vec::new();
+        for (argument, condition) in &rule.conditions {
+            let check = condition.check(*argument)?;
+            if *condition == Condition::ThisProcess {
+                // Behind the comparison of the call's number, and the load.
+                process = (program.len() + 1 + body.len() + 1) as u32;
             }
-        };
+            body.extend(check);
+        }
+        body.push(give(ALLOW));
         let skip = u8::try_from(body.len()).map_err(|_| Error::internal("a rule of the filter is too long"))?;
         program.push(instruction(JUMP_EQUAL, 0, skip, rule.number));
         program.extend(body);
     }
     program.push(give(KILL_PROCESS));
-    if program.len() > MAX {
+    if program.len() > FurtherPolicy::MAX_FILTER {
         return Err(Error::internal("the filter of system calls is too long"));
     }
-    Ok(program)
+    Ok(Filter { instructions: program, process })
 }
 
 #[cfg(test)]
@@ -135,19 +154,31 @@ mod tests {
     #[test]
     fn what_is_listed_is_allowed_and_nothing_else() {
         let rules = [
-            Rule { number: 1, condition: None },
-            Rule { number: 9, condition: Some((2, Condition::Without(4))) },
-            Rule { number: 72, condition: Some((1, Condition::OneOf(vec![3, 4, 1030]))) },
-            Rule { number: 231, condition: None },
+            Rule { number: 1, conditions: vec![] },
+            Rule { number: 9, conditions: vec![(2, Condition::Without(4))] },
+            Rule { number: 62, conditions: vec![(0, Condition::ThisProcess), (1, Condition::OneOf(vec![5, 7]))] },
+            Rule { number: 72, conditions: vec![(1, Condition::OneOf(vec![3, 4, 1030]))] },
+            Rule { number: 231, conditions: vec![] },
         ];
         for arch in [Architecture::X86_64, Architecture::Aarch64(target_lexicon::Aarch64Architecture::Aarch64)] {
-            let program = build(arch, &rules).unwrap();
+            let filter = build(arch, &rules).unwrap();
+            let mut program = filter.instructions;
+            // As the runtime does it, for the process 5.
+            program[filter.process as usize] |= 5 << 32;
             let arch = audit_arch(arch);
+            for process in [0, 4, 5, 6] {
+                for signal in 0..10 {
+                    let allowed = process == 5 && [5, 7].contains(&signal);
+                    let expected = if allowed { ALLOW } else { KILL_PROCESS };
+                    assert_eq!(run(&program, arch, 62, [process, signal, 0, 0, 0, 0]), expected, "{process}, {signal}");
+                }
+            }
             for number in 0..1000 {
                 for value in [0, 1, 3, 4, 5, 7, 1030, u32::MAX] {
                     let allowed = match number {
                         1 | 231 => true,
                         9 => value & 4 == 0,
+                        62 => value == 5,
                         72 => [3, 4, 1030].contains(&value),
                         _ => false,
                     };

@@ -19,14 +19,15 @@ use target_lexicon::Triple;
 use self::calls::Call;
 use self::filter::{Condition, Rule};
 use crate::error::{Error, Result};
+use crate::image::Filter;
 use crate::options::{Options, Runtime};
 use crate::program::{Callee, Program};
 
-/// The filter, one instruction in each element; empty without `--harden`.
-pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Vec<u64>> {
+/// The filter; empty without `--harden`.
+pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Filter> {
     let policy = &options.policy;
     if !policy.harden {
-        return Ok(Vec::new());
+        return Ok(Filter::default());
     }
     if options.target.operating_system != target_lexicon::OperatingSystem::Linux {
         return Err(Error::usage("`--harden` is for Linux: other systems have no filter of system calls"));
@@ -68,20 +69,24 @@ fn rule(call: Call, target: &Triple) -> Option<Rule> {
     const F_DUPFD_CLOEXEC: u32 = 1030;
     /// `CLONE_VM`, `FS`, `FILES`, `SIGHAND`, `THREAD`, `SYSVSEM` and `SETTLS`: a thread, never a process.
     const THREAD: u32 = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000 | 0x8_0000;
+    /// The signals that faults arrive as: `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`.
+    const FAULTS: [u32; 4] = [11, 7, 4, 8];
     let one_of = |values: &[u32]| Condition::OneOf(values.to_vec());
-    let condition = match call {
+    let conditions = match call {
         // Nothing ever becomes executable.
-        Call::mmap | Call::mprotect => Some((2, Condition::Without(PROT_EXEC))),
-        Call::madvise => Some((2, one_of(&[MADV_HUGEPAGE]))),
-        Call::ioctl => Some((1, one_of(&[TCGETS]))),
-        Call::fcntl => Some((1, one_of(&[F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]))),
-        Call::clone => Some((0, one_of(&[THREAD]))),
-        Call::arch_prctl => Some((0, one_of(&[ARCH_SET_FS]))),
+        Call::mmap | Call::mprotect => vec![(2, Condition::Without(PROT_EXEC))],
+        Call::madvise => vec![(2, one_of(&[MADV_HUGEPAGE]))],
+        Call::ioctl => vec![(1, one_of(&[TCGETS]))],
+        Call::fcntl => vec![(1, one_of(&[F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]))],
+        Call::clone => vec![(0, one_of(&[THREAD]))],
+        Call::arch_prctl => vec![(0, one_of(&[ARCH_SET_FS]))],
         // Messages of the runtime; the guest's output goes by `writev`.
-        Call::write => Some((0, one_of(&[1, 2]))),
-        _ => None,
+        Call::write => vec![(0, one_of(&[1, 2]))],
+        Call::rt_sigaction => vec![(0, one_of(&FAULTS))],
+        Call::kill => vec![(0, Condition::ThisProcess), (1, one_of(&FAULTS))],
+        _ => Vec::new(),
     };
-    Some(Rule { number: call.number(target.architecture)?, condition })
+    Some(Rule { number: call.number(target.architecture)?, conditions })
 }
 
 #[cfg(test)]

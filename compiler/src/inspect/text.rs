@@ -207,6 +207,15 @@ impl Text {
         if let Some(count) = policy.max_open_files {
             self.line(format_args!("  at most {count} open files"));
         }
+        if let Some(count) = policy.max_table_elements {
+            self.line(format_args!("  at most {count} elements in a table"));
+        }
+        if let Some(bytes) = policy.max_exception_bytes {
+            self.line(format_args!("  at most {} of exceptions", Bytes(bytes)));
+        }
+        if let Some(count) = policy.max_threads {
+            self.line(format_args!("  at most {count} threads besides the first one"));
+        }
         if let Some(time) = policy.timeout {
             self.line(format_args!("  at most {time:?}"));
         }

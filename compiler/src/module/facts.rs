@@ -32,6 +32,10 @@ pub struct BodyFacts {
     pub drops_segments: bool,
     /// Whether `memory.grow` occurs.
     pub grows_memory: bool,
+    /// Whether `table.grow` occurs.
+    pub grows_table: bool,
+    /// Whether exceptions are made.
+    pub throws: bool,
     /// For each loop, in order of its start, whether a call occurs in it.
     pub loop_calls: Vec<bool>,
     /// While the body is visited: for each open block, the loop that it is.
@@ -62,7 +66,12 @@ impl BodyFacts {
                 self.tables_used.push(TableIndex::from_u32(table));
                 self.tables_read.push(TableIndex::from_u32(table));
             }
-            Operator::TableSet { table } | Operator::TableGrow { table } | Operator::TableFill { table } => {
+            Operator::TableGrow { table } => {
+                self.grows_table = true;
+                self.tables_written.push(TableIndex::from_u32(table));
+            }
+            Operator::Throw { .. } => self.throws = true,
+            Operator::TableSet { table } | Operator::TableFill { table } => {
                 self.tables_written.push(TableIndex::from_u32(table));
             }
             Operator::TableCopy { dst_table, src_table } => {

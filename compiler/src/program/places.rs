@@ -165,7 +165,7 @@ impl Instance<'_> {
         Ok(())
     }
 
-    pub(super) fn place_tables(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>) -> Result<()> {
+    pub(super) fn place_tables(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>, options: &Options) -> Result<()> {
         let mut used = vec![false; self.module.tables.len()];
         let mut changes = used.clone();
         for facts in self.live_facts() {
@@ -188,6 +188,14 @@ impl Instance<'_> {
             }
             let table = self.module.tables[index].clone();
             let imported = index.index() < self.module.imported_tables;
+            let limit = options.policy.max_table_elements.filter(|_| !imported).unwrap_or(u64::MAX);
+            if table.minimum > limit {
+                let (number, elements) = (index.as_u32(), table.minimum);
+                return Err(Error::input(format!(
+                    "table {number} has {elements} elements from the start, more than the limit of {limit}"
+                ))
+                .hint("raise `--max-table-elements`"));
+            }
             let is_func = table.element.is_func_ref();
             if self.is_shared_table(index)
                 || changes[index.index()]
@@ -201,7 +209,7 @@ impl Instance<'_> {
                     context_offset,
                     flags: if imported { TableFlags::IMPORTED } else { 0 },
                     initial_elements: table.minimum,
-                    maximum_elements: table.maximum.unwrap_or(u64::MAX).min(TABLE_ELEMENTS.maximum),
+                    maximum_elements: table.maximum.unwrap_or(u64::MAX).min(TABLE_ELEMENTS.maximum).min(limit),
                 });
                 if let Some(init) = table.init
                     && self.evaluate(&init) != Some(ConstValue::Null)

@@ -72,6 +72,8 @@ pub struct FurtherPolicy {
     pub fuel: u64,
     /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
     pub seed: u64,
+    /// Memory that the exceptions of all threads may take together, in bytes.
+    pub max_exception_bytes: u64,
     /// [`FurtherPolicy::STDIN_NULL`] and so on.
     pub flags: u32,
     /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` is no limit.
@@ -82,15 +84,26 @@ pub struct FurtherPolicy {
     /// descriptors follow those of the listeners.
     pub trees: RelSlice<crate::tree::Tree>,
     /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
-    /// (`struct sock_filter`) in each element. Empty without `--harden`.
+    /// (`struct sock_filter`) in each element. Empty without `--harden`, at most [`FurtherPolicy::MAX_FILTER`].
     pub filter: RelSlice<u64>,
     /// Where the counter of instructions lies, in bytes from the first instance's `vmctx`; 0 without one.
     pub fuel_offset: i32,
+    /// Threads that may run at once, besides the first one.
+    pub max_threads: u32,
+    /// Index of the instruction of `filter` whose operand is the number of the process, which only the process knows;
+    /// 0 for none.
+    pub filter_process: u32,
     /// Zero.
     pub reserved: u32,
 }
 
 impl FurtherPolicy {
+    /// What exceptions may take where the policy does not say it: as much as those of a store in a host program.
+    pub const DEFAULT_MAX_EXCEPTION_BYTES: u64 = 256 << 20;
+    /// Threads that may run at once where the policy does not say it.
+    pub const DEFAULT_MAX_THREADS: u32 = 1024;
+    /// The longest filter. A program that imports everything has a third of it.
+    pub const MAX_FILTER: usize = 512;
     /// Standard input is empty for the guest.
     pub const STDIN_NULL: u32 = 1;
     /// What the guest writes to standard output is dropped.

@@ -9,6 +9,7 @@
 // it or no program: only Landlock, which older kernels lack, may be missing, because the filter holds without it.
 // ---------------------------------------------------------------------------------------------------------------
 
+use wasmelt_abi::descriptor::FurtherPolicy;
 use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
 
 use crate::report::Report;
@@ -29,14 +30,16 @@ pub unsafe extern "C" fn wasmelt_hook_harden(vmctx: *mut u8) {
     // SAFETY: the caller's promise.
     let Some(further) = (unsafe { policy::of(vmctx) }).further.get() else { return };
     // SAFETY: the compiler wrote it, in read-only data.
-    if let Err(error) = build(slice(unsafe { &(*further).filter })) {
+    let further = unsafe { &*further };
+    if let Err(error) = build(slice(&further.filter), further.filter_process as usize) {
         let mut report = Report::new(Stream::Error);
         report.failure().text("the system refuses what --harden asks it for: error ").decimal(error.number().into(), 0);
         report.exit(START_FAILED_EXIT_CODE)
     }
 }
 
-fn build(filter: &'static [u64]) -> Result<(), SystemError> {
+/// `process` is the index of the instruction of the filter whose operand is the number of this process, or 0.
+fn build(filter: &'static [u64], process: usize) -> Result<(), SystemError> {
     walls::give_up_privileges()?;
     if let Some(rules) = FileRules::new() {
         // The descriptors from 3 on are those of the grants, without gaps.
@@ -55,5 +58,13 @@ fn build(filter: &'static [u64]) -> Result<(), SystemError> {
         }
         rules.enforce()?;
     }
-    walls::filter_calls(filter)
+    let mut own = [0; FurtherPolicy::MAX_FILTER];
+    // The compiler keeps to the limit; a filter that does not fit is none.
+    let own = own.get_mut(..filter.len()).ok_or(SystemError::TOO_LONG)?;
+    own.copy_from_slice(filter);
+    if let Some(instruction) = own.get_mut(process).filter(|_| process != 0) {
+        // The operand is the upper half of an instruction.
+        *instruction |= u64::from(walls::this_process()) << 32;
+    }
+    walls::filter_calls(own)
 }

@@ -24,7 +24,7 @@ use crate::instance::Instance;
 use crate::report::Report;
 use crate::sys::alarm::{self, AlarmHandler};
 use crate::sys::{Stream, fs};
-use crate::{memory, process, trap};
+use crate::{exception, memory, process, table, threads, trap};
 
 use super::policy::{self, slice};
 use super::{clocks, descriptors, tree, words};
@@ -35,6 +35,9 @@ pub const VARIABLE: &[u8] = b"WASMELT_POLICY";
 /// The limits that hold.
 struct Limits {
     memory_bytes: u64,
+    table_elements: u64,
+    exception_bytes: u64,
+    threads: u32,
     open_files: u32,
     timeout_ns: u64,
     fuel: u64,
@@ -50,11 +53,21 @@ struct Limits {
 pub unsafe extern "C" fn wasmelt_hook_restrict(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let (policy, instance) = unsafe { (policy::of(vmctx), Instance::from_vmctx(vmctx)) };
-    let mut limits =
-        Limits { memory_bytes: u64::MAX, open_files: u32::MAX, timeout_ns: u64::MAX, fuel: u64::MAX, null_streams: 0 };
+    let mut limits = Limits {
+        memory_bytes: u64::MAX,
+        table_elements: u64::MAX,
+        exception_bytes: FurtherPolicy::DEFAULT_MAX_EXCEPTION_BYTES,
+        threads: FurtherPolicy::DEFAULT_MAX_THREADS,
+        open_files: u32::MAX,
+        timeout_ns: u64::MAX,
+        fuel: u64::MAX,
+        null_streams: 0,
+    };
     // SAFETY: the compiler wrote it, in read-only data.
     let further = policy.further.get().map(|further| unsafe { &*further });
     if let Some(further) = further {
+        limits.exception_bytes = further.max_exception_bytes;
+        limits.threads = further.max_threads;
         limits.open_files = further.max_open_files;
         limits.null_streams = further.flags & NULL_STREAMS;
         if further.timeout_ns != 0 {
@@ -111,10 +124,14 @@ impl Limits {
         ];
         match word {
             b"max-memory" => self.memory_bytes = self.memory_bytes.min(words::size(value).ok_or(NO_SIZE)?),
-            b"max-open-files" => {
-                let number = words::number(value).ok_or(NO_NUMBER)?;
-                self.open_files = self.open_files.min(u32::try_from(number).unwrap_or(u32::MAX));
+            b"max-table-elements" => {
+                self.table_elements = self.table_elements.min(words::number(value).ok_or(NO_NUMBER)?);
             }
+            b"max-exception-memory" => {
+                self.exception_bytes = self.exception_bytes.min(words::size(value).ok_or(NO_SIZE)?);
+            }
+            b"max-threads" => self.threads = self.threads.min(count(value)?),
+            b"max-open-files" => self.open_files = self.open_files.min(count(value)?),
             b"timeout" => self.timeout_ns = self.timeout_ns.min(words::duration(value).ok_or(NO_DURATION)?),
             b"fuel" if !counts_fuel => return Err("counts no instructions, it was compiled without --fuel"),
             b"fuel" => self.fuel = self.fuel.min(words::number(value).ok_or(NO_NUMBER)?),
@@ -135,6 +152,11 @@ impl Limits {
         if !memory::limit(instance, self.memory_bytes) {
             fail("needs more memory from the start than", b"max-memory");
         }
+        if !table::limit(instance, self.table_elements) {
+            fail("needs larger tables from the start than", b"max-table-elements");
+        }
+        exception::limit(self.exception_bytes);
+        threads::limit(self.threads);
         if let Some(further) = further.filter(|further| further.fuel_offset != 0) {
             let counter = instance.vmctx().wrapping_offset(further.fuel_offset as isize).cast::<i64>();
             let left = i64::try_from(self.fuel).unwrap_or(i64::MAX);
@@ -157,6 +179,11 @@ impl Limits {
             Failure::Signals.end([error.number().into(), 0]);
         }
     }
+}
+
+/// A number of things of which there are never more than `u32::MAX`.
+fn count(value: &[u8]) -> Result<u32, &'static str> {
+    words::number(value).map(|number| u32::try_from(number).unwrap_or(u32::MAX)).ok_or(NO_NUMBER)
 }
 
 const NO_SIZE: &str = "cannot read the size of";

@@ -261,10 +261,11 @@ pub(in crate::cli) static WASM: Group = Group {
         number("max-memory-size", Value::Size, "upper limit of each memory, as with `--max-memory`", |asked, bytes| {
             asked.options.max_memory_bytes = Some(bytes);
         }),
-        refused(
+        number(
             "max-table-elements",
             Value::Number,
-            "tables end at the maximum of their type, and at 10000000 elements",
+            "upper limit of each table, as with `--max-table-elements`",
+            |asked, elements| asked.options.policy.max_table_elements = Some(elements),
         ),
         text("max-instances", Value::Number, "an executable is one instance; any number but 0 will do", |_, count| {
             match count {

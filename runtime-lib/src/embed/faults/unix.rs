@@ -70,6 +70,17 @@ struct Thread {
 
 impl Thread {
     fn prepare() -> Result<Self, Error> {
+        // A thread that waits for signals has all of them blocked, and those that it starts inherit that. A fault whose
+        // signal is blocked ends the process, so no thread can want that for these.
+        // SAFETY: all zeros is a set, which the first call fills and the others read.
+        unsafe {
+            let mut faults: libc::sigset_t = mem::zeroed();
+            libc::sigemptyset(&mut faults);
+            for signal in SIGNALS {
+                libc::sigaddset(&mut faults, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &faults, ptr::null_mut());
+        }
         // SAFETY: all zeros is a value of the structure.
         let mut old: libc::stack_t = unsafe { mem::zeroed() };
         // SAFETY: only reads.

@@ -1,5 +1,5 @@
-//! Registers of aarch64 for exceptions: going on at a handler, which registers may hold references, and how a function
-//! without a frame is left.
+//! Registers of aarch64 for exceptions: going on at a handler, where references may be, and how a function without a
+//! frame is left.
 
 use core::arch::asm;
 
@@ -52,6 +52,15 @@ pub fn callee_saved() -> [usize; 12] {
         );
     }
     saved
+}
+
+/// The stack pointer of the caller, which is not a leaf: all that its frame and those of its callers hold lies above.
+#[inline(always)]
+pub fn stack_pointer() -> usize {
+    let value;
+    // SAFETY: reads a register.
+    unsafe { asm!("mov {}, sp", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
 }
 
 /// The return address of a function that has not made a frame yet, from what [`crate::sys::faults::Fault`] has about

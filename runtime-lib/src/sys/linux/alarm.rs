@@ -4,7 +4,7 @@ use core::ffi::c_int;
 
 use linux_raw_sys::general::{__NR_setitimer, ITIMER_REAL, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGALRM, siginfo_t};
 
-use super::faults::{SignalAction, set_action};
+use super::faults::{self, SignalAction, set_action};
 use super::{SystemError, arch};
 
 /// What is done when the time is over.
@@ -30,6 +30,8 @@ pub fn set<H: AlarmHandler>(nanoseconds: u64) -> Result<(), SystemError> {
     };
     // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
     unsafe { set_action(SIGALRM, &action) }?;
+    // Whoever started the process may have blocked it.
+    faults::unblock(faults::set_of(SIGALRM));
     // Rounded up: no time at all would mean no timer.
     let microseconds = nanoseconds.div_ceil(1000).max(1);
     let value = [(microseconds / 1_000_000) as i64, (microseconds % 1_000_000) as i64];

@@ -12,8 +12,9 @@ use core::ffi::c_int;
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_getpid, __NR_kill, __NR_rt_sigaction, __NR_sigaltstack, SA_ONSTACK, SA_RESTORER, SA_SIGINFO, SIGBUS, SIGFPE,
-    SIGILL, SIGPIPE, SIGSEGV, SIGXFSZ, siginfo_t, stack_t,
+    __NR_getpid, __NR_kill, __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_sigaltstack, SA_ONSTACK, SA_RESETHAND,
+    SA_RESTORER, SA_SIGINFO, SIG_BLOCK, SIG_UNBLOCK, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGXFSZ, siginfo_t,
+    stack_t,
 };
 
 use super::{SystemError, arch};
@@ -50,21 +51,29 @@ pub struct Fault {
 
 /// What is done about faults.
 pub trait FaultHandler {
+    /// Whether several threads may fault at once. Otherwise the first signal takes the handler away, and with it the need
+    /// for a system call where the signal is to end the process.
+    const OF_THREADS: bool;
+
     /// Called on the alternate stack, in the middle of whatever faulted.
     fn handle(fault: &Fault) -> !;
 }
 
-/// The signals that faults arrive as, then those that are ignored, so that the call which would raise them returns an
-/// error for the guest: a pipe that nobody reads any more, a file beyond the size that the process may write. A byte
-/// each, because an array would be copied to the stack first.
-const SIGNALS: u64 =
-    u64::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8, SIGPIPE as u8, SIGXFSZ as u8, 0, 0]);
+/// The signals that faults arrive as. A byte each, because an array would be copied to the stack first.
+const SIGNALS: u32 = u32::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8]);
 
-/// The largest number of a signal that is handled; the ignored ones are larger.
-const LAST_HANDLED: u32 = SIGSEGV;
+/// [`SIGNALS`] as a set.
+const FAULTS: u64 = set_of(SIGSEGV) | set_of(SIGBUS) | set_of(SIGILL) | set_of(SIGFPE);
 
-const _: () = assert!(SIGPIPE > LAST_HANDLED && SIGXFSZ > LAST_HANDLED);
-const _: () = assert!(SIGBUS < LAST_HANDLED && SIGILL < LAST_HANDLED && SIGFPE < LAST_HANDLED);
+/// The signals that must not end the program, so that the call which raises them returns an error for the guest: a pipe
+/// that nobody reads any more, a file beyond the size that the process may write. They are blocked and not ignored,
+/// because one call does that for both.
+const REFUSED: u64 = set_of(SIGPIPE) | set_of(SIGXFSZ);
+
+/// The set with this signal alone.
+pub(super) const fn set_of(signal: u32) -> u64 {
+    1 << (signal - 1)
+}
 
 /// How many bytes the alternate stack has: the registers that the kernel saves (11 KiB with AMX) and a report.
 pub const HANDLER_STACK_BYTES: usize = 64 << 10;
@@ -86,7 +95,22 @@ pub(super) struct SignalAction {
 pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemError> {
     // SAFETY: by this function's contract.
     unsafe { set_stack(stack_top) }?;
-    set_handler::<H>()
+    set_handler::<H>()?;
+    // Whoever started the process may have blocked the signals of faults; the kernel would then end it without a word.
+    unblock(FAULTS);
+    change_mask(SIG_BLOCK, REFUSED);
+    Ok(())
+}
+
+/// Lets signals arrive that whoever started the process may have blocked: in this thread, and in those that it starts.
+pub(super) fn unblock(signals: u64) {
+    change_mask(SIG_UNBLOCK, signals);
+}
+
+fn change_mask(how: u32, signals: u64) {
+    let arguments = [how as usize, &raw const signals as usize, 0, size_of::<u64>()];
+    // SAFETY: the kernel reads the set. It cannot fail with such arguments.
+    unsafe { arch::system_call(__NR_rt_sigprocmask, arguments) };
 }
 
 /// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on.
@@ -108,21 +132,16 @@ pub unsafe fn set_stack(stack_top: *mut u8) -> Result<(), SystemError> {
 /// Sends the faults of all threads to `H`.
 #[inline(always)]
 pub fn set_handler<H: FaultHandler>() -> Result<(), SystemError> {
-    const SIG_IGN: usize = 1;
-    let mut action = SignalAction {
+    let action = SignalAction {
         handler: enter::<H> as *const () as usize,
-        flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER),
+        flags: u64::from(SA_ONSTACK | SA_SIGINFO | SA_RESTORER | if H::OF_THREADS { 0 } else { SA_RESETHAND }),
         restorer: arch::return_from_signal as *const () as usize,
         mask: 0,
     };
     let mut signals = SIGNALS;
     while signals != 0 {
-        let signal = signals as u32 & 0xff;
-        if signal > LAST_HANDLED {
-            action.handler = SIG_IGN;
-        }
         // SAFETY: `enter` is a handler of the form that `SA_SIGINFO` asks for.
-        unsafe { set_action(signal, &action) }?;
+        unsafe { set_action(signals & 0xff, &action) }?;
         signals >>= 8;
     }
     Ok(())
@@ -140,7 +159,12 @@ unsafe extern "C" fn enter<H: FaultHandler>(signal: c_int, info: *const siginfo_
     };
     if code <= 0 {
         // Another process sent it, so it means what it means to any process.
-        return die_by(signal as u32);
+        if H::OF_THREADS {
+            let default = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+            // SAFETY: the default action runs no code of ours.
+            let _ = unsafe { set_action(signal as u32, &default) };
+        }
+        return send_to_self(signal as u32);
     }
     let kind = match signal as u32 {
         SIGSEGV => FaultKind::Access,
@@ -153,11 +177,8 @@ unsafe extern "C" fn enter<H: FaultHandler>(signal: c_int, info: *const siginfo_
     H::handle(&Fault { kind, address, pc, frame_pointer, stack_pointer })
 }
 
-/// Lets the signal that is being handled end the process as if there were no handler, once the handler returns.
-fn die_by(signal: u32) {
-    let default = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
-    // SAFETY: the default action runs no code of ours.
-    let _ = unsafe { set_action(signal, &default) };
+/// Lets the signal that is being handled, and has its default action again, end the process once the handler returns.
+fn send_to_self(signal: u32) {
     // SAFETY: neither call touches memory. The signal is blocked until the handler returns.
     unsafe {
         let process = arch::system_call(__NR_getpid, [0; 4]);

@@ -34,6 +34,9 @@ use x86_64 as arch;
 pub struct SystemError(u32);
 
 impl SystemError {
+    /// An argument is longer than it may be.
+    pub const TOO_LONG: Self = Self(linux_raw_sys::errno::E2BIG);
+
     /// The system's number for it.
     pub fn number(self) -> u32 {
         self.0

@@ -4,7 +4,8 @@
 use core::mem::size_of;
 
 use linux_raw_sys::general::{
-    __NR_landlock_add_rule, __NR_landlock_create_ruleset, __NR_landlock_restrict_self, __NR_prctl, __NR_seccomp,
+    __NR_getpid, __NR_landlock_add_rule, __NR_landlock_create_ruleset, __NR_landlock_restrict_self, __NR_prctl,
+    __NR_seccomp,
 };
 
 use super::fs::Handle;
@@ -102,6 +103,12 @@ pub fn give_up_privileges() -> Result<(), SystemError> {
     SystemError::check(result).map(|_| ())
 }
 
+/// The number of this process.
+pub fn this_process() -> u32 {
+    // SAFETY: the call touches no memory and cannot fail.
+    unsafe { arch::system_call(__NR_getpid, [0; 4]) as u32 }
+}
+
 /// Lets a program of classic BPF, one instruction in each element, judge every system call from now on.
 pub fn filter_calls(program: &[u64]) -> Result<(), SystemError> {
     const SET_MODE_FILTER: usize = 1;
@@ -111,7 +118,7 @@ pub fn filter_calls(program: &[u64]) -> Result<(), SystemError> {
         len: u16,
         instructions: *const u64,
     }
-    // The compiler keeps to the kernel's limit of 4096.
+    // The compiler keeps to a limit below that of the kernel, which is 4096.
     let program = Program { len: program.len() as u16, instructions: program.as_ptr() };
     let arguments = [SET_MODE_FILTER, 0, &raw const program as usize, 0];
     // SAFETY: the kernel reads the program and checks it.

@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 
 use crate::sys::SystemError;
 
-use super::faults::registers;
+use super::faults::{registers, unblock};
 
 /// What is done when the time is over.
 pub trait AlarmHandler {
@@ -22,6 +22,8 @@ pub fn set<H: AlarmHandler>(nanoseconds: u64) -> Result<(), SystemError> {
     if unsafe { libc::sigaction(libc::SIGALRM, &raw const action, core::ptr::null_mut()) } != 0 {
         return Err(SystemError::last());
     }
+    // Whoever started the process may have blocked it.
+    unblock(&[libc::SIGALRM]);
     // Rounded up: no time at all would mean no timer.
     let microseconds = nanoseconds.div_ceil(1000).max(1);
     let value = libc::timeval { tv_sec: (microseconds / 1_000_000) as _, tv_usec: (microseconds % 1_000_000) as _ };

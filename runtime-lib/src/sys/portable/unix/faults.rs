@@ -44,6 +44,9 @@ pub struct Fault {
 
 /// What is done about faults.
 pub trait FaultHandler {
+    /// Whether several threads may fault at once.
+    const OF_THREADS: bool;
+
     /// Called on the alternate stack, in the middle of whatever faulted.
     fn handle(fault: &Fault) -> !;
 }
@@ -64,7 +67,23 @@ pub const HANDLER_STACK_BYTES: usize = 64 << 10;
 pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemError> {
     // SAFETY: by this function's contract.
     unsafe { set_stack(stack_top) }?;
-    set_handler::<H>()
+    set_handler::<H>()?;
+    // Whoever started the process may have blocked them; the system would then end it without a word.
+    unblock(&SIGNALS);
+    Ok(())
+}
+
+/// Lets signals arrive that whoever started the process may have blocked: in this thread, and in those that it starts.
+pub(super) fn unblock(signals: &[c_int]) {
+    // SAFETY: all zeros is a set, which the first call empties and the others read. The last cannot fail.
+    unsafe {
+        let mut set: libc::sigset_t = core::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for &signal in signals {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, core::ptr::null_mut());
+    }
 }
 
 /// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on.

@@ -58,6 +58,9 @@ pub struct Fault {
 
 /// What is done about faults.
 pub trait FaultHandler {
+    /// Whether several threads may fault at once.
+    const OF_THREADS: bool;
+
     /// Called on a stack for faults, in the middle of whatever faulted.
     fn handle(fault: &Fault) -> !;
 }
