@@ -1,4 +1,5 @@
-//! The cache of `run`: executables by a key over everything that decides their bytes.
+//! The cache of `run`: executables by a key over everything that decides their bytes, and what they are linked from, by a
+//! key over everything but what is granted. So another grant links again and compiles nothing.
 //!
 //! An entry is the executable itself, named by its key, so that running it again costs reading and hashing the input,
 //! one `lstat` and the `execve`. Entries appear whole or not at all (see [`crate::output`]), so any number of processes
@@ -17,6 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host;
 use crate::options::{Cpu, Options};
 use crate::output::AtomicFile;
+use crate::unlinked::Unlinked;
 
 /// Total size of entries above which the ones unused for longest are dropped.
 const LIMIT_BYTES: u64 = 1 << 30;
@@ -54,6 +56,12 @@ impl Key {
         }
         part(input);
         Self(hasher.finalize())
+    }
+
+    /// The key of what an executable is linked from: all that is decided when it is linked is left out.
+    pub fn of_code(input: &[u8], options: &Options) -> Self {
+        let policy = options.policy.of_code();
+        Self::new(input, &Options { policy, embedded_files: Vec::new(), ..options.clone() })
     }
 }
 
@@ -120,27 +128,55 @@ impl Cache {
         self.folder.join(format!("{key}{}", std::env::consts::EXE_SUFFIX))
     }
 
+    /// Where what executables are linked from is, if there is one.
+    fn code_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(format!("{key}.code"))
+    }
+
     /// The executable of a key, if there is an intact one.
     pub fn find(&self, key: &Key) -> Option<PathBuf> {
         let path = self.path(key);
-        let metadata = fs::symlink_metadata(&path).ok()?;
+        self.is_there(&path).then_some(path)
+    }
+
+    /// What executables are linked from, by the key of [`Key::of_code`], if there is an intact one.
+    pub fn find_code(&self, key: &Key) -> Option<Unlinked> {
+        let path = self.code_path(key);
+        let bytes = self.is_there(&path).then(|| fs::read(&path).ok())??;
+        Unlinked::from_bytes(&bytes).inspect_err(|_| drop(fs::remove_file(&path))).ok()
+    }
+
+    /// Whether there is an intact entry. One that is not intact is dropped.
+    fn is_there(&self, path: &Path) -> bool {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return false };
         if !is_intact(&metadata) {
-            let _ = fs::remove_file(&path);
-            return None;
+            let _ = fs::remove_file(path);
+            return false;
         }
         if metadata.accessed().ok().and_then(|then| then.elapsed().ok()).is_none_or(|age| age > STAMP_PRECISION) {
             let times = FileTimes::new().set_accessed(SystemTime::now());
-            let _ = host::open_for_times(&path).and_then(|file| file.set_times(times));
+            let _ = host::open_for_times(path).and_then(|file| file.set_times(times));
         }
-        Some(path)
+        true
     }
 
     /// Stores an executable and drops what has become too much. Returns where it is.
     pub fn store(&self, key: &Key, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path(key);
-        AtomicFile::create(&path, 0o700)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
-        self.trim(LIMIT_BYTES, &path);
+        self.put(&path, 0o700, bytes)?;
         Ok(path)
+    }
+
+    /// Stores what executables are linked from.
+    pub fn store_code(&self, key: &Key, unlinked: &Unlinked) -> io::Result<()> {
+        let bytes = unlinked.to_bytes().map_err(io::Error::other)?;
+        self.put(&self.code_path(key), 0o600, &bytes)
+    }
+
+    fn put(&self, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+        AtomicFile::create(path, mode)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
+        self.trim(LIMIT_BYTES, path);
+        Ok(())
     }
 
     /// Drops entries that were unused for longest until three quarters of the limit are left, `keep` excepted.
@@ -222,6 +258,7 @@ mod tests {
             change(&mut options);
             all.push(Key::new(b"a", &options));
         };
+        let of_code = |options: &Options| Key::of_code(b"a", options);
         changed(&|o| o.opt_level = OptLevel::None);
         changed(&|o| o.cpu = Cpu::Native);
         changed(&|o| o.policy.dirs.push(dir.clone()));
@@ -230,6 +267,17 @@ mod tests {
         changed(&|o| o.max_memory_bytes = Some(1));
         changed(&|o| o.features.remove(wasmparser::WasmFeatures::SIMD));
         changed(&|o| o.invoke = Some("f".into()));
+        // Only what is decided when a program is linked leaves the key of its code as it is.
+        let with = |change: &dyn Fn(&mut Options)| {
+            let mut options = base.clone();
+            change(&mut options);
+            of_code(&options)
+        };
+        assert_eq!(with(&|o| o.policy.dirs.push(dir.clone())), of_code(&base));
+        assert_eq!(with(&|o| o.policy.harden = true), of_code(&base));
+        assert_ne!(with(&|o| o.policy.fuel = Some(1)), of_code(&base));
+        assert_ne!(with(&|o| o.policy.deterministic = Some(1)), of_code(&base));
+        assert_ne!(with(&|o| o.max_memory_bytes = Some(1)), of_code(&base));
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b), "{i}");
         }

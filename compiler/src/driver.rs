@@ -5,17 +5,16 @@ use std::time::{Duration, Instant};
 
 use crate::codegen::{self, Listing};
 use crate::debug::SourceMap;
+use crate::emit;
 use crate::emit::image::{DebugInfo, Image};
-use crate::emit::{self};
 use crate::error::{Error, Result};
-use crate::harden;
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
 use crate::options::{Emit, Options, Policy, Shape};
-use crate::program::Program;
+use crate::program::{Needs, Program};
 use crate::report;
 use crate::translate::FuncEnv;
-use crate::trees;
+use crate::unlinked::Unlinked;
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -24,6 +23,8 @@ pub use crate::progress::{NoProgress, Progress};
 pub struct Compilation {
     /// The output: executable, object or text, by [`Options::emit`].
     pub bytes: Vec<u8>,
+    /// What it was linked from; `None` where nothing was compiled.
+    pub unlinked: Option<Box<Unlinked>>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
     /// What the user should know although it is no error.
@@ -33,13 +34,37 @@ pub struct Compilation {
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
 /// for the report in the output.
 pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
+    with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
+        Compiled::Text(text) => Ok((text, None)),
+        Compiled::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
+    })
+}
+
+/// Links a program once more, with the policy of `options`. `source_name` is its name for messages.
+pub fn link(unlinked: &Unlinked, source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
+    with_stages(source_name, options, progress, |stages| Ok((stages.link(unlinked, options)?, None)))
+}
+
+/// Runs stages on as many threads as the options say.
+fn with_stages(
+    source_name: &str,
+    options: &Options,
+    progress: &dyn Progress,
+    run: impl FnOnce(&mut Stages<'_>) -> Result<(Vec<u8>, Option<Box<Unlinked>>)> + Send,
+) -> Result<Compilation> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
     let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new() };
-    let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
-    Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes })
+    let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
+    Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes })
+}
+
+/// What there is before anything is linked.
+enum Compiled {
+    Text(Vec<u8>),
+    Program(Box<Unlinked>),
 }
 
 struct Stages<'p> {
@@ -49,11 +74,12 @@ struct Stages<'p> {
 }
 
 impl Stages<'_> {
-    fn run(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+    /// Compiles up to the linker: text where that is asked for, else an object without its policy.
+    fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Compiled> {
         let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
-            return self.stage("print", || print(&wasm));
+            return self.stage("print", || print(&wasm)).map(Compiled::Text);
         }
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
@@ -67,7 +93,7 @@ impl Stages<'_> {
         if !options.branch_hinting {
             module.ignore_branch_hints();
         }
-        let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
+        let provenance = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::single(module, options),
             Shape::Many => Program::library(module, options),
@@ -92,18 +118,23 @@ impl Stages<'_> {
         let progress = self.progress;
         let compiled = self.stage("compile", || codegen::compile(env, listing, source_map.as_ref(), progress))?;
         if listing != Listing::None {
-            return Ok(compiled.listings.join("\n").into_bytes());
+            return Ok(Compiled::Text(compiled.listings.join("\n").into_bytes()));
         }
-        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?)?;
         image.debug = source_map.map(|map| {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");
             }
             DebugInfo { producer: format!("wasmelt {}", env!("CARGO_PKG_VERSION")), units: map.units }
         });
-        let object = self.stage("emit", || emit::object(&image, &options.target))?;
-        drop(image);
-        drop(program);
+        let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
+        let needs = Needs::of(&program);
+        Ok(Compiled::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
+    }
+
+    /// Gives an object its policy, and links it where that is asked for.
+    fn link(&mut self, unlinked: &Unlinked, options: &Options) -> Result<Vec<u8>> {
+        let object = self.stage("emit", || unlinked.object(options))?;
         if options.emit == Emit::Obj {
             return Ok(object);
         }
@@ -178,7 +209,6 @@ fn image<'a>(
     compiled: codegen::Compiled,
     options: &'a Options,
     cpu_features: u32,
-    note: String,
 ) -> Result<Image<'a>> {
     let instance = program.main();
     let table = |table: &Vec<Option<FuncIndex>>| {
@@ -208,16 +238,10 @@ fn image<'a>(
         data_segments: instance.data_segments.values().map(|&bytes| Cow::Borrowed(bytes)).collect(),
         element_segments: instance.element_segments.values().filter(|_| !is_library).cloned().collect(),
         initial: instance.initial.clone(),
-        hooks: if is_library { Vec::new() } else { program.hooks(options) },
-        policy: options.policy.clone(),
         fuel_offset: instance.fuel_offset,
-        filter: harden::filter(program, options)?,
-        trees: trees::plan(&options.policy, &options.embedded_files)?,
-        embedded_files: &options.embedded_files,
         exception_payload_bytes: instance.exception_payload_bytes(),
         cpu_features,
         stack_bytes: options.stack_bytes,
-        note,
         debug: None,
     })
 }

@@ -30,6 +30,7 @@ pub mod progress;
 pub mod report;
 pub mod translate;
 pub mod trees;
+pub mod unlinked;
 
 /// A value type as descriptors write it; typed references count as their top type.
 fn value_type(ty: ValType) -> error::Result<ValueType> {

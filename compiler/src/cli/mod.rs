@@ -7,6 +7,7 @@ mod args;
 mod compile;
 mod completions;
 mod embed;
+mod grant;
 mod input;
 mod inspect;
 mod man_pages;
@@ -51,6 +52,7 @@ pub(crate) struct Cli {
 enum Command {
     Compile(Box<compile::CompileArgs>),
     Run(Box<run::RunArgs>),
+    Grant(Box<grant::GrantArgs>),
     Inspect(inspect::InspectArgs),
     Targets(targets::TargetsArgs),
     Completions(completions::CompletionsArgs),
@@ -90,6 +92,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
     finish(match cli.command {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
+        Command::Grant(args) => grant::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
         Command::Targets(args) => targets::execute(&args),
         Command::Completions(args) => completions::execute(&args),

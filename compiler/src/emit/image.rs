@@ -11,9 +11,6 @@ use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::interface::{Kind, TypeCode};
 use wasmelt_abi::trap::Trap;
 
-use crate::options::{EmbeddedFile, Policy};
-use crate::trees::TreePlan;
-
 /// A program, ready to be written into an object.
 #[derive(Debug, Default)]
 pub struct Image<'a> {
@@ -44,16 +41,6 @@ pub struct Image<'a> {
     /// Initial bytes of context and memory 0 by offset from `vmctx`: in order, apart from one another, none below
     /// `-context_bytes` or beyond the initial length. All other bytes are zero.
     pub initial: Vec<(i64, Cow<'a, [u8]>)>,
-    /// Runtime functions to call before `entry`, by symbol.
-    pub hooks: Vec<&'static str>,
-    /// What the guest may do.
-    pub policy: Policy,
-    /// Directories that exist only for the guest.
-    pub trees: Vec<TreePlan>,
-    /// The files that are stored for them.
-    pub embedded_files: &'a [EmbeddedFile],
-    /// The system calls that the program may make, see [`wasmelt_abi::descriptor::FurtherPolicy::filter`].
-    pub filter: Vec<u64>,
     /// Where code counts its operators, from `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.
@@ -62,8 +49,6 @@ pub struct Image<'a> {
     pub cpu_features: u32,
     /// Call stack of the guest in bytes.
     pub stack_bytes: u64,
-    /// Policy and provenance as JSON, for the note.
-    pub note: String,
     /// What makes it a library; `None` for a program.
     pub interface: Option<Interface>,
     /// What a debugger is told besides names and frames; `None` for nothing.

@@ -5,6 +5,7 @@
 //! [`reloc`], [`unwind`], [`dwarf`], [`object`] and [`note`].
 
 mod blob;
+mod code;
 mod descriptor;
 mod dwarf;
 pub mod image;
@@ -17,28 +18,22 @@ mod reloc;
 mod text;
 mod unwind;
 
-use ::object::BinaryFormat;
 use target_lexicon::Triple;
 
-use crate::emit::image::Image;
+pub use self::code::Code;
+pub use self::policy::Terms;
 use crate::error::Result;
 
-/// Writes the object that holds `image`, in the format of `triple`.
-pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
+/// Writes the object that holds `code` and what it is linked with, in the format of `triple`.
+pub fn object(code: &Code, terms: &Terms<'_>, triple: &Triple) -> Result<Vec<u8>> {
     let platform = reloc::Platform::of(triple)?;
-    let layout = text::Layout::of(image)?;
-    let mappable_bytes = match image.interface {
-        // Pages are moved into the one instance of a program, where the system can move pages.
-        None if platform.format == BinaryFormat::Elf => image.memories.first().map_or(0, |m| m.initial_bytes),
-        // What is instantiated again and again is copied.
-        _ => 0,
-    };
-    let initial = initial::plan(&image.initial, mappable_bytes, platform.page_bytes);
-    let program = descriptor::write(image, &layout, &initial, platform.page_bytes)?;
-    let text = text::write(image, &layout, &program, platform)?;
-    let unwind = unwind::write(image, &layout, platform)?;
-    let debug = dwarf::write(image, &layout, platform.format)?;
-    object::write(platform, object::Sections { image, layout, text, program, initial, unwind, debug })
+    let mut program = code.program();
+    descriptor::write_terms(&mut program, terms, code.fuel_offset);
+    let mut notes = note::write(&terms.note)?;
+    if let Some(carried) = &terms.carried {
+        notes.extend(note::write_carried(carried)?);
+    }
+    object::write(platform, code, program, notes)
 }
 
 #[cfg(test)]

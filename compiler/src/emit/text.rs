@@ -2,6 +2,7 @@
 //! and the code maps, which say where code traps and which function lies where.
 
 use object::BinaryFormat;
+use serde::{Deserialize, Serialize};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::{code_map, symbols};
 
@@ -29,9 +30,10 @@ pub(super) struct Layout {
 }
 
 /// The content of the section.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Text {
     /// Machine code.
+    #[serde(with = "super::code::bytes")]
     pub(super) bytes: Vec<u8>,
     /// What the linker fills in.
     pub(super) references: Vec<Reference>,

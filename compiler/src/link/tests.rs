@@ -19,7 +19,7 @@ use wasmelt_abi::symbols;
 
 use super::{LinkOptions, archive, link};
 use crate::emit::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
-use crate::emit::{self, note};
+use crate::emit::{self, Code, Terms, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
 use crate::options::{Linker, Runtime};
 
@@ -81,10 +81,15 @@ fn image() -> Image<'static> {
         ],
         entry: Some(1),
         records: vec![Record { function: 0, type_id: 77 }, Record { function: 1, type_id: 10 }],
-        note: NOTE.to_owned(),
         interface: None,
         ..Image::default()
     }
+}
+
+/// The object of an image, with hooks.
+fn object_of(image: &Image<'_>, hooks: &[&'static str]) -> Result<Vec<u8>> {
+    let terms = Terms { hooks: hooks.to_vec(), note: NOTE.to_owned(), ..Terms::default() };
+    emit::object(&Code::write(image, &target())?, &terms, &target())
 }
 
 /// A runtime: `_start` calls the program's entry and exits with what it returns.
@@ -172,7 +177,7 @@ fn archive_of(object: &[u8]) -> Vec<u8> {
 
 fn build(image: &Image<'_>, linker: &Linker) -> Result<Vec<u8>> {
     let target = target();
-    link(&emit::object(image, &target)?, &archive_of(&runtime_object()), &options(&target, linker))
+    link(&object_of(image, &[])?, &archive_of(&runtime_object()), &options(&target, linker))
 }
 
 /// Runs an executable in an empty environment.
@@ -274,7 +279,7 @@ fn output_does_not_depend_on_the_number_of_threads() {
 fn strip_leaves_out_the_symbol_table_and_keeps_the_note() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = LinkOptions { strip: true, ..options(&target, &linker) };
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let executable = link(&object, &archive_of(&runtime_object()), &options).unwrap();
     assert_eq!(object::File::parse(&*executable).unwrap().symbols().count(), 0);
     assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
@@ -296,12 +301,11 @@ fn a_missing_runtime_function_is_an_error_that_names_it() {
 fn a_runtime_that_would_have_to_be_relocated_is_refused() {
     let (target, linker) = (target(), Linker::Embedded);
     let archive = archive_of(&runtime_object_with(true));
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().starts_with("1 places of the executable would have to be relocated"), "{error}");
     // The hook of `--invoke` relocates its program.
-    let invoking = Image { hooks: vec![symbols::HOOK_INVOKE], ..image() };
-    let object = emit::object(&invoking, &target).unwrap();
+    let object = object_of(&image(), &[symbols::HOOK_INVOKE]).unwrap();
     let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().contains("wasmelt_hook_invoke"), "{error}");
 }
@@ -329,7 +333,7 @@ fn packing_drops_what_nobody_reads() {
 fn damaged_inputs_are_errors() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = options(&target, &linker);
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let archive = archive_of(&runtime_object());
     assert!(link(&object[..object.len() / 2], &archive, &options).is_err());
     assert!(link(&object, &archive[..archive.len() / 2], &options).is_err());
