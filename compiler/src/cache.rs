@@ -106,10 +106,16 @@ impl Cache {
 
     /// Opens a cache folder, creating it where it does not exist; see [`Cache::open`].
     pub fn at(folder: PathBuf) -> Result<Option<Self>> {
+        if fs::metadata(&folder)
+            .or_else(|_| host::create_private_folder(&folder).and_then(|()| fs::metadata(&folder)))
+            .is_err()
+        {
+            return Ok(None);
+        }
+        // From here on without links, which somebody could let lead elsewhere.
+        let Ok(folder) = host::without_links(&folder) else { return Ok(None) };
+        let Ok(metadata) = fs::symlink_metadata(&folder) else { return Ok(None) };
         let shown = folder.display();
-        let create = || host::create_private_folder(&folder);
-        let metadata = fs::metadata(&folder).or_else(|_| create().and_then(|()| fs::metadata(&folder)));
-        let Ok(metadata) = metadata else { return Ok(None) };
         if !metadata.is_dir() {
             return Err(Error::new(ErrorKind::Io, format!("the cache folder {shown} is not a folder")));
         }
@@ -119,6 +125,16 @@ impl Cache {
                 format!("the cache folder {shown} is not used: others could put executables into it"),
             )
             .hint(host::how_to_make_ours(&folder)));
+        }
+        if let Some(parent) = host::replaceable_by_others(&folder) {
+            let parent = parent.display();
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("the cache folder {shown} is not used: others could put another one in its place, in {parent}"),
+            )
+            .hint(format!(
+                "{parent} must belong to you or to root, and nobody else may write to it: `chmod go-w {parent}`"
+            )));
         }
         Ok(Some(Self { folder }))
     }
@@ -217,7 +233,8 @@ fn stamp(len_bytes: u64) -> SystemTime {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Security: what lies in the cache is executed with the user's rights and with the capabilities that it was compiled
-// with. So nothing is taken from a folder or file that another user could have written. On Windows that is not checked:
+// with. So nothing is taken from a folder or file that another user could have written, or put in the place of ours: the
+// folders above count as well, as for the keys of ssh (`StrictModes`). On Windows that is not checked:
 // there the access list of the user's profile keeps others out of the cache.
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -342,6 +359,33 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         assert!(Cache::at(folder.path().join("file")).is_err());
         assert!(Cache::at(folder.path().join("file/below")).unwrap().is_none());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn folders_above_that_others_can_write_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(folder.path()).unwrap().join("above");
+        let cache = above.join("middle/cache");
+        assert!(Cache::at(cache.clone()).unwrap().is_some());
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o770, 0o707, 0o777] {
+            for changed in [&above, &above.join("middle")] {
+                set(changed, mode);
+                let error = Cache::at(cache.clone()).unwrap_err();
+                assert!(error.to_string().ends_with(&changed.display().to_string()), "{mode:o}: {error}");
+                set(changed, 0o755);
+            }
+        }
+        // In a folder like `/tmp`, nobody can rename what belongs to others.
+        set(&above, 0o1777);
+        assert!(Cache::at(cache.clone()).unwrap().is_some());
+        // A link is followed once: what it leads to is what counts, and where entries are.
+        symlink(&cache, folder.path().join("link")).unwrap();
+        let linked = Cache::at(folder.path().join("link")).unwrap().unwrap();
+        assert_eq!(linked.folder, fs::canonicalize(&cache).unwrap());
+        set(&above, 0o777);
+        assert!(Cache::at(folder.path().join("link")).is_err());
     }
 
     #[test]
