@@ -157,6 +157,21 @@ mod tests {
     }
 
     #[test]
+    fn content_expands_within_limits() {
+        let zeros = vec![0; 32 << 20];
+        let small = zstd::bulk::compress(&zeros, 19).unwrap();
+        assert!(small.len() < 1 << 13);
+        assert_eq!(expand(&small, zeros.len()).unwrap().len(), zeros.len());
+        assert!(expand(&small, zeros.len() - 1).is_none());
+        // A frame may ask for a window, so for memory, of gigabytes.
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(MAX_WINDOW_LOG + 1).unwrap();
+        std::io::Write::write_all(&mut encoder, &zeros).unwrap();
+        assert!(expand(&encoder.finish().unwrap(), zeros.len()).is_none());
+        assert!(expand(b"not compressed", 100).is_none());
+    }
+
+    #[test]
     fn what_is_not_an_object_is_an_error() {
         assert!(read_note(b"\0asm\x01\0\0\0").is_err());
         assert!(read_note(b"").is_err());

@@ -7,6 +7,9 @@ use super::{Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::report::{self, Export, Import, Provenance};
 
+/// The line above capabilities. Code that somebody else made can do what it likes, whatever its file says.
+const CAPABILITIES: &str = "capabilities, if you made this file yourself";
+
 /// A report as text.
 pub fn report_text(report: &Report) -> String {
     let mut text = Text(String::new());
@@ -97,7 +100,10 @@ impl Text {
         ));
         self.provenance(made_by);
         self.policy(&made_by.policy);
-        self.interface(&made_by.imports, &made_by.exports);
+        match made_by.interface_left_out {
+            false => self.interface(&made_by.imports, &made_by.exports),
+            true => self.line("imports and exports: too many to be listed"),
+        }
         self.sizes(&report.sections, &report.largest_functions);
     }
 
@@ -152,7 +158,7 @@ impl Text {
     }
 
     fn policy(&mut self, policy: &Policy) {
-        self.line("capabilities");
+        self.line(CAPABILITIES);
         for dir in &policy.dirs {
             let mode = if dir.read_only { "read-only" } else { "read and write" };
             self.line(format_args!("  dir   {} as {}, {mode}", Plain(&dir.host), Plain(&dir.guest)));
@@ -297,7 +303,10 @@ mod tests {
 
     #[test]
     fn policies_say_what_is_granted() {
-        assert_eq!(policy_text(&Policy::default()), "capabilities\n  none: no files, no environment, no network\n");
+        assert_eq!(
+            policy_text(&Policy::default()),
+            "capabilities, if you made this file yourself\n  none: no files, no environment, no network\n"
+        );
         let policy = Policy {
             dirs: vec![DirGrant { host: "data".into(), guest: "/d".into(), read_only: true }],
             env: vec![
@@ -306,7 +315,7 @@ mod tests {
             ],
             ..Policy::default()
         };
-        let expected = "capabilities\n  dir   data as /d, read-only\n  env   A=b\n  env   LANG, as it is at run time\n";
+        let expected = "capabilities, if you made this file yourself\n  dir   data as /d, read-only\n  env   A=b\n  env   LANG, as it is at run time\n";
         assert_eq!(policy_text(&policy), expected);
     }
 }
