@@ -7,10 +7,11 @@ use crate::codegen::{self, Listing};
 use crate::debug::SourceMap;
 use crate::emit;
 use crate::emit::image::{DebugInfo, Image};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::link;
 use crate::module::{self, FuncIndex, Module};
 use crate::options::{Emit, Options, Policy, Shape};
+use crate::plain::Plain;
 use crate::program::{Needs, Program};
 use crate::report;
 use crate::translate::FuncEnv;
@@ -186,8 +187,8 @@ fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
         return Ok(Cow::Borrowed(input));
     }
     wat::parse_bytes(input).map_err(|mut e| {
-        e.set_path(source_name);
-        Error::input(e.to_string())
+        e.set_path(Plain(source_name).to_string());
+        Error::with_details(ErrorKind::Input, &e.to_string())
     })
 }
 

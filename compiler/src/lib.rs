@@ -25,6 +25,7 @@ pub mod link;
 pub mod module;
 pub mod options;
 pub mod output;
+pub mod plain;
 pub mod program;
 pub mod progress;
 pub mod report;

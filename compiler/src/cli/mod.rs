@@ -28,6 +28,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::plain::Plain;
 
 /// Exit code after a bug in wasmelt: `EX_SOFTWARE` of `sysexits.h(3)`.
 const BUG_EXIT_CODE: u8 = 70;
@@ -68,7 +69,7 @@ pub fn main() -> ExitCode {
         print_error(&Error::internal(format!("panic{place}: {message}")));
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-            print_note(&backtrace.to_string());
+            backtrace.to_string().lines().for_each(print_note);
         }
     }));
     // The hook has printed what there is to say.
@@ -174,18 +175,13 @@ fn print_warning(error: &Error) {
 }
 
 fn print_line(style: Style, label: &str, text: &str) {
-    // Messages quote names out of modules: nothing in them may steer the terminal.
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
     // There is nowhere to complain about a standard error that is closed.
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {plain}");
+    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
 }
 
 /// Prints a line to standard error that is no complaint.
 fn print_note(text: &str) {
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", Plain(text));
 }
 
 /// Prints text to standard output. A reader that has seen enough is no failure.

@@ -8,7 +8,7 @@ use wasmparser::{
 };
 
 use super::{Function, Section, largest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::features::{self, FEATURES};
 use crate::options::FeatureNames;
 use crate::report::{Export, Import, Interface, features_used};
@@ -75,7 +75,7 @@ pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
     if !text.contains('(') {
         return Err(unknown());
     }
-    wat::parse_str(text).map_err(|e| Error::input(format!("{name} is not valid text: {e}")))
+    wat::parse_str(text).map_err(|e| Error::with_details(ErrorKind::Input, &format!("{name} is not valid text: {e}")))
 }
 
 /// Looks into a module in the binary format.

@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
+use crate::plain::Plain;
 use crate::report::{self, Export, Import, Provenance};
 
 /// The line above capabilities. Code that somebody else made can do what it likes, whatever its file says.
@@ -25,18 +26,6 @@ pub fn policy_text(policy: &Policy) -> String {
     let mut text = Text(String::new());
     text.policy(policy);
     text.0
-}
-
-/// Text without control characters, so that a name cannot steer the terminal.
-struct Plain<'a>(&'a str);
-
-impl Display for Plain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
-        }
-        Ok(())
-    }
 }
 
 /// A number of bytes: exact below 10 KiB, with one decimal above.
@@ -294,11 +283,6 @@ mod tests {
         ] {
             assert_eq!(Bytes(bytes).to_string(), text);
         }
-    }
-
-    #[test]
-    fn names_cannot_steer_the_terminal() {
-        assert_eq!(Plain("a\x1b[2Jb\r\nü").to_string(), "a\\u{1b}[2Jb\\r\\nü");
     }
 
     #[test]
