@@ -73,7 +73,7 @@ fn instance(store: &mut Store, module: &Module) -> Result<Instance> {
     let tick = Func::new(store, FuncType::new([ValType::I32], []), |_, args| {
         black_box(args);
         Ok(Vec::new())
-    });
+    })?;
     Ok(Instance::new(store, module, &[tick.into()])?)
 }
 

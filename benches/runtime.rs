@@ -1,4 +1,5 @@
-//! Run time: the kernels of the corpus at their full arguments, against `wasmtime` with a precompiled module.
+//! Run time: the kernels of the corpus at their full arguments, against `wasmtime` with a precompiled module, and
+//! against `--cpu baseline`.
 //!
 //! CPU seconds (user and system) of whole processes, run in turn; every output is checked.
 
@@ -17,17 +18,19 @@ fn bench(arguments: &common::Arguments) -> Result {
     let folder = support::scratch();
     let wasmtime = common::peer("wasmtime");
     println!("run time: CPU seconds of the corpus' kernels, medians of {} runs in turn", arguments.runs);
-    common::print_row(&["", "wasmelt", "wasmtime", "ratio"].map(ToOwned::to_owned));
-    let (mut ratios, mut failures) = (Vec::new(), 0);
+    common::print_row(&["", "wasmelt", "baseline", "ratio", "wasmtime", "ratio"].map(ToOwned::to_owned));
+    let (mut baselines, mut ratios, mut failures) = (Vec::new(), Vec::new(), 0);
     for program in common::corpus()?.iter().filter(|p| p.is_kernel && arguments.select(&p.name)) {
         match measure(program, wasmtime.as_deref(), arguments.runs, folder.path()) {
-            Ok(Medians { wasmelt, wasmtime: Some(wasmtime) }) => {
-                ratios.push(wasmelt / wasmtime);
-                let cells = [format!("{wasmelt:.3}"), format!("{wasmtime:.3}"), format!("{:.3}", wasmelt / wasmtime)];
-                common::print_row(&[&[program.name.clone()][..], &cells].concat());
-            }
-            Ok(Medians { wasmelt, wasmtime: None }) => {
-                common::print_row(&[program.name.clone(), format!("{wasmelt:.3}")]);
+            Ok(Medians { wasmelt, baseline, wasmtime }) => {
+                let mut cells = vec![program.name.clone(), format!("{wasmelt:.3}")];
+                baselines.push(baseline / wasmelt);
+                cells.extend([format!("{baseline:.3}"), format!("{:.3}", baseline / wasmelt)]);
+                if let Some(wasmtime) = wasmtime {
+                    ratios.push(wasmelt / wasmtime);
+                    cells.extend([format!("{wasmtime:.3}"), format!("{:.3}", wasmelt / wasmtime)]);
+                }
+                common::print_row(&cells);
             }
             Err(e) => {
                 failures += 1;
@@ -35,10 +38,12 @@ fn bench(arguments: &common::Arguments) -> Result {
             }
         }
     }
-    if !ratios.is_empty() {
-        let worst = ratios.iter().copied().fold(0.0, f64::max);
-        let mean = common::geometric_mean(&ratios);
-        println!("wasmelt / wasmtime: geometric mean {mean:.3} of {}, worst {worst:.3}", ratios.len());
+    for (name, ratios) in [("baseline / wasmelt", &baselines), ("wasmelt / wasmtime", &ratios)] {
+        if !ratios.is_empty() {
+            let worst = ratios.iter().copied().fold(0.0, f64::max);
+            let mean = common::geometric_mean(ratios);
+            println!("{name}: geometric mean {mean:.3} of {}, worst {worst:.3}", ratios.len());
+        }
     }
     if failures > 0 { Err(format!("{failures} programs failed").into()) } else { Ok(()) }
 }
@@ -46,17 +51,20 @@ fn bench(arguments: &common::Arguments) -> Result {
 /// CPU seconds.
 struct Medians {
     wasmelt: f64,
+    baseline: f64,
     wasmtime: Option<f64>,
 }
 
 fn measure(program: &Program, wasmtime: Option<&Path>, runs: usize, folder: &Path) -> Result<Medians> {
     let mut contenders: Vec<(Command, Vec<f64>)> = Vec::new();
-    let executable = folder.join(&program.name);
     let dirs = program.dirs.iter().flat_map(|dir| ["--dir", dir.as_str()]);
-    let mut compile = support::wasmelt();
-    compile.arg("compile").arg(&program.wasm).arg("-o").arg(&executable).args(dirs.clone());
-    must_work(&mut compile)?;
-    contenders.push((Command::new(executable), Vec::new()));
+    for (suffix, cpu) in [("", "default"), ("-baseline", "baseline")] {
+        let executable = folder.join(format!("{}{suffix}", program.name));
+        let mut compile = support::wasmelt();
+        compile.arg("compile").arg(&program.wasm).arg("-o").arg(&executable).args(["--quiet", "--cpu", cpu]);
+        must_work(compile.args(dirs.clone()))?;
+        contenders.push((Command::new(executable), Vec::new()));
+    }
     if let Some((wasmtime, flags)) = wasmtime.zip(program.wasmtime_flags.as_ref()) {
         let precompiled: PathBuf = folder.join(format!("{}.cwasm", program.name));
         must_work(Command::new(wasmtime).arg("compile").args(flags).arg(&program.wasm).arg("-o").arg(&precompiled))?;
@@ -78,7 +86,8 @@ fn measure(program: &Program, wasmtime: Option<&Path>, runs: usize, folder: &Pat
         }
     }
     let median = |index: usize| contenders.get(index).map(|(_, seconds)| common::median(seconds));
-    Ok(Medians { wasmelt: median(0).unwrap_or(f64::NAN), wasmtime: median(1) })
+    let [wasmelt, baseline] = [0, 1].map(|index| median(index).unwrap_or(f64::NAN));
+    Ok(Medians { wasmelt, baseline, wasmtime: median(2) })
 }
 
 fn must_work(command: &mut Command) -> Result {

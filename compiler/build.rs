@@ -1,5 +1,6 @@
-//! Builds the freestanding runtime archive for the target of this compiler and leaves it, compressed, in `OUT_DIR`, where
-//! the compiler embeds it: so its binary is complete by itself.
+//! Leaves the freestanding runtime archives in `OUT_DIR`, compressed, where the compiler embeds them: so its binary is
+//! complete by itself. In a checkout they are built from source, for each architecture whose standard library Rust has
+//! here; the packed crate holds them, as `cargo xtask package` put them there.
 
 use std::env;
 use std::fs;
@@ -14,46 +15,62 @@ mod runtime;
 
 use runtime::{Recipe, Runtime};
 
-/// Compression level: decompression takes the same time at each, and this runs once per build of the runtime.
-const ZSTD_LEVEL: i32 = 19;
+/// Architectures that have a freestanding runtime, all on Linux.
+const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
-    let target = variable("TARGET");
-    println!("cargo::rustc-env=WASMELT_TARGET={target}");
     let out_dir = PathBuf::from(variable("OUT_DIR"));
-    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
-    let archive = if has_runtime(&target) { build(&root, &out_dir, &target) } else { Vec::new() };
-    let compressed = match archive.as_slice() {
-        [] => Vec::new(),
-        bytes => zstd::encode_all(bytes, ZSTD_LEVEL).unwrap_or_else(|e| fail(&format!("compressing the runtime: {e}"))),
-    };
-    let path = out_dir.join("runtime.a.zst");
-    fs::write(&path, compressed).unwrap_or_else(|e| fail(&format!("writing {}: {e}", path.display())));
+    let own_folder = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    // Cargo puts this file into what it packs, and nowhere else.
+    let is_packed = own_folder.join("Cargo.toml.orig").exists();
+    let root = own_folder.join("..");
+    if !is_packed {
+        watch(&root);
+    }
+    for architecture in ARCHITECTURES {
+        let name = runtime::compressed_name(architecture);
+        let archive = if is_packed {
+            let path = own_folder.join("runtime").join(&name);
+            fs::read(&path).unwrap_or_else(|e| fail(&format!("reading {}: {e}", path.display())))
+        } else {
+            rust_target(architecture).map_or_else(Vec::new, |target| build(&root, &out_dir, &target))
+        };
+        let path = out_dir.join(name);
+        fs::write(&path, archive).unwrap_or_else(|e| fail(&format!("writing {}: {e}", path.display())));
+    }
 }
 
-/// Whether the freestanding runtime exists for `target`.
-fn has_runtime(target: &str) -> bool {
-    ["x86_64", "aarch64"].iter().any(|architecture| {
-        ["gnu", "musl"].iter().any(|library| target == format!("{architecture}-unknown-linux-{library}"))
-    })
-}
-
-/// Builds the archive and returns its bytes.
-fn build(root: &Path, out_dir: &Path, target: &str) -> Vec<u8> {
-    let runtime = root.join("runtime-lib");
-    let inputs = [&runtime, &root.join("Cargo.toml"), &root.join("Cargo.lock")];
-    for input in inputs.into_iter().filter(|input| input.exists()) {
+/// Asks for another run when the source of the runtime changes, or when a target is added to the toolchain.
+fn watch(root: &Path) {
+    for input in ["runtime-lib", "Cargo.toml", "Cargo.lock"].map(|name| root.join(name)) {
         println!("cargo::rerun-if-changed={}", input.display());
     }
-    if !runtime.join("start").exists() {
-        println!("cargo::warning=the source of the runtime is missing, so no runtime archive is embedded");
-        return Vec::new();
+    // The list that rustup keeps of what it installed.
+    let components = runtime::sysroot().map(|sysroot| sysroot.join("lib/rustlib/components"));
+    if let Some(components) = components.filter(|path| path.exists()) {
+        println!("cargo::rerun-if-changed={}", components.display());
     }
+}
+
+/// The target of Rust whose standard library serves the runtime of an architecture: any C library will do, because the
+/// runtime uses none.
+fn rust_target(architecture: &str) -> Option<String> {
+    let targets = ["gnu", "musl"].map(|library| format!("{architecture}-unknown-linux-{library}"));
+    let own = variable("TARGET");
+    if targets.contains(&own) {
+        return Some(own);
+    }
+    targets.into_iter().find(|target| runtime::has_std(target))
+}
+
+/// Builds an archive and returns it compressed.
+fn build(root: &Path, out_dir: &Path, target: &str) -> Vec<u8> {
     let target_dir = out_dir.join("runtime");
     let recipe = Recipe { root, target_dir: &target_dir, target, runtime: Runtime::Freestanding, build_std: false };
-    runtime::build(variable("CARGO").as_ref(), recipe).unwrap_or_else(|e| fail(&e.to_string()))
+    let archive = runtime::build(variable("CARGO").as_ref(), recipe).unwrap_or_else(|e| fail(&e.to_string()));
+    runtime::compress(&archive).unwrap_or_else(|e| fail(&format!("compressing a runtime: {e}")))
 }
 
 fn variable(name: &str) -> String {

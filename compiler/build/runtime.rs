@@ -8,7 +8,7 @@ use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, fs};
+use std::{env, fs, io};
 
 use super::archive;
 
@@ -16,6 +16,9 @@ use super::archive;
 /// machine.
 const KEPT: &[&str] =
     &["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_MAKEFLAGS"];
+
+/// The profile that both are built with, see the root manifest.
+const PROFILE: &str = "runtime";
 
 /// The two runtimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +35,6 @@ impl Runtime {
         match self {
             Self::Freestanding => "wasmelt_start",
             Self::Portable => "wasmelt_start_portable",
-        }
-    }
-
-    fn profile(self) -> &'static str {
-        match self {
-            Self::Freestanding => "runtime",
-            Self::Portable => "portable",
         }
     }
 
@@ -71,10 +67,10 @@ pub(crate) fn build(cargo: &OsStr, recipe: Recipe<'_>) -> Result<Vec<u8>, Box<dy
             command.env_remove(name);
         }
     }
-    let (crate_name, profile) = (recipe.runtime.crate_name(), recipe.runtime.profile());
+    let crate_name = recipe.runtime.crate_name();
     command
         .current_dir(recipe.root)
-        .args(["build", "--package", &crate_name.replace('_', "-"), "--profile", profile, "--target", recipe.target])
+        .args(["build", "--package", &crate_name.replace('_', "-"), "--profile", PROFILE, "--target", recipe.target])
         .arg("--target-dir")
         .arg(recipe.target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(recipe).join(OsStr::new("\x1f")));
@@ -91,7 +87,7 @@ pub(crate) fn build(cargo: &OsStr, recipe: Recipe<'_>) -> Result<Vec<u8>, Box<dy
         Ok(status) => return Err(format!("building the runtime failed ({status}): {command:?}").into()),
         Err(e) => return Err(format!("cannot run {command:?}: {e}").into()),
     }
-    let path = recipe.target_dir.join(recipe.target).join(profile).join(recipe.runtime.file_name());
+    let path = recipe.target_dir.join(recipe.target).join(PROFILE).join(recipe.runtime.file_name());
     let reading = |e: &dyn std::fmt::Display| format!("reading {}: {e}", path.display());
     let whole = fs::read(&path).map_err(|e| reading(&e))?;
     match recipe.runtime {
@@ -99,6 +95,19 @@ pub(crate) fn build(cargo: &OsStr, recipe: Recipe<'_>) -> Result<Vec<u8>, Box<dy
         // What prunes members knows ELF only.
         Runtime::Portable => Ok(whole),
     }
+}
+
+/// Compression level: decompression takes the same time at each, and this runs once per build of a runtime.
+const ZSTD_LEVEL: i32 = 19;
+
+/// An archive as the compiler embeds it.
+pub(crate) fn compress(archive: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::encode_all(archive, ZSTD_LEVEL)
+}
+
+/// The name of the compressed archive for an architecture.
+pub(crate) fn compressed_name(architecture: &str) -> String {
+    format!("{architecture}.a.zst")
 }
 
 /// Flags for the runtime, in place of all that the user's configuration has.
@@ -139,6 +148,19 @@ fn without_prefix(path: PathBuf) -> PathBuf {
         Some(plain) if !plain.starts_with("UNC") => plain.into(),
         _ => path,
     }
+}
+
+/// The folder of the Rust toolchain.
+pub(crate) fn sysroot() -> Option<PathBuf> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    Some(path.trim_end().into())
+}
+
+/// Whether the toolchain has the standard library of a target.
+pub(crate) fn has_std(target: &str) -> bool {
+    sysroot().is_some_and(|sysroot| sysroot.join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
 /// Whether a variable of the outer build would change the inner one.

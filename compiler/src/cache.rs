@@ -1,9 +1,10 @@
 //! The cache of `run`: executables by a key over everything that decides their bytes, and what they are linked from, by a
 //! key over everything but what is granted. So another grant links again and compiles nothing.
 //!
-//! An entry is the executable itself, named by its key, so that running it again costs reading and hashing the input,
-//! one `lstat` and the `execve`. Entries appear whole or not at all (see [`crate::output`]), so any number of processes
-//! may use the folder at once.
+//! An entry is the executable itself, named after its module, in a folder that is named by the key. So `ps` and `perf`
+//! show the module's name, and running the module again costs reading and hashing the input, one `lstat` and the
+//! `execve`. Entries appear whole or not at all (see [`crate::output`]), so any number of processes may use the folder at
+//! once.
 //!
 //! Whether an entry is still what was stored is seen without reading it: its modification time, in seconds since 1970,
 //! is its length. Whatever writes to the file, truncates or replaces it changes the time, and the entry is dropped.
@@ -21,7 +22,7 @@ use crate::output::AtomicFile;
 use crate::unlinked::Unlinked;
 
 /// Total size of entries above which the ones unused for longest are dropped.
-const LIMIT_BYTES: u64 = 1 << 30;
+pub const LIMIT_BYTES: u64 = 1 << 30;
 
 /// How old an entry's stamp may become before a use renews it.
 const STAMP_PRECISION: Duration = Duration::from_secs(60 * 60);
@@ -29,13 +30,21 @@ const STAMP_PRECISION: Duration = Duration::from_secs(60 * 60);
 /// After this time a temporary file belongs to no process any more.
 const TEMPORARY_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Longest part of a module's name that names an entry.
+const MAX_NAME_BYTES: usize = 100;
+
 /// What an entry is found by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key(blake3::Hash);
+pub struct Key {
+    hash: blake3::Hash,
+    /// Name of the executable.
+    name: String,
+}
 
 impl Key {
-    /// The key of a module compiled with these options by this wasmelt.
-    pub fn new(input: &[u8], options: &Options) -> Self {
+    /// The key of a module compiled with these options by this wasmelt. The executable is named after the module's
+    /// file.
+    pub fn new(input: &[u8], module: &Path, options: &Options) -> Self {
         let mut hasher = blake3::Hasher::new();
         // Every part is preceded by its length, so that no two lists of parts look the same.
         let mut part = |bytes: &[u8]| {
@@ -55,19 +64,31 @@ impl Key {
             part(&fs::read(path).unwrap_or_default());
         }
         part(input);
-        Self(hasher.finalize())
+        Self { hash: hasher.finalize(), name: name_of(module) }
     }
 
     /// The key of what an executable is linked from: all that is decided when it is linked is left out.
-    pub fn of_code(input: &[u8], options: &Options) -> Self {
+    pub fn of_code(input: &[u8], module: &Path, options: &Options) -> Self {
         let policy = options.policy.of_code();
-        Self::new(input, &Options { policy, embedded_files: Vec::new(), ..options.clone() })
+        Self::new(input, module, &Options { policy, embedded_files: Vec::new(), ..options.clone() })
+    }
+}
+
+/// The name of a module's executable: that of its file without the extension, as far as each file system has it.
+fn name_of(module: &Path) -> String {
+    let stem = module.file_stem().unwrap_or_default().to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    let name: String = stem.chars().take(MAX_NAME_BYTES).map(|c| if is_plain(c) { c } else { '_' }).collect();
+    // What starts with a dot is temporary here; `-` is standard input.
+    match name.trim_start_matches(['.', '-']) {
+        "" => "program".to_owned(),
+        name => name.to_owned(),
     }
 }
 
 impl std::fmt::Display for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.to_hex())
+        f.write_str(&self.hash.to_hex())
     }
 }
 
@@ -87,6 +108,17 @@ fn native_cpu() -> String {
         Ok(Ok(isa)) => isa.isa_flags().iter().map(|flag| flag.to_string()).collect::<Vec<_>>().join(","),
         _ => String::new(),
     }
+}
+
+/// A file in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When the file was used last, to the precision of the stamps.
+    pub used: SystemTime,
+    /// Length of the file.
+    pub bytes: u64,
+    /// The file.
+    pub path: PathBuf,
 }
 
 /// An open cache folder.
@@ -141,12 +173,12 @@ impl Cache {
 
     /// Where the executable of a key is, if there is one.
     fn path(&self, key: &Key) -> PathBuf {
-        self.folder.join(format!("{key}{}", std::env::consts::EXE_SUFFIX))
+        self.folder.join(key.to_string()).join(format!("{}{}", key.name, std::env::consts::EXE_SUFFIX))
     }
 
     /// Where what executables are linked from is, if there is one.
     fn code_path(&self, key: &Key) -> PathBuf {
-        self.folder.join(format!("{key}.code"))
+        self.folder.join(key.to_string()).join(format!("{}.code", key.name))
     }
 
     /// The executable of a key, if there is an intact one.
@@ -159,14 +191,14 @@ impl Cache {
     pub fn find_code(&self, key: &Key) -> Option<Unlinked> {
         let path = self.code_path(key);
         let bytes = self.is_there(&path).then(|| fs::read(&path).ok())??;
-        Unlinked::from_bytes(&bytes).inspect_err(|_| drop(fs::remove_file(&path))).ok()
+        Unlinked::from_bytes(&bytes).inspect_err(|_| _ = remove(&path)).ok()
     }
 
     /// Whether there is an intact entry. One that is not intact is dropped.
     fn is_there(&self, path: &Path) -> bool {
         let Ok(metadata) = fs::symlink_metadata(path) else { return false };
         if !is_intact(&metadata) {
-            let _ = fs::remove_file(path);
+            remove(path);
             return false;
         }
         if metadata.accessed().ok().and_then(|then| then.elapsed().ok()).is_none_or(|age| age > STAMP_PRECISION) {
@@ -190,40 +222,89 @@ impl Cache {
     }
 
     fn put(&self, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+        host::create_private_folder(host::folder_of(path))?;
         AtomicFile::create(path, mode)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
         self.trim(LIMIT_BYTES, path);
         Ok(())
     }
 
-    /// Drops entries that were unused for longest until three quarters of the limit are left, `keep` excepted.
-    fn trim(&self, limit_bytes: u64, keep: &Path) {
-        let Ok(folder) = fs::read_dir(&self.folder) else { return };
-        let mut entries = Vec::new();
-        for entry in folder.flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            let used = metadata.accessed().unwrap_or(UNIX_EPOCH);
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                if used.elapsed().is_ok_and(|age| age > TEMPORARY_LIFETIME) {
-                    let _ = fs::remove_file(entry.path());
-                }
-            } else if metadata.is_file() {
-                entries.push((used, metadata.len(), entry.path()));
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.files().filter(|entry| !is_temporary(&entry.path)).collect()
+    }
+
+    /// Removes all entries, and what processes that were ended left behind. Returns how many entries and bytes that
+    /// were.
+    pub fn clean(&self) -> (usize, u64) {
+        let (mut count, mut bytes) = (0, 0);
+        for entry in self.files() {
+            if is_temporary(&entry.path) {
+                drop_abandoned(&entry);
+            } else if remove(&entry.path) {
+                count += 1;
+                bytes += entry.bytes;
             }
         }
-        let mut total_bytes: u64 = entries.iter().map(|(_, len, _)| len).sum();
+        (count, bytes)
+    }
+
+    /// All files of the cache: those in the folders of keys, and those that an older wasmelt put beside them.
+    fn files(&self) -> impl Iterator<Item = Entry> {
+        let list = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = list(&self.folder).flat_map(move |entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => list(&entry.path()).collect(),
+            _ => vec![entry],
+        });
+        files.filter_map(|entry| {
+            let metadata = entry.metadata().ok().filter(Metadata::is_file)?;
+            let used = metadata.accessed().unwrap_or(UNIX_EPOCH);
+            Some(Entry { used, bytes: metadata.len(), path: entry.path() })
+        })
+    }
+
+    /// Drops entries that were unused for longest until three quarters of the limit are left, `keep` excepted.
+    fn trim(&self, limit_bytes: u64, keep: &Path) {
+        let (temporary, mut entries): (Vec<_>, Vec<_>) = self.files().partition(|entry| is_temporary(&entry.path));
+        temporary.iter().for_each(drop_abandoned);
+        let mut total_bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
         if total_bytes <= limit_bytes {
             return;
         }
-        entries.sort();
-        for (_, len, path) in entries {
+        entries.sort_by(|a, b| (a.used, &a.path).cmp(&(b.used, &b.path)));
+        for entry in entries {
             if total_bytes <= limit_bytes / 4 * 3 {
                 return;
             }
-            if path != keep && fs::remove_file(&path).is_ok() {
-                total_bytes -= len;
+            if entry.path != keep && remove(&entry.path) {
+                total_bytes -= entry.bytes;
             }
         }
     }
+}
+
+/// Whether a file is one that is still written, or was when its process was ended.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Removes a temporary file that belongs to no process any more.
+fn drop_abandoned(file: &Entry) {
+    if file.used.elapsed().is_ok_and(|age| age > TEMPORARY_LIFETIME) {
+        remove(&file.path);
+    }
+}
+
+/// Removes a file, and the folder of its key where nothing is left in it. Whether the file is gone.
+fn remove(path: &Path) -> bool {
+    let removed = fs::remove_file(path).is_ok();
+    // The cache's own folder is not empty, or goes as well: whoever stores something makes it again.
+    let _ = fs::remove_dir(host::folder_of(path));
+    removed
 }
 
 /// The modification time of an intact entry of this length.
@@ -256,7 +337,7 @@ mod tests {
     use crate::options::{DirGrant, OptLevel};
 
     fn key(text: &str) -> Key {
-        Key::new(text.as_bytes(), &Options::default())
+        Key::new(text.as_bytes(), Path::new("dir/app.wasm"), &Options::default())
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -273,9 +354,9 @@ mod tests {
         let mut changed = |change: &dyn Fn(&mut Options)| {
             let mut options = base.clone();
             change(&mut options);
-            all.push(Key::new(b"a", &options));
+            all.push(Key::new(b"a", Path::new("app.wasm"), &options));
         };
-        let of_code = |options: &Options| Key::of_code(b"a", options);
+        let of_code = |options: &Options| Key::of_code(b"a", Path::new("app.wasm"), options);
         changed(&|o| o.opt_level = OptLevel::None);
         changed(&|o| o.cpu = Cpu::Native);
         changed(&|o| o.policy.dirs.push(dir.clone()));
@@ -303,7 +384,7 @@ mod tests {
     #[test]
     fn the_number_of_threads_does_not_matter() {
         let options = Options { threads: 7, ..Options::default() };
-        assert_eq!(Key::new(b"a", &options), key("a"));
+        assert_eq!(Key::new(b"a", Path::new("app.wasm"), &options), key("a"));
     }
 
     #[test]
@@ -314,8 +395,27 @@ mod tests {
         assert_eq!(cache.find(&key("a")), Some(path.clone()));
         assert_eq!(fs::read(&path).unwrap(), b"program");
         #[cfg(unix)]
-        assert_ne!(fs::metadata(path).unwrap().mode() & 0o100, 0);
+        assert_ne!(fs::metadata(&path).unwrap().mode() & 0o100, 0);
         assert_eq!(cache.find(&key("b")), None);
+        assert_eq!(path.file_stem().unwrap(), "app");
+        assert_eq!(cache.entries().iter().map(|entry| (&entry.path, entry.bytes)).collect::<Vec<_>>(), [(&path, 7)]);
+        fs::write(path.with_file_name(".temporary"), "of a process that runs").unwrap();
+        assert_eq!(cache.clean(), (1, 7));
+        assert!(cache.entries().is_empty() && path.with_file_name(".temporary").exists());
+    }
+
+    #[test]
+    fn executables_are_named_after_their_modules() {
+        for (module, name) in [
+            ("dir/app.wasm", "app"),
+            ("a b\n.v1.wat", "a_b_.v1"),
+            ("-", "program"),
+            ("..", "program"),
+            (".hidden.wasm", "hidden"),
+        ] {
+            assert_eq!(name_of(Path::new(module)), name, "{module}");
+        }
+        assert_eq!(name_of(Path::new(&"x".repeat(300))).len(), MAX_NAME_BYTES);
     }
 
     #[test]

@@ -1,20 +1,28 @@
 //! The pipeline: one line per stage, and the only place that knows their order.
 
 use std::borrow::Cow;
+use std::mem;
 use std::time::{Duration, Instant};
 
-use crate::codegen::{self, Listing};
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::Function;
+use cranelift_frontend::FunctionBuilderContext;
+
+use crate::codegen::{self, Codegen, Compiled, Listing};
 use crate::debug::SourceMap;
 use crate::emit;
-use crate::emit::image::{DebugInfo, Image};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::identify;
+use crate::image::{DebugInfo, Image, ImageFunction};
 use crate::link;
-use crate::module::{self, FuncIndex, Module};
+use crate::module::{self, Entity, FuncIndex, Module};
+use crate::optimize;
 use crate::options::{Emit, Options, Policy, Shape};
-use crate::plain::Plain;
-use crate::program::{Needs, Program};
+use crate::parallel;
+use crate::program::{FuncId, Needs, Piece, Program};
 use crate::report;
-use crate::translate::FuncEnv;
+use crate::text;
+use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
 
 pub use crate::progress::{NoProgress, Progress};
@@ -36,8 +44,8 @@ pub struct Compilation {
 /// for the report in the output.
 pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
     with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
-        Compiled::Text(text) => Ok((text, None)),
-        Compiled::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
+        Made::Text(text) => Ok((text, None)),
+        Made::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
     })
 }
 
@@ -57,40 +65,45 @@ fn with_stages(
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new() };
+    let passes = optimize::passes(options);
+    let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new() };
     let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
     Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes })
 }
 
 /// What there is before anything is linked.
-enum Compiled {
+enum Made {
     Text(Vec<u8>),
     Program(Box<Unlinked>),
 }
 
 struct Stages<'p> {
     progress: &'p dyn Progress,
+    passes: Vec<optimize::Pass>,
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
 }
 
 impl Stages<'_> {
     /// Compiles up to the linker: text where that is asked for, else an object without its policy.
-    fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Compiled> {
+    fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
-            return self.stage("print", || print(&wasm)).map(Compiled::Text);
+            return self.stage("print", || print(&wasm)).map(Made::Text);
         }
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
-            self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
+            self.notes.push(
+                "lines are written for backtraces alone: on macOS, what debuggers read stays in objects, `--emit obj`",
+            );
         }
-        let isa = codegen::isa(options)?;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
+        let options = &*self.options_for(&module, options);
+        let isa = codegen::isa(options)?;
         if !options.branch_hinting {
             module.ignore_branch_hints();
         }
@@ -99,38 +112,44 @@ impl Stages<'_> {
             Shape::Single => Program::single(module, options),
             Shape::Many => Program::library(module, options),
         })?;
+        let listing = match options.emit {
+            Emit::Clif => Listing::Clif,
+            Emit::Asm => Listing::Asm,
+            _ => Listing::None,
+        };
+        // On macOS, debug information stays in objects, but backtraces have their lines.
+        let source_map = match options.debug_info && !options.strip && listing == Listing::None {
+            true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
+            false => None,
+        };
         let env = FuncEnv {
             program: &program,
+            index: program.entry.instance,
             instance: program.main(),
             isa: &*isa,
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
-        let listing = match options.emit {
-            Emit::Clif => Listing::Clif,
-            Emit::Asm => Listing::Asm,
-            _ => Listing::None,
-        };
-        let source_map = match options.writes_debug_info() && listing == Listing::None {
-            true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
-            false => None,
-        };
-        let progress = self.progress;
-        let compiled = self.stage("compile", || codegen::compile(env, listing, source_map.as_ref(), progress))?;
+        let codegen = Codegen { program: &program, isa: &*isa, listing, source_map: source_map.as_ref() };
+        let compiled = self.functions(env, codegen)?;
         if listing != Listing::None {
-            return Ok(Compiled::Text(compiled.listings.join("\n").into_bytes()));
+            let listings: Vec<_> = compiled.into_iter().filter_map(|compiled| compiled.listing).collect();
+            return Ok(Made::Text(listings.join("\n").into_bytes()));
         }
-        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?)?;
-        image.debug = source_map.map(|map| {
+        let functions = compiled.into_iter().map(|compiled| compiled.function).collect();
+        let mut image = image(&program, functions, options, codegen::cpu_features(&*isa)?)?;
+        if let Some(map) = source_map {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");
             }
-            DebugInfo { producer: format!("wasmelt {}", env!("CARGO_PKG_VERSION")), units: map.units }
-        });
+            image.positions = positions(&program, &map, &image);
+            let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
+            image.debug = options.writes_debug_info().then_some(DebugInfo { producer, units: map.units });
+        }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
         let needs = Needs::of(&program);
-        Ok(Compiled::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
+        Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 
     /// Gives an object its policy, and links it where that is asked for.
@@ -148,6 +167,46 @@ impl Stages<'_> {
         })
     }
 
+    /// The functions from their bodies to machine code. Where no pass needs to see all of them, each goes its way alone.
+    fn functions(&mut self, env: FuncEnv<'_>, codegen: Codegen<'_>) -> Result<Vec<Compiled>> {
+        let (program, progress) = (env.program, self.progress);
+        let ids: Vec<FuncId> = program.functions.ids().collect();
+        let size = |&id: &FuncId| program.body_bytes(id);
+        if self.passes.is_empty() {
+            let new = || (FunctionBuilderContext::new(), Context::new());
+            return self.stage("compile", || {
+                parallel::map(ids, size, new, progress, |(builder_context, context), id| {
+                    context.clear();
+                    let func = mem::replace(&mut context.func, Function::new());
+                    codegen.compile(translate::translate(env, id, builder_context, func)?, context)
+                })
+            });
+        }
+        let functions = self.stage("translate", || {
+            parallel::map(ids, size, FunctionBuilderContext::new, &NoProgress, |builder_context, id| {
+                translate::translate(env, id, builder_context, Function::new())
+            })
+        })?;
+        let passes = mem::take(&mut self.passes);
+        let functions = self.stage("optimize", || optimize::run(program, &passes, functions))?;
+        self.stage("compile", || {
+            let size = |clif: &Clif| clif.func.dfg.num_insts();
+            parallel::map(functions, size, Context::new, progress, |context, clif| {
+                context.clear();
+                codegen.compile(clif, context)
+            })
+        })
+    }
+
+    /// The options, but those of a library where code is shown of a module that cannot be a program.
+    fn options_for<'o>(&mut self, module: &Module<'_>, options: &'o Options) -> Cow<'o, Options> {
+        if !options.emit.is_text() || is_program(module, options) {
+            return Cow::Borrowed(options);
+        }
+        self.notes.push("the module exports no function `_start`, so the listing shows the code of a library");
+        Cow::Owned(Options { library: Some("_".to_owned()), policy: Policy::default(), ..options.clone() })
+    }
+
     fn stage<T>(&mut self, name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.progress.stage(name);
         let start = Instant::now();
@@ -161,6 +220,11 @@ impl Stages<'_> {
 /// one shared library, for hosts that want to load several at once.
 pub fn link_libraries(objects: &[&[u8]], options: &Options) -> Result<Vec<u8>> {
     link::shared_library(objects, &link_options(options))
+}
+
+/// Whether there is something to run, or whether something was asked for that says so if there is not.
+fn is_program(module: &Module<'_>, options: &Options) -> bool {
+    options.library.is_some() || options.invoke.is_some() || matches!(module.export("_start"), Some(Entity::Func(_)))
 }
 
 fn link_options(options: &Options) -> link::LinkOptions<'_> {
@@ -181,21 +245,35 @@ fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMa
     SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
 }
 
-/// The module's bytes: as they are, or assembled from text.
-fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
-    if input.starts_with(b"\0asm") || !looks_like_text(input) {
-        return Ok(Cow::Borrowed(input));
-    }
-    wat::parse_bytes(input).map_err(|mut e| {
-        e.set_path(Plain(source_name).to_string());
-        Error::with_details(ErrorKind::Input, &e.to_string())
-    })
+/// Where in source files the operators are at which code can stop, encoded.
+fn positions(program: &Program<'_>, map: &SourceMap, image: &Image<'_>) -> Vec<u8> {
+    let body = |piece| match piece {
+        Piece::Function(instance, f) => Some(program.instances[instance].module.bodies[f].range.clone()),
+        _ => None,
+    };
+    let functions: Vec<_> = image
+        .functions
+        .iter()
+        .filter_map(|function| {
+            let body = body(program.functions.piece(FuncId::from_u32(function.id)))?;
+            let mut operators: Vec<u32> = function.operators.iter().map(|&(_, operator)| operator).collect();
+            operators.sort_unstable();
+            operators.dedup();
+            Some((body, operators))
+        })
+        .collect();
+    map.positions(functions.iter().map(|(body, operators)| (body.clone(), operators.as_slice())))
 }
 
-/// Whether these bytes are meant as the text format: UTF-8 that starts, after blanks and comments, with a parenthesis.
-fn looks_like_text(input: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(input) else { return false };
-    matches!(text.trim_start_matches('\u{feff}').trim_start().chars().next(), Some('(' | ';'))
+/// The module's bytes: as they are, or assembled from text.
+pub(crate) fn read<'a>(input: &'a [u8], source_name: &str) -> Result<Cow<'a, [u8]>> {
+    if input.starts_with(b"\0asm") {
+        return Ok(Cow::Borrowed(input));
+    }
+    if !identify::is_text_format(input, source_name) {
+        return identify::not_a_module(input, source_name).map_or(Ok(Cow::Borrowed(input)), Err);
+    }
+    text::assemble(input, source_name).map(Cow::Owned)
 }
 
 fn print(wasm: &[u8]) -> Result<Vec<u8>> {
@@ -207,29 +285,36 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 /// Everything that goes into the object.
 fn image<'a>(
     program: &'a Program<'a>,
-    compiled: codegen::Compiled,
+    mut functions: Vec<ImageFunction>,
     options: &'a Options,
     cpu_features: u32,
 ) -> Result<Image<'a>> {
     let instance = program.main();
     let table = |table: &Vec<Option<FuncIndex>>| {
-        table.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
+        table
+            .iter()
+            .map(|f| f.map(|f| program.record(program.entry.instance, f)).transpose())
+            .collect::<Result<Vec<_>>>()
     };
-    let [to_wasm, to_host] = &compiled.trampolines;
-    let interface = options
-        .library
-        .as_ref()
-        .map(|name| instance.interface(name, &|ty| to_wasm.get(&ty).copied(), &|ty| to_host.get(&ty).copied()));
+    let library = options.library.as_ref();
+    let interface = library.map(|name| instance.interface(name, program, program.entry.instance));
+    let number = |piece| program.functions.id(piece).map(|id| id.as_u32());
     let is_library = interface.is_some();
+    if options.strip {
+        // Backtraces show the offsets of functions then.
+        functions.iter_mut().for_each(|function| function.operators = Vec::new());
+    }
     Ok(Image {
         interface: interface.transpose()?,
-        functions: compiled.functions,
-        entry: Some(compiled.entry),
-        invoke_entry: compiled.invoke_entry,
+        functions,
+        entry: number(Piece::Entry),
+        invoke_entry: number(Piece::InvokeEntry),
         invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
-        thread_entry: compiled.thread_entry,
+        thread_entry: number(Piece::ThreadEntry),
         records: match is_library {
-            false => instance.records.iter().map(|&f| instance.image_record(f)).collect::<Result<_>>()?,
+            false => {
+                instance.records.iter().map(|&f| program.record(program.entry.instance, f)).collect::<Result<_>>()?
+            }
             true => Vec::new(),
         },
         const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
@@ -244,10 +329,55 @@ fn image<'a>(
         cpu_features,
         stack_bytes: options.stack_bytes,
         debug: None,
+        positions: Vec::new(),
     })
 }
 
 /// Facts of a module for people, without compiling it: used by `inspect`.
 pub fn parse<'data>(wasm: &'data [u8], options: &Options) -> Result<Module<'data>> {
     module::parse(wasm, options.features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODULE: &str = r#"(module
+        (table funcref (elem $kept))
+        (func $kept) (func $called)
+        (func (export "_start") (call $called) (call_indirect (i32.const 0))))"#;
+
+    fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
+        let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
+        let mut stages = Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new() };
+        let Made::Program(unlinked) = stages.compile(MODULE.as_bytes(), "test.wat", &options).unwrap() else {
+            panic!()
+        };
+        stages.link(&unlinked, &options).unwrap()
+    }
+
+    fn forget_calls(_: &Program<'_>, functions: &mut Vec<Clif>) -> Result<()> {
+        for Clif { func, .. } in functions {
+            let blocks = func.layout.blocks();
+            let direct: Vec<_> = blocks
+                .flat_map(|block| func.layout.block_insts(block))
+                .filter(|&inst| func.dfg.insts[inst].opcode() == cranelift_codegen::ir::Opcode::Call)
+                .collect();
+            direct.into_iter().for_each(|inst| func.layout.remove_inst(inst));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn gathering_the_functions_changes_nothing() {
+        assert!(object(Vec::new()) == object(vec![|_, _| Ok(())]));
+    }
+
+    #[test]
+    fn what_no_function_calls_any_more_is_dropped() {
+        let names = |object: &[u8], name: &str| object.windows(name.len()).any(|w| w == name.as_bytes());
+        let (before, after) = (object(Vec::new()), object(vec![forget_calls]));
+        assert!(names(&before, "called") && names(&before, "kept"));
+        assert!(!names(&after, "called") && names(&after, "kept"));
+    }
 }

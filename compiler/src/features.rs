@@ -98,16 +98,46 @@ pub fn describe_error(error: &wasmparser::Error, accepted: WasmFeatures) -> Erro
     let feature =
         missing.and_then(|missing| FEATURES.iter().find(|f| f.flag.intersects(missing) && !accepted.contains(f.flag)));
     let at = format!("at offset 0x{:x}", error.offset());
+    let message = with_operator_names(error.message());
     match feature {
-        Some(f) if f.supported => Error::input(format!("{} ({at})", error.message()))
+        Some(f) if f.supported => Error::input(format!("{message} ({at})"))
             .hint(format!("the module uses `{0}`, which is switched off here: `-W {0}` switches it on", f.name)),
         Some(f) => Error::input(format!(
-            "the module uses the proposal `{}`, which wasmelt does not support yet: {} ({at})",
-            f.name,
-            error.message()
+            "the module uses the proposal `{}`, which wasmelt does not support yet: {message} ({at})",
+            f.name
         ))
         .hint("compile the module without this proposal: most compilers have a flag for each"),
-        None => Error::input(format!("{} ({at})", error.message())),
+        None => Error::input(format!("{message} ({at})")),
+    }
+}
+
+/// A message of wasmparser, which names some operators by the function that visits them.
+fn with_operator_names(message: &str) -> String {
+    let words = message.split(' ').map(|word| match word.starts_with(VISIT) {
+        true => operator_name(word),
+        false => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Start of the names of functions that visit operators.
+const VISIT: &str = "visit_";
+
+/// The name of an operator in the text format, from the name of wasmparser's function that visits it.
+pub(crate) fn operator_name(visitor: &str) -> String {
+    const WITHOUT_DOT: &[&str] = &["br_", "call_", "return_call", "try_", "throw_ref", "catch_all"];
+    let name = visitor.strip_prefix(VISIT).unwrap_or(visitor);
+    if name.starts_with("typed_select") {
+        return "select".to_owned();
+    }
+    if WITHOUT_DOT.iter().any(|start| name.starts_with(start)) {
+        return name.to_owned();
+    }
+    let name = name.replacen('_', ".", 1).replace("atomic_", "atomic.");
+    // The only operators with a third dot are `i32.atomic.rmw8.add_u` and the like.
+    match name.split_once(".rmw") {
+        Some((start, end)) => format!("{start}.rmw{}", end.replacen('_', ".", 1)),
+        None => name,
     }
 }
 
@@ -135,6 +165,15 @@ fn needed_by_message(message: &str) -> Option<WasmFeatures> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_name_operators_as_the_text_format_does() {
+        let message = "constant expression required: non-constant operator: visit_local_get";
+        assert_eq!(with_operator_names(message), "constant expression required: non-constant operator: local.get");
+        let names = ["visit_nop", "visit_br_on_null", "visit_i64_atomic_rmw8_cmpxchg_u", "visit_typed_select_multi"];
+        let expected = ["nop", "br_on_null", "i64.atomic.rmw8.cmpxchg_u", "select"];
+        assert_eq!(names.map(operator_name), expected);
+    }
 
     #[test]
     fn defaults_are_supported_and_flags_switch() {

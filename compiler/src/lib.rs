@@ -2,7 +2,7 @@
 //!
 //! [`driver`] is the pipeline: it reads as the list of stages. Each stage is a module of this crate and uses only the
 //! data of earlier ones: `module` (bytes to plain data), `program` (what is known before code is generated),
-//! `translate` (function bodies to CLIF), `codegen` (CLIF to machine code), `emit` (everything to an object file) and
+//! `translate` (function bodies to CLIF), `optimize` (CLIF to CLIF), `codegen` (CLIF to machine code), `emit` (everything to an object file) and
 //! `link` (an object to an executable).
 #![forbid(unsafe_code)]
 
@@ -14,21 +14,27 @@ pub mod cache;
 pub mod cli;
 pub mod codegen;
 pub mod debug;
+mod demangle;
 pub mod driver;
 pub mod emit;
 pub mod error;
 pub mod features;
 mod harden;
 mod host;
+mod identify;
+pub mod image;
 pub mod inspect;
 pub mod link;
 pub mod module;
+pub mod optimize;
 pub mod options;
 pub mod output;
+mod parallel;
 pub mod plain;
 pub mod program;
 pub mod progress;
 pub mod report;
+mod text;
 pub mod translate;
 pub mod trees;
 pub mod unlinked;

@@ -181,6 +181,8 @@ pub enum Cpu {
     Default,
     /// What the machine that compiles has.
     Native,
+    /// What every CPU of the target's architecture has.
+    Baseline,
     /// A named baseline, `x86-64-v1` to `x86-64-v4`, or another CPU that Cranelift knows.
     Named(String),
 }

@@ -6,31 +6,35 @@
 //! a program whose instance others can reach into: what it imports and exports keeps its place in the context.
 
 mod entry;
+mod functions;
 mod imports;
 mod interface;
 mod needs;
 mod places;
 mod segments;
+mod toolchain;
 
 pub use needs::Needs;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cranelift_entity::{EntityRef as _, PrimaryMap, SecondaryMap, entity_impl};
+use cranelift_entity::{EntityRef as _, PrimaryMap, entity_impl};
 use wasmelt_abi::context::{HEAD_BYTES, LibraryHead};
 use wasmelt_abi::host::{HostFunction, THREAD_SPAWN};
 use wasmelt_abi::trap::Trap;
 
-use crate::emit::image::{Elements, Invoke, MemoryPlan, Record, TablePlan};
 use crate::error::{Error, Result};
+use crate::image::{Elements, Invoke, MemoryPlan, Record, TablePlan};
 use crate::module::{
     ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module,
-    TableIndex,
+    TableIndex, TypeIndex,
 };
 use crate::options::{Options, Shape};
 
-pub use interface::{Trampolines, types_by_number};
+pub use functions::{FuncId, Functions, Piece};
+pub use interface::Trampolines;
+use interface::types_by_number;
 
 /// A module instance of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +64,8 @@ pub struct Program<'data> {
     pub instances: PrimaryMap<InstanceIndex, Instance<'data>>,
     /// What the executable does after instantiation.
     pub entry: Entry,
+    /// The code that there is to make.
+    pub functions: Functions,
 }
 
 /// What an executable does once its instances exist.
@@ -86,6 +92,8 @@ pub struct Instance<'data> {
     visible: Visible,
     /// What each function of the index space is.
     pub callees: PrimaryMap<FuncIndex, Callee>,
+    /// A type of each number.
+    pub types: Vec<TypeIndex>,
     /// Number of the type of each function.
     pub type_ids: PrimaryMap<FuncIndex, TypeId>,
     /// Where each global lives.
@@ -106,10 +114,11 @@ pub struct Instance<'data> {
     pub record_of: HashMap<FuncIndex, u32>,
     /// Defined functions that can be reached, in order.
     pub live: Vec<DefinedFuncIndex>,
-    /// Place of each live function in `live`.
-    pub place_of: SecondaryMap<DefinedFuncIndex, Option<u32>>,
-    /// Imported functions whose reference is taken: each gets a function of its own that calls the import.
+    /// Imported functions whose reference is taken, and those that code calls though nothing provides them: each gets a
+    /// function of its own that calls the import, or traps under its name.
     pub thunks: Vec<FuncIndex>,
+    /// The functions in `thunks`.
+    has_thunk: HashSet<FuncIndex>,
     /// Element segments for `table.init` at run time; empty where unused.
     pub element_segments: PrimaryMap<ElemIndex, Elements>,
     /// Offset of the first [`FuncRef`](wasmelt_abi::context::FuncRef) from `vmctx`, in the `Many` shape: one for each of `records`.
@@ -118,7 +127,7 @@ pub struct Instance<'data> {
     pub data_segments: PrimaryMap<DataIndex, &'data [u8]>,
     /// Size of the context in bytes.
     pub context_bytes: u32,
-    /// Initial bytes by offset from `vmctx`, see [`crate::emit::image::Image::initial`].
+    /// Initial bytes by offset from `vmctx`, see [`crate::image::Image::initial`].
     pub initial: Vec<(i64, Cow<'data, [u8]>)>,
     /// What is left to do at instantiation, in order.
     pub actions: Vec<Action>,
@@ -159,8 +168,8 @@ pub enum Callee {
     Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
-    /// An import that nothing provides: a call traps.
-    Missing,
+    /// An import that nothing provides, by its index in the module's imports: its thunk traps.
+    Missing(u32),
 }
 
 /// Where a global lives.
@@ -243,7 +252,21 @@ impl<'data> Program<'data> {
         instance.initial.sort_by_key(|(offset, _)| *offset);
         let mut instances = PrimaryMap::new();
         instances.push(instance);
-        Ok(Self { instances, entry })
+        let functions = Functions::of(&instances, &entry);
+        Ok(Self { instances, entry, functions })
+    }
+
+    /// A function's reference as the image holds it.
+    pub fn record(&self, index: InstanceIndex, func: FuncIndex) -> Result<Record> {
+        let instance = &self.instances[index];
+        let piece = match instance.module.defined_func(func) {
+            Some(defined) => Piece::Function(index, defined),
+            None => Piece::Thunk(index, func),
+        };
+        let function = self.functions.id(piece).ok_or_else(|| {
+            Error::internal(format!("{} is referred to but was dropped", instance.module.describe_func(func)))
+        })?;
+        Ok(Record { function: function.as_u32(), type_id: instance.type_ids[func] })
     }
 
     /// The one instance of a program of one module.
@@ -277,6 +300,7 @@ impl<'data> Instance<'data> {
             element_segments: module.elements.keys().map(|_| Elements::Records(Vec::new())).collect(),
             func_refs_offset: 0,
             data_segments: module.data.keys().map(|_| &[][..]).collect(),
+            types: types_by_number(&module),
             module,
             shape,
             visible,
@@ -288,8 +312,8 @@ impl<'data> Instance<'data> {
             record_of: records.iter().map(|&func| (func, func.as_u32())).collect(),
             records,
             live: Vec::new(),
-            place_of: SecondaryMap::new(),
             thunks: Vec::new(),
+            has_thunk: HashSet::new(),
             context_bytes: head_bytes as u32,
             initial: Vec::new(),
             actions: Vec::new(),
@@ -312,21 +336,9 @@ impl<'data> Instance<'data> {
         self.module.tags.values().map(|&ty| 16 * self.module.types[ty].params.len() as u32).max().unwrap_or(0)
     }
 
-    /// The record of a function for the image.
-    pub fn image_record(&self, func: FuncIndex) -> Result<Record> {
-        let function = match self.module.defined_func(func) {
-            Some(defined) => self.place_of[defined],
-            None => self.thunks.iter().position(|&t| t == func).map(|i| (self.live.len() + i) as u32),
-        };
-        let function = function.ok_or_else(|| {
-            Error::internal(format!("{} is referred to but was dropped", self.module.describe_func(func)))
-        })?;
-        Ok(Record { function, type_id: self.type_ids[func] })
-    }
-
-    /// Takes note that a function's reference is taken.
+    /// Plans a thunk for a function that needs one.
     fn refer(&mut self, func: FuncIndex) {
-        if self.module.defined_func(func).is_none() && !self.thunks.contains(&func) {
+        if self.module.defined_func(func).is_none() && self.has_thunk.insert(func) {
             self.thunks.push(func);
         }
     }
@@ -354,12 +366,15 @@ impl<'data> Instance<'data> {
         }
         // References in globals are few: take them as live.
         queue.extend(module.globals.values().filter_map(|g| g.init.as_ref()).flat_map(ConstExpr::funcs));
-        let mut bodies = Vec::new();
+        let (mut bodies, mut missing) = (Vec::new(), Vec::new());
         while let Some(func) = queue.pop() {
             if std::mem::replace(&mut seen[func.index()], true) {
                 continue;
             }
-            let Some(defined) = module.defined_func(func) else { continue };
+            let Some(defined) = module.defined_func(func) else {
+                missing.extend(matches!(self.callees[func], Callee::Missing(_)).then_some(func));
+                continue;
+            };
             bodies.push(defined);
             let facts = &module.bodies[defined].facts;
             queue.extend(facts.calls.iter().chain(&facts.ref_funcs));
@@ -375,10 +390,9 @@ impl<'data> Instance<'data> {
             }
         }
         bodies.sort_unstable();
-        for (place, &func) in bodies.iter().enumerate() {
-            self.place_of[func] = Some(place as u32);
-        }
         self.live = bodies;
+        missing.sort_unstable();
+        missing.into_iter().for_each(|func| self.refer(func));
     }
 
     /// The value of a constant expression; `None` where it depends on what is imported.

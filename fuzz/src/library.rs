@@ -147,7 +147,7 @@ fn provide(store: &mut Store, module: &Module, plan: &Plan) -> Result<Vec<Extern
                     let values = values.ok_or_else(|| Error::trap(Trap::Unreachable))?;
                     Ok(values.iter().zip(&results).map(|(&bits, &ty)| value(bits, ty)).collect())
                 });
-                Ok(func.into())
+                func.map(Extern::from)
             }
             (&Import::Table(element), ExternType::Table(ty)) => {
                 let element = ValType::Ref(element);

@@ -1,4 +1,5 @@
-//! Backtraces of guest code: in comes where the stack stands; out come lines with the functions' names.
+//! Backtraces of guest code: in comes where the stack stands; out come lines with the functions' names, and where in the
+//! source, or in the module, they are.
 //!
 //! Frames are found by frame pointers, which all generated code keeps. The runtime is compiled to keep them too, so a
 //! trap inside a host function shows the guest functions that called it.
@@ -6,23 +7,22 @@
 // ---------------------------------------------------------------------------------------------------------------
 // Security: runs in the signal handler. The stack's contents are data of unknown quality: each frame address is
 // checked to lie in the guest stack and above the one before, so a walk ends and reads nothing else. Names come from
-// the module: they are printed as untrusted text.
+// the module: the compiler has escaped them and cut them to a moderate length, see `wasmelt_abi::code_map`.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::mem::size_of;
 use core::ops::Range;
 
-use wasmelt_abi::code_map::functions;
+use wasmelt_abi::code_map::{self, Found};
+use wasmelt_abi::descriptor::Positions;
 
 use crate::instance::{Instance, slice};
+use crate::positions::PrintPositions;
 use crate::report::Report;
 use crate::sys::cpu;
 
 /// How many lines a backtrace has at most.
 const MAX_LINES: u64 = 64;
-
-/// How many bytes of a name are printed at most.
-const MAX_NAME_BYTES: usize = 256;
 
 /// Where a walk starts.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub fn print(report: &mut Report, instance: Instance, start: Start) {
         let offset = (start.pc - text.start) as u32;
         lines.push(offset);
         // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
-        if function_at(instance, offset).is_some_and(|f| f.start == offset)
+        if find(instance, offset).is_some_and(|found| found.start == offset)
             && let Some(caller) =
                 cpu::frameless_return_address(start.stack_pointer, |at| walk.read(at)).and_then(|pc| walk.in_text(pc))
         {
@@ -108,10 +108,9 @@ impl Iterator for Walk {
     }
 }
 
-/// The function that an offset in the text lies in, `None` for code that wasmelt made itself, such as the entry.
-fn function_at(instance: Instance, offset: u32) -> Option<functions::Function<'static>> {
-    let function = functions::find(slice(&instance.program().functions), offset)?;
-    (function.index != u32::MAX).then_some(function)
+/// What is known about an instruction.
+fn find(instance: Instance, offset: u32) -> Option<Found<'static>> {
+    code_map::find(slice(&instance.program().code_map), offset)
 }
 
 /// The lines of a backtrace: the innermost frames, of which repetitions of one call take one line.
@@ -141,13 +140,17 @@ impl Lines<'_> {
 
     #[inline(never)]
     fn line(&mut self, number: u64) {
-        let Some(function) = function_at(self.instance, self.last) else { return };
+        let Some(found) = find(self.instance, self.last) else { return };
+        if found.index == u32::MAX {
+            // Code that wasmelt made itself, such as the entry.
+            return;
+        }
         self.shown += 1;
         self.report.decimal(number, 5).text(": ");
-        if function.name.is_empty() {
-            self.report.text("<wasm function ").decimal(function.index.into(), 0).text(">\n");
-        } else {
-            self.report.untrusted(function.name, MAX_NAME_BYTES).text("\n");
+        match self.instance.program().positions.get() {
+            // SAFETY: the compiler wrote it, in read-only data, and names the one function of this type.
+            Some(positions) => unsafe { print_positions(positions, self.report, &found) },
+            None => self.report.in_module(&found),
         }
     }
 
@@ -177,6 +180,36 @@ impl Lines<'_> {
     }
 }
 
+/// Calls [`wasmelt_abi::symbols::PRINT_POSITIONS`], which only programs with a table of positions contain.
+///
+/// # Safety
+/// The positions are those of a program.
+unsafe fn print_positions(positions: *const Positions, report: &mut Report, found: &Found<'_>) {
+    // SAFETY: by this function's contract, as is the type of what `print` refers to.
+    unsafe {
+        if let Some(print) = (*positions).print.get() {
+            let print = core::mem::transmute::<*const u8, PrintPositions>(print);
+            print(report, &raw const (*positions).table, found);
+        }
+    }
+}
+
+impl Report {
+    /// Adds the name of a function, as it is in the table, or its number.
+    #[inline(never)]
+    pub(crate) fn function(&mut self, found: &Found<'_>) -> &mut Self {
+        match found.name {
+            [] => self.text("<wasm function ").decimal(found.index.into(), 0).text(">"),
+            name => self.bytes(name),
+        }
+    }
+
+    /// Adds a function and where in the module the operator is, as a line's rest.
+    pub(crate) fn in_module(&mut self, found: &Found<'_>) {
+        self.function(found).text(" (offset ").hexadecimal(found.operator.into()).text(")\n");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,16 +217,19 @@ mod tests {
     use crate::testing::TestProgram;
     use std::string::String;
     use std::vec::Vec;
+    use wasmelt_abi::code_map::{Function, Site};
 
     /// The backtrace of a stack with these return addresses as offsets in the text, innermost first.
     fn backtrace(pc: usize, frames: impl Iterator<Item = usize>) -> String {
         let mut program = TestProgram::with_memory(0, 0);
-        let table = [(0, 0, &b"main"[..]), (16, 1, b""), (32, 2, b"a\x07b"), (64, u32::MAX, b"")];
-        let mut at = 0;
-        functions::encode(table.map(|(start, index, name)| functions::Function { start, index, name }), |byte| {
-            program.functions[at] = byte;
-            at += 1;
+        // A call at 19, whose operator is the fourth byte of its function's body.
+        let site = Site { offset: 19, operator: 119, trap: None };
+        let functions = [(0, 0, "main"), (16, 1, ""), (32, 2, "f"), (64, u32::MAX, "")];
+        let functions = functions.map(|(start, index, name)| {
+            let sites = if index == 1 { core::slice::from_ref(&site) } else { &[] };
+            Function { start, index, body: 100 + start, name, sites }
         });
+        program.encode(&functions);
         let instance = Instance::create(program.leak()).unwrap();
         let (stack, text) = (instance.stack(), instance.text());
         let returns: Vec<usize> = frames.collect();
@@ -210,26 +246,26 @@ mod tests {
     }
 
     #[test]
-    fn frames_have_names_or_numbers() {
-        let expected = "    0: a\\x07b\n    1: <wasm function 1>\n    2: main\n";
+    fn frames_have_names_or_numbers_and_offsets_in_the_module() {
+        let expected = "    0: f (offset 0x84)\n    1: <wasm function 1> (offset 0x77)\n    2: main (offset 0x64)\n";
         assert_eq!(backtrace(40, [20, 9, 70].into_iter()), expected);
     }
 
     #[test]
     fn recursion_is_counted_and_length_is_bounded() {
         let recursion = core::iter::repeat_n(20, 500).chain([9]);
-        let expected =
-            "    0: a\\x07b\n    1: <wasm function 1>\n       ... (499 more of the same call)\n  501: main\n";
+        let expected = "    0: f (offset 0x84)\n    1: <wasm function 1> (offset 0x77)\n       \
+                        ... (499 more of the same call)\n  501: main (offset 0x64)\n";
         assert_eq!(backtrace(40, recursion), expected);
-        let alternating = backtrace(40, (0..1000).map(|i| 20 + i % 2));
+        let alternating = backtrace(40, (0..1000).map(|i| 41 + i % 2));
         assert_eq!(alternating.lines().count(), MAX_LINES as usize + 1);
-        assert!(alternating.ends_with("   63: <wasm function 1>\n       ... (937 more frames)\n"), "{alternating}");
+        assert!(alternating.ends_with("   63: f (offset 0x84)\n       ... (937 more frames)\n"), "{alternating}");
     }
 
     #[test]
     fn the_caller_is_shown_where_no_frame_was_made_yet() {
         // The word at the stack pointer is 0 here, so no caller is found there and the frames follow.
-        assert_eq!(backtrace(32, [9].into_iter()), "    0: a\\x07b\n    1: main\n");
+        assert_eq!(backtrace(32, [9].into_iter()), "    0: f (offset 0x84)\n    1: main (offset 0x64)\n");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Failure {
 }
 
 /// Messages by [`Failure`].
-const MESSAGES: &str = "cannot reserve address space (see `ulimit -v` and --bounds-checks): error 
+const MESSAGES: &str = "cannot reserve address space (see `ulimit -v` and --memory-reserve): error 
 cannot get memory for the program: error 
 cannot map the program's data: error 
 cannot install signal handlers: error 

@@ -23,6 +23,7 @@ pub mod invoke;
 pub mod memops;
 pub mod memory;
 pub mod parking;
+pub mod positions;
 pub mod process;
 pub mod report;
 pub mod sync;

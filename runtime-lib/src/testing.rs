@@ -4,6 +4,7 @@ use core::mem;
 use std::boxed::Box;
 
 use wasmelt_abi::ABI_VERSION;
+use wasmelt_abi::code_map::{self, Function};
 use wasmelt_abi::context::{FuncRecord, HEAD_BYTES, MEMORY0_BASE_OFFSET};
 use wasmelt_abi::descriptor::{
     DataSegment, ElementSegment, InvokePlan, MemoryPlan, ProgramDescriptor, Rel, RelSlice, TablePlan, ValueType,
@@ -25,8 +26,8 @@ pub(crate) struct TestProgram {
     pub(crate) element_records: [Rel<FuncRecord>; 2],
     pub(crate) record: FuncRecord,
     pub(crate) text: [u8; 256],
-    pub(crate) traps: [u8; 16],
-    pub(crate) functions: [u8; 64],
+    pub(crate) code_map: [u8; 64],
+    pub(crate) code_map_len: usize,
 }
 
 pub(crate) fn refer<T, U>(from: &mut Rel<T>, to: *const U) {
@@ -69,6 +70,14 @@ impl TestProgram {
         program
     }
 
+    /// Writes the code map.
+    pub(crate) fn encode(&mut self, functions: &[Function<'_>]) {
+        code_map::encode(functions.iter().copied(), |byte| {
+            self.code_map[self.code_map_len] = byte;
+            self.code_map_len += 1;
+        });
+    }
+
     /// Connects the parts where they are, for good.
     pub(crate) fn leak(self: Box<Self>) -> &'static ProgramDescriptor {
         let program = Box::leak(self);
@@ -92,8 +101,7 @@ impl TestProgram {
         refer(&mut program.element_records[1], &raw const program.record);
         refer(&mut program.descriptor.text, &raw const program.text);
         program.descriptor.text_bytes = program.text.len() as u32;
-        refer_slice(&mut program.descriptor.traps, &program.traps);
-        refer_slice(&mut program.descriptor.functions, &program.functions);
+        refer_slice(&mut program.descriptor.code_map, &program.code_map[..program.code_map_len]);
         &program.descriptor
     }
 }

@@ -10,7 +10,7 @@
 
 use core::ptr;
 
-use wasmelt_abi::code_map::traps;
+use wasmelt_abi::code_map;
 use wasmelt_abi::context::Memory;
 use wasmelt_abi::descriptor::MemoryPlan;
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
@@ -50,7 +50,7 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
         FaultKind::Stack => None,
         FaultKind::Instruction | FaultKind::Arithmetic => {
             let offset = u32::try_from(fault.pc - text.start).ok()?;
-            traps::find(slice(&instance.program().traps), offset)
+            Trap::from_u8(code_map::find(slice(&instance.program().code_map), offset)?.trap as u8)
         }
     }
 }
@@ -128,11 +128,14 @@ fn end(trap: Trap, instance: Instance, start: Start) -> ! {
 mod tests {
     use super::*;
     use crate::testing::TestProgram;
+    use wasmelt_abi::code_map::{Function, Site};
 
     #[test]
     fn faults_are_told_apart() {
         let mut program = TestProgram::with_memory(1 << 16, 2 << 16);
-        program.traps[..4].copy_from_slice(&[10, Trap::Unreachable as u8, 5, Trap::IntegerDivideByZero as u8]);
+        let site = |offset, trap| Site { offset, operator: 0, trap: Some(trap) };
+        let sites = [site(10, Trap::Unreachable), site(15, Trap::IntegerDivideByZero)];
+        program.encode(&[Function { start: 0, index: 0, body: 0, name: "", sites: &sites }]);
         let instance = Instance::create(program.leak()).unwrap();
         let (text, memory) = (instance.text().start, instance.vmctx() as usize);
         let at = |kind, address, pc| judge(&Fault { kind, address, pc, frame_pointer: 0, stack_pointer: 0 }, instance);

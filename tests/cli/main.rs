@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Ok(files) => files.into_iter().map(trial).collect(),
         Err(e) => vec![Trial::test("cases", move || Err(e.to_string().into()))],
     };
-    libtest_mimic::run(&args, trials).exit_code()
+    support::skips::run(&args, trials).exit_code()
 }
 
 fn cases_folder() -> PathBuf {

@@ -31,7 +31,8 @@ fn values_of_every_type_go_both_ways() {
         let mut results: Vec<_> = args.iter().rev().cloned().collect();
         results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
         Ok(results)
-    });
+    })
+    .unwrap();
     let instance = Instance::new(&mut store, &module, &[turn.into()]).unwrap();
     let nothing = instance.func(&store, "nothing").unwrap();
     let args = [
@@ -212,7 +213,7 @@ fn handles_of_another_store_are_refused() {
     }
     let func = instance.func(&one, "f").unwrap();
     let any = FuncType::new([ValType::FUNCREF], []);
-    let takes = Func::new(&mut other, any, |_, _| Ok(vec![]));
+    let takes = Func::new(&mut other, any, |_, _| Ok(vec![])).unwrap();
     assert!(matches!(takes.call(&mut other, &[Val::FuncRef(Some(func))]), Err(Error::Usage(_))));
 }
 
@@ -307,7 +308,8 @@ fn types_can_name_function_types() {
     let inner = FuncType::new([ValType::I32], [ValType::I32]);
     let reference = ValType::Ref(RefType { nullable: true, heap: HeapType::Concrete(inner) });
     let mut store = Store::new();
-    let f = Func::new(&mut store, FuncType::new([reference.clone()], [reference]), |_, args| Ok(args.to_vec()));
+    let f =
+        Func::new(&mut store, FuncType::new([reference.clone()], [reference]), |_, args| Ok(args.to_vec())).unwrap();
     let instance = Instance::new(&mut store, &module, &[f.into()]).unwrap();
     let twice = Val::FuncRef(instance.func(&store, "twice"));
     let results = call(&mut store, instance, "through", &[twice]).unwrap();

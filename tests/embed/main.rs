@@ -8,6 +8,7 @@ mod calls;
 mod exceptions;
 mod sharing;
 mod traps;
+mod types;
 
 use std::fs;
 use std::path::Path;
@@ -61,9 +62,10 @@ fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
 }
 
 /// A function of the host that takes and returns one `i32`.
-fn host(store: &mut Store, body: impl Fn(&mut Store, i32) -> Result<i32, Error> + Send + 'static) -> Func {
+fn host(store: &mut Store, body: impl Fn(&mut Store, i32) -> Result<i32, Error> + Send + Sync + 'static) -> Func {
     Func::new(store, FuncType::new([ValType::I32], [ValType::I32]), move |store, args| match args {
         [Val::I32(value)] => Ok(vec![Val::I32(body(store, *value)?)]),
         other => panic!("{other:?}"),
     })
+    .unwrap()
 }

@@ -97,13 +97,42 @@ fn backtraces_name_functions_of_all_modules() {
         let instance = Instance::new(&mut store, &outer, &[imported.into()]).unwrap();
         assert_eq!(call_i32(&mut store, instance, "g", &[1]), 3);
         let Err(Error::Trap(trap)) = call(&mut store, instance, "g", &[Val::I32(0)]) else { panic!() };
-        let names: Vec<_> = trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.to_string())).collect();
-        assert_eq!(names[0], ("inner", "divide".to_owned()));
-        assert_eq!(names[1], ("outer", "middle".to_owned()));
-        assert_eq!(names[2], ("outer", "<wasm function 2>".to_owned()));
-        assert_eq!(names.len(), 3);
-        assert!(trap.to_string().starts_with("wasm trap: integer divide by zero\n    0: divide\n    1: middle"));
+        let names = trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.function_name.as_str()));
+        assert_eq!(names.collect::<Vec<_>>(), [("inner", "divide"), ("outer", "middle"), ("outer", "")]);
+        let [divide, middle, last] = [0, 1, 2].map(|number| trap.backtrace[number].module_offset);
+        let expected = format!(
+            "wasm trap: integer divide by zero\n    0: divide (offset {divide:#x})\n    1: middle (offset {middle:#x})\n    \
+             2: <wasm function 2> (offset {last:#x})"
+        );
+        assert_eq!(trap.to_string(), expected);
+        assert!(trap.backtrace.iter().all(|frame| frame.positions.is_empty()));
     }
+}
+
+#[test]
+fn backtraces_have_positions_with_debug_information() {
+    let scratch = support::scratch();
+    let path = scratch.path().join("inlined.so");
+    let guest = support::repository().join("tests/run/guests/inlined.wasm");
+    support::compile(&guest, &path, ["--emit", "cdylib", "-g"]).unwrap();
+    let module = load(&path, "inlined").unwrap();
+    let mut store = Store::new();
+    let instance = Instance::new(&mut store, &module, &[]).unwrap();
+    let Err(Error::Trap(trap)) = call(&mut store, instance, "_start", &[]) else { panic!() };
+    let expected = "wasm trap: out of bounds memory access\n    \
+                    0: app::Table::at(long) const at inlined.cpp:11:16\n       \
+                    app::sum(app::Table const&, long) at inlined.cpp:17:18\n       \
+                    app::twice(app::Table const&, long) at inlined.cpp:21:12\n    \
+                    1: _start at inlined.cpp:30:17";
+    assert_eq!(trap.to_string(), expected);
+    let frame = &trap.backtrace[0];
+    assert_eq!(frame.function_name, "app::twice(app::Table const&, long)");
+    let [_, _, last] = &frame.positions[..] else { panic!("{trap:?}") };
+    assert_eq!((last.function.as_str(), last.file.as_str()), (frame.function_name.as_str(), "inlined.cpp"));
+    assert_eq!((last.line, last.column), (21, 12));
+    // The offset is that of an `i32.load`.
+    let wasm = std::fs::read(guest).unwrap();
+    assert_eq!(wasm[frame.module_offset as usize], 0x28);
 }
 
 #[test]

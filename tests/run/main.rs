@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backtrace;
+#[cfg(target_os = "linux")]
+mod bench;
 mod cases;
 mod corpus;
 mod debug;
@@ -19,6 +22,8 @@ mod format;
 mod harden;
 #[cfg(target_os = "linux")]
 mod hosts;
+#[cfg(target_os = "linux")]
+mod linkers;
 #[cfg(target_os = "linux")]
 mod llvm;
 mod macho;
@@ -44,13 +49,14 @@ use libtest_mimic::Trial;
 fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
     let mut trials = Vec::new();
+    trials.extend(backtrace::trials());
     trials.extend(corpus::trials());
     trials.extend(debug::trials());
     trials.extend(examples::trials());
     trials.extend(foreign::trials());
     trials.extend(cases::trials());
     trials.extend(on_linux());
-    libtest_mimic::run(&args, trials).exit_code()
+    support::skips::run(&args, trials).exit_code()
 }
 
 /// Tests that look at processes, descriptors and executables as Linux has them.
@@ -59,9 +65,11 @@ fn on_linux() -> Vec<Trial> {
     return Vec::new();
     #[cfg(target_os = "linux")]
     [
+        bench::trials,
         format::trials,
         harden::trials,
         hosts::trials,
+        linkers::trials,
         llvm::trials,
         policy::trials,
         process::trials,

@@ -27,6 +27,7 @@ mod selftest;
 mod spectest;
 mod suites;
 mod summary;
+mod unfold;
 mod units;
 mod values;
 mod world;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     if choice.is_empty() {
         trials.push(expected_failures_exist(&files, &expected));
+        trials.extend(suites::newest_is_missing().map(|why| support::skipped("newest", why)));
     }
     for configuration in &CONFIGURATIONS {
         if let Some(why) = configuration.cannot_run() {
@@ -73,12 +75,13 @@ fn main() -> ExitCode {
             trials.push(trial(configuration, file, &expected, &summary));
         }
     }
-    let conclusion = libtest_mimic::run(&args, trials);
+    let conclusion = support::skips::run(&args, trials);
     if args.list {
         return conclusion.exit_code();
     }
     summary.print();
     if choice.is_empty()
+        && suites::newest_is_missing().is_none()
         && let Err(why) = readme::check(&summary, files.len())
     {
         eprintln!("{why}");

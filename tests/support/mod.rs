@@ -21,6 +21,7 @@ pub mod foreign;
 pub mod kernel;
 pub mod place;
 pub mod portable;
+pub mod skips;
 
 /// A test without parameters.
 pub type Test = fn() -> Result<(), Failed>;
@@ -58,7 +59,7 @@ pub fn skipped(name: impl Into<String>, reason: impl Into<String>) -> Trial {
     if switch("WASMELT_REQUIRE_ALL") {
         trial
     } else {
-        trial.with_kind(format!("skipped: {reason}")).with_ignored_flag(true)
+        trial.with_kind(format!("{}{reason}", skips::KIND)).with_ignored_flag(true)
     }
 }
 

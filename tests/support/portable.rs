@@ -55,9 +55,9 @@ pub fn cargo_with(arguments: &[&str], environment: &[(String, OsString)]) -> Res
 fn build() -> Result<PathBuf, String> {
     let folder = folder();
     let target = Options::default().target.to_string();
-    cargo(&["build", "--locked", "--package", "wasmelt-start-portable", "--profile", "portable", "--target", &target])?;
+    cargo(&["build", "--locked", "--package", "wasmelt-start-portable", "--profile", "runtime", "--target", &target])?;
     let name = Runtime::Portable.archive_name();
-    let (built, wanted) = (folder.join(&target).join("portable").join(name), folder.join("archives").join(&target));
+    let (built, wanted) = (folder.join(&target).join("runtime").join(name), folder.join("archives").join(&target));
     // Several test programs may do this at the same time: each puts a complete file in its place.
     let temporary = wanted.join(format!("{name}.{}", std::process::id()));
     let put = || {

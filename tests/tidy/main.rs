@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         ("documents_stay_short", documents::stay_short),
     ];
     let trials = rules.map(|(name, rule)| Trial::test(name, move || check(rule)));
-    libtest_mimic::run(&args, trials.into()).exit_code()
+    support::skips::run(&args, trials.into()).exit_code()
 }
 
 fn check(rule: Rule) -> Result<(), Failed> {

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
     let all = args.filter.is_none() && !args.list;
     trials.extend(attacks::trials());
     trials.push(Trial::test("every_function_has_a_probe", every_function_has_a_probe));
-    let conclusion = libtest_mimic::run(&args, trials);
+    let conclusion = support::skips::run(&args, trials);
     if all {
         let seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         println!(

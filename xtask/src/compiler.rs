@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Result, root, run, runtimes, zig};
+use crate::{Result, root, run, runtime, runtimes, zig};
 
 /// Builds the compiler, or only checks that it could be built; its path.
 pub(crate) fn build(host: Option<&str>, check: bool) -> Result<PathBuf> {
@@ -14,7 +14,7 @@ pub(crate) fn build(host: Option<&str>, check: bool) -> Result<PathBuf> {
     cargo.args(["--release", "--locked", "--package", "wasmelt"]);
     let mut folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     if let Some(host) = host {
-        if !runtimes::has_std(host) && !runtimes::add_std(host) {
+        if !runtime::has_std(host) && !runtimes::add_std(host) {
             return Err(format!("there is no standard library of Rust for {host}: `rustup target add {host}`").into());
         }
         cargo.args(["--target", host]);

@@ -1,5 +1,5 @@
-//! Tasks of the project that are more than one command: runtime archives for any target, the compiler for any host, and the
-//! folder of a release.
+//! Tasks of the project that are more than one command: runtime archives for any target, the compiler for any host, the
+//! folder of a release, and the crates.
 
 #[path = "../../compiler/build/archive.rs"]
 mod archive;
@@ -7,6 +7,7 @@ mod compiler;
 mod dist;
 #[path = "../../compiler/build/member.rs"]
 mod member;
+mod package;
 #[path = "../../compiler/build/runtime.rs"]
 mod runtime;
 mod runtimes;
@@ -34,6 +35,8 @@ enum Task {
     Compiler(CompilerArgs),
     /// Make the folder of a release, which works wherever it is moved to
     Dist(DistArgs),
+    /// Pack the crates as they are published
+    Package(PackageArgs),
 }
 
 /// Which archives.
@@ -84,6 +87,14 @@ struct DistArgs {
     out: PathBuf,
 }
 
+/// What becomes of the crates.
+#[derive(clap::Args)]
+struct PackageArgs {
+    /// Build the compiler from its packed crate
+    #[arg(long)]
+    build: bool,
+}
+
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The repository's root.
@@ -112,6 +123,7 @@ fn main() -> ExitCode {
             }
         }),
         Task::Dist(args) => dist::execute(args.host.as_deref(), &args.targets, &args.out),
+        Task::Package(args) => package::execute(args.build),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

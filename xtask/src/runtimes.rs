@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use crate::runtime::{self, Recipe, Runtime};
+use crate::runtime::{self, Recipe, Runtime, has_std};
 use crate::{Result, compiler, root};
 
 /// A target of wasmelt, and the targets of Rust whose standard library serves it, the best first.
@@ -69,19 +69,7 @@ fn key(triple: &str) -> Vec<&str> {
 fn build(target: &Target, out: &Path, build_std: bool, portable: bool) -> Result<PathBuf> {
     let cargo = compiler::cargo();
     let work = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from).join("xtask");
-    let installed = target.rust.iter().find(|rust| has_std(rust) || (!build_std && add_std(rust)));
-    let rust = match (installed, build_std) {
-        (Some(rust), false) => rust,
-        (_, true) => target.rust[0],
-        (None, false) => {
-            return Err(format!(
-                "there is no standard library of Rust for {}. Three ways to get one: `rustup target add {}`; a package \
-                 of your distribution for it; `rustup component add rust-src`, and `cargo xtask runtime --build-std`",
-                target.triple, target.rust[0]
-            )
-            .into());
-        }
-    };
+    let rust = if build_std { target.rust[0] } else { installed_target(target)? };
     let runtime = if portable { Runtime::Portable } else { target.runtime };
     let recipe = Recipe { root: root(), target_dir: &work, target: rust, runtime, build_std };
     let bytes = runtime::build(&cargo, recipe)?;
@@ -96,16 +84,29 @@ fn build(target: &Target, out: &Path, build_std: bool, portable: bool) -> Result
     Ok(path)
 }
 
-/// Whether the toolchain has the standard library of a target.
-pub(crate) fn has_std(target: &str) -> bool {
-    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc).args(["--print", "sysroot"]).output();
-    let Some(output) = output.ok().filter(|output| output.status.success()) else { return false };
-    let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
-    Path::new(&sysroot).join("lib/rustlib").join(target).join("lib").is_dir()
+/// The target of Rust whose standard library serves a target, installed where rustup can do that.
+pub(crate) fn rust_target(triple: &str) -> Result<&'static str> {
+    let names = [triple.to_owned()];
+    chosen(&names)?
+        .first()
+        .ok_or_else(|| format!("there is no target {triple}").into())
+        .and_then(|t| installed_target(t))
 }
 
-/// Asks rustup for it; whether it is there then.
+fn installed_target(target: &Target) -> Result<&'static str> {
+    let installed =
+        target.rust.iter().find(|rust| has_std(rust)).or_else(|| target.rust.iter().find(|rust| add_std(rust)));
+    installed.copied().ok_or_else(|| {
+        format!(
+            "there is no standard library of Rust for {}. Three ways to get one: `rustup target add {}`; a package of \
+             your distribution for it; `rustup component add rust-src`, and `cargo xtask runtime --build-std`",
+            target.triple, target.rust[0]
+        )
+        .into()
+    })
+}
+
+/// Asks rustup for a standard library; whether it is there then.
 pub(crate) fn add_std(target: &str) -> bool {
     let added = Command::new("rustup").args(["target", "add", target]).stdin(Stdio::null()).status();
     added.is_ok_and(|status| status.success()) && has_std(target)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, ValueEnum};
 use target_lexicon::Triple;
 
+use crate::codegen;
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
@@ -18,7 +19,7 @@ use crate::options::{
 use super::embed::Embed;
 use super::policy_file::PolicyFile;
 use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
-use super::{embed, print_note, values, wasmtime};
+use super::{embed, grants, print_note, values, wasmtime};
 
 /// How code is generated.
 #[derive(Args, Debug)]
@@ -32,8 +33,10 @@ pub(super) struct CodeArgs {
     #[arg(short = 'C', long = "codegen", value_name = "KEY[=VALUE],..", value_parser = GroupParser(&CODEGEN))]
     codegen: Vec<String>,
 
-    /// Instructions that may be used: `native`, `x86-64-v1` to `x86-64-v4`, or a CPU's name
-    #[arg(long, value_name = "CPU", value_parser = values::cpu)]
+    /// Instructions that may be used: `baseline` runs on every CPU of the target, `native` on this machine, `x86-64-v1`
+    /// to `x86-64-v4`, or a CPU's name [default: x86-64-v3, on aarch64 the baseline; for `run` native]
+    #[arg(long, value_name = "CPU", hide_possible_values = true,
+        value_parser = values::Suggesting { parse: values::cpu, names: codegen::cpu_names })]
     pub(super) cpu: Option<Cpu>,
 
     /// Switch proposals on or off, set limits: `-W simd=n,max-memory-size=64M`; `-W help` lists the keys
@@ -75,11 +78,11 @@ pub(super) struct CodeArgs {
 #[command(next_help_heading = "Capabilities and limits (nothing is granted unasked)")]
 pub(super) struct PolicyArgs {
     /// Grant a directory, under another name for the guest, read-only: `--dir ./data::/data:ro`
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = values::dir)]
+    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", value_parser = grants::dir)]
     dirs: Vec<DirGrant>,
 
     /// Grant a single file, under another name for the guest, read-only: `--file app.conf::/etc/app.conf:ro`
-    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]", value_parser = values::file)]
+    #[arg(long = "file", value_name = "HOST[::GUEST][:ro]", value_parser = grants::file)]
     files: Vec<FileGrant>,
 
     /// Store a directory in the executable, which the guest finds and can only read: `--embed assets::/assets`
@@ -247,11 +250,12 @@ pub(super) struct Granted {
 
 impl PolicyArgs {
     /// Reads the policy file and the files to embed.
-    pub(super) fn read(&self) -> Result<Granted> {
+    pub(super) fn read(&self, target: &Triple) -> Result<Granted> {
         let file = self.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
         let max_memory_bytes = self.max_memory.or(file.max_memory);
         let embeds: Vec<_> = file.embed.iter().chain(&self.embeds).cloned().collect();
         let mut policy = self.add_to(file.into_policy());
+        grants::check_drives(&policy, target)?;
         let mut embedded_files = Vec::new();
         for (tree, embed) in embeds.iter().enumerate() {
             policy.embedded.push(embed::read(embed, tree, &mut embedded_files)?);
@@ -328,7 +332,7 @@ impl CommonArgs {
     /// What the options of wasmelt itself ask for.
     fn to_options(&self, target: Triple) -> Result<Options> {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
-        let granted = policy.read()?;
+        let granted = policy.read(&target)?;
         let deterministic = granted.policy.deterministic.is_some();
         Ok(Options {
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),

@@ -3,15 +3,18 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use target_lexicon::{Environment, HOST, OperatingSystem};
 
 use super::args::CommonArgs;
 use super::input::Input;
 use super::progress::{self, Times};
+use super::values::Suggesting;
 use super::wasmtime::Asked;
-use super::{print_note, targets};
+use super::{grants, print_note, print_warning, targets};
 use crate::error::{Error, Result};
+use crate::identify;
 use crate::options::{Emit, Options};
 use crate::output::Output;
 
@@ -32,7 +35,8 @@ pub(super) struct CompileArgs {
     emit: EmitArg,
 
     /// Where the result runs [default: this machine], see `wasmelt targets`
-    #[arg(long, value_name = "TRIPLE")]
+    #[arg(long, value_name = "TRIPLE", hide_possible_values = true,
+        value_parser = Suggesting { parse: NonEmptyStringValueParser::new(), names: targets::names })]
     target: Option<String>,
 
     /// Compile as a library, for `--emit cdylib`, `staticlib` or `obj`: the name by which a host finds it [default: the input's]
@@ -108,18 +112,23 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
         }
         options.library = Some(library_name(args)?);
     }
+    let report = &args.common.report;
+    let mut times = Times::start();
+    let mut input = Input::open(&args.input)?;
     let output = match &args.output {
         Some(output) => output.clone(),
         None => default_output(&args.input, &options)?,
     };
-    let report = &args.common.report;
-    let mut times = Times::start();
-    let mut input = Input::open(&args.input)?;
-    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let bytes = input.read()?;
+    // An executable that was given by mistake is not complained about as the output's own name.
+    identify::expect_module(&bytes, &input.name)?;
+    let sink = Output::create(&output, options.emit, Some(&input.file))?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, report)?;
     times.stages(&compilation.timings);
+    if !report.quiet {
+        grants::missing(&options.policy, &options.target).iter().for_each(print_warning);
+    }
     sink.write(&compilation.bytes)?;
     times.stage("write");
     if report.time {

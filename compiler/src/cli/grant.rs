@@ -9,6 +9,7 @@ use super::args::{LinkArgs, PolicyArgs, ReportArgs};
 use super::input::Input;
 use super::progress::{self, Times};
 use super::wasmtime::Asked;
+use super::{grants, print_warning};
 use crate::error::{Error, Result};
 use crate::inspect::{self, Report};
 use crate::options::{BoundsChecks, Emit, OptLevel, Options, Policy, UnknownImports};
@@ -49,6 +50,9 @@ pub(super) fn execute(args: &GrantArgs) -> Result<()> {
     let bytes = input.read()?;
     let unlinked = unlinked(&bytes, &input.name)?;
     let options = options(args, &unlinked).map_err(|e| e.context(input.name.clone()))?;
+    if !args.report.quiet {
+        grants::missing(&options.policy, &options.target).iter().for_each(print_warning);
+    }
     times.stage("read");
     let linked = progress::link(&unlinked, &input.name, &options, &args.report)?;
     times.stages(&linked.timings);
@@ -77,7 +81,7 @@ fn unlinked(bytes: &[u8], name: &str) -> Result<Unlinked> {
 
 /// How it is linked.
 fn options(args: &GrantArgs, unlinked: &Unlinked) -> Result<Options> {
-    let granted = args.policy.read()?;
+    let granted = args.policy.read(&unlinked.options()?.target)?;
     let mut asked = Asked { options: Options { policy: granted.policy, ..unlinked.options()? }, ..Asked::default() };
     args.policy.apply_wasi(&mut asked)?;
     let mut options = asked.options;

@@ -4,13 +4,17 @@
 //! `run` replaces the process by the guest, whose exit code it then is.
 
 mod args;
+mod bench;
+mod cache;
 mod compile;
 mod completions;
 mod embed;
 mod grant;
+mod grants;
 mod input;
 mod inspect;
 mod man_pages;
+mod message;
 mod policy_file;
 mod progress;
 mod run;
@@ -47,6 +51,9 @@ const STYLES: Styles = Styles::styled()
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten)]
+    messages: message::MessageArgs,
 }
 
 #[derive(Subcommand, Debug)]
@@ -55,9 +62,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     Grant(Box<grant::GrantArgs>),
     Inspect(inspect::InspectArgs),
+    Bench(Box<bench::BenchArgs>),
     Targets(targets::TargetsArgs),
+    Cache(cache::CacheArgs),
     Completions(completions::CompletionsArgs),
-    #[command(hide = true)]
     ManPages(man_pages::ManPagesArgs),
 }
 
@@ -77,25 +85,35 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(args: Vec<OsString>) -> ExitCode {
-    let command = Cli::command();
+    // Before anything that takes time: it would be measured.
+    if args.get(1).is_some_and(|first| bench::MEASURE.iter().any(|name| first == name)) {
+        return finish(bench::measure_one(&args[1..]));
+    }
+    let mut command = Cli::command();
+    // Gives the options of all commands to each of them.
+    command.build();
     let args = prepare(&command, args);
-    let cli = match command.try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let cli = match command.try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
+            message::MessageArgs::apply_from(&args);
             if let Some(text) = wasmtime::asked_for(&error) {
                 return finish(print_text(text));
             }
             // Help and version go to standard output and are no failure. Whether someone reads them is not ours.
-            let _ = error.print();
+            let _ = message::usage(&error) || error.print().is_ok();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    cli.messages.apply();
     finish(match cli.command {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Grant(args) => grant::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
+        Command::Bench(args) => bench::execute(&args),
         Command::Targets(args) => targets::execute(&args),
+        Command::Cache(args) => cache::execute(&args),
         Command::Completions(args) => completions::execute(&args),
         Command::ManPages(args) => man_pages::execute(&args),
     })
@@ -114,13 +132,14 @@ fn finish(result: Result<()>) -> ExitCode {
 
 /// Inserts `run` where it is meant, and rewrites what clap cannot express.
 fn prepare(command: &clap::Command, mut args: Vec<OsString>) -> Vec<OsString> {
-    if args.get(1).is_some_and(|first| implies_run(command, first)) {
-        args.insert(1, "run".into());
+    let first = 1 + message::count_leading(&args);
+    if args.get(first).is_some_and(|name| implies_run(command, name)) {
+        args.insert(first, "run".into());
     }
-    if let Some(name @ ("compile" | "run")) = args.get(1).and_then(|name| name.to_str()) {
+    if let Some(name @ ("compile" | "run" | "bench")) = args.get(first).and_then(|name| name.to_str()) {
         let guest_args = name == "run";
         if let Some(subcommand) = command.find_subcommand(name) {
-            let rest = args.split_off(2);
+            let rest = args.split_off(first + 1);
             args.extend(args::normalise(subcommand, rest, guest_args));
         }
     }
@@ -151,6 +170,9 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// Prints an error and its hints to standard error, in colour on a terminal.
 fn print_error(error: &Error) {
+    if message::error(error) {
+        return;
+    }
     print_line(*STYLES.get_error(), "error", &error.to_string());
     for hint in error.hints() {
         print_line(*STYLES.get_valid(), "hint", hint);
@@ -168,6 +190,9 @@ fn print_error(error: &Error) {
 
 /// Prints a warning to standard error.
 fn print_warning(error: &Error) {
+    if message::warning(error) {
+        return;
+    }
     print_line(AnsiColor::Yellow.on_default().bold(), "warning", &error.to_string());
     for hint in error.hints() {
         print_line(*STYLES.get_valid(), "hint", hint);
@@ -181,6 +206,9 @@ fn print_line(style: Style, label: &str, text: &str) {
 
 /// Prints a line to standard error that is no complaint.
 fn print_note(text: &str) {
+    if message::note(text) {
+        return;
+    }
     let _ = writeln!(anstream::stderr(), "{}", Plain(text));
 }
 
@@ -214,6 +242,10 @@ mod tests {
         assert_eq!(prepared(&["--dir=.", "app.wasm"]), ["run", "--dir=.", "app.wasm"]);
         assert_eq!(prepared(&["-O", "app", "-O"]), ["run", "-Ospeed", "app", "-O"]);
         assert_eq!(prepared(&["./app"]), ["run", "./app"]);
+        assert_eq!(prepared(&["--color", "never", "app.wasm"]), ["--color", "never", "run", "app.wasm"]);
+        assert_eq!(prepared(&["--color=never", "-O", "a.wasm"]), ["--color=never", "run", "-Ospeed", "a.wasm"]);
+        assert_eq!(prepared(&["--color", "never", "inspect", "a"]), ["--color", "never", "inspect", "a"]);
+        assert_eq!(prepared(&["--color"]), ["--color"]);
         for args in [&["compile", "x.wasm"][..], &["--version"], &["-h"], &["help", "run"], &["complie", "x.wasm"]] {
             assert_eq!(prepared(args), args);
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::embed::Embed;
-use super::values;
+use super::{grants, values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{DirFrom, DirGrant, EnvGrant, FileGrant, Policy, Stdio};
 
@@ -103,11 +103,11 @@ fn value<'de, D: Deserializer<'de>, T>(
 }
 
 fn list_of_dirs<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<DirGrant>, D::Error> {
-    list(deserializer, values::dir)
+    list(deserializer, grants::dir)
 }
 
 fn list_of_files<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<FileGrant>, D::Error> {
-    list(deserializer, values::file)
+    list(deserializer, grants::file)
 }
 
 fn list_of_embeds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Embed>, D::Error> {
@@ -147,7 +147,7 @@ mod tests {
         let file: PolicyFile = toml::from_str(text).unwrap();
         assert_eq!(file.max_memory, Some(64 << 20));
         let policy = file.into_policy();
-        assert_eq!(policy.dirs, [values::dir("data::/data:ro").unwrap(), values::dir(".").unwrap()]);
+        assert_eq!(policy.dirs, [grants::dir("data::/data:ro").unwrap(), grants::dir(".").unwrap()]);
         assert_eq!(policy.env, [values::env("LANG").unwrap(), values::env("A=b").unwrap()]);
         assert_eq!(policy.stdio, [Stdio::Null, Stdio::Inherit, Stdio::Inherit]);
         assert_eq!((policy.dir_from, policy.max_open_files), (DirFrom::Exe, Some(10)));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::ReportArgs;
-use super::print_note;
+use super::{message, print_note};
 use crate::driver::{self, Compilation, NoProgress, Progress};
 use crate::error::Result;
 use crate::options::Options;
@@ -140,7 +140,9 @@ impl Times {
     /// Prints one line per stage.
     pub(super) fn print(&self) {
         for (name, time) in self.stages.iter().copied().chain([("total", self.last - self.start)]) {
-            print_note(&format!("{:>10.3} ms  {name}", time.as_secs_f64() * 1000.0));
+            if !message::time(name, time) {
+                print_note(&format!("{:>10.3} ms  {name}", time.as_secs_f64() * 1000.0));
+            }
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     })?;
     let bytes = input.read()?;
     times.stage("read");
-    let key = Key::new(&bytes, &options);
+    let key = Key::new(&bytes, Path::new(module), &options);
     let cache = if no_cache || args.no_cache { None } else { open_cache(report) };
     let found = cache.as_ref().and_then(|cache| cache.find(&key));
     times.stage("look up");
@@ -103,7 +103,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         }
     }
 
-    let compilation = compilation(&bytes, &input.name, &options, cache.as_ref(), report)?;
+    let compilation = compilation(&bytes, (Path::new(module), &input.name), &options, cache.as_ref(), report)?;
     times.stages(&compilation.timings);
     let stored = cache.and_then(|cache| note_failure(cache.store(&key, &compilation.bytes), report));
     times.stage("store");
@@ -126,13 +126,13 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
 /// The program, linked from what the cache has of it, or compiled; what it is linked from is stored.
 fn compilation(
     bytes: &[u8],
-    name: &str,
+    (module, name): (&Path, &str),
     options: &Options,
     cache: Option<&Cache>,
     report: &ReportArgs,
 ) -> Result<Compilation> {
     let Some(cache) = cache else { return progress::compile(bytes, name, options, report) };
-    let key = Key::of_code(bytes, options);
+    let key = Key::of_code(bytes, module, options);
     if let Some(unlinked) = cache.find_code(&key) {
         if report.verbose {
             print_note("the code is in the cache: only what is granted has changed");

@@ -1,8 +1,9 @@
 //! `wasmelt targets`, and what `--target` accepts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 use target_lexicon::{Architecture, BinaryFormat, HOST, OperatingSystem, Triple};
 
 use super::print_text;
@@ -15,6 +16,10 @@ pub(super) struct TargetsArgs {
     /// Folder with runtime archives, `<target>/libwasmelt_start.a`
     #[arg(long, value_name = "DIR")]
     runtime_dir: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Something that executables can be made for.
@@ -30,10 +35,14 @@ struct Target {
 /// All of them. Executables for Linux need no libc, and those for Windows only what comes with it, so what stands behind
 /// the system's name makes no difference there.
 const TARGETS: &[Target] = &[
-    Target { triple: "x86_64-unknown-linux-gnu", others: &["-musl"], tested: "run" },
-    Target { triple: "aarch64-unknown-linux-gnu", others: &["-musl"], tested: "run in QEMU" },
-    Target { triple: "x86_64-pc-windows-gnu", others: &["-msvc", "-gnullvm"], tested: "run in Wine" },
-    Target { triple: "aarch64-pc-windows-gnullvm", others: &["-msvc"], tested: "linked" },
+    Target { triple: "x86_64-unknown-linux-gnu", others: &["x86_64-unknown-linux-musl"], tested: "run" },
+    Target { triple: "aarch64-unknown-linux-gnu", others: &["aarch64-unknown-linux-musl"], tested: "run in QEMU" },
+    Target {
+        triple: "x86_64-pc-windows-gnu",
+        others: &["x86_64-pc-windows-msvc", "x86_64-pc-windows-gnullvm"],
+        tested: "run in Wine",
+    },
+    Target { triple: "aarch64-pc-windows-gnullvm", others: &["aarch64-pc-windows-msvc"], tested: "linked" },
     Target { triple: "x86_64-apple-darwin", others: &[], tested: "linked" },
     Target { triple: "aarch64-apple-darwin", others: &[], tested: "linked" },
 ];
@@ -57,40 +66,101 @@ impl Target {
     }
 }
 
+/// A target with what is at hand for it here; the fields are the table's columns.
+#[derive(Serialize)]
+struct Row {
+    target: &'static str,
+    also: &'static [&'static str],
+    host: bool,
+    code: &'static str,
+    format: &'static str,
+    runtime: String,
+    linker: String,
+    tested: &'static str,
+}
+
+impl Row {
+    fn new(target: &Target, runtime_dir: Option<&Path>) -> Result<Self> {
+        let triple = target.parsed()?;
+        Ok(Self {
+            target: target.triple,
+            also: target.others,
+            host: target.is(&HOST),
+            code: if triple.architecture == Architecture::X86_64 { "x86-64" } else { "aarch64" },
+            format: match triple.binary_format {
+                BinaryFormat::Macho => "Mach-O",
+                BinaryFormat::Coff => "COFF",
+                _ => "ELF",
+            },
+            runtime: link::runtime_place(&triple, runtime_dir).to_owned(),
+            linker: link::linker_name(&triple),
+            tested: target.tested,
+        })
+    }
+
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        [
+            self.target.to_owned(),
+            self.also
+                .iter()
+                .map(|name| name.rsplit('-').next().unwrap_or(name))
+                .map(|end| format!("-{end}"))
+                .collect::<Vec<_>>()
+                .join(" "),
+            if self.host { "yes".to_owned() } else { String::new() },
+            self.code.to_owned(),
+            self.format.to_owned(),
+            self.runtime.clone(),
+            self.linker.clone(),
+            self.tested.to_owned(),
+        ]
+    }
+}
+
+/// Columns of the table that say `missing`.
+const RUNTIME: usize = 5;
+const LINKER: usize = 6;
+
+const COLUMNS: [&str; 8] = ["TARGET", "ALSO", "HOST", "CODE", "FORMAT", "RUNTIME", "LINKER", "TESTED"];
+
 /// Prints the table.
 pub(super) fn execute(args: &TargetsArgs) -> Result<()> {
-    let header = ["TARGET", "ALSO", "HOST", "CODE", "FORMAT", "RUNTIME", "LINKER", "TESTED"];
-    let mut rows = vec![header.map(str::to_owned)];
-    for target in TARGETS {
-        let triple = target.parsed()?;
-        let code = if triple.architecture == Architecture::X86_64 { "x86-64" } else { "aarch64" };
-        let format = match triple.binary_format {
-            BinaryFormat::Macho => "Mach-O",
-            BinaryFormat::Coff => "COFF",
-            _ => "ELF",
-        };
-        let host = if target.is(&HOST) { "yes" } else { "" };
-        let runtime = link::runtime_place(&triple, args.runtime_dir.as_deref());
-        rows.push([
-            target.triple.to_owned(),
-            target.others.join(" "),
-            host.to_owned(),
-            code.to_owned(),
-            format.to_owned(),
-            runtime.to_owned(),
-            link::linker_name(&triple),
-            target.tested.to_owned(),
-        ]);
+    let rows =
+        TARGETS.iter().map(|target| Row::new(target, args.runtime_dir.as_deref())).collect::<Result<Vec<_>>>()?;
+    if args.json {
+        let text = serde_json::to_string_pretty(&rows);
+        return print_text(&(text.map_err(|e| Error::internal(format!("cannot write JSON: {e}")))? + "\n"));
     }
+    let rows: Vec<_> = std::iter::once(COLUMNS.map(str::to_owned)).chain(rows.iter().map(Row::cells)).collect();
     let widths: Vec<usize> =
-        (0..header.len()).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
+        (0..COLUMNS.len()).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
         text.push('\n');
     }
-    print_text(&text)
+    let is_missing = |column: usize| rows.iter().any(|row| row[column] == "missing");
+    print_text(&(text + &ways_to_add(is_missing(RUNTIME), is_missing(LINKER))))
+}
+
+/// The commands that add missing runtimes and a linker.
+fn ways_to_add(runtime: bool, linker: bool) -> String {
+    let mut text = String::new();
+    if runtime {
+        let folder = link::installed_dir().map_or("DIR".to_owned(), |folder| folder.display().to_string());
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        text += &format!("  runtimes  cargo xtask runtime --out {folder}  (in a clone of {repository})\n");
+    }
+    if linker {
+        text += "  linkers   python3 -m pip install ziglang\n";
+    }
+    if text.is_empty() { text } else { format!("\nWhat is missing is added by:\n{text}") }
+}
+
+/// Names of all targets, for completions.
+pub(super) fn names() -> Vec<&'static str> {
+    TARGETS.iter().flat_map(|target| std::iter::once(target.triple).chain(target.others.iter().copied())).collect()
 }
 
 /// The value of `--target`.
@@ -115,6 +185,9 @@ mod tests {
     fn targets_are_parsed_and_checked() {
         for target in TARGETS {
             assert!(target.is(&parse(target.triple).unwrap()));
+        }
+        for name in names() {
+            assert!(parse(name).is_ok(), "{name}");
         }
         for other in ["x86_64-unknown-linux-musl", "x86_64-pc-windows-msvc", "aarch64-pc-windows-msvc"] {
             assert!(parse(other).is_ok(), "{other}");

@@ -3,11 +3,15 @@
 //! Every function is a clap value parser: it takes one argument and returns what it means or a message that says what
 //! was expected.
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command};
+
 use super::embed::Embed;
-use crate::options::{Cpu, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, OptLevel, Stdio};
+use crate::options::{Cpu, DirFrom, EnvGrant, Linker, OptLevel, Stdio};
 
 /// A size in bytes: a number, alone or with `K`, `M`, `G`, `T`, `KB`, `KiB` and so on, in either case. All of them are
 /// powers of 1024, as with `ulimit`, `dd` and `ld`.
@@ -25,29 +29,6 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         _ => return Err(expected()),
     };
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than 64 bits can count"))
-}
-
-/// A granted directory: `HOST[::GUEST][:ro]`. Without a guest path it is the host's, as in wasmtime; `:rw` spells out
-/// the default.
-pub(super) fn dir(text: &str) -> Result<DirGrant, String> {
-    let (text, read_only) = match text.strip_suffix(":ro") {
-        Some(rest) => (rest, true),
-        None => (text.strip_suffix(":rw").unwrap_or(text), false),
-    };
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
-    if host.is_empty() {
-        return Err("the host's directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
-    }
-    if guest.is_empty() {
-        return Err("the guest's name for the directory is empty: expected `HOST[::GUEST][:ro]`".to_owned());
-    }
-    Ok(DirGrant { host: host.to_owned(), guest: guest.to_owned(), read_only })
-}
-
-/// A granted file: `HOST[::GUEST][:ro]`.
-pub(super) fn file(text: &str) -> Result<FileGrant, String> {
-    let DirGrant { host, guest, read_only } = dir(text).map_err(|why| why.replace("directory", "file"))?;
-    Ok(FileGrant { host, guest, read_only })
 }
 
 /// A folder to embed: `DIR::GUEST`.
@@ -137,11 +118,35 @@ pub(super) fn opt_level(text: &str) -> Result<OptLevel, String> {
     }
 }
 
+/// A value parser that names values for completions, and takes others as well.
+#[derive(Clone)]
+pub(super) struct Suggesting<P> {
+    pub(super) parse: P,
+    pub(super) names: fn() -> Vec<&'static str>,
+}
+
+impl<T, P> TypedValueParser for Suggesting<P>
+where
+    T: Clone + Send + Sync + 'static,
+    P: TypedValueParser<Value = T>,
+{
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<T, clap::Error> {
+        self.parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.names)().into_iter().map(PossibleValue::new)))
+    }
+}
+
 /// A CPU.
 pub(super) fn cpu(text: &str) -> Result<Cpu, String> {
     match text {
-        "" => Err("expected `native`, `x86-64-v1` to `x86-64-v4`, or the name of a CPU".to_owned()),
+        "" => Err("expected `native`, `baseline`, `x86-64-v1` to `x86-64-v4`, or the name of a CPU".to_owned()),
         "native" => Ok(Cpu::Native),
+        "baseline" => Ok(Cpu::Baseline),
         "default" => Ok(Cpu::Default),
         name => Ok(Cpu::Named(name.to_owned())),
     }
@@ -179,28 +184,6 @@ mod tests {
         }
         for text in ["", "K", "-1", "1.5G", "1X", "1KK", "0x10", "18446744073709551616", "16777216T"] {
             assert!(size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn dirs_name_host_guest_and_mode() {
-        for (text, host, guest, read_only) in [
-            (".", ".", ".", false),
-            (".:ro", ".", ".", true),
-            ("data::/data", "data", "/data", false),
-            ("data::/data:ro", "data", "/data", true),
-            ("data::/data:rw", "data", "/data", false),
-            ("C:\\x::/d", "C:\\x", "/d", false),
-            ("C:\\x::/d:ro", "C:\\x", "/d", true),
-            ("C:\\x", "C:\\x", "C:\\x", false),
-            ("a:b::c:d", "a:b", "c:d", false),
-            ("a:ro:rw", "a:ro", "a:ro", false),
-        ] {
-            let grant = DirGrant { host: host.into(), guest: guest.into(), read_only };
-            assert_eq!(dir(text), Ok(grant), "{text}");
-        }
-        for text in ["", ":ro", "::", "::/data", "data::", "data:::ro"] {
-            assert!(dir(text).is_err(), "{text}");
         }
     }
 
@@ -253,6 +236,7 @@ mod tests {
     #[test]
     fn cpu_and_linker_have_names() {
         assert_eq!(cpu("native"), Ok(Cpu::Native));
+        assert_eq!(cpu("baseline"), Ok(Cpu::Baseline));
         assert_eq!(cpu("x86-64-v3"), Ok(Cpu::Named("x86-64-v3".into())));
         assert_eq!(linker("cc"), Ok(Linker::Cc));
         assert_eq!(linker("ld.lld"), Ok(Linker::Program("ld.lld".into())));

@@ -1,7 +1,7 @@
 //! The target machine: architecture, CPU features and code generation flags, as Cranelift wants them.
 
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
-use cranelift_codegen::settings::{self, Configurable as _, Flags};
+use cranelift_codegen::settings::{self, Configurable as _, Flags, SettingKind};
 use target_lexicon::{Architecture, Triple};
 use wasmelt_abi::descriptor::{CpuFeature, CpuFeatures};
 
@@ -71,6 +71,20 @@ impl Machine {
     }
 }
 
+/// All names that `--cpu` takes, for completions.
+pub fn cpu_names() -> Vec<&'static str> {
+    let levels = X86_64_LEVELS.iter().chain(AARCH64_LEVELS).map(|(name, _)| *name);
+    let mut names: Vec<_> = ["baseline", "native"].into_iter().chain(levels).collect();
+    let x86_64 = Triple { architecture: Architecture::X86_64, ..Triple::unknown() };
+    let settings = isa::lookup(x86_64).into_iter().flat_map(|builder| builder.iter().collect::<Vec<_>>());
+    for setting in settings.filter(|setting| matches!(setting.kind, SettingKind::Preset)) {
+        if !names.contains(&setting.name) {
+            names.push(setting.name);
+        }
+    }
+    names
+}
+
 /// The features that the contract knows for the machine of a target.
 pub fn known_cpu_features(triple: &Triple) -> Result<&'static [CpuFeature]> {
     Machine::of(triple).map(|machine| machine.features)
@@ -89,6 +103,7 @@ pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
     let name = match &options.cpu {
         Cpu::Native => None,
         Cpu::Default => Some(machine.default_cpu),
+        Cpu::Baseline => machine.levels.first().map(|(name, _)| *name),
         Cpu::Named(name) => Some(name.as_str()),
     };
     if let Some(name) = name {
@@ -117,7 +132,7 @@ fn enable_cpu(builder: &mut isa::Builder, name: &str, levels: &[Level]) -> Resul
         let names: Vec<_> = levels.iter().map(|(n, _)| *n).collect();
         let others = if is_x86_64 { ", and the names of x86 CPUs as LLVM spells them" } else { "" };
         Error::usage(format!("`--cpu {name}`: no such CPU"))
-            .hint(format!("known are native, {}{others}", names.join(", ")))
+            .hint(format!("known are baseline, native, {}{others}", names.join(", ")))
     };
     match levels.iter().position(|(n, _)| *n == name) {
         Some(level) => {

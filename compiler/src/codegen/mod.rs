@@ -1,10 +1,6 @@
-//! CLIF to machine code: every live function and the entries, in parallel, each into owned data.
-//!
-//! What comes out does not depend on the number of threads: each function is compiled by itself and put in its place.
+//! CLIF to machine code, one function at a time, into owned data.
 
 mod isa;
-
-use std::collections::HashMap;
 
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
@@ -14,33 +10,17 @@ use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{
     CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap,
 };
-use cranelift_frontend::FunctionBuilderContext;
-use rayon::prelude::*;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::host_functions;
 
 use crate::debug::SourceMap;
-use crate::emit::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{DefinedFuncIndex, FuncIndex, TypeIndex};
+use crate::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::options::Shape;
-use crate::program::{self, Trampolines, TypeId};
-use crate::progress::Progress;
-use crate::translate::{self, FuncEnv, Name};
+use crate::program::{FuncId, Piece, Program};
+use crate::translate::{self, Clif, Name};
 
-pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa, known_cpu_features};
-
-/// One piece of code to make.
-#[derive(Clone, Copy, Debug)]
-enum Piece {
-    Function(DefinedFuncIndex),
-    Thunk(FuncIndex),
-    Entry,
-    InvokeEntry,
-    ToWasm(TypeId),
-    ToHost(TypeId),
-    ThreadEntry,
-}
+pub use isa::{DEFAULT_X86_64_CPU, cpu_features, cpu_names, isa, known_cpu_features};
 
 /// Which text a compilation is to give besides code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,157 +33,105 @@ pub enum Listing {
     Asm,
 }
 
-/// What was compiled.
+/// What all functions are compiled with.
+#[derive(Clone, Copy)]
+pub struct Codegen<'a> {
+    /// The program.
+    pub program: &'a Program<'a>,
+    /// The target.
+    pub isa: &'a dyn TargetIsa,
+    /// What is wanted besides code.
+    pub listing: Listing,
+    /// With it, functions get lines.
+    pub source_map: Option<&'a SourceMap>,
+}
+
+/// A function that was compiled.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Live functions in order, then thunks of imports, the entries, and a library's trampolines.
-    pub functions: Vec<ImageFunction>,
-    /// Index of the entry.
-    pub entry: u32,
-    /// Index of the entry for `--invoke`.
-    pub invoke_entry: Option<u32>,
-    /// Indices of a library's trampolines by type: [`Trampolines::to_wasm`], then [`Trampolines::to_host`].
-    pub trampolines: [HashMap<TypeId, u32>; 2],
-    /// Index of the entry of threads.
-    pub thread_entry: Option<u32>,
-    /// The listing that was asked for, one text per function.
-    pub listings: Vec<String>,
+    /// Its code.
+    pub function: ImageFunction,
+    /// The listing that was asked for.
+    pub listing: Option<String>,
 }
 
-/// Compiles all live functions of the instance, and its entries.
-///
-/// With a source map, functions get lines.
-pub fn compile(
-    env: FuncEnv<'_>,
-    listing: Listing,
-    source_map: Option<&SourceMap>,
-    progress: &dyn Progress,
-) -> Result<Compiled> {
-    let live = &env.instance.live;
-    let mut pieces: Vec<_> = live.iter().map(|&f| Piece::Function(f)).collect();
-    pieces.extend(env.instance.thunks.iter().map(|&f| Piece::Thunk(f)));
-    let entry = pieces.len() as u32;
-    pieces.push(Piece::Entry);
-    let invoke_entry = env.program.entry.invoke.as_ref().map(|_| {
-        pieces.push(Piece::InvokeEntry);
-        pieces.len() as u32 - 1
-    });
-    let thread_entry = env.program.entry.thread_start.map(|_| {
-        pieces.push(Piece::ThreadEntry);
-        pieces.len() as u32 - 1
-    });
-    let types = program::types_by_number(&env.instance.module);
-    let mut trampolines = [HashMap::new(), HashMap::new()];
-    if env.shape == Shape::Many {
-        let Trampolines { to_wasm, to_host } = env.instance.trampolines();
-        let [places_to_wasm, places_to_host] = &mut trampolines;
-        for ty in to_wasm {
-            places_to_wasm.insert(ty, pieces.len() as u32);
-            pieces.push(Piece::ToWasm(ty));
+impl Codegen<'_> {
+    /// Compiles a function in `context`, whose allocations are used again.
+    pub fn compile(self, clif: Clif, context: &mut Context) -> Result<Compiled> {
+        let Clif { id, func } = clif;
+        let place = || self.program.describe(id);
+        context.func = func;
+        let mut listing =
+            (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
+        context.set_disasm(self.listing == Listing::Asm);
+        context.compile(self.isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
+        let Some(code) = context.take_compiled_code() else {
+            return Err(Error::internal("Cranelift compiled nothing").context(place()));
+        };
+        if self.listing == Listing::Asm {
+            let asm = code.vcode.as_deref().unwrap_or_default();
+            listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
         }
-        for ty in to_host {
-            places_to_host.insert(ty, pieces.len() as u32);
-            pieces.push(Piece::ToHost(ty));
+        let mut function = self.image_function(id, &code, &context.func).context(place)?;
+        if let (Some(source_map), Piece::Function(instance, f)) = (self.source_map, self.program.functions.piece(id)) {
+            let places = code.buffer.get_srclocs_sorted().iter();
+            let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
+            let body = &self.program.instances[instance].module.bodies[f];
+            function.debug = Some(source_map.function(body.range.clone(), places));
         }
+        Ok(Compiled { function, listing })
     }
 
-    // Large functions first, so that no thread is left alone with one at the end.
-    let mut order: Vec<usize> = (0..pieces.len()).collect();
-    order.sort_by_key(|&i| std::cmp::Reverse(size(env, pieces[i])));
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let mut results: Vec<_> = order
-        .into_par_iter()
-        .with_max_len(1)
-        .map_init(
-            || (Context::new(), FunctionBuilderContext::new()),
-            |(context, builder_context), i| {
-                context.clear();
-                let result = compile_piece(env, &types, pieces[i], listing, source_map, context, builder_context);
-                let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                progress.functions(done, pieces.len());
-                (i, result)
+    fn image_function(self, id: FuncId, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
+        let piece = self.program.functions.piece(id);
+        let (index, name) = self.program.frame(id).unzip();
+        let is_library = piece.instance().is_some_and(|i| self.program.instances[i].shape == Shape::Many);
+        let relocs = code
+            .buffer
+            .relocs()
+            .iter()
+            .map(|reloc| {
+                let target = match &reloc.target {
+                    // They call the runtime through their context.
+                    FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) if is_library => {
+                        return Err(missing_operation(*call));
+                    }
+                    FinalizedRelocTarget::ExternalName(name) => target(name, func)?,
+                    FinalizedRelocTarget::Func(_) => {
+                        return Err(Error::internal("a relocation within a function is not supported"));
+                    }
+                };
+                Ok(Reloc { offset: reloc.offset, kind: reloc.kind, target, addend: reloc.addend })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut traps: Vec<_> = code
+            .buffer
+            .traps()
+            .iter()
+            .filter_map(|&MachTrap { offset, code }| translate::trap_of(code).map(|trap| (offset as CodeOffset, trap)))
+            .collect();
+        traps.sort_unstable();
+        let unwind =
+            code.create_unwind_info(self.isa).map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
+        Ok(ImageFunction {
+            id: id.as_u32(),
+            symbol: self.program.symbol(id),
+            name: name.unwrap_or_default(),
+            index,
+            code: code.code_buffer().to_vec(),
+            align: alignment(self.isa, code),
+            relocs,
+            traps,
+            body: match piece {
+                Piece::Function(instance, f) => self.program.instances[instance].module.bodies[f].range.start as u32,
+                _ => 0,
             },
-        )
-        .collect();
-    results.sort_unstable_by_key(|(i, _)| *i);
-
-    // The first error in order wins, so that messages do not depend on the threads.
-    let mut functions = Vec::with_capacity(results.len());
-    let mut listings = Vec::new();
-    for (_, result) in results {
-        let (function, text) = result?;
-        functions.push(function);
-        listings.extend(text);
+            operators: operators(code),
+            call_sites: call_sites(code)?,
+            unwind,
+            debug: None,
+        })
     }
-    Ok(Compiled { functions, entry, invoke_entry, thread_entry, trampolines, listings })
-}
-
-fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
-    match piece {
-        Piece::Function(f) => env.instance.module.bodies[f].range.len(),
-        _ => 0,
-    }
-}
-
-fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
-    match piece {
-        Piece::Function(f) => {
-            let module = &env.instance.module;
-            module.describe_func(module.func_index(f))
-        }
-        Piece::Thunk(f) => format!("the thunk of imported {}", env.instance.module.describe_func(f)),
-        Piece::Entry => "the entry".to_owned(),
-        Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
-        Piece::ToWasm(ty) => format!("the trampoline to functions of type {ty}"),
-        Piece::ToHost(ty) => format!("the trampoline to host functions of type {ty}"),
-        Piece::ThreadEntry => "the entry of threads".to_owned(),
-    }
-}
-
-fn compile_piece(
-    env: FuncEnv<'_>,
-    types: &[TypeIndex],
-    piece: Piece,
-    listing: Listing,
-    source_map: Option<&SourceMap>,
-    context: &mut Context,
-    builder_context: &mut FunctionBuilderContext,
-) -> Result<(ImageFunction, Option<String>)> {
-    let place = || describe(env, piece);
-    match piece {
-        Piece::Function(f) => translate::translate_function(env, f, builder_context, &mut context.func),
-        Piece::Thunk(f) => translate::translate_thunk(env, f, builder_context, &mut context.func),
-        Piece::Entry => translate::translate_entry(env, builder_context, &mut context.func),
-        Piece::InvokeEntry => translate::translate_invoke_entry(env, builder_context, &mut context.func),
-        Piece::ToWasm(id) => {
-            let ty = &env.instance.module.types[types[id as usize]];
-            translate::translate_to_wasm(env, id, ty, builder_context, &mut context.func)
-        }
-        Piece::ToHost(id) => {
-            let ty = &env.instance.module.types[types[id as usize]];
-            translate::translate_to_host(env, ty, builder_context, &mut context.func)
-        }
-        Piece::ThreadEntry => translate::translate_thread_entry(env, builder_context, &mut context.func),
-    }
-    .context(place)?;
-
-    let mut text = (listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
-    context.set_disasm(listing == Listing::Asm);
-    context.compile(env.isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
-    let Some(code) = context.take_compiled_code() else {
-        return Err(Error::internal("Cranelift compiled nothing").context(place()));
-    };
-    if listing == Listing::Asm {
-        let asm = code.vcode.as_deref().unwrap_or_default();
-        text = Some(format!("# {}\n{}:\n{asm}", place(), symbol(env, piece)));
-    }
-    let mut function = image_function(env, piece, &code, &context.func).context(place)?;
-    if let (Some(source_map), Piece::Function(f)) = (source_map, piece) {
-        let places = code.buffer.get_srclocs_sorted().iter();
-        let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
-        function.debug = Some(source_map.function(env.instance.module.bodies[f].range.clone(), places));
-    }
-    Ok((function, text))
 }
 
 fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
@@ -216,72 +144,20 @@ fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
     }
 }
 
-/// Symbol of a function: what the name section calls it, else its index.
-fn symbol(env: FuncEnv<'_>, piece: Piece) -> String {
-    match piece {
-        Piece::Function(f) => {
-            let module = &env.instance.module;
-            let index = module.func_index(f);
-            match module.func_names.get(&index) {
-                // Symbol tables end a name at the first NUL.
-                Some(name) if !name.is_empty() && !name.contains('\0') => (*name).to_owned(),
-                _ => format!("wasm_func_{}", index.as_u32()),
-            }
-        }
-        Piece::Thunk(f) => format!("wasmelt_thunk_{}", f.as_u32()),
-        Piece::Entry => "wasmelt_entry".to_owned(),
-        Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
-        Piece::ToWasm(ty) => format!("wasmelt_to_wasm_{ty}"),
-        Piece::ToHost(ty) => format!("wasmelt_to_host_{ty}"),
-        Piece::ThreadEntry => "wasmelt_thread_entry".to_owned(),
-    }
-}
-
-fn image_function(env: FuncEnv<'_>, piece: Piece, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
-    let module = &env.instance.module;
-    let index = match piece {
-        Piece::Function(f) => Some(module.func_index(f)),
-        _ => None,
+/// Which operators calls and instructions that can trap come from, see [`ImageFunction::operators`].
+fn operators(code: &CompiledCode) -> Vec<(u32, u32)> {
+    let places = code.buffer.get_srclocs_sorted();
+    let traps = code.buffer.traps().iter().map(|trap| trap.offset);
+    let calls = code.buffer.call_sites().filter_map(|call| call.ret_addr.checked_sub(1));
+    let mut offsets: Vec<u32> = traps.chain(calls).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    let operator = |offset| {
+        let place = places[..places.partition_point(|place| place.start <= offset)].last()?;
+        let is_known = offset < place.end && !place.loc.is_default();
+        is_known.then(|| (offset, place.loc.bits()))
     };
-    let relocs = code
-        .buffer
-        .relocs()
-        .iter()
-        .map(|reloc| {
-            let target = match &reloc.target {
-                // They call the runtime through their context.
-                FinalizedRelocTarget::ExternalName(ExternalName::LibCall(call)) if env.shape == Shape::Many => {
-                    return Err(missing_operation(*call));
-                }
-                FinalizedRelocTarget::ExternalName(name) => target(name, func)?,
-                FinalizedRelocTarget::Func(_) => {
-                    return Err(Error::internal("a relocation within a function is not supported"));
-                }
-            };
-            Ok(Reloc { offset: reloc.offset, kind: reloc.kind, target, addend: reloc.addend })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let mut traps: Vec<_> = code
-        .buffer
-        .traps()
-        .iter()
-        .filter_map(|&MachTrap { offset, code }| translate::trap_of(code).map(|trap| (offset as CodeOffset, trap)))
-        .collect();
-    traps.sort_unstable();
-    let unwind =
-        code.create_unwind_info(env.isa).map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
-    Ok(ImageFunction {
-        symbol: symbol(env, piece),
-        name: index.and_then(|i| module.func_names.get(&i)).map_or_else(String::new, |n| (*n).to_owned()),
-        index: index.map(|i| i.as_u32()),
-        code: code.code_buffer().to_vec(),
-        align: alignment(env.isa, code),
-        relocs,
-        traps,
-        call_sites: call_sites(code)?,
-        unwind,
-        debug: None,
-    })
+    offsets.into_iter().filter_map(operator).collect()
 }
 
 /// Alignment of a function: what the CPU likes, or just what it needs where size counts.
@@ -325,7 +201,7 @@ fn target(name: &ExternalName, func: &Function) -> Result<RelocTarget> {
         ExternalName::User(name) => {
             let name = Name::from_clif(&func.params.user_named_funcs()[*name]);
             Ok(match name.ok_or_else(|| Error::internal("an unknown external name"))? {
-                Name::Function(i) => RelocTarget::Function(i),
+                Name::Function(id) => RelocTarget::Function(id.as_u32()),
                 Name::Builtin(i) => RelocTarget::Builtin(Builtin::ALL[i as usize]),
                 Name::Host(i) => RelocTarget::Host(
                     host_functions().nth(i as usize).ok_or_else(|| Error::internal("an unknown host function"))?,

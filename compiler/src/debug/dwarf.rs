@@ -1,25 +1,33 @@
-//! Reads the DWARF that compilers leave in custom sections of a module: lines, and where functions are declared.
+//! Reads the DWARF that compilers leave in custom sections of a module: lines, where functions are declared, and what was
+//! inlined.
 //!
 //! Addresses in it are distances from the start of the code section's contents. Source: "DWARF for WebAssembly",
 //! <https://yurydelendik.github.io/webassembly-dwarf/>.
 
+mod inlined;
+
 use std::collections::{HashMap, HashSet, hash_map};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use gimli::{
-    Abbreviations, Attribute, AttributeValue, DebugAddrBase, DebugStrOffsetsBase, Dwarf, EndianSlice,
-    LineProgramHeader, LittleEndian, Section as _, UnitHeader, UnitOffset, UnitType, constants,
+    Abbreviations, Attribute, AttributeValue, DebugAddrBase, DebugRngListsBase, DebugStrOffsetsBase, Dwarf,
+    EndianSlice, LineProgramHeader, LittleEndian, Section as _, UnitHeader, UnitOffset, UnitType, constants,
 };
 
+use self::inlined::{Around, ScopeRange};
 use super::{Declaration, NO_UNIT, Row, SourceMap, header};
-use crate::emit::image::{DebugFile, DebugUnit};
+use crate::image::{DebugFile, DebugUnit};
 use crate::module::Module;
 
 type Slice<'data> = EndianSlice<'data, LittleEndian>;
 
 /// Tag and attributes of a debugging entry.
 type Entry<'data> = (gimli::DwTag, Vec<Attribute<Slice<'data>>>);
+
+/// A unit, and the attributes of its own entry.
+type OpenUnit<'data> = (Unit<'data>, Vec<Attribute<Slice<'data>>>);
 
 /// Number of a file in the line program, and line.
 type Place = (u64, u32);
@@ -62,11 +70,14 @@ pub(super) fn read(module: &Module<'_>, bodies: &[Range<usize>]) -> SourceMap {
         bodies: &bodies,
         work: (len * 32).saturating_add(1 << 20),
         name_bytes: (len * 4).saturating_add(1 << 20),
+        headers: Vec::new(),
+        opened: HashMap::new(),
         abbreviations: HashMap::new(),
         line_programs: HashSet::new(),
         names: HashMap::new(),
         rows: Vec::new(),
         sequences: Vec::new(),
+        ranges: Vec::new(),
         map: SourceMap::default(),
     };
     reader.units();
@@ -82,6 +93,10 @@ struct Reader<'a, 'data> {
     work: u64,
     /// How many bytes of names may still be kept.
     name_bytes: u64,
+    /// Those of all units, in order.
+    headers: Vec<UnitHeader<Slice<'data>>>,
+    /// Units that others refer to, by the index of their header.
+    opened: HashMap<usize, Rc<Unit<'data>>>,
     abbreviations: HashMap<usize, Arc<Abbreviations>>,
     /// Those that have been read: each belongs to the first unit that names it.
     line_programs: HashSet<usize>,
@@ -90,6 +105,8 @@ struct Reader<'a, 'data> {
     rows: Vec<Row>,
     /// Where a sequence starts and ends in the file, and its rows.
     sequences: Vec<(u32, u32, Range<usize>)>,
+    /// Code that came from inlined functions.
+    ranges: Vec<ScopeRange>,
     map: SourceMap,
 }
 
@@ -99,6 +116,10 @@ struct Unit<'data> {
     abbreviations: Arc<Abbreviations>,
     str_offsets_base: DebugStrOffsetsBase,
     addr_base: DebugAddrBase,
+    rnglists_base: DebugRngListsBase,
+    /// What addresses in its lists of ranges are relative to.
+    low_pc: u64,
+    name: &'data [u8],
     directory: &'data [u8],
     /// Its index in [`SourceMap::units`].
     index: u32,
@@ -113,12 +134,18 @@ impl<'data> Reader<'_, 'data> {
     fn units(&mut self) {
         let mut headers = self.dwarf.units();
         loop {
-            let result = match headers.next() {
-                Ok(Some(header)) => self.unit(header),
-                Ok(None) => return,
+            match headers.next() {
+                Ok(Some(header)) => self.headers.push(header),
+                Ok(None) => break,
                 // Where the next one starts is not known.
-                Err(_) => Err(Failure::TooMuch),
-            };
+                Err(_) => {
+                    self.map.is_damaged = true;
+                    break;
+                }
+            }
+        }
+        for index in 0..self.headers.len() {
+            let result = self.unit(self.headers[index]);
             self.map.is_damaged |= result.is_err();
             if let Err(Failure::TooMuch) = result {
                 return;
@@ -132,26 +159,27 @@ impl<'data> Reader<'_, 'data> {
         Ok(())
     }
 
-    fn unit(&mut self, header: UnitHeader<Slice<'data>>) -> Result<(), Failure> {
+    /// A unit, and the attributes of its own entry; `None` for one of another kind, or without an entry.
+    fn open(&mut self, header: UnitHeader<Slice<'data>>) -> Result<Option<OpenUnit<'data>>, Failure> {
         if !matches!(header.type_(), UnitType::Compilation | UnitType::Partial | UnitType::Skeleton(_)) {
-            return Ok(());
+            return Ok(None);
         }
-        let abbreviations = self.abbreviations(&header)?;
+        let (encoding, main) = (header.encoding(), gimli::DwarfFileType::Main);
         let mut unit = Unit {
-            str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(
-                header.encoding(),
-                gimli::DwarfFileType::Main,
-            ),
+            str_offsets_base: DebugStrOffsetsBase::default_for_encoding_and_file(encoding, main),
             header,
-            abbreviations,
+            abbreviations: self.abbreviations(&header)?,
             addr_base: DebugAddrBase(0),
+            rnglists_base: DebugRngListsBase::default_for_encoding_and_file(encoding, main),
+            low_pc: 0,
+            name: &[],
             directory: &[],
             index: self.map.units.len() as u32,
             out: DebugUnit::default(),
             files: HashMap::new(),
             declared: Vec::new(),
         };
-        let Some((_, attributes)) = self.entry(&unit, None)? else { return Ok(()) };
+        let Some((_, attributes)) = self.entry(&unit, None)? else { return Ok(None) };
         let find = |name| attributes.iter().find(|a| a.name() == name).map(Attribute::value);
         if let Some(AttributeValue::DebugStrOffsetsBase(base)) = find(constants::DW_AT_str_offsets_base) {
             unit.str_offsets_base = base;
@@ -159,31 +187,41 @@ impl<'data> Reader<'_, 'data> {
         if let Some(AttributeValue::DebugAddrBase(base)) = find(constants::DW_AT_addr_base) {
             unit.addr_base = base;
         }
+        if let Some(AttributeValue::DebugRngListsBase(base)) = find(constants::DW_AT_rnglists_base) {
+            unit.rnglists_base = base;
+        }
+        unit.low_pc = find(constants::DW_AT_low_pc).and_then(|value| self.address(&unit, &value)).unwrap_or(0);
         let string = |name| find(name).and_then(|value| self.string(&unit, value)).unwrap_or_default();
-        let (name, directory) = (string(constants::DW_AT_name), string(constants::DW_AT_comp_dir));
-        let Some(AttributeValue::DebugLineRef(line_program)) = find(constants::DW_AT_stmt_list) else { return Ok(()) };
-        unit.directory = directory;
-        unit.out.language = match find(constants::DW_AT_language) {
-            Some(AttributeValue::Language(language)) => Some(language.0),
-            _ => None,
-        };
+        (unit.name, unit.directory) = (string(constants::DW_AT_name), string(constants::DW_AT_comp_dir));
+        if let Some(AttributeValue::Language(language)) = find(constants::DW_AT_language) {
+            unit.out.language = Some(language.0);
+        }
+        Ok(Some((unit, attributes)))
+    }
 
+    fn unit(&mut self, header: UnitHeader<Slice<'data>>) -> Result<(), Failure> {
+        let Some((mut unit, attributes)) = self.open(header)? else { return Ok(()) };
+        let line_program = attributes.iter().find(|a| a.name() == constants::DW_AT_stmt_list).map(Attribute::value);
+        let Some(AttributeValue::DebugLineRef(line_program)) = line_program else { return Ok(()) };
         if !self.line_programs.insert(line_program.0) {
             return Ok(());
         }
         let (first_row, first_sequence) = (self.rows.len(), self.sequences.len());
+        let (first_scope, first_range) = (self.map.scopes.len(), self.ranges.len());
         let result = self.lines(&mut unit, line_program);
         let is_used = self.sequences.len() > first_sequence || !unit.declared.is_empty();
         match result {
             Ok(()) if is_used => {
-                unit.out.name = self.name(name)?.to_vec();
-                unit.out.directory = self.name(directory)?.to_vec();
+                unit.out.name = self.name(unit.name)?.to_vec();
+                unit.out.directory = self.name(unit.directory)?.to_vec();
                 self.map.units.push(unit.out);
                 Ok(())
             }
             result => {
                 self.rows.truncate(first_row);
                 self.sequences.truncate(first_sequence);
+                self.map.scopes.truncate(first_scope);
+                self.ranges.truncate(first_range);
                 // Its own alone: looking at all of them would take a hostile module's units times its functions.
                 for start in &unit.declared {
                     self.map.declarations.remove(start);
@@ -216,6 +254,16 @@ impl<'data> Reader<'_, 'data> {
         let mut attributes = Vec::new();
         entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
         Ok(Some((abbreviation.tag(), attributes)))
+    }
+
+    fn address(&self, unit: &Unit<'data>, value: &AttributeValue<Slice<'data>>) -> Option<u64> {
+        match *value {
+            AttributeValue::Addr(address) => Some(address),
+            AttributeValue::DebugAddrIndex(index) => {
+                self.dwarf.debug_addr.get_address(unit.header.address_size(), unit.addr_base, index).ok()
+            }
+            _ => None,
+        }
     }
 
     fn string(&self, unit: &Unit<'data>, value: AttributeValue<Slice<'data>>) -> Option<&'data [u8]> {
@@ -341,7 +389,7 @@ impl<'data> Reader<'_, 'data> {
         Ok(index)
     }
 
-    /// Where the unit's functions are declared.
+    /// Where the unit's functions are declared, and what was inlined into them.
     fn declarations(
         &mut self,
         unit: &mut Unit<'data>,
@@ -351,23 +399,27 @@ impl<'data> Reader<'_, 'data> {
         let unit_header = unit.header;
         let mut entries = unit_header.entries_raw(&abbreviations, None)?;
         let mut attributes = Vec::new();
+        let mut around = Around::default();
         while !entries.is_empty() {
             self.work(1)?;
+            let depth = entries.next_depth();
             let Some(abbreviation) = entries.read_abbreviation()? else { continue };
             self.work(abbreviation.attributes().len() as u64)?;
-            if abbreviation.tag() != constants::DW_TAG_subprogram {
-                entries.skip_attributes(abbreviation.attributes())?;
-                continue;
-            }
-            entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
-            let low_pc = attributes.iter().find(|a| a.name() == constants::DW_AT_low_pc).map(Attribute::value);
-            let address = match low_pc {
-                Some(AttributeValue::Addr(address)) => address,
-                Some(AttributeValue::DebugAddrIndex(index)) => {
-                    self.dwarf.debug_addr.get_address(unit.header.address_size(), unit.addr_base, index)?
+            around.leave(depth);
+            match abbreviation.tag() {
+                constants::DW_TAG_subprogram => entries.read_attributes(abbreviation.attributes(), &mut attributes)?,
+                constants::DW_TAG_inlined_subroutine => {
+                    entries.read_attributes(abbreviation.attributes(), &mut attributes)?;
+                    self.inlined(unit, header, &attributes, &mut around, depth)?;
+                    continue;
                 }
-                _ => continue,
-            };
+                _ => {
+                    entries.skip_attributes(abbreviation.attributes())?;
+                    continue;
+                }
+            }
+            let low_pc = attributes.iter().find(|a| a.name() == constants::DW_AT_low_pc).map(Attribute::value);
+            let Some(address) = low_pc.and_then(|value| self.address(unit, &value)) else { continue };
             let start = address.saturating_add(self.code_offset);
             if self.bodies.binary_search_by_key(&start, |body| body.start as u64).is_err() {
                 continue;
@@ -435,6 +487,7 @@ impl<'data> Reader<'_, 'data> {
             covered = end;
         }
         self.map.rows = rows;
+        self.map.scope_starts = inlined::starts(self.ranges);
         self.map
     }
 }

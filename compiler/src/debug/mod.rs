@@ -7,6 +7,7 @@
 
 mod dwarf;
 mod header;
+mod positions;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::emit::image::{DebugUnit, FunctionDebug, Line};
+use crate::image::{DebugUnit, FunctionDebug, Line};
 use crate::module::Module;
 
 /// Which source line each operator of a module belongs to.
@@ -31,6 +32,23 @@ pub struct SourceMap {
     declarations: HashMap<u32, Declaration>,
     /// The unit of functions that no other one has.
     own_unit: u32,
+    /// Functions that were inlined; each behind the one around it.
+    scopes: Vec<Scope>,
+    /// In order of their offsets: from which on code belongs to which inlined function, by index in `scopes`.
+    scope_starts: Vec<(u32, Option<u32>)>,
+}
+
+/// An instance of a function that was inlined into another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Scope {
+    /// The inlined function around it.
+    parent: Option<u32>,
+    /// The unit that it is in.
+    unit: u32,
+    /// Its symbol or else its name; empty where it is not known.
+    name: Arc<[u8]>,
+    /// File, line and column of the call; 0 is no column.
+    call: Option<(u32, u32, u32)>,
 }
 
 /// From here on, operators belong to a line.
@@ -106,6 +124,12 @@ impl SourceMap {
         // Before the first one there may be the end of what belongs to another function.
         let first = rows.iter().position(|row| row.unit != NO_UNIT).unwrap_or(rows.len());
         &rows[first..]
+    }
+
+    /// The innermost inlined function that an operator belongs to.
+    fn scope_at(&self, offset: u32) -> Option<u32> {
+        let after = self.scope_starts.partition_point(|&(start, _)| start <= offset);
+        self.scope_starts[after.checked_sub(1)?].1
     }
 
     /// What debuggers are told about the function whose body lies at `body`. `places` says which operators code comes

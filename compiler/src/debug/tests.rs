@@ -1,5 +1,7 @@
 //! Debug information of real modules is read; damaged and hostile one does no harm.
 
+use wasmelt_abi::positions;
+
 use super::*;
 use crate::driver;
 use crate::options::{Emit, Options};
@@ -9,6 +11,12 @@ const LINES: [&[u8]; 2] = [
     include_bytes!("../../../tests/run/guests/lines.wasm"),
     include_bytes!("../../../tests/run/guests/lines-dwarf5.wasm"),
 ];
+
+/// Compiled from `tests/run/guests/inlined.cpp`.
+const INLINED: &[u8] = include_bytes!("../../../tests/run/guests/inlined.wasm");
+
+/// What is damaged.
+const GUESTS: [&[u8]; 3] = [LINES[0], LINES[1], INLINED];
 
 fn parsed(wasm: &[u8]) -> Module<'_> {
     crate::module::parse(wasm, crate::features::default_features()).unwrap()
@@ -70,6 +78,28 @@ fn functions_without_lines_get_those_of_the_text() {
     assert_eq!(function(&map, &wasm, "g").declaration, Some((0, line_of("func $g"))));
 }
 
+#[test]
+fn inlined_functions_are_found_with_the_calls_that_they_stand_for() {
+    let map = read(INLINED);
+    let module = parsed(INLINED);
+    let body = bodies(&module).remove(0);
+    // `i32.load` of an aligned value.
+    let loads = body.clone().filter(|&at| INLINED[at..].starts_with(&[0x28, 2]));
+    let loads: Vec<u32> = loads.map(|at| at as u32).collect();
+    let table = map.positions([(body, &loads[..])].into_iter());
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let found = |&load: &u32| -> Vec<_> {
+        positions::find(&table, load).unwrap().map(|p| (p.function.map(text), p.line)).collect()
+    };
+    let [at, sum] =
+        ["app::Table::at(long) const", "app::sum(app::Table const&, long)"].map(|name| Some(name.to_owned()));
+    for line in [16, 17] {
+        let expected = [(at.clone(), 11), (sum.clone(), line), (None, 21)];
+        assert!(loads.iter().map(found).any(|found| found == expected), "{:?}", loads.iter().map(found));
+    }
+    assert!(map.positions(std::iter::empty()).is_empty());
+}
+
 /// The same numbers on every host and in every run.
 struct Random(u64);
 
@@ -100,7 +130,7 @@ fn damage<'a>(module: &Module<'a>, random: &mut Random) -> Vec<(&'a str, Vec<u8>
 fn damage_is_survived() {
     let mut random = Random(1);
     let mut damaged = 0;
-    for wasm in LINES {
+    for wasm in GUESTS {
         let intact = parsed(wasm);
         for _ in 0..4000 {
             let sections = damage(&intact, &mut random);
@@ -110,9 +140,13 @@ fn damage_is_survived() {
             damaged += usize::from(map.is_damaged);
             let len: usize = sections.iter().map(|(_, bytes)| bytes.len()).sum();
             assert!(map.rows.len() <= 2 * len, "{} rows from {len} bytes", map.rows.len());
+            assert!(map.scopes.len() <= len && map.scope_starts.len() <= 2 * len);
+            let operators: Vec<u32> = (0..wasm.len() as u32).collect();
+            let table = map.positions(bodies(&module).into_iter().map(|body| (body.clone(), &operators[body])));
+            positions::find(&table, random.below(wasm.len()) as u32).into_iter().flatten().count();
         }
     }
-    assert!(damaged > 500, "only {damaged} of 8000 were noticed");
+    assert!(damaged > 500, "only {damaged} of 12000 were noticed");
 }
 
 #[test]
@@ -126,7 +160,7 @@ fn damaged_modules_are_compiled() {
         ..Options::default()
     };
     let options = ["x86_64-unknown-linux-gnu", "aarch64-apple-darwin", "x86_64-pc-windows-gnu"].map(options);
-    for wasm in LINES {
+    for wasm in GUESTS {
         let module = parsed(wasm);
         for round in 0..150 {
             let mut changed = wasm.to_vec();

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use wasmprinter::{Config, Print};
 
-use crate::emit::image::{DebugFile, DebugUnit};
+use crate::image::{DebugFile, DebugUnit};
 
 /// `DW_LANG_Mips_Assembler`, the number that assemblers of all architectures use.
 const ASSEMBLER: u16 = 0x8001;

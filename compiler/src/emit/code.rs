@@ -12,8 +12,8 @@ use super::reloc::{Platform, Reference, Target};
 use super::text::{self, Layout, Text};
 use super::unwind::{self, Table};
 use super::{descriptor, initial};
-use crate::emit::image::Image;
 use crate::error::{Error, Result};
+use crate::image::Image;
 
 /// The sections of an object, but for what is decided when it is linked.
 #[derive(Debug, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::mem::offset_of;
 
 use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::descriptor::{
-    CallSite, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InvokePlan, MapChunk, MemoryPlan,
+    CallSite, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InvokePlan, MapChunk, MemoryPlan, Positions,
     ProgramDescriptor, Rel, TablePlan,
 };
 use wasmelt_abi::layout::{Layout as InstanceLayout, Parts};
@@ -21,8 +21,8 @@ use super::interface;
 use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
-use crate::emit::image::{Elements, Handler, Image, Record};
 use crate::error::{Error, Result};
+use crate::image::{Elements, Handler, Image, Record};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]
@@ -294,20 +294,28 @@ fn write_call_sites(blob: &mut Blob, program: usize, image: &Image<'_>, layout: 
     }
 }
 
-/// The code maps go into a section of their own: they are only read after a trap.
+/// What is only read after a trap goes into a section of its own: the code map, and positions in source files.
 fn write_code_maps(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &Layout) -> Result<Vec<u8>> {
-    let mut maps = text::trap_table(image, layout);
-    let traps_len = maps.len();
-    maps.extend(text::function_table(image, layout));
-    let tables = [
-        (offset_of!(ProgramDescriptor, traps), 0, traps_len),
-        (offset_of!(ProgramDescriptor, functions), traps_len, maps.len() - traps_len),
-    ];
-    for (field, start, len) in tables {
-        let len = u32::try_from(len).map_err(|_| Error::input("the names of the program's functions exceed 4 GiB"))?;
-        if len > 0 {
-            blob.refer(program + field, Target::Maps, start as u64);
-            blob.put_u32(program + field + size_of::<Rel<u8>>(), len);
+    let mut maps = text::code_map(image, layout);
+    let too_long = |_| Error::input("what backtraces need of the program exceeds 4 GiB");
+    let code_map_len = u32::try_from(maps.len()).map_err(too_long)?;
+    if code_map_len > 0 {
+        let field = program + offset_of!(ProgramDescriptor, code_map);
+        blob.refer(field, Target::Maps, 0);
+        blob.put_u32(field + size_of::<Rel<u8>>(), code_map_len);
+    }
+    if !image.positions.is_empty() {
+        let len = u32::try_from(image.positions.len()).map_err(too_long)?;
+        maps.extend(&image.positions);
+        u32::try_from(maps.len()).map_err(too_long)?;
+        let positions = blob.alloc::<Positions>(1);
+        blob.link(program + offset_of!(ProgramDescriptor, positions), positions);
+        let table = positions + offset_of!(Positions, table);
+        blob.refer(table, Target::Maps, code_map_len.into());
+        blob.put_u32(table + size_of::<Rel<u8>>(), len);
+        if image.interface.is_none() {
+            let print = Target::Runtime(symbols::PRINT_POSITIONS.to_owned());
+            blob.refer(positions + offset_of!(Positions, print), print, 0);
         }
     }
     Ok(maps)

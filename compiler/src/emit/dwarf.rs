@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::reloc::{Encoding, Reference, Target};
 use super::text::Layout;
-use crate::emit::image::{DebugInfo, DebugUnit, FunctionDebug, Image, ImageFunction};
 use crate::error::{Error, Result};
+use crate::image::{DebugInfo, DebugUnit, FunctionDebug, Image, ImageFunction};
 
 /// A section of debug information.
 #[derive(Debug, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ fn reference(relocation: &Relocation, layout: &Layout) -> Result<Reference> {
     let offset = relocation.offset as u64;
     match (relocation.target, relocation.size) {
         (RelocationTarget::Symbol(function), 8) => {
-            let addend = i64::from(layout.offset(function as u32)?) + relocation.addend;
+            let addend = i64::from(layout.offsets[function]) + relocation.addend;
             Ok(Reference { offset, encoding: Encoding::Absolute64, target: Target::Code, addend })
         }
         (RelocationTarget::Section(id), 4) => {

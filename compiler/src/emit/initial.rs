@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Initial bytes by offset from `vmctx`, see [`Image::initial`](crate::emit::image::Image::initial).
+/// Initial bytes by offset from `vmctx`, see [`Image::initial`](crate::image::Image::initial).
 type Pieces<'a> = [(i64, Cow<'a, [u8]>)];
 
 /// Zeros between two runs of bytes that are worth leaving out: about what one more chunk takes in the file.

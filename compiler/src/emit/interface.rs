@@ -9,8 +9,8 @@ use wasmelt_abi::interface::{
 use super::blob::Blob;
 use super::reloc::Target;
 use super::text::Layout;
-use crate::emit::image::{self, Elements};
 use crate::error::Result;
+use crate::image::{self, Elements};
 
 /// Writes the interface and makes `field` refer to it.
 pub(super) fn write(blob: &mut Blob, field: usize, interface: &image::Interface, layout: &Layout) -> Result<()> {

@@ -8,7 +8,6 @@ mod blob;
 mod code;
 mod descriptor;
 mod dwarf;
-pub mod image;
 mod initial;
 mod interface;
 pub mod note;

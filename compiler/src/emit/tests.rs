@@ -16,9 +16,9 @@ use wasmelt_abi::descriptor::{
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
-use super::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
 use super::{Code, Terms};
 use crate::error::Result;
+use crate::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
 use crate::options;
 
 fn target() -> Triple {
@@ -27,6 +27,7 @@ fn target() -> Triple {
 
 fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFunction {
     ImageFunction {
+        id: 0,
         symbol: name.to_owned(),
         name: name.to_owned(),
         index,
@@ -34,10 +35,18 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         align: 32,
         relocs: Vec::new(),
         traps,
+        body: 0,
+        operators: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,
     }
+}
+
+/// Functions with the numbers of their order.
+fn numbered(mut functions: Vec<ImageFunction>) -> Vec<ImageFunction> {
+    (0..).zip(&mut functions).for_each(|(id, function)| function.id = id);
+    functions
 }
 
 /// A section of an object, with what its relocations refer to.
@@ -99,11 +108,11 @@ impl<'a> Section<'a> {
 fn image() -> Image<'static> {
     let invoke = Invoke { name: "sum".to_owned(), params: vec![ValueType::I32; 2], results: vec![ValueType::I64] };
     Image {
-        functions: vec![
+        functions: numbered(vec![
             function("entry", None, Vec::new()),
             function("sum", Some(7), vec![(3, Trap::Unreachable), (9, Trap::IntegerOverflow)]),
             function("", Some(8), vec![(0, Trap::Unreachable)]),
-        ],
+        ]),
         entry: Some(0),
         invoke_entry: Some(1),
         invoke: Some(invoke),
@@ -310,12 +319,12 @@ fn code_maps_find_traps_and_functions() {
         assert_eq!(name, ".rodata.wasmelt.maps");
         &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
     };
-    let traps = table(at!(0, ProgramDescriptor, traps));
-    assert_eq!(code_map::traps::find(traps, 35), Some(Trap::Unreachable));
-    assert_eq!(code_map::traps::find(traps, 41), Some(Trap::IntegerOverflow));
-    assert_eq!(code_map::traps::find(traps, 64), Some(Trap::Unreachable));
-    let functions = table(at!(0, ProgramDescriptor, functions));
-    let found = |offset| code_map::functions::find(functions, offset).map(|f| (f.start, f.index, f.name));
+    let code_map = table(at!(0, ProgramDescriptor, code_map));
+    let trap = |offset| Trap::from_u8(code_map::find(code_map, offset)?.trap as u8);
+    assert_eq!(trap(35), Some(Trap::Unreachable));
+    assert_eq!(trap(41), Some(Trap::IntegerOverflow));
+    assert_eq!(trap(64), Some(Trap::Unreachable));
+    let found = |offset| code_map::find(code_map, offset).map(|f| (f.start, f.index, f.name));
     assert_eq!(found(19), Some((0, super::text::NO_FUNCTION_INDEX, &b"entry"[..])));
     assert_eq!(found(51), Some((32, 7, &b"sum"[..])));
     assert_eq!(found(64), Some((64, 8, &b""[..])));
@@ -346,7 +355,7 @@ fn compiled(symbol: &str) -> ImageFunction {
 
 #[test]
 fn unwind_information_names_every_function() {
-    let image = Image { functions: vec![compiled("a"), compiled("b"), compiled("c")], ..Image::default() };
+    let image = Image { functions: numbered(vec![compiled("a"), compiled("b"), compiled("c")]), ..Image::default() };
     let bytes = object_of(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".eh_frame");

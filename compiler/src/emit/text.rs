@@ -1,20 +1,25 @@
 //! The text section: functions one behind the other, references between them filled in, the others left to the linker;
-//! and the code maps, which say where code traps and which function lies where.
+//! and the code map, which says which function lies where and where it traps.
+
+use std::collections::{BTreeMap, HashMap};
 
 use object::BinaryFormat;
 use serde::{Deserialize, Serialize};
 use wasmelt_abi::builtin::Builtin;
+use wasmelt_abi::code_map::{Function, Site};
+use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{code_map, symbols};
 
 use super::descriptor::Program;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
-use crate::emit::image::{Image, ImageFunction, RelocTarget};
+use crate::demangle;
 use crate::error::{Error, Result};
+use crate::image::{Image, ImageFunction, RelocTarget};
 
 /// Smallest alignment of the section, in bytes: what the CPU fetches at once.
 const SECTION_ALIGN: u32 = 16;
 
-/// In the function table, the index of code that wasmelt made: no function of a module has it, and a backtrace leaves
+/// In the code map, the index of code that wasmelt made: no function of a module has it, and a backtrace leaves
 /// the code out.
 pub(super) const NO_FUNCTION_INDEX: u32 = u32::MAX;
 
@@ -23,6 +28,8 @@ pub(super) const NO_FUNCTION_INDEX: u32 = u32::MAX;
 pub(super) struct Layout {
     /// Offset of each function in the section.
     pub(super) offsets: Vec<u32>,
+    /// Place of each function in the image, by its number.
+    places: HashMap<u32, usize>,
     /// Length of the section in bytes.
     pub(super) len_bytes: u32,
     /// Alignment of the section in bytes.
@@ -59,15 +66,15 @@ impl Layout {
             let len = u32::try_from(function.code.len()).map_err(|_| too_large())?;
             end = start.checked_add(len).filter(|&end| end <= i32::MAX as u32).ok_or_else(too_large)?;
         }
-        Ok(Self { offsets, len_bytes: end, align })
+        let places = image.functions.iter().enumerate().map(|(place, function)| (function.id, place)).collect();
+        Ok(Self { offsets, places, len_bytes: end, align })
     }
 
-    /// Offset of the function with this index in [`Image::functions`].
+    /// Offset of the function with this number.
     pub(super) fn offset(&self, function: u32) -> Result<u32> {
-        self.offsets
-            .get(function as usize)
-            .copied()
-            .ok_or_else(|| Error::internal(format!("reference to function {function} of {}", self.offsets.len())))
+        let place = self.places.get(&function);
+        let offset = place.and_then(|&place| self.offsets.get(place)).copied();
+        offset.ok_or_else(|| Error::internal(format!("reference to function {function}, which is not there")))
     }
 }
 
@@ -131,23 +138,35 @@ fn builtin_symbol(builtin: Builtin, platform: Platform) -> &'static str {
     if builtin == Builtin::exception_throw && differs { symbols::EXCEPTION_THROW_TAIL } else { builtin.symbol() }
 }
 
-/// The trap table, see [`code_map::traps`].
-pub(super) fn trap_table(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
+/// The code map, see [`wasmelt_abi::code_map`].
+pub(super) fn code_map(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
+    let parts = image.functions.iter().zip(&layout.offsets).map(|(f, &start)| (name(f), sites(f, start)));
+    let parts: Vec<_> = parts.collect();
+    let functions = image.functions.iter().zip(&layout.offsets).zip(&parts);
+    let functions = functions.map(|((f, &start), (name, sites))| {
+        let index = f.index.unwrap_or(NO_FUNCTION_INDEX);
+        Function { start, index, body: f.body, name, sites }
+    });
     let mut table = Vec::new();
-    let traps = image.functions.iter().zip(&layout.offsets);
-    let traps = traps.flat_map(|(f, &start)| f.traps.iter().map(move |&(offset, trap)| (start + offset, trap)));
-    code_map::traps::encode(traps, |b| table.push(b));
+    code_map::encode(functions, |b| table.push(b));
     table
 }
 
-/// The function table, see [`code_map::functions`].
-pub(super) fn function_table(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
-    let mut table = Vec::new();
-    let functions = image.functions.iter().zip(&layout.offsets).map(|(f, &start)| code_map::functions::Function {
-        start,
-        index: f.index.unwrap_or(NO_FUNCTION_INDEX),
-        name: f.name.as_bytes(),
-    });
-    code_map::functions::encode(functions, |b| table.push(b));
-    table
+/// The sites of a function: what traps, and what else comes from a known operator.
+fn sites(function: &ImageFunction, start: u32) -> Vec<Site> {
+    let mut sites: BTreeMap<u32, (u32, Option<Trap>)> =
+        function.operators.iter().map(|&(offset, operator)| (offset, (operator, None))).collect();
+    for &(offset, trap) in &function.traps {
+        sites.entry(offset).or_insert((function.body, None)).1 = Some(trap);
+    }
+    sites.into_iter().map(|(offset, (operator, trap))| Site { offset: start + offset, operator, trap }).collect()
+}
+
+/// A function's name for backtraces: that of the module, or else of its debug information.
+fn name(function: &ImageFunction) -> String {
+    let in_source = function.debug.as_ref().map(|debug| String::from_utf8_lossy(&debug.name));
+    match (function.name.as_str(), in_source) {
+        ("", Some(in_source)) => demangle::function_name(&in_source),
+        (name, _) => demangle::function_name(name),
+    }
 }

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::dwarf::DwarfWriter;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
 use super::text::Layout;
-use crate::emit::image::{Image, ImageFunction};
 use crate::error::{Error, Result};
+use crate::image::{Image, ImageFunction};
 
 /// A section of unwind information.
 #[derive(Debug, Serialize, Deserialize)]

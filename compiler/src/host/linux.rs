@@ -1,9 +1,10 @@
 //! Files without a name, which Linux has: outputs until they are complete, and programs that no folder can hold.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags};
@@ -42,15 +43,17 @@ pub(crate) fn put_in_place(file: &File, target: &Path) -> io::Result<()> {
 
 /// Becomes a program that is in no folder; returns only on failure.
 pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
-    match memory_file(bytes) {
+    match memory_file(bytes, &start.arg0) {
         Ok(file) => execute(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), start),
         Err(error) => error,
     }
 }
 
-/// A file in memory that can be executed.
-fn memory_file(bytes: &[u8]) -> io::Result<File> {
-    let create = |flags| rustix::fs::memfd_create(c"wasmelt", flags);
+/// A file in memory that can be executed. Its name is for those who look at processes.
+fn memory_file(bytes: &[u8], name: &OsStr) -> io::Result<File> {
+    const MAX_NAME_BYTES: usize = 200;
+    let name = name.as_bytes().get(..MAX_NAME_BYTES).unwrap_or(name.as_bytes());
+    let create = |flags| rustix::fs::memfd_create(name, flags);
     // Linux before 6.3 does not know `EXEC`; from then on it may be configured to need it.
     let fd = create(MemfdFlags::CLOEXEC | MemfdFlags::EXEC).or_else(|_| create(MemfdFlags::CLOEXEC))?;
     let mut file = File::from(fd);

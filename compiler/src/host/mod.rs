@@ -24,6 +24,19 @@ use std::path::Path;
 pub(crate) use nameless::{create_nameless, execute_bytes, put_in_place};
 pub(crate) use system::*;
 
+/// What the processes that this one started and waited for took together, and this one itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Seconds of all processors, of programs and of the system for them.
+    pub(crate) cpu_seconds: f64,
+    /// Largest resident memory of one of them, in bytes.
+    pub(crate) peak_bytes: u64,
+    /// The same of this process.
+    pub(crate) own_peak_bytes: u64,
+    /// Page faults, with and without reading from a disk.
+    pub(crate) page_faults: u64,
+}
+
 /// How a program is started.
 #[derive(Debug)]
 pub(crate) struct Start<'a> {

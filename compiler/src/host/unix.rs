@@ -8,10 +8,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
-use super::Start;
+use super::{Start, Usage};
 
 /// A program can be started under another name than its file's.
 pub(crate) const CAN_SET_ARG0: bool = true;
@@ -152,4 +153,22 @@ mod waiting {
     pub(crate) fn exit_code(status: ExitStatus) -> i32 {
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
     }
+}
+
+/// The file in which there is nothing.
+pub(crate) const NOTHING: &str = "/dev/null";
+
+/// What the processes that this one started and waited for took together, and this one itself.
+pub(crate) fn usage() -> io::Result<Usage> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let own = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    // macOS counts bytes, other systems kibibytes.
+    let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+    Ok(Usage {
+        cpu_seconds: seconds(usage.user_time()) + seconds(usage.system_time()),
+        peak_bytes: usage.max_rss().cast_unsigned() * unit,
+        own_peak_bytes: own.max_rss().cast_unsigned() * unit,
+        page_faults: (usage.minor_page_faults() + usage.major_page_faults()).cast_unsigned(),
+    })
 }

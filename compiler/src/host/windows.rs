@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus};
 
 use same_file::Handle;
 
-use super::Start;
+use super::{Start, Usage};
 
 /// A program's name for itself is its file's.
 pub(crate) const CAN_SET_ARG0: bool = false;
@@ -138,4 +138,12 @@ pub(crate) fn wait_for(command: &mut Command) -> io::Result<ExitStatus> {
 /// The exit code as it is: that of a crash is a large number.
 pub(crate) fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or(1)
+}
+
+/// The file in which there is nothing.
+pub(crate) const NOTHING: &str = "NUL";
+
+/// What the processes that this one started and waited for took together: the system keeps no such account.
+pub(crate) fn usage() -> io::Result<Usage> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "`wasmelt bench` measures on Linux and macOS"))
 }

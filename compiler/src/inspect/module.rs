@@ -8,10 +8,11 @@ use wasmparser::{
 };
 
 use super::{Function, Section, largest};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::features::{self, FEATURES};
 use crate::options::FeatureNames;
 use crate::report::{Export, Import, Interface, features_used};
+use crate::{identify, text};
 
 /// What a module is and holds.
 #[derive(Debug, Serialize)]
@@ -67,15 +68,14 @@ pub struct Memory {
 
 /// A module from its text format.
 pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
-    let unknown = || {
-        Error::input(format!("{name} is neither a module nor an object or executable that wasmelt made"))
-            .hint("a module starts with `\\0asm`, or is text that starts with `(module`")
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| unknown())?;
-    if !text.contains('(') {
-        return Err(unknown());
+    if !identify::is_text_format(bytes, name) {
+        let unknown = || {
+            Error::input("neither a module nor an object or executable that wasmelt made")
+                .hint("a module starts with `\\0asm`, or is text that starts with `(module`")
+        };
+        return Err(identify::not_a_module(bytes, name).unwrap_or_else(unknown).context(name.to_owned()));
     }
-    wat::parse_str(text).map_err(|e| Error::with_details(ErrorKind::Input, &format!("{name} is not valid text: {e}")))
+    text::assemble(bytes, name)
 }
 
 /// Looks into a module in the binary format.
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_said_to_be_none() {
-        assert!(from_text(b"hello", "x").unwrap_err().to_string().contains("neither"));
+        assert!(from_text(b"hello", "x").unwrap_err().to_string().contains("not a WebAssembly module"));
         assert!(from_text(b"\xff(", "x").is_err());
         assert!(from_text(b"(module", "x").is_err());
         assert!(inspect(b"\0asm\x0d\0\x01\0", "x").unwrap_err().to_string().contains("component"));

@@ -12,11 +12,20 @@ use wasmelt_abi::symbols::ABI_ANCHOR;
 use crate::error::{Error, Result};
 use crate::options::Runtime;
 
-/// The archive of the target that this compiler was built for, compressed with zstd; empty where that target has none.
-static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/runtime.a.zst"));
+/// The archives for Linux by architecture, compressed with zstd; empty where Rust's standard library for the architecture
+/// was not there when this compiler was built.
+static EMBEDDED: [(&str, &[u8]); 2] = [
+    ("x86_64", include_bytes!(concat!(env!("OUT_DIR"), "/x86_64.a.zst"))),
+    ("aarch64", include_bytes!(concat!(env!("OUT_DIR"), "/aarch64.a.zst"))),
+];
 
-/// The target that this compiler was built for.
-const EMBEDDED_TARGET: &str = env!("WASMELT_TARGET");
+/// The archive of a target that is part of this program.
+fn embedded(target: &Triple) -> Option<&'static [u8]> {
+    let architecture = target.architecture.to_string();
+    let is_of_target = |(name, bytes): &&(&str, &[u8])| *name == architecture && !bytes.is_empty();
+    let found = EMBEDDED.iter().find(is_of_target).map(|&(_, bytes)| bytes);
+    found.filter(|_| target.operating_system == OperatingSystem::Linux)
+}
 
 /// A runtime archive.
 #[derive(Debug)]
@@ -62,19 +71,19 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
             error.hint(format!("put {file_name} into DIR/{name} and pass --runtime-dir DIR"))
         });
     }
-    if runtime_dir.is_none() && !EMBEDDED.is_empty() && names.iter().any(|name| name == EMBEDDED_TARGET) {
-        let bytes =
-            zstd::decode_all(EMBEDDED).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
+    if let Some(bytes) = embedded(target).filter(|_| runtime_dir.is_none()) {
+        let bytes = zstd::decode_all(bytes).map_err(|e| Error::internal(format!("embedded runtime archive: {e}")))?;
         return Ok(Archive {
             bytes: bytes.into(),
             place: "the embedded runtime archive".to_owned(),
             is_embedded: true,
         });
     }
-    let embedded = match runtime_dir {
-        Some(_) => String::new(),
-        None if EMBEDDED.is_empty() => "; none is embedded".to_owned(),
-        None => format!("; one for {EMBEDDED_TARGET} is embedded"),
+    let embedded: Vec<_> = EMBEDDED.iter().filter(|(_, bytes)| !bytes.is_empty()).map(|(name, _)| *name).collect();
+    let embedded = match (runtime_dir, embedded.as_slice()) {
+        (Some(_), _) => String::new(),
+        (None, []) => "; none is embedded".to_owned(),
+        (None, names) => format!("; embedded is the one for {}", names.join(" and ")),
     };
     Err(Error::link(format!("no runtime archive for {target}: searched {}{embedded}", searched.join(", ")))
         .hint(format!("put {file_name} into DIR/{} and pass --runtime-dir DIR", names[0]))
@@ -82,7 +91,7 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
 }
 
 /// `<exe>/../lib/wasmelt`, where a package manager installs archives for further targets.
-fn installed_dir() -> Option<PathBuf> {
+pub fn installed_dir() -> Option<PathBuf> {
     let exe = std::env::current_exe().ok()?;
     Some(exe.parent()?.parent()?.join("lib").join("wasmelt"))
 }

@@ -6,7 +6,7 @@
 //! target from every host; and `lld`, also the one inside a Rust toolchain: for macOS with a description of the system's
 //! library that is made here, for Windows where no library of the system is needed, in libraries.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -89,15 +89,27 @@ impl Driver {
             .try_get_compiler()
             .ok()?;
         // Microsoft's compiler takes other arguments.
-        if tool.is_like_msvc() || !works(Command::new(tool.path()).arg("--version")) {
+        if tool.is_like_msvc() || !works(tool.to_command().arg("--version")) {
             return None;
         }
-        let command = std::iter::once(tool.path().as_os_str().to_owned()).chain(tool.args().iter().cloned());
-        let mut driver = Self::new(DriverKind::Compiler, command);
-        if target.binary_format == BinaryFormat::Macho {
-            driver.command.extend(["-arch".into(), apple_architecture(target).into()]);
+        // The variable may hold several words: `python3 -m ziglang cc`.
+        let command = tool.to_command();
+        let words = std::iter::once(command.get_program()).chain(command.get_args()).map(OsStr::to_owned);
+        Some(Self::compiler(words.collect(), target))
+    }
+
+    /// A C compiler with its arguments, told the target where it does not know.
+    fn compiler(mut command: Vec<OsString>, target: &Triple) -> Self {
+        let stem = |word: &OsString| Path::new(word).file_stem().unwrap_or_default().to_ascii_lowercase();
+        let is_zig = command.iter().any(|word| ["zig", "ziglang"].iter().any(|name| stem(word) == *name));
+        let kind = if is_zig { DriverKind::Zig } else { DriverKind::Compiler };
+        if is_zig && !command.iter().any(|word| word == "-target" || word == "--target") {
+            command.extend(["-target".into(), zig_target(target).into()]);
         }
-        Some(driver)
+        if !is_zig && target.binary_format == BinaryFormat::Macho {
+            command.extend(["-arch".into(), apple_architecture(target).into()]);
+        }
+        Self { command, kind }
     }
 
     fn installed_zig(target: &Triple) -> Option<Self> {
@@ -109,23 +121,20 @@ impl Driver {
     }
 
     fn zig<S: Into<OsString>>(command: impl IntoIterator<Item = S>, target: &Triple) -> Self {
-        let architecture = if target.architecture == Architecture::X86_64 { "x86_64" } else { "aarch64" };
-        let system = match target.binary_format {
-            // It takes the oldest version from here alone.
-            BinaryFormat::Macho => format!("macos.{MACOS_VERSION}"),
-            _ => "windows-gnu".to_owned(),
-        };
-        let mut driver = Self::new(DriverKind::Zig, command);
-        driver.command.extend(["cc".into(), "-target".into(), format!("{architecture}-{system}").into()]);
+        let words = command.into_iter().map(Into::into).chain(["cc".into()]);
+        let mut driver = Self { command: words.collect(), kind: DriverKind::Zig };
+        driver.command.extend(["-target".into(), zig_target(target).into()]);
         driver
     }
 
     fn installed_lld(target: &Triple) -> Option<Self> {
         let name = if target.binary_format == BinaryFormat::Macho { "ld64.lld" } else { "ld.lld" };
-        if works(Command::new(name).arg("--version")) {
-            return Some(Self::new(DriverKind::Lld, [name]));
-        }
-        Some(Self::named(&rust_lld()?, target))
+        // Debian puts the second one on PATH, and not the first one.
+        let named = [name, "lld"].map(|name| Self::named(Path::new(name), target));
+        named
+            .into_iter()
+            .find(|driver| works(driver.command().arg("--version")))
+            .or_else(|| Some(Self::named(&rust_lld()?, target)))
     }
 
     /// A command to which arguments are added.
@@ -144,6 +153,16 @@ impl Driver {
             [program] => Path::new(program.as_ref()).file_name().unwrap_or_default().to_string_lossy().into_owned(),
             words => words.join(" "),
         }
+    }
+}
+
+/// Zig's name of a target.
+fn zig_target(target: &Triple) -> String {
+    let architecture = if target.architecture == Architecture::X86_64 { "x86_64" } else { "aarch64" };
+    match target.binary_format {
+        // It takes the oldest version from here alone.
+        BinaryFormat::Macho => format!("{architecture}-macos.{MACOS_VERSION}"),
+        _ => format!("{architecture}-windows-gnu"),
     }
 }
 
@@ -191,5 +210,24 @@ mod tests {
         assert_eq!(Driver::named(Path::new("lld"), &target).command, ["lld", "-flavor", "gnu"]);
         let driver = Driver::named(Path::new("x86_64-w64-mingw32-gcc"), &target);
         assert_eq!((driver.kind, driver.command.len()), (DriverKind::Compiler, 1));
+    }
+
+    #[test]
+    fn compilers_keep_their_arguments() {
+        let compiler = |words: &str, target: &str| {
+            let words = words.split(' ').map(OsString::from).collect();
+            let driver = Driver::compiler(words, &target.parse().unwrap());
+            (driver.kind, driver.command.join(OsStr::new(" ")).into_string().unwrap())
+        };
+        let (windows, mac) = ("x86_64-pc-windows-gnu", "aarch64-apple-darwin");
+        let zig = "python3 -m ziglang cc";
+        assert_eq!(compiler(zig, windows), (DriverKind::Zig, format!("{zig} -target x86_64-windows-gnu")));
+        assert_eq!(
+            compiler("/opt/zig cc", mac),
+            (DriverKind::Zig, "/opt/zig cc -target aarch64-macos.11.0".to_owned())
+        );
+        assert_eq!(compiler("zig cc -target x", windows), (DriverKind::Zig, "zig cc -target x".to_owned()));
+        assert_eq!(compiler("clang -v", windows), (DriverKind::Compiler, "clang -v".to_owned()));
+        assert_eq!(compiler("clang -v", mac), (DriverKind::Compiler, "clang -v -arch arm64".to_owned()));
     }
 }

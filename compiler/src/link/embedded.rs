@@ -5,6 +5,7 @@
 //! for each build, for nothing that a user would notice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use libwild::Args;
 use target_lexicon::Architecture;
@@ -15,13 +16,13 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Links the inputs, with as many threads as the current thread pool of rayon has.
 pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let files = Files::new(inputs)?;
+    let files = Files::new(inputs, options.target)?;
     let threads = format!("--threads={}", rayon::current_num_threads());
     // `ld` as the program's name selects the arguments of ELF linkers on every host.
     let mut arguments = vec!["ld".to_owned(), "-m".to_owned(), emulation(options)?.to_owned(), threads];
     arguments.extend(ld_arguments(inputs, options).into_iter().map(str::to_owned));
     arguments.extend(["--no-identity-comment".to_owned(), "-o".to_owned()]);
-    for path in std::iter::once(files.output()).chain(files.inputs().cloned()) {
+    for path in std::iter::once(files.output()).chain(files.inputs().map(PathBuf::as_path)) {
         let path = path.to_str().map(str::to_owned);
         arguments.push(path.ok_or_else(|| Error::link("the name of the temporary folder is not UTF-8"))?);
     }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
 pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let tool = c_compiler(options).map_err(|e| e.hint(HINT))?;
-    let files = Files::new(inputs)?;
+    let files = Files::new(inputs, options.target)?;
     let mut command = tool.to_command();
     command.args(["-nostdlib", "-nostartfiles", if inputs.archive.is_some() { "-static-pie" } else { "-shared" }]);
     // What the driver decides by itself, or what follows from -static-pie.
@@ -48,7 +48,7 @@ pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>)
             .hint("leave out `--runtime portable`: the freestanding runtime needs no other program")
     };
     let tool = c_compiler(options).map_err(three_ways)?;
-    let files = Files::new(inputs)?;
+    let files = Files::new(inputs, options.target)?;
     let mut command = tool.to_command();
     // As for the freestanding runtime: what nothing reaches is dropped, and same input gives same bytes. The libraries
     // are named behind the files that need them.
@@ -60,7 +60,7 @@ pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>)
 
 /// Links with `program`, which takes the arguments of `ld`.
 pub(super) fn link_with_ld(program: &Path, inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let files = Files::new(inputs)?;
+    let files = Files::new(inputs, options.target)?;
     let mut command = Command::new(program);
     // An `lld` that can do everything wants to know what it is to be.
     if program.file_stem().is_some_and(|name| name == "rust-lld" || name == "lld") {

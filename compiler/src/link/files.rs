@@ -1,8 +1,9 @@
 //! Input and output of a linker: files in a temporary folder that lives as long as the linker runs.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use target_lexicon::{BinaryFormat, Triple};
 use tempfile::TempDir;
 
 use super::Inputs;
@@ -12,11 +13,13 @@ use crate::error::{Error, Result};
 pub(super) struct Files {
     dir: TempDir,
     inputs: Vec<PathBuf>,
+    output: PathBuf,
 }
 
 impl Files {
-    /// Writes the input files.
-    pub(super) fn new(inputs: Inputs<'_>) -> Result<Self> {
+    /// Writes the input files. The output is named as the target's system names such files: mingw-w64's gcc adds `.exe` to a
+    /// name that has no extension.
+    pub(super) fn new(inputs: Inputs<'_>, target: &Triple) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("wasmelt-").tempdir();
         let dir = dir.map_err(|e| Error::io("cannot create a temporary folder for the linker", &e))?;
         let mut paths = Vec::new();
@@ -26,7 +29,13 @@ impl Files {
             fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
             paths.push(path);
         }
-        Ok(Self { dir, inputs: paths })
+        let name = match (target.binary_format, inputs.archive) {
+            (BinaryFormat::Coff, Some(_)) => "program.exe",
+            (BinaryFormat::Coff, None) => "program.dll",
+            _ => "program",
+        };
+        let output = dir.path().join(name);
+        Ok(Self { dir, inputs: paths, output })
     }
 
     /// Paths of the objects, then of the archive.
@@ -35,12 +44,13 @@ impl Files {
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &std::path::Path {
+    pub(super) fn folder(&self) -> &Path {
         self.dir.path()
     }
 
-    pub(super) fn output(&self) -> PathBuf {
-        self.dir.path().join("program")
+    /// Where the linker writes.
+    pub(super) fn output(&self) -> &Path {
+        &self.output
     }
 
     /// What the linker wrote.

@@ -53,7 +53,7 @@ fn three_ways(error: Error, target: &Triple) -> Error {
 /// Links an executable, or a shared library where there is no archive.
 pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let driver = driver(options, inputs.archive.is_none())?;
-    let mut files = Files::new(inputs)?;
+    let mut files = Files::new(inputs, options.target)?;
     let mut command = driver.command();
     // Same input, same bytes: no time, and on macOS no debug information, which names the temporary folder.
     command.env("SOURCE_DATE_EPOCH", "0");
@@ -89,24 +89,31 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             command.args(files.inputs());
         }
         _ => {
-            if driver.kind != DriverKind::Zig {
+            let (is_zig, is_program) = (driver.kind == DriverKind::Zig, inputs.archive.is_some());
+            if !is_zig {
                 command.arg("-Wl,--no-insert-timestamp");
             }
-            if inputs.archive.is_some() {
-                command.arg("-Wl,--gc-sections");
-            } else {
+            if !is_program {
                 command.args(["-shared", "-nostdlib"]);
+            } else if is_zig {
+                // GNU `ld` would drop the policy, which nothing refers to.
+                command.arg("-Wl,--gc-sections");
             }
-            command.args(strip_argument(options).map(|argument| format!("-Wl,{argument}")));
+            let strip = match is_program && !options.debug_info {
+                // Most names are those of Rust's standard library. Zig writes none in any case.
+                true => Some("--strip-all"),
+                false => strip_argument(options),
+            };
+            command.args(strip.map(|argument| format!("-Wl,{argument}")));
             command.args(files.inputs());
-            if inputs.archive.is_some() {
+            if is_program {
                 command.args(WINDOWS_LIBRARIES);
                 // The standard library refers to functions for unwinding, which never happens.
-                let is_llvm = driver.kind == DriverKind::Zig || driver.name().contains("clang");
+                let is_llvm = is_zig || driver.name().contains("clang");
                 command.arg(if is_llvm { "-lunwind" } else { "-lgcc_eh" });
             } else {
                 // Nothing has to be done when it is loaded. Zig takes a number for a symbol.
-                command.arg(if driver.kind == DriverKind::Zig { "-Wl,--no-entry" } else { "-Wl,--entry=0" });
+                command.arg(if is_zig { "-Wl,--no-entry" } else { "-Wl,--entry=0" });
             }
         }
     }

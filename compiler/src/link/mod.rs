@@ -24,6 +24,7 @@ use wasmelt_abi::symbols;
 use crate::error::{Error, Result};
 use crate::options::{Linker, Runtime};
 
+pub use archive::installed_dir;
 pub use static_library::static_library;
 
 /// How an executable is linked.

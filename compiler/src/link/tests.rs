@@ -18,9 +18,9 @@ use wasmelt_abi::descriptor::ProgramDescriptor;
 use wasmelt_abi::symbols;
 
 use super::{LinkOptions, archive, link};
-use crate::emit::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
 use crate::emit::{self, Code, Terms, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
+use crate::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
 use crate::options::{Linker, Runtime};
 
 const NOTE: &str = "{\"source\":\"tests\"}";
@@ -36,8 +36,9 @@ fn options<'a>(target: &'a Triple, linker: &'a Linker) -> LinkOptions<'a> {
     LinkOptions { target, linker, runtime: Runtime::Freestanding, runtime_dir: None, strip: false, debug_info: false }
 }
 
-fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
+fn function(id: u32, symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
     ImageFunction {
+        id,
         symbol: symbol.to_owned(),
         name: symbol.to_owned(),
         index: Some(0),
@@ -45,6 +46,8 @@ fn function(symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunction {
         align: 16,
         relocs,
         traps: Vec::new(),
+        body: 0,
+        operators: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,
@@ -68,8 +71,9 @@ fn image() -> Image<'static> {
     let two = [0xb8, 2, 0, 0, 0, 0xc3]; // mov eax, 2; ret
     Image {
         functions: vec![
-            function("two", &two, Vec::new()),
+            function(0, "two", &two, Vec::new()),
             function(
+                1,
                 "en\0try",
                 &entry,
                 vec![

@@ -4,8 +4,8 @@ use wasmelt_abi::host::{THREAD_SPAWN, THREAD_START};
 use wasmparser::ValType;
 
 use super::{Entry, Instance, InstanceIndex};
-use crate::emit::image::Invoke;
 use crate::error::{Error, Result};
+use crate::image::Invoke;
 use crate::module::{Entity, FuncIndex, FuncType, Module};
 use crate::options::Options;
 use crate::value_type;
@@ -30,7 +30,8 @@ impl Entry {
                 return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
             }
             return Err(Error::input("the module exports no function `_start`, so there is nothing to run")
-                .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module))));
+                .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module)))
+                .hint("`--emit cdylib` or `staticlib` makes a library for a host program that calls the exports"));
         };
         let Some(Entity::Func(func)) = module.export(name) else {
             return Err(Error::input(format!("the module exports no function `{name}`")).hint(list_exports(module)));

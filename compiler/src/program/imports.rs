@@ -4,7 +4,7 @@ use cranelift_entity::PrimaryMap;
 use wasmelt_abi::host::{HostFunction, WASI_P1};
 use wasmparser::ValType;
 
-use super::Callee;
+use super::{Callee, toolchain};
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, FuncType, Module};
 use crate::options::{Options, UnknownImports};
@@ -12,7 +12,7 @@ use crate::value_type;
 
 pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<PrimaryMap<FuncIndex, Callee>> {
     let mut callees = PrimaryMap::with_capacity(module.funcs.len());
-    for import in &module.imports {
+    for (index, import) in module.imports.iter().enumerate() {
         let Entity::Func(func) = import.entity else {
             // The program's own: the runtime makes it, and what threads run in imports the same one.
             if matches!(import.entity, Entity::Memory(memory) if module.memories[memory].shared) {
@@ -24,7 +24,10 @@ pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<
                 Entity::Tag(_) => "tag",
                 Entity::Func(_) | Entity::Global(_) => "global",
             };
-            return Err(Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module))
+            let error =
+                Error::input(format!("unknown import: {kind} `{}` from module `{}`", import.name, import.module));
+            let advice = toolchain::advice(import.module, import.name, None);
+            return Err(advice.into_iter().fold(error, Error::hint)
                 .hint("an executable has nothing that provides memories (other than shared ones), tables, globals or tags: link the modules into one first, or make a library for a host that has them (`--emit cdylib`)"));
         };
         let ty = module.func_type(func);
@@ -43,7 +46,7 @@ pub(super) fn resolve_imports(module: &Module<'_>, options: &Options) -> Result<
                 }
                 Callee::Host(host)
             }
-            None if options.unknown_imports == UnknownImports::Trap => Callee::Missing,
+            None if options.unknown_imports == UnknownImports::Trap => Callee::Missing(index as u32),
             None => return Err(unknown_import(import.module, import.name, ty)),
         });
     }
@@ -67,10 +70,13 @@ fn unknown_import(module: &str, name: &str, ty: &FuncType) -> Error {
         .map(|h| (strsim::jaro_winkler(h.name, name), h))
         .filter(|(score, _)| *score > 0.85)
         .max_by(|a, b| a.0.total_cmp(&b.0));
-    let error = match similar {
-        Some((_, h)) => error.hint(format!("there is `{}` {} in module `{}`", h.name, host_type(h), h.module)),
-        None if WASI_P1.iter().any(|h| h.module == module) => error,
-        None => error.hint(format!(
+    let error = match (similar, toolchain::advice(module, name, Some(ty))) {
+        (_, Some(advice)) => error.hint(advice),
+        (Some((_, h)), None) => error.hint(format!("there is `{}` {} in module `{}`", h.name, host_type(h), h.module)),
+        (None, None) if WASI_P1.iter().any(|h| h.module == module) => error,
+        (None, None) if module == "env" => error
+            .hint("linkers import from `env` what the program uses and no file defines: link the library that has it"),
+        (None, None) => error.hint(format!(
             "nothing is provided under the module name `{module}`: the runtime has `{}`",
             WASI_P1[0].module
         )),

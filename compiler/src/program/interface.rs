@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 use wasmelt_abi::interface::{EntityPlan as Flags, Kind, MAX_TYPES, TypeCode};
 use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
 
-use super::{GlobalPlace, Instance, TablePlace, TypeId};
-use crate::emit::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
+use super::{GlobalPlace, Instance, InstanceIndex, Piece, Program, TablePlace, TypeId};
 use crate::error::{Error, Result};
+use crate::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex, TypeIndex};
 
 /// Code between the calling conventions of the host and of wasm functions, by type.
@@ -21,7 +21,7 @@ pub struct Trampolines {
 }
 
 /// Each different type of the module, by its number.
-pub fn types_by_number(module: &Module<'_>) -> Vec<TypeIndex> {
+pub(super) fn types_by_number(module: &Module<'_>) -> Vec<TypeIndex> {
     let mut types = Vec::new();
     for (index, &number) in &module.canonical_types {
         if number as usize == types.len() {
@@ -41,14 +41,8 @@ impl Instance<'_> {
         }
     }
 
-    /// The lists of the library; `to_wasm` and `to_host` give the place of the trampolines for a type among the image's
-    /// functions.
-    pub fn interface(
-        &self,
-        name: &str,
-        to_wasm: &dyn Fn(TypeId) -> Option<u32>,
-        to_host: &dyn Fn(TypeId) -> Option<u32>,
-    ) -> Result<Interface> {
+    /// The lists of the library, which is this instance of `program`.
+    pub fn interface(&self, name: &str, program: &Program<'_>, instance: InstanceIndex) -> Result<Interface> {
         let module = &self.module;
         let (globals, global_numbers) = self.shared_globals()?;
         let place = |entity: Entity, name: &str| {
@@ -64,13 +58,13 @@ impl Instance<'_> {
             Ok(Export { name: export.name.to_owned(), kind, index })
         });
         let funcs = self.records.iter().map(|&func| match module.defined_func(func) {
-            Some(_) => self.image_record(func).map(|record| (Some(record.function), record.type_id)),
+            Some(_) => program.record(instance, func).map(|record| (Some(record.function), record.type_id)),
             None => Ok((None, self.type_ids[func])),
         });
         let tables = module.tables.keys().filter_map(|index| self.table_entity(index).transpose());
         Ok(Interface {
             name: name.to_owned(),
-            types: self.type_entries(to_wasm, to_host)?,
+            types: self.type_entries(program, instance)?,
             imports: imports.collect::<Result<_>>()?,
             exports: exports.collect::<Result<_>>()?,
             funcs: funcs.collect::<Result<_>>()?,
@@ -91,12 +85,8 @@ impl Instance<'_> {
     }
 
     /// All function types with their trampolines.
-    fn type_entries(
-        &self,
-        to_wasm: &dyn Fn(TypeId) -> Option<u32>,
-        to_host: &dyn Fn(TypeId) -> Option<u32>,
-    ) -> Result<Vec<FuncTypeEntry>> {
-        let types = types_by_number(&self.module);
+    fn type_entries(&self, program: &Program<'_>, instance: InstanceIndex) -> Result<Vec<FuncTypeEntry>> {
+        let types = &self.types;
         if types.len() > MAX_TYPES as usize {
             return Err(Error::input(format!("a library may have {MAX_TYPES} function types, not {}", types.len())));
         }
@@ -104,7 +94,9 @@ impl Instance<'_> {
         let entry = |(number, &index): (usize, &TypeIndex)| {
             let ty = &self.module.types[index];
             let number = number as TypeId;
-            let (to_wasm, to_host) = (to_wasm(number), to_host(number));
+            let code = |piece| program.functions.id(piece).map(|id| id.as_u32());
+            let to_wasm = code(Piece::ToWasm(instance, number));
+            let to_host = code(Piece::ToHost(instance, number));
             Ok(FuncTypeEntry { params: codes(&ty.params)?, results: codes(&ty.results)?, to_wasm, to_host })
         };
         types.iter().enumerate().map(entry).collect()

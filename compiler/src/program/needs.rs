@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use wasmelt_abi::symbols;
 
 use super::{Callee, Instance, Program};
-use crate::emit::image::MemoryPlan;
+use crate::image::MemoryPlan;
 use crate::options::{DirFrom, Policy};
 
 /// What a program needs.

@@ -12,8 +12,8 @@ use super::{
     Action, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance,
     MAX_MEMORY64_BYTES, TablePlace,
 };
-use crate::emit::image::{MemoryPlan, TablePlan};
 use crate::error::{Error, Result};
+use crate::image::{MemoryPlan, TablePlan};
 use crate::module::{ConstValue, ElementMode, TABLE_ELEMENTS, TableIndex};
 use crate::options::{BoundsChecks, Options, Shape};
 

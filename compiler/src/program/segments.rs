@@ -8,8 +8,8 @@ use cranelift_entity::EntityRef as _;
 use wasmelt_abi::trap::Trap;
 
 use super::{Action, ContextRegion, Instance, TablePlace};
-use crate::emit::image::Elements;
 use crate::error::Result;
+use crate::image::Elements;
 use crate::module::{ConstExpr, ConstValue, ElemIndex, ElementMode};
 
 impl<'data> Instance<'data> {

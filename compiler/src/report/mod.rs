@@ -161,6 +161,7 @@ impl Provenance {
             cpu: match &options.cpu {
                 Cpu::Default => "default".to_owned(),
                 Cpu::Native => "native".to_owned(),
+                Cpu::Baseline => "baseline".to_owned(),
                 Cpu::Named(name) => name.clone(),
             },
             cpu_features: needed.map(|(_, name)| (*name).to_owned()).collect(),

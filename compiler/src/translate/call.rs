@@ -11,7 +11,7 @@ use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::trap::Trap;
 
-use super::{FuncTranslator, Name, Region, SignatureKey, clif_type, place};
+use super::{FuncTranslator, Name, Region, SignatureKey, clif_type};
 use crate::clif_value_type;
 use crate::error::{Error, Result};
 use crate::module::{FuncIndex, FuncType, TableIndex, TypeIndex};
@@ -123,7 +123,7 @@ impl<'a> FuncTranslator<'a, '_> {
         match instance.callees[func] {
             Callee::Defined(defined) => {
                 let sig = self.wasm_signature(instance.type_ids[func], ty);
-                let target = self.function(Name::Function(place(instance, defined)?), sig);
+                let target = self.function(Name::Function(self.env.function(defined)?), sig);
                 let vmctx = self.vmctx_argument();
                 self.call_target(Target::Direct(target), vmctx, ty, tail);
             }
@@ -140,9 +140,11 @@ impl<'a> FuncTranslator<'a, '_> {
                     self.return_();
                 }
             }
-            Callee::Missing => {
-                self.pop_n(ty.params.len());
-                self.trap(Trap::Unreachable);
+            Callee::Missing(_) => {
+                let sig = self.wasm_signature(instance.type_ids[func], ty);
+                let thunk = self.function(Name::Function(self.env.thunk(func)?), sig);
+                let vmctx = self.vmctx_argument();
+                self.call_target(Target::Direct(thunk), vmctx, ty, tail);
             }
         }
         Ok(())

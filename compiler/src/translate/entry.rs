@@ -8,6 +8,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use wasmelt_abi::context::{FuncRecord, HostFunc};
+use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use super::call::Target;
@@ -15,12 +16,16 @@ use super::{FuncEnv, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
 use crate::module::{FuncIndex, FuncType};
 use crate::options::Shape;
-use crate::program::{Action, ContextRegion, TypeId};
+use crate::program::{Action, Callee, ContextRegion, TypeId};
 
 const _: () = assert!(size_of::<FuncRecord>() == 8);
 
 /// `unsafe extern "C" fn(vmctx: *mut u8)`: what is left of instantiation, then the program.
-pub fn translate_entry(env: FuncEnv<'_>, context: &mut FunctionBuilderContext, func: &mut Function) -> Result<()> {
+pub(super) fn translate_entry(
+    env: FuncEnv<'_>,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
     with_entry(env, context, func, 1, |t, _| {
         for action in &env.instance.actions {
             t.action(action)?;
@@ -37,7 +42,7 @@ pub fn translate_entry(env: FuncEnv<'_>, context: &mut FunctionBuilderContext, f
 
 /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export of `--invoke`, arguments and results
 /// 16 bytes each.
-pub fn translate_invoke_entry(
+pub(super) fn translate_invoke_entry(
     env: FuncEnv<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
@@ -56,7 +61,7 @@ pub fn translate_invoke_entry(
 
 /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what is left of the instantiation of a thread's
 /// own instance, then the export for threads.
-pub fn translate_thread_entry(
+pub(super) fn translate_thread_entry(
     env: FuncEnv<'_>,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
@@ -78,7 +83,8 @@ pub fn translate_thread_entry(
 }
 
 /// A function of the wasm calling convention that calls an import, so that references to imports are like all others.
-pub fn translate_thunk(
+/// Where nothing provides the import, it traps: backtraces show the import as this function.
+pub(super) fn translate_thunk(
     env: FuncEnv<'_>,
     import: FuncIndex,
     context: &mut FunctionBuilderContext,
@@ -88,12 +94,16 @@ pub fn translate_thunk(
     func.signature = env.signature(ty);
     let mut t = FuncTranslator::new(env, FunctionBuilder::new(func, context));
     t.begin(ty);
-    for index in 0..ty.params.len() {
-        t.local_get(index as u32);
-    }
-    t.call(import.as_u32(), false)?;
-    if t.reachable {
-        t.return_();
+    if let Callee::Missing(_) = env.instance.callees[import] {
+        t.trap(Trap::UnknownImport);
+    } else {
+        for index in 0..ty.params.len() {
+            t.local_get(index as u32);
+        }
+        t.call(import.as_u32(), false)?;
+        if t.reachable {
+            t.return_();
+        }
     }
     t.builder.finalize(env.isa.frontend_config());
     Ok(())
@@ -101,7 +111,7 @@ pub fn translate_thunk(
 
 /// `unsafe extern "C" fn(vmctx, code, values)`: calls a function of this type in its context, see
 /// [`wasmelt_abi::interface::FuncTypeEntry::to_wasm`].
-pub fn translate_to_wasm(
+pub(super) fn translate_to_wasm(
     env: FuncEnv<'_>,
     type_id: TypeId,
     ty: &FuncType,
@@ -120,7 +130,7 @@ pub fn translate_to_wasm(
 
 /// A function of the wasm calling convention that calls the host, whose [`HostFunc`] it is given as its context, see
 /// [`wasmelt_abi::interface::FuncTypeEntry::to_host`].
-pub fn translate_to_host(
+pub(super) fn translate_to_host(
     env: FuncEnv<'_>,
     ty: &FuncType,
     context: &mut FunctionBuilderContext,

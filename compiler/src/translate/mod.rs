@@ -37,15 +37,11 @@ use target_lexicon::Architecture;
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ResultExt as _};
 use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module};
 use crate::options::Shape;
-use crate::program::{Instance, Program, TypeId};
+use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
-pub use entry::{
-    translate_entry, translate_invoke_entry, translate_thread_entry, translate_thunk, translate_to_host,
-    translate_to_wasm,
-};
 pub use names::Name;
 
 /// What every function's translation reads.
@@ -53,7 +49,9 @@ pub use names::Name;
 pub struct FuncEnv<'a> {
     /// The program.
     pub program: &'a Program<'a>,
-    /// The instance whose code is translated.
+    /// The instance whose code is translated, by its number and as it was planned.
+    pub index: InstanceIndex,
+    /// See `index`.
     pub instance: &'a Instance<'a>,
     /// The target.
     pub isa: &'a dyn TargetIsa,
@@ -74,6 +72,27 @@ fn max_integer_results(isa: &dyn TargetIsa) -> usize {
 }
 
 impl<'a> FuncEnv<'a> {
+    /// For code of another instance.
+    fn of(self, index: InstanceIndex) -> Self {
+        Self { index, instance: &self.program.instances[index], ..self }
+    }
+
+    /// The number of a function of the instance.
+    fn function(&self, defined: DefinedFuncIndex) -> Result<FuncId> {
+        self.program
+            .functions
+            .id(Piece::Function(self.index, defined))
+            .ok_or_else(|| Error::internal(format!("code refers to function {} that was dropped", defined.as_u32())))
+    }
+
+    /// The number of an imported function's thunk.
+    fn thunk(&self, import: FuncIndex) -> Result<FuncId> {
+        self.program
+            .functions
+            .id(Piece::Thunk(self.index, import))
+            .ok_or_else(|| Error::internal(format!("imported function {} has no thunk", import.as_u32())))
+    }
+
     fn module(&self) -> &'a Module<'a> {
         &self.instance.module
     }
@@ -125,8 +144,40 @@ enum Region {
     Fuel,
 }
 
+/// A function of the program as CLIF.
+#[derive(Debug)]
+pub struct Clif {
+    /// Its number.
+    pub id: FuncId,
+    /// Its code. What it refers to outside is a [`Name`].
+    pub func: Function,
+}
+
+/// Translates a function of the program into `func`, which is empty: its allocations are used again.
+pub fn translate(
+    env: FuncEnv<'_>,
+    id: FuncId,
+    builder_context: &mut FunctionBuilderContext,
+    mut func: Function,
+) -> Result<Clif> {
+    let piece = env.program.functions.piece(id);
+    let env = piece.instance().map_or(env, |instance| env.of(instance));
+    let ty = |id: TypeId| &env.module().types[env.instance.types[id as usize]];
+    match piece {
+        Piece::Function(_, f) => translate_function(env, f, builder_context, &mut func),
+        Piece::Thunk(_, f) => entry::translate_thunk(env, f, builder_context, &mut func),
+        Piece::Entry => entry::translate_entry(env, builder_context, &mut func),
+        Piece::InvokeEntry => entry::translate_invoke_entry(env, builder_context, &mut func),
+        Piece::ToWasm(_, id) => entry::translate_to_wasm(env, id, ty(id), builder_context, &mut func),
+        Piece::ToHost(_, id) => entry::translate_to_host(env, ty(id), builder_context, &mut func),
+        Piece::ThreadEntry => entry::translate_thread_entry(env, builder_context, &mut func),
+    }
+    .context(|| env.program.describe(id))?;
+    Ok(Clif { id, func })
+}
+
 /// Translates one function body.
-pub fn translate_function(
+fn translate_function(
     env: FuncEnv<'_>,
     defined: DefinedFuncIndex,
     builder_context: &mut FunctionBuilderContext,
@@ -136,7 +187,7 @@ pub fn translate_function(
     let index = module.func_index(defined);
     let ty = module.func_type(index);
     func.signature = env.signature(ty);
-    func.name = UserFuncName::User(Name::Function(place(env.instance, defined)?).to_clif());
+    func.name = UserFuncName::User(Name::Function(env.function(defined)?).to_clif());
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
     translator.loop_calls = &module.bodies[defined].facts.loop_calls;
     translator.hints = Some((module.bodies[defined].range.start, &module.bodies[defined].hints));
@@ -146,11 +197,6 @@ pub fn translate_function(
     })?;
     translator.builder.finalize(env.isa.frontend_config());
     Ok(())
-}
-
-fn place(instance: &Instance<'_>, defined: DefinedFuncIndex) -> Result<u32> {
-    instance.place_of[defined]
-        .ok_or_else(|| Error::internal(format!("code refers to function {} that was dropped", defined.as_u32())))
 }
 
 enum BodyError {

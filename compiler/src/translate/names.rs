@@ -4,11 +4,13 @@ use cranelift_codegen::ir::UserExternalName;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::{HostFunction, host_functions};
 
+use crate::program::FuncId;
+
 /// Something outside a function that its code refers to, before functions have their final order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Name {
-    /// A live function of the instance: its place among them.
-    Function(u32),
+    /// A function of the program.
+    Function(FuncId),
     /// A runtime function.
     Builtin(u32),
     /// A host function: its index in [`host_functions`].
@@ -35,7 +37,7 @@ impl Name {
     /// As CLIF stores it.
     pub fn to_clif(self) -> UserExternalName {
         let (namespace, index) = match self {
-            Self::Function(i) => (0, i),
+            Self::Function(id) => (0, id.as_u32()),
             Self::Builtin(i) => (1, i),
             Self::Host(i) => (2, i),
             Self::Text => (3, 0),
@@ -49,7 +51,7 @@ impl Name {
     pub fn from_clif(name: &UserExternalName) -> Option<Self> {
         let i = name.index;
         Some(match name.namespace {
-            0 => Self::Function(i),
+            0 => Self::Function(FuncId::from_u32(i)),
             1 => Self::Builtin(i),
             2 => Self::Host(i),
             3 => Self::Text,

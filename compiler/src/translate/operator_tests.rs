@@ -17,7 +17,7 @@ use target_lexicon::Triple;
 use wasmparser::WasmFeatures;
 
 use super::{FuncEnv, Shape, translate_function};
-use crate::features::{FEATURES, default_features};
+use crate::features::{FEATURES, default_features, operator_name};
 use crate::module;
 use crate::options::Options;
 use crate::program::Program;
@@ -161,12 +161,7 @@ impl Listed {
     /// A valid module with a function `f` that gives the operator's results for operands of its parameters.
     fn derived_module(&self) -> Option<Vec<u8>> {
         let (params, results) = self.arity?;
-        let text = self.visit.strip_prefix("visit_")?.replacen('_', ".", 1).replace("atomic_", "atomic.");
-        // The only operators with a third dot are `atomic.rmw32.add_u` and the like.
-        let text = match text.split_once(".rmw") {
-            Some((start, end)) => format!("{start}.rmw{}", end.replacen('_', ".", 1)),
-            None => text,
-        };
+        let text = operator_name(self.visit);
         let immediates = match self.immediates {
             [] | ["memarg"] => "",
             ["lane"] | ["memarg", "lane"] => "1",
@@ -215,6 +210,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
     let instance = program.main();
     let env = FuncEnv {
         program: &program,
+        index: program.entry.instance,
         instance,
         isa: &**isa,
         shape,

@@ -15,7 +15,7 @@ use wasmelt_abi::descriptor::TablePlan as TableFlags;
 
 use super::call::Code;
 use super::{FuncTranslator, Name};
-use crate::emit::image::TablePlan;
+use crate::image::TablePlan;
 use crate::module::MemoryIndex;
 use crate::options::Shape;
 use crate::program::{GlobalPlace, TypeId};

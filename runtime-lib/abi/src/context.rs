@@ -87,8 +87,16 @@ pub struct FuncRef {
     pub vmctx: *mut u8,
     /// Number of the function's type, see [`LibraryHead::type_ids`].
     pub type_id: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Whose function it is, [`FuncRef::GUEST`] or [`FuncRef::HOST`], for the runtime: addresses do not tell, because
+    /// `vmctx` of a guest lies at the end of its context, where anything may begin.
+    pub owner: u32,
+}
+
+impl FuncRef {
+    /// A function of an instance, see [`FuncRef::owner`].
+    pub const GUEST: u32 = 1;
+    /// A function of the host.
+    pub const HOST: u32 = 2;
 }
 
 /// The front of what stands in [`FuncRef::vmctx`] for a function of the host. Code that a module brings for each type

@@ -312,6 +312,16 @@ pub enum ValueType {
     ExternRef = 0x6f,
 }
 
+/// What is known about source files.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Positions {
+    /// See [`crate::positions`].
+    pub table: RelSlice<u8>,
+    /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
+    pub print: Rel<u8>,
+}
+
 /// The program, as the runtime needs it to start.
 ///
 /// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field.
@@ -344,10 +354,10 @@ pub struct ProgramDescriptor {
     pub text: Rel<u8>,
     /// Length of generated code in bytes.
     pub text_bytes: u32,
-    /// Where code traps, see [`crate::code_map::traps`].
-    pub traps: RelSlice<u8>,
-    /// Which function lies where, see [`crate::code_map::functions`].
-    pub functions: RelSlice<u8>,
+    /// Which function lies where, and where it traps, see [`crate::code_map`].
+    pub code_map: RelSlice<u8>,
+    /// Which lines of source files code comes from; none where nothing is known.
+    pub positions: Rel<Positions>,
     /// `unsafe extern "C" fn(vmctx: *mut u8)`: runs what remains of instantiation (segments with computed offsets,
     /// the start function), then the program. The function that is invoked by `--invoke` is behind `invoke_entry`
     /// instead.
@@ -430,12 +440,14 @@ mod tests {
         assert_eq!(size_of::<FurtherPolicy>(), 64);
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
+        assert_eq!(size_of::<Positions>(), 12);
         assert_eq!(offset_of!(ProgramDescriptor, memories), 24);
         assert_eq!(offset_of!(ProgramDescriptor, text), 72);
-        assert_eq!(offset_of!(ProgramDescriptor, entry), 96);
-        assert_eq!(offset_of!(ProgramDescriptor, hooks), 112);
-        assert_eq!(offset_of!(ProgramDescriptor, policy), 120);
-        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 152);
+        assert_eq!(offset_of!(ProgramDescriptor, positions), 88);
+        assert_eq!(offset_of!(ProgramDescriptor, entry), 92);
+        assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
+        assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
+        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 148);
         assert_eq!(size_of::<ProgramDescriptor>(), 208);
     }
 

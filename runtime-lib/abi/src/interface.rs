@@ -35,6 +35,8 @@ impl TypeCode {
 
     /// A reference to an abstract heap type, one of the `HEAP_` constants.
     pub const fn reference(nullable: bool, heap: u32) -> Self {
+        // A heap type that is shifted out of the word would be another one, or none.
+        assert!(heap < Self::FIRST_CONCRETE + MAX_TYPES, "a heap type has 24 bits");
         Self((if nullable { Self::NULLABLE } else { Self::NON_NULLABLE }) | heap << 8)
     }
 
@@ -95,7 +97,8 @@ impl Kind {
     }
 }
 
-/// A function type of the module, at the index that is its number. Equal types have one number.
+/// A function type of the module, at the index that is its number. Equal types have one number. A type refers to itself
+/// and to types with smaller numbers.
 #[repr(C)]
 #[derive(Debug)]
 pub struct FuncTypeEntry {
@@ -254,5 +257,12 @@ mod tests {
         assert_eq!((typed.nullability(), typed.type_number()), (Some(false), Some(7)));
         let last = TypeCode::typed_reference(true, MAX_TYPES - 1);
         assert_eq!(last.type_number(), Some(MAX_TYPES - 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "24 bits")]
+    fn no_type_number_becomes_another_type() {
+        // Shifted without an assertion, it would be `externref`.
+        TypeCode::typed_reference(true, MAX_TYPES + TypeCode::HEAP_EXTERN);
     }
 }

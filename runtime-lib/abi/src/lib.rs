@@ -3,7 +3,7 @@
 //! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
 //! context ([`context`]) and where it lies ([`layout`]), the descriptor that tells the runtime how to start a program
 //! ([`descriptor`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
-//! encoded ([`trap`], [`code_map`]), the runtime functions that generated code calls ([`builtin`]), the host functions
+//! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module may import ([`host`]), and what a library offers and wants ([`interface`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
@@ -22,10 +22,12 @@ pub mod host;
 pub mod interface;
 pub mod layout;
 pub mod leb128;
+pub mod positions;
 pub mod symbols;
+pub mod text;
 pub mod trap;
 pub mod tree;
 
 /// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
 /// archive of another version is a link error that names the version, never a crash.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

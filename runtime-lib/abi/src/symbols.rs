@@ -1,7 +1,7 @@
 //! Names of the symbols that objects and runtime archives share.
 
 /// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
-pub const ABI_ANCHOR: &str = "wasmelt_abi_3";
+pub const ABI_ANCHOR: &str = "wasmelt_abi_4";
 
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
@@ -39,6 +39,10 @@ pub const HOOK_HARDEN: &str = "wasmelt_hook_harden";
 /// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results. It is the
 /// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
+
+/// Runtime function that prints a frame of a backtrace with its lines in source files, see
+/// [`crate::descriptor::Positions::print`].
+pub const PRINT_POSITIONS: &str = "wasmelt_print_positions";
 
 /// The builtin `exception_throw` under Cranelift's `tail` convention, where that passes parameters in other registers
 /// than the system's convention does: on aarch64, and on Windows.

@@ -74,6 +74,8 @@ traps! {
     OutOfFuel = 15, "out of fuel";
     /// The time that the policy allows is over, see [`crate::descriptor::FurtherPolicy::timeout_ns`].
     Interrupt = 16, "interrupt";
+    /// A call of an import that nothing provides, see `--unknown-imports trap`.
+    UnknownImport = 17, "unknown import";
 }
 
 #[cfg(test)]

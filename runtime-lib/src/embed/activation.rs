@@ -139,6 +139,13 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
     }
 }
 
+/// Fails where functions of the host that call each other, below a guest, have used up the host's stack: the guest may
+/// be what makes them do so.
+pub(super) fn check_nesting(store: &Inner) -> Result<(), Error> {
+    let enough = store.activation.is_null() || faults::prepare_thread()? >= HOST_STACK_BYTES;
+    if enough { Ok(()) } else { Err(Error::trap(Trap::StackExhausted)) }
+}
+
 impl Activation {
     /// Ends the activation: where to go on for that.
     ///

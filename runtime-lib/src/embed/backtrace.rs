@@ -1,4 +1,5 @@
-//! Backtraces of guests in a host: in comes where the stack stands; out come frames with the functions' names.
+//! Backtraces of guests in a host: in comes where the stack stands; out come frames with the functions' names and
+//! positions.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: capturing runs in the signal handler: no allocation, no lock, and every frame address is checked to lie in
@@ -8,11 +9,13 @@
 use core::mem::size_of;
 use std::prelude::rust_2024::*;
 
-use wasmelt_abi::code_map::functions;
+use wasmelt_abi::code_map::{self, Found};
+use wasmelt_abi::positions;
 use wasmelt_abi::trap::Trap;
 
 use super::activation::Activation;
-use super::error::{Frame, GuestTrap};
+use super::error::{Frame, GuestTrap, Position};
+use super::module::Module;
 use super::store::Inner;
 use crate::instance::slice;
 use crate::sys::cpu;
@@ -101,25 +104,44 @@ impl Captured {
     }
 }
 
-fn function_at(store: &Inner, pc: usize) -> Option<(functions::Function<'_>, &str, u32)> {
+fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module, u32)> {
     let (module, offset) = store.code_at(pc)?;
-    let function = functions::find(slice(&module.program().functions), offset)?;
+    let found = code_map::find(slice(&module.program().code_map), offset)?;
     // Code that wasmelt made itself has no index.
-    (function.index != u32::MAX).then_some((function, module.name(), offset))
+    (found.index != u32::MAX).then_some((found, module, offset))
 }
 
 fn is_first_instruction(store: &Inner, pc: usize) -> bool {
-    match function_at(store, pc) {
-        Some((function, _, offset)) => function.start == offset,
+    match find(store, pc) {
+        Some((found, _, offset)) => found.start == offset,
         // A function of the runtime asks for its stack at its first instruction.
         None => true,
     }
 }
 
 fn describe(store: &Inner, pc: usize) -> Option<Frame> {
-    let (function, module, _) = function_at(store, pc)?;
-    let function_name = String::from_utf8_lossy(function.name).into_owned();
-    Some(Frame { module: module.to_owned(), function_index: function.index, function_name })
+    let (found, module, _) = find(store, pc)?;
+    // SAFETY: the compiler wrote it; it is read-only data of the module, which is loaded.
+    let table = module.program().positions.get().map_or(&[][..], |positions| slice(unsafe { &(*positions).table }));
+    let function_name = text(found.name);
+    let position = |position: positions::Position<'_>| Position {
+        function: position.function.map_or_else(|| function_name.clone(), text),
+        file: text(position.file),
+        line: position.line,
+        column: position.column,
+    };
+    let positions = positions::find(table, found.operator).into_iter().flatten().map(position).collect();
+    Some(Frame {
+        module: module.name().to_owned(),
+        function_index: found.index,
+        module_offset: found.operator,
+        positions,
+        function_name,
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A word of the guest's stack.

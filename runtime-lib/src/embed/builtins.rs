@@ -54,7 +54,7 @@ mod implementation {
     // What is defined here takes the place of what has the same name there.
     #[allow(clippy::wildcard_imports, reason = "the table of builtins says which there are")]
     pub(super) use crate::builtins::*;
-    use crate::{memory, table};
+    use crate::table;
 
     pub(super) unsafe extern "C" fn memory_grow(vmctx: *mut u8, memory_index: u32, delta_pages: u64) -> u64 {
         // SAFETY: generated code passes its context; nobody else uses the store meanwhile.
@@ -71,13 +71,11 @@ mod implementation {
         len_bytes: u32,
     ) -> u32 {
         // SAFETY: as in `memory_grow`.
-        let done = unsafe {
-            let instance = InstanceData::of(vmctx);
-            let memory = instance.memory(memory_index).map(|memory| memory.record());
-            let bytes = instance.data_segment(segment_index);
-            memory.zip(bytes).and_then(|(memory, bytes)| memory::init_from(memory, bytes, dest, src, len_bytes))
-        };
-        u32::from(done.is_none())
+        let instance = unsafe { InstanceData::of(vmctx) };
+        let bytes = instance.data_segment(segment_index).and_then(|bytes| bytes.get(src as usize..));
+        let bytes = bytes.and_then(|bytes| bytes.get(..len_bytes as usize));
+        let memory = instance.memory(memory_index);
+        u32::from(memory.zip(bytes).and_then(|(memory, bytes)| memory.write_inside(dest, bytes)).is_none())
     }
 
     pub(super) unsafe extern "C" fn data_drop(vmctx: *mut u8, segment_index: u32) {

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::prelude::rust_2024::*;
 
+use wasmelt_abi::text::escape;
 use wasmelt_abi::trap::Trap;
 
 use super::Exception;
@@ -86,28 +87,74 @@ impl fmt::Display for GuestTrap {
 }
 
 /// A guest's function in a backtrace.
+///
+/// Names and files come from whoever made the module. What the compiler wrote into the library can be shown as it is:
+/// names are demangled, and what could control a terminal or forge a line is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Frame {
     /// The module's name under which it was loaded.
     pub module: String,
     /// The function's index in the module.
     pub function_index: u32,
-    /// Its name from the name section; empty without one. Written by whoever made the module.
+    /// Its name from the name section, demangled; empty without one.
     pub function_name: String,
+    /// Offset in the module of the operator that is being executed.
+    pub module_offset: u32,
+    /// Where in source files it is: first the operator's own position, then, where functions were inlined, those of
+    /// their calls. The last is in the function itself. Empty where the library was compiled without `-g`, or nothing is
+    /// known.
+    pub positions: Vec<Position>,
 }
+
+/// A position in a source file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Position {
+    /// Name of the function that it is in: the frame's, or one that was inlined into it.
+    pub function: String,
+    /// The file.
+    pub file: String,
+    /// The line, from 1 on; 0 where it is not known.
+    pub line: u32,
+    /// The column, from 1 on; 0 where it is not known.
+    pub column: u32,
+}
+
+/// What the lines of a frame start with, but for the first one.
+const INDENT: &str = "\n       ";
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.function_name.is_empty() {
-            return write!(f, "<wasm function {}>", self.function_index);
+        for (number, position) in self.positions.iter().enumerate() {
+            f.write_str(if number == 0 { "" } else { INDENT })?;
+            self.name(f, &position.function)?;
+            position.fmt(f)?;
         }
-        // Untrusted text: it must neither control a terminal nor reorder what is around it.
-        for &byte in self.function_name.as_bytes() {
-            match byte {
-                b' '..=b'~' => write!(f, "{}", byte as char)?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
+        if self.positions.is_empty() {
+            self.name(f, &self.function_name)?;
+            write!(f, " (offset {:#x})", self.module_offset)?;
         }
         Ok(())
+    }
+}
+
+impl Frame {
+    fn name(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        match name {
+            "" => write!(f, "<wasm function {}>", self.function_index),
+            name => write!(f, "{}", escape(name)),
+        }
+    }
+}
+
+/// ` at file:line:column`, as far as they are known.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 {
+            return Ok(());
+        }
+        write!(f, " at {}:{}", escape(&self.file), self.line)?;
+        if self.column == 0 { Ok(()) } else { write!(f, ":{}", self.column) }
     }
 }

@@ -23,10 +23,9 @@ use std::sync::Arc;
 use wasmelt_abi::context::{self, LIBRARY_HEAD_OFFSET, LibraryHead};
 use wasmelt_abi::descriptor::ExceptionHandler;
 
-use super::activation::{Activation, Raised};
+use super::activation::{self, Activation, Raised};
 use super::arch::Resume;
 use super::backtrace;
-use super::instance::InstanceData;
 use super::store::{Inner, Store, StoreId};
 use super::tag::TagEntity;
 use super::value::{self, Val};
@@ -125,14 +124,24 @@ pub(super) struct Allocated {
     instead: *const Resume,
 }
 
+/// The store whose guest code this thread executes, by the address that its user has lent: one that was kept since
+/// another call would be none that may be written to.
+///
+/// # Safety
+/// Guest code has called.
+unsafe fn current_store() -> *mut Inner {
+    // SAFETY: guest code runs in an activation of this thread.
+    unsafe { (*activation::current()).store }
+}
+
 /// The builtin `exception_new`.
 ///
 /// # Safety
 /// Called for generated code with its context and the number of a tag, on the guest's stack.
-pub(super) unsafe extern "C" fn allocate(vmctx: *mut u8, tag: u32, frame: usize) -> Allocated {
+pub(super) unsafe extern "C" fn allocate(_vmctx: *mut u8, tag: u32, frame: usize) -> Allocated {
     // SAFETY: by this function's contract; nobody else uses the store meanwhile.
     unsafe {
-        let store = &mut *InstanceData::of(vmctx).store;
+        let store = &mut *current_store();
         let values = store.types.entry(store.tags.at(tag as usize).as_ref().type_id).signature.params.len();
         // References may be in registers that callees keep and nobody has stored yet: this array is in the searched part.
         let registers = cpu::callee_saved();
@@ -153,12 +162,12 @@ pub(super) unsafe extern "C" fn allocate(vmctx: *mut u8, tag: u32, frame: usize)
 /// Called for generated code with its context and an exception, on the guest's stack; `frame` is a frame pointer whose
 /// frame returns to that code.
 pub(super) unsafe extern "C" fn throw(
-    vmctx: *mut u8,
+    _vmctx: *mut u8,
     exception: *mut context::Exception,
     frame: usize,
 ) -> *const Resume {
     // SAFETY: by this function's contract.
-    unsafe { find(InstanceData::of(vmctx).store, exception, frame) }
+    unsafe { find(current_store(), exception, frame) }
 }
 
 /// Where the guest goes on after a host function that it called threw.
@@ -183,8 +192,9 @@ unsafe fn find(store: *mut Inner, exception: *mut context::Exception, frame: usi
     // SAFETY: by this function's contract.
     let (inner, activation, tag) = unsafe { (&mut *store, (*store).activation, (*exception).tag) };
     for (frame_pointer, return_address) in backtrace::frames(inner, frame) {
-        let Some((module, offset)) = inner.code_at(return_address) else { continue };
-        let Some((site, handlers)) = handlers_of(module.program(), offset) else { continue };
+        // The address of the call: what follows a module's last call may be another module's code.
+        let Some((module, offset)) = inner.code_at(return_address.wrapping_sub(1)) else { continue };
+        let Some((site, handlers)) = handlers_of(module.program(), offset + 1) else { continue };
         let stack_pointer = frame_pointer.wrapping_sub(site.frame_bytes as usize);
         let Some(landing_offset) = handler_of(inner, handlers, stack_pointer, tag) else { continue };
         let code = module.text().start + landing_offset as usize;

@@ -19,12 +19,15 @@ use super::{Error, FuncType, activation, arch};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Func(pub(super) Handle<FuncRef>);
 
-type Body = Box<dyn Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send>;
+/// `Sync` because the function may run on several threads at once: it can send the store that it gets to another thread,
+/// which calls it again by way of a guest.
+type Body = Box<dyn Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync>;
 
 /// A function of the host, as guests refer to it.
 #[repr(C)]
 pub(super) struct HostFuncData {
     head: HostFunc,
+    /// For [`arch::call_host`].
     pub(super) store: *mut Inner,
     /// Without code until a module of the store brings some for this type.
     pub(super) reference: FuncRef,
@@ -57,29 +60,34 @@ impl Func {
     /// It gets the store of the caller, and may call guests in turn. An error that it returns ends the guest's call
     /// with that error, except [`Error::Exception`], which the guest's handlers may catch. When it panics, so does the
     /// host's call into the guest.
+    ///
+    /// An [`Error::System`] where the store has no room for another function type.
     pub fn new(
         store: &mut Store,
         ty: FuncType,
-        body: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + 'static,
-    ) -> Self {
+        body: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let inner = &mut store.inner;
-        let type_id = inner.types.number(&ty);
+        let type_id = inner.types.number(&ty)?;
         let this = &raw mut *inner;
-        let entry = inner.types.entry(type_id);
+        let entry = inner.types.entry_mut(type_id);
         let data = HostFuncData {
             head: HostFunc { entry: arch::call_host },
             store: this,
-            reference: FuncRef { code: entry.to_host, vmctx: ptr::null_mut(), type_id, reserved: 0 },
+            reference: FuncRef { code: entry.to_host, vmctx: ptr::null_mut(), type_id, owner: FuncRef::HOST },
             signature: Arc::clone(&entry.signature),
             body: Box::new(body),
         };
-        let data = inner.hosts.add(data).as_ptr();
+        let data = inner.hosts.add(data);
+        if entry.to_host.is_null() {
+            entry.without_code.push(data);
+        }
         // SAFETY: the function is new and stays where it is.
         let reference = unsafe {
-            (*data).reference.vmctx = data.cast();
-            &mut (*data).reference
+            (*data.as_ptr()).reference.vmctx = data.as_ptr().cast();
+            NonNull::new_unchecked(&raw mut (*data.as_ptr()).reference)
         };
-        Self(inner.handle(NonNull::from(reference)))
+        Ok(Self(inner.handle(reference)))
     }
 
     /// Its type.
@@ -91,20 +99,26 @@ impl Func {
     /// Calls it with as many values as it has parameters, of their types.
     pub fn call(self, store: &mut Store, args: &[Val]) -> Result<Vec<Val>, Error> {
         let inner = &mut store.inner;
-        let FuncRef { code, vmctx, type_id, .. } = *inner.func(self)?;
+        let FuncRef { code, vmctx, type_id, owner } = *inner.func(self)?;
         let entry = inner.types.entry(type_id);
         let (signature, to_wasm) = (Arc::clone(&entry.signature), entry.to_wasm);
         let mut values = value::lower_all(inner, args, &signature.params)?;
         values.resize(signature.params.len().max(signature.results.len()), [0; 2]);
-        if inner.is_host_func(vmctx) {
-            // SAFETY: it is a function of this store, with as many values as it takes and returns.
-            unsafe { HostFuncData::call(vmctx.cast(), store, values.as_mut_ptr())? };
-        } else if to_wasm.is_null() {
-            return Err(Error::usage("no module of this store has a function of this type to be called"));
-        } else {
-            let args = [vmctx as usize, code as usize, values.as_mut_ptr() as usize];
-            // SAFETY: the code is for functions of this type, and gets what it takes.
-            unsafe { activation::call(&raw mut store.inner, to_wasm, args)? };
+        match owner {
+            FuncRef::HOST => {
+                activation::check_nesting(inner)?;
+                // SAFETY: it is a function of this store, with as many values as it takes and returns.
+                unsafe { HostFuncData::call(vmctx.cast(), store, values.as_mut_ptr())? };
+            }
+            FuncRef::GUEST if to_wasm.is_null() => {
+                return Err(Error::usage("no module of this store has a function of this type to be called"));
+            }
+            FuncRef::GUEST => {
+                let args = [vmctx as usize, code as usize, values.as_mut_ptr() as usize];
+                // SAFETY: the code is for functions of this type, and gets what it takes.
+                unsafe { activation::call(&raw mut store.inner, to_wasm, args)? };
+            }
+            _ => return Err(Error::system("a reference says neither that its function is a guest's nor the host's")),
         }
         // SAFETY: these are the results that the function has left.
         Ok(unsafe { value::raise_all(&store.inner, values.as_ptr(), &signature.results) })
@@ -127,12 +141,7 @@ impl Inner {
         Ok(unsafe { self.follow(func.0)?.as_ref() })
     }
 
-    /// Whether what stands in a reference in place of a context is a function of the host.
-    fn is_host_func(&self, vmctx: *mut u8) -> bool {
-        self.hosts.contains(vmctx)
-    }
-
-    /// Takes note of code that calls functions of this type and that they are called through.
+    /// Records code that calls functions of this type and that they are called through.
     pub(super) fn add_trampolines(&mut self, type_id: u32, to_wasm: *const u8, to_host: *const u8) {
         let entry = self.types.entry_mut(type_id);
         if entry.to_wasm.is_null() {
@@ -140,13 +149,22 @@ impl Inner {
         }
         if entry.to_host.is_null() && !to_host.is_null() {
             entry.to_host = to_host;
-            for host in self.hosts.iter() {
-                // SAFETY: the store owns its functions, and no reference to this one is in use.
-                let reference = unsafe { &mut (*host.as_ptr()).reference };
-                if reference.type_id == type_id {
-                    reference.code = to_host;
-                }
+            for host in core::mem::take(&mut entry.without_code) {
+                // SAFETY: the store owns its functions, and no reference to this field is in use.
+                unsafe { (*host.as_ptr()).reference.code = to_host };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `Func::new` could not put a function that is not `Send + Sync` into a box of this type.
+    #[test]
+    fn functions_of_the_host_can_run_on_several_threads_at_once() {
+        fn of_all_threads<T: Send + Sync>() {}
+        of_all_threads::<Body>();
     }
 }

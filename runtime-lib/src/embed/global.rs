@@ -1,8 +1,9 @@
 //! Globals of a store.
 
+use core::cell::UnsafeCell;
 use core::mem::size_of;
 use core::ops::Range;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 use wasmelt_abi::interface::TypeCode;
 
@@ -16,15 +17,15 @@ pub struct Global(pub(super) Handle<GlobalEntity>);
 
 /// A global that a store owns.
 pub(super) struct GlobalEntity {
-    /// Where the value is: in the context of an instance, or in `storage`.
-    pub(super) value: *mut u8,
+    /// Where the value is in the context of an instance; null where it is in `storage`.
+    in_context: *mut u8,
     pub(super) ty: TypeCode,
     pub(super) mutable: bool,
     storage: Storage,
 }
 
 #[repr(align(16))]
-struct Storage(#[allow(dead_code, reason = "read through its address")] [u64; 2]);
+struct Storage(UnsafeCell<[u64; 2]>);
 
 /// Bytes that a value takes in a context.
 pub(super) fn value_bytes(ty: TypeCode) -> usize {
@@ -38,24 +39,29 @@ pub(super) fn value_bytes(ty: TypeCode) -> usize {
 impl GlobalEntity {
     /// A global whose value is in a context that the store owns as well.
     pub(super) fn in_context(value: *mut u8, ty: TypeCode, mutable: bool) -> Self {
-        Self { value, ty, mutable, storage: Storage([0; 2]) }
+        Self { in_context: value, ty, mutable, storage: Storage(UnsafeCell::new([0; 2])) }
+    }
+
+    /// Where the value is.
+    pub(super) fn value(&self) -> *mut u8 {
+        if self.in_context.is_null() { self.storage.0.get().cast() } else { self.in_context }
     }
 
     pub(super) fn read(&self) -> [u64; 2] {
         let mut raw = [0; 2];
         // SAFETY: the value has this size, and a context or the entity itself holds it.
-        unsafe { ptr::copy_nonoverlapping(self.value, raw.as_mut_ptr().cast(), value_bytes(self.ty)) };
+        unsafe { ptr::copy_nonoverlapping(self.value(), raw.as_mut_ptr().cast(), value_bytes(self.ty)) };
         raw
     }
 
     fn write(&self, raw: [u64; 2]) {
         // SAFETY: as in `read`. Generated code of the store does not run meanwhile.
-        unsafe { ptr::copy_nonoverlapping(raw.as_ptr().cast(), self.value, value_bytes(self.ty)) };
+        unsafe { ptr::copy_nonoverlapping(raw.as_ptr().cast(), self.value(), value_bytes(self.ty)) };
     }
 
     /// The words that may be references.
     pub(super) fn words(&self) -> Range<usize> {
-        let start = self.value as usize;
+        let start = self.value() as usize;
         start..start + if value_bytes(self.ty) == size_of::<usize>() { size_of::<usize>() } else { 0 }
     }
 }
@@ -71,15 +77,10 @@ impl Global {
     /// Makes a global.
     pub fn new(store: &mut Store, ty: GlobalType, value: &Val) -> Result<Self, Error> {
         let inner = &mut store.inner;
-        let code = inner.types.code(&ty.content);
-        let raw = value::lower(inner, value, code)?;
-        let entity = GlobalEntity { value: ptr::null_mut(), ty: code, mutable: ty.mutable, storage: Storage(raw) };
-        let mut entity: NonNull<GlobalEntity> = inner.globals.add(entity);
-        // SAFETY: the entity is new and stays where it is.
-        unsafe {
-            let value = (&raw mut (*entity.as_ptr()).storage).cast();
-            entity.as_mut().value = value;
-        }
+        let code = inner.types.code(&ty.content)?;
+        let storage = Storage(UnsafeCell::new(value::lower(inner, value, code)?));
+        let entity = GlobalEntity { in_context: ptr::null_mut(), ty: code, mutable: ty.mutable, storage };
+        let entity = inner.globals.add(entity);
         Ok(Self(inner.handle(entity)))
     }
 

@@ -5,12 +5,15 @@
 // read or written.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::cell::Cell;
+use core::mem::size_of;
 use core::ops::Range;
 use core::ptr::NonNull;
-use std::alloc::{Layout, dealloc};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::prelude::rust_2024::*;
+use std::sync::Arc;
 
-use wasmelt_abi::context::{FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead};
+use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead};
 use wasmelt_abi::interface::{ExportEntry, Kind};
 
 use super::global::GlobalEntity;
@@ -28,13 +31,12 @@ pub struct Instance(pub(super) Handle<InstanceData>);
 
 /// An instance that a store owns.
 pub(super) struct InstanceData {
-    pub(super) store: *mut Inner,
     pub(super) module: Module,
     pub(super) context: Context,
-    pub(super) type_ids: Box<[u32]>,
+    pub(super) type_ids: Arc<[u32]>,
     pub(super) tag_ids: Box<[u32]>,
     /// A bit for each segment, element segments first.
-    pub(super) dropped: Box<[u64]>,
+    pub(super) dropped: Box<[Cell<u64>]>,
     pub(super) tables: Vec<NonNull<TableEntity>>,
     pub(super) memories: Vec<MemoryOf>,
     pub(super) globals: Vec<NonNull<GlobalEntity>>,
@@ -47,16 +49,32 @@ pub(super) enum MemoryOf {
     Shared(SharedMemory),
 }
 
-/// The bytes of a context.
+/// The bytes of a context, and some behind them: the address by which a context is known is where it ends, and nothing
+/// else may begin there.
 pub(super) struct Context {
-    pub(super) start: *mut u8,
-    pub(super) layout: Layout,
+    start: *mut u8,
+    layout: Layout,
 }
 
 impl Context {
+    const ALIGN: usize = 16;
+
+    /// Makes a context of zeros for an instance of this module.
+    pub(super) fn new(module: &Module) -> Result<Self, Error> {
+        let bytes = (module.program().context_bytes as usize).max(HEAD_BYTES + size_of::<LibraryHead>());
+        let layout = Layout::from_size_align(bytes.next_multiple_of(Self::ALIGN) + Self::ALIGN, Self::ALIGN);
+        let layout = layout.map_err(|_| Error::system("a context is too large"))?;
+        // SAFETY: the size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        if start.is_null() {
+            return Err(Error::system(format!("no memory for a context of {bytes} bytes")));
+        }
+        Ok(Self { start, layout })
+    }
+
     /// The address that it is known by: its end.
     pub(super) fn vmctx(&self) -> *mut u8 {
-        self.start.wrapping_add(self.layout.size())
+        self.start.wrapping_add(self.layout.size() - Self::ALIGN)
     }
 
     /// The address at an offset that the compiler gave.
@@ -77,10 +95,10 @@ impl InstanceData {
     ///
     /// # Safety
     /// `vmctx` is the context of an instance that is there, and nobody else uses its store meanwhile.
-    pub(super) unsafe fn of<'a>(vmctx: *mut u8) -> &'a mut Self {
+    pub(super) unsafe fn of<'a>(vmctx: *mut u8) -> &'a Self {
         let head = vmctx.wrapping_offset(LIBRARY_HEAD_OFFSET as isize).cast::<LibraryHead>();
         // SAFETY: by this function's contract.
-        unsafe { &mut *(*head).instance.cast() }
+        unsafe { &*(*head).instance.cast() }
     }
 
     pub(super) fn context_range(&self) -> Range<usize> {
@@ -112,11 +130,11 @@ impl InstanceData {
         Some(if self.is_dropped(self.data_bit(index)) { &[] } else { slice(&segment.bytes) })
     }
 
-    pub(super) fn drop_data(&mut self, index: u32) {
+    pub(super) fn drop_data(&self, index: u32) {
         self.set_dropped(self.data_bit(index));
     }
 
-    pub(super) fn drop_elements(&mut self, index: u32) {
+    pub(super) fn drop_elements(&self, index: u32) {
         self.set_dropped(index as usize);
     }
 
@@ -125,12 +143,12 @@ impl InstanceData {
     }
 
     fn is_dropped(&self, bit: usize) -> bool {
-        self.dropped.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 != 0)
+        self.dropped.get(bit / 64).is_some_and(|word| word.get() >> (bit % 64) & 1 != 0)
     }
 
-    fn set_dropped(&mut self, bit: usize) {
-        if let Some(word) = self.dropped.get_mut(bit / 64) {
-            *word |= 1 << (bit % 64);
+    fn set_dropped(&self, bit: usize) {
+        if let Some(word) = self.dropped.get(bit / 64) {
+            word.set(word.get() | 1 << (bit % 64));
         }
     }
 

@@ -8,9 +8,9 @@
 // checked before any is connected, the address space behind memories included.
 // ---------------------------------------------------------------------------------------------------------------
 
-use core::mem::{align_of, size_of};
+use core::cell::Cell;
+use core::mem::align_of;
 use core::ptr::{self, NonNull};
-use std::alloc::{Layout, alloc_zeroed};
 use std::prelude::rust_2024::*;
 
 use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead, MemoryRef, VmContextHead};
@@ -33,17 +33,15 @@ pub(super) fn instantiate(
     module: &Module,
     imports: &[Extern],
 ) -> Result<NonNull<InstanceData>, Error> {
-    let type_ids: Box<[u32]> = module.types().iter().map(|ty| store.inner.types.number(ty)).collect();
+    let type_ids = store.inner.type_ids(module)?;
     let given = check_imports(store, module, &type_ids, imports)?;
     let store = &mut store.inner;
-    register(store, module, &type_ids);
+    store.add_module(module, &type_ids);
     store.ensure_stack(module.program().stack_bytes)?;
-    let context = allocate(module)?;
-    let dropped = vec![0; (module.program().segment_count as usize).div_ceil(64)].into();
+    let dropped = vec![Cell::new(0); (module.program().segment_count as usize).div_ceil(64)].into();
     let instance = InstanceData {
-        store: &raw mut *store,
         module: module.clone(),
-        context,
+        context: Context::new(module)?,
         type_ids,
         tag_ids: Box::default(),
         dropped,
@@ -54,14 +52,16 @@ pub(super) fn instantiate(
     };
     // The store keeps it from here on, also when something fails: others may refer to it by then.
     let mut kept = store.instances.add(instance);
-    // SAFETY: the instance is new, and only known here.
+    // SAFETY: the instance is new, and only known here until its head is filled.
     let instance = unsafe { kept.as_mut() };
     fill_func_refs(instance, &given.funcs);
     make_tables(store, instance, &given.tables)?;
     make_memories(store, instance, given.memories)?;
     make_globals(store, instance, &given.globals);
-    make_tags(store, instance, given.tags);
-    fill_head(instance);
+    make_tags(store, instance, given.tags)?;
+    // SAFETY: the store owns the instance.
+    let instance = unsafe { kept.as_ref() };
+    fill_head(instance, kept);
     copy_bytes(instance);
     if let Some(entry) = module.program().entry.get() {
         let vmctx = instance.context.vmctx() as usize;
@@ -197,27 +197,6 @@ impl MemoryOf {
     }
 }
 
-/// Takes note of the module's code, and of the code that it brings for function types.
-fn register(store: &mut Inner, module: &Module, type_ids: &[u32]) {
-    store.add_code(module);
-    for (entry, &type_id) in slice(&module.interface().types).iter().zip(type_ids) {
-        let address = |code: Option<*const u8>| code.unwrap_or(ptr::null());
-        store.add_trampolines(type_id, address(entry.to_wasm.get()), address(entry.to_host.get()));
-    }
-}
-
-fn allocate(module: &Module) -> Result<Context, Error> {
-    let bytes = (module.program().context_bytes as usize).max(HEAD_BYTES + size_of::<LibraryHead>());
-    let layout = Layout::from_size_align(bytes.next_multiple_of(16), 16);
-    let layout = layout.map_err(|_| Error::system("a context is too large"))?;
-    // SAFETY: the size is not zero.
-    let start = unsafe { alloc_zeroed(layout) };
-    if start.is_null() {
-        return Err(Error::system(format!("no memory for a context of {bytes} bytes")));
-    }
-    Ok(Context { start, layout })
-}
-
 fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
     let interface = instance.module.interface();
     let text = instance.module.text().start as *const u8;
@@ -234,7 +213,7 @@ fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
             }
             None => {
                 let code = text.wrapping_add(plan.code_offset as usize);
-                FuncRef { code, vmctx: instance.context.vmctx(), type_id, reserved: 0 }
+                FuncRef { code, vmctx: instance.context.vmctx(), type_id, owner: FuncRef::GUEST }
             }
         };
         // SAFETY: the context has room for it there.
@@ -249,7 +228,12 @@ fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNu
         let table = match imported.get(index) {
             Some(&table) => {
                 // SAFETY: the context holds the address of an imported table's record, and the store owns the table.
-                unsafe { instance.context.at::<*mut context::Table>(plan.context_offset).write(table.as_ref().record) };
+                unsafe {
+                    instance
+                        .context
+                        .at::<*mut context::Table>(plan.context_offset)
+                        .write(table.as_ref().record_pointer())
+                };
                 table
             }
             None => {
@@ -300,7 +284,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
         }
         if plan.flags & MemoryPlan::POINTED != 0 {
             let entity = memory.entity();
-            let reference = MemoryRef { base: entity.base(), record: entity.record };
+            let reference = MemoryRef { base: entity.base(), record: entity.record() };
             // SAFETY: the context holds a reference to the record.
             unsafe { instance.context.at::<MemoryRef>(plan.context_offset).write(reference) };
         }
@@ -321,8 +305,8 @@ fn make_globals(store: &mut Inner, instance: &mut InstanceData, imported: &[NonN
                 unsafe {
                     let entity = global.as_ref();
                     match mutable {
-                        true => place.cast::<*mut u8>().write(entity.value),
-                        false => ptr::copy_nonoverlapping(entity.value, place, value_bytes(ty)),
+                        true => place.cast::<*mut u8>().write(entity.value()),
+                        false => ptr::copy_nonoverlapping(entity.value(), place, value_bytes(ty)),
                     }
                 }
                 global
@@ -333,25 +317,28 @@ fn make_globals(store: &mut Inner, instance: &mut InstanceData, imported: &[NonN
     }
 }
 
-fn make_tags(store: &mut Inner, instance: &mut InstanceData, imported: Vec<NonNull<TagEntity>>) {
+fn make_tags(store: &mut Inner, instance: &mut InstanceData, imported: Vec<NonNull<TagEntity>>) -> Result<(), Error> {
     let module = instance.module.clone();
     let own = slice(&module.interface().tags).iter().skip(imported.len());
     instance.tags = imported;
     for &type_number in own {
-        instance.tags.push(TagEntity::create(store, instance.type_ids[type_number as usize]));
+        instance.tags.push(TagEntity::create(store, instance.type_ids[type_number as usize])?);
     }
     // SAFETY: the store owns the tags.
     instance.tag_ids = instance.tags.iter().map(|tag| unsafe { tag.as_ref() }.number).collect();
+    Ok(())
 }
 
-fn fill_head(instance: &mut InstanceData) {
+/// Fills the head; `kept` is the address of the instance for the rest of its life.
+fn fill_head(instance: &InstanceData, kept: NonNull<InstanceData>) {
     let head = LibraryHead {
         tag_ids: instance.tag_ids.as_ptr(),
         type_ids: instance.type_ids.as_ptr(),
         builtins: builtins::addresses(),
-        instance: (&raw mut *instance).cast(),
+        instance: kept.as_ptr().cast(),
     };
-    let dropped = if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_mut_ptr() };
+    let dropped =
+        if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_ptr().cast_mut().cast() };
     let vm_head = instance.context.at::<VmContextHead>(-(HEAD_BYTES as i32));
     // SAFETY: both heads lie at the end of the context. Memory 0 was written before, where there is one.
     unsafe {

@@ -18,7 +18,7 @@ use wasmelt_abi::descriptor::MemoryPlan;
 
 use super::reservation::Reservation;
 use super::store::{Handle, Inner, Store};
-use super::{Error, MemoryType};
+use super::{Error, MemoryType, shared_bytes};
 use crate::memory;
 
 /// Address space of memories that the host makes, where their addresses have 32 bits: what code without bounds checks
@@ -42,8 +42,8 @@ pub struct SharedMemory(pub(super) Arc<MemoryEntity>);
 /// A memory.
 #[derive(Debug)]
 pub(super) struct MemoryEntity {
-    /// Where its address and length are: in the context of an instance, or in `own_record`.
-    pub(super) record: *mut context::Memory,
+    /// Its address and length in the context of an instance; null where they are in `own_record`.
+    in_context: *mut context::Memory,
     own_record: UnsafeCell<context::Memory>,
     /// With the maximum of the type; the minimum is what the type said.
     pub(super) ty: MemoryType,
@@ -85,18 +85,37 @@ unsafe fn length<'a>(record: *mut context::Memory) -> &'a AtomicU64 {
 }
 
 impl MemoryEntity {
-    /// A memory without a record yet.
-    fn new(ty: MemoryType, plan: &MemoryPlan) -> Result<Self, Error> {
+    /// A memory with its record at `record`, or in itself when that is null.
+    ///
+    /// # Safety
+    /// The record lies in a context that lives as long as the memory.
+    unsafe fn new(
+        ty: MemoryType,
+        plan: &MemoryPlan,
+        max_bytes: u64,
+        record: *mut context::Memory,
+    ) -> Result<Self, Error> {
         let MemoryPlan { initial_bytes, maximum_bytes, reserve_bytes, guard_bytes, .. } = *plan;
+        if initial_bytes > max_bytes {
+            return Err(Error::system(format!("a memory of {initial_bytes} bytes: the store allows {max_bytes}")));
+        }
         let total = reserve_bytes.max(initial_bytes).saturating_add(guard_bytes);
         let bytes = Reservation::new(total, 0, initial_bytes)?;
-        let own_record = UnsafeCell::new(context::Memory { base: bytes.start(), length_bytes: initial_bytes });
-        let capacity_bytes = maximum_bytes.min(reserve_bytes).max(initial_bytes);
-        Ok(Self { record: ptr::null_mut(), own_record, ty, capacity_bytes, bytes, growing: Mutex::new(()) })
+        let contents = || context::Memory { base: bytes.start(), length_bytes: initial_bytes };
+        if !record.is_null() {
+            // SAFETY: by this function's contract.
+            unsafe { record.write(contents()) };
+        }
+        let own_record = UnsafeCell::new(contents());
+        let capacity_bytes = maximum_bytes.min(reserve_bytes).max(initial_bytes).min(max_bytes);
+        Ok(Self { in_context: record, own_record, ty, capacity_bytes, bytes, growing: Mutex::new(()) })
     }
 
     /// The plan of a memory that the host makes.
     fn plan(ty: &MemoryType) -> Result<MemoryPlan, Error> {
+        if !matches!(ty.page_size_log2, 0 | 16) {
+            return Err(Error::usage(format!("a page of a memory has 1 or 65536 bytes, not 2^{}", ty.page_size_log2)));
+        }
         let bytes =
             |pages: u64| pages.checked_shl(ty.page_size_log2.into()).filter(|b| b >> ty.page_size_log2 == pages);
         let addressable = if ty.index_64 { u64::MAX } else { 1 << 32 };
@@ -133,33 +152,16 @@ impl MemoryEntity {
         plan: &MemoryPlan,
         record: *mut context::Memory,
     ) -> Result<NonNull<Self>, Error> {
-        let mut entity = Self::new(ty, plan)?;
-        entity.limit(store.config.max_memory_bytes)?;
-        let mut entity = store.memories.add(entity);
-        // SAFETY: the entity is new and stays where it is; the record is in a context by this function's contract.
-        unsafe {
-            if record.is_null() {
-                entity.as_mut().record = entity.as_ref().own_record.get();
-            } else {
-                record.write(ptr::read(entity.as_ref().own_record.get()));
-                entity.as_mut().record = record;
-            }
-            store.memory_ranges.push(entity.as_ref().range());
-        }
+        // SAFETY: by this function's contract.
+        let entity = unsafe { Self::new(ty, plan, store.config.max_memory_bytes, record)? };
+        let entity = store.memories.add(entity);
+        // SAFETY: the store owns it.
+        store.memory_ranges.push(unsafe { entity.as_ref() }.range());
         Ok(entity)
     }
 
-    fn limit(&mut self, max_bytes: u64) -> Result<(), Error> {
-        let initial = self.own_record.get_mut().length_bytes;
-        if initial > max_bytes {
-            return Err(Error::system(format!("a memory of {initial} bytes: the store allows {max_bytes}")));
-        }
-        self.capacity_bytes = self.capacity_bytes.min(max_bytes);
-        Ok(())
-    }
-
     fn range(&self) -> MemoryRange {
-        MemoryRange { range: self.bytes.range(), shared: self.ty.shared, record: self.record }
+        MemoryRange { range: self.bytes.range(), shared: self.ty.shared, record: self.record() }
     }
 
     /// Whether code may use it that relies on this plan: accesses without a check reach `guard_bytes` beyond the greatest
@@ -177,12 +179,12 @@ impl MemoryEntity {
 
     /// Its record, which is there as long as the entity.
     pub(super) fn record(&self) -> *mut context::Memory {
-        self.record
+        if self.in_context.is_null() { self.own_record.get() } else { self.in_context }
     }
 
     pub(super) fn len(&self) -> u64 {
         // SAFETY: the record is there as long as the entity.
-        unsafe { length(self.record) }.load(Ordering::SeqCst)
+        unsafe { length(self.record()) }.load(Ordering::SeqCst)
     }
 
     /// Its type, with its length now as the least one.
@@ -194,7 +196,7 @@ impl MemoryEntity {
     pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
-        unsafe { memory::grow_record(self.record, self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
+        unsafe { memory::grow_record(self.record(), self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
     }
 
     fn grow_or_fail(&self, delta_pages: u64) -> Result<u64, Error> {
@@ -202,24 +204,43 @@ impl MemoryEntity {
         self.grow(delta_pages).ok_or_else(refused)
     }
 
-    fn place(&self, offset: u64, len_bytes: usize) -> Result<*mut u8, Error> {
+    fn address(&self, offset: u64, len_bytes: usize) -> Option<*mut u8> {
         // SAFETY: the record is there as long as the entity.
-        let place = unsafe { memory::checked_address(self.record, offset, len_bytes as u64) };
-        place.ok_or_else(|| Error::usage(format!("{len_bytes} bytes at {offset} of a memory of {} bytes", self.len())))
+        unsafe { memory::checked_address(self.record(), offset, len_bytes as u64) }
+    }
+
+    fn outside(&self, offset: u64, len_bytes: usize) -> Error {
+        Error::usage(format!("{len_bytes} bytes at {offset} of a memory of {} bytes", self.len()))
     }
 
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        let place = self.place(offset, bytes.len())?;
-        // SAFETY: the range was just checked; memories never shrink.
-        unsafe { ptr::copy_nonoverlapping(place, bytes.as_mut_ptr(), bytes.len()) };
+        let address = self.address(offset, bytes.len()).ok_or_else(|| self.outside(offset, bytes.len()))?;
+        // SAFETY: the range was just checked; memories never shrink, consist of whole pages of the system, and nobody but
+        // the caller uses one that is not shared.
+        unsafe {
+            match self.ty.shared {
+                true => shared_bytes::read(address, bytes),
+                false => ptr::copy_nonoverlapping(address, bytes.as_mut_ptr(), bytes.len()),
+            }
+        }
         Ok(())
     }
 
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        let place = self.place(offset, bytes.len())?;
-        // SAFETY: the range was just checked; memories never shrink.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
-        Ok(())
+        self.write_inside(offset, bytes).ok_or_else(|| self.outside(offset, bytes.len()))
+    }
+
+    /// Copies bytes into it; `None` beyond its length, and nothing changed.
+    pub(super) fn write_inside(&self, offset: u64, bytes: &[u8]) -> Option<()> {
+        let address = self.address(offset, bytes.len())?;
+        // SAFETY: as in `read`.
+        unsafe {
+            match self.ty.shared {
+                true => shared_bytes::write(address, bytes),
+                false => ptr::copy_nonoverlapping(bytes.as_ptr(), address, bytes.len()),
+            }
+        }
+        Some(())
     }
 }
 
@@ -293,13 +314,9 @@ impl SharedMemory {
     }
 
     pub(super) fn create(ty: MemoryType, plan: &MemoryPlan, max_bytes: u64) -> Result<Self, Error> {
-        let mut entity = MemoryEntity::new(ty, plan)?;
-        entity.limit(max_bytes)?;
-        let mut entity = Arc::new(entity);
-        if let Some(unique) = Arc::get_mut(&mut entity) {
-            unique.record = unique.own_record.get();
-        }
-        Ok(Self(entity))
+        // SAFETY: the record is the memory's own.
+        let entity = unsafe { MemoryEntity::new(ty, plan, max_bytes, ptr::null_mut())? };
+        Ok(Self(Arc::new(entity)))
     }
 
     /// Its type, with its length now as the least one.
@@ -318,7 +335,7 @@ impl SharedMemory {
         self.0.len()
     }
 
-    /// Copies bytes out of it, each as it is at some moment; an [`Error::Usage`] beyond its length.
+    /// Copies bytes out of it, each as it is at some moment of the call; an [`Error::Usage`] beyond its length.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         self.0.read(offset, bytes)
     }

@@ -27,7 +27,7 @@
 //! let print = Func::new(&mut store, FuncType::new([ValType::I32], []), |_store, args| {
 //!     println!("{args:?}");
 //!     Ok(vec![])
-//! });
+//! })?;
 //! let mut linker = Linker::new();
 //! linker.define("host", "print", print);
 //! let instance = linker.instantiate(&mut store, &module)?;
@@ -46,6 +46,7 @@ mod error;
 mod exceptions;
 mod faults;
 mod func;
+mod func_type;
 mod global;
 mod instance;
 mod instantiate;
@@ -54,6 +55,7 @@ mod memory;
 mod module;
 mod registry;
 mod reservation;
+mod shared_bytes;
 mod stack;
 mod store;
 mod table;
@@ -61,15 +63,18 @@ mod tag;
 mod types;
 mod value;
 
+#[cfg(test)]
+mod interface_tests;
 // Their library is assembly; tests/embed-host does the same on every system.
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod testing;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests;
 
-pub use error::{Error, Frame, GuestTrap};
+pub use error::{Error, Frame, GuestTrap, Position};
 pub use exceptions::Exception;
 pub use func::Func;
+pub use func_type::FuncType;
 pub use global::Global;
 pub use instance::Instance;
 pub use linker::{Extern, Linker};
@@ -78,7 +83,7 @@ pub use module::{ExportType, ImportType, Library, Module};
 pub use store::{Store, StoreConfig};
 pub use table::Table;
 pub use tag::Tag;
-pub use types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
+pub use types::{ExternType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use value::{ExternRef, Val};
 pub use wasmelt_abi::descriptor::ProgramDescriptor;
 pub use wasmelt_abi::trap::Trap;

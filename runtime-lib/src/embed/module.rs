@@ -13,15 +13,9 @@ use wasmelt_abi::descriptor::{ProgramDescriptor, RelSlice};
 use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
 use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
-use super::types::{ExternType, FuncType, GlobalType, HeapType, MemoryType, TableType, ValType};
-use super::{Error, arch, registry};
+use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
+use super::{Error, FuncType, arch, registry};
 use crate::instance::slice;
-
-/// How deep function types may be nested in function types.
-const MAX_TYPE_DEPTH: usize = 100;
-
-/// How many types a function type may consist of, with those that it refers to written out.
-const MAX_TYPE_SIZE: usize = 100_000;
 
 /// A file with modules in it, loaded into the process. It stays there as long as any of its modules is in use.
 #[derive(Clone, Debug)]
@@ -198,6 +192,11 @@ impl Module {
         unsafe { &*interface }
     }
 
+    /// The address of its descriptor: two modules have it if and only if they are the same, as long as both are alive.
+    pub(super) fn address(&self) -> usize {
+        ptr::from_ref(self.0.program).addr()
+    }
+
     /// Its function types, by number.
     pub(super) fn types(&self) -> &[FuncType] {
         &self.0.types
@@ -265,51 +264,19 @@ fn text(bytes: &RelSlice<u8>) -> &str {
 
 /// The module's function types as the host sees them.
 fn resolve_types(entries: &[FuncTypeEntry]) -> Result<Vec<FuncType>, Error> {
-    let mut resolved = Resolution { entries, types: vec![None; entries.len()], sizes: vec![0; entries.len()] };
-    (0..entries.len()).map(|number| resolved.resolve(number, 0)).collect()
-}
-
-struct Resolution<'a> {
-    entries: &'a [FuncTypeEntry],
-    types: Vec<Option<FuncType>>,
-    sizes: Vec<usize>,
-}
-
-impl Resolution<'_> {
-    fn resolve(&mut self, number: usize, depth: usize) -> Result<FuncType, Error> {
-        if let Some(ty) = &self.types[number] {
-            return Ok(ty.clone());
-        }
-        let too_large = || Error::system(format!("function type {number} refers to too many others"));
-        if depth > MAX_TYPE_DEPTH {
-            return Err(too_large());
-        }
-        let entry = &self.entries[number];
-        let mut size = 1usize;
-        let mut list = |codes: &[TypeCode]| -> Result<Vec<ValType>, Error> {
-            let mut types = Vec::with_capacity(codes.len());
-            for &code in codes {
-                let heap = match code.type_number() {
-                    Some(other) if other as usize == number => HeapType::Recursive,
-                    Some(other) => {
-                        let ty = self.resolve(other as usize, depth + 1)?;
-                        size = size.saturating_add(self.sizes[other as usize]);
-                        HeapType::Concrete(ty)
-                    }
-                    None => HeapType::Func,
-                };
-                types.push(registry::val_type(code, |_| heap));
-                size = size.saturating_add(1);
+    let mut types: Vec<FuncType> = Vec::with_capacity(entries.len());
+    for (number, entry) in entries.iter().enumerate() {
+        let val_type = |&code: &TypeCode| match code.type_number() {
+            Some(other) if other as usize > number => {
+                Err(Error::system(format!("function type {number} refers to a later one, {other}")))
             }
-            Ok(types)
+            _ => Ok(registry::val_type(code, |other| match types.get(other as usize) {
+                Some(ty) => HeapType::Concrete(ty.clone()),
+                None => HeapType::Recursive,
+            })),
         };
-        let (params, results) = (list(slice(&entry.params))?, list(slice(&entry.results))?);
-        if size > MAX_TYPE_SIZE {
-            return Err(too_large());
-        }
-        let ty = FuncType::new(params, results);
-        self.sizes[number] = size;
-        self.types[number] = Some(ty.clone());
-        Ok(ty)
+        let list = |codes| slice(codes).iter().map(val_type).collect::<Result<Vec<_>, _>>();
+        types.push(FuncType::new(list(&entry.params)?, list(&entry.results)?));
     }
+    Ok(types)
 }

@@ -21,7 +21,9 @@ impl Reservation {
     /// Reserves at least `total_bytes`, and at least a page, of which `usable_bytes` from `usable_start` on, a multiple
     /// of the page size, are usable.
     pub(super) fn new(total_bytes: u64, usable_start: usize, usable_bytes: u64) -> Result<Self, Error> {
-        let refused = |what: &str, bytes: u64| Error::system(format!("cannot {what} {bytes} bytes of address space"));
+        let refused = |what: &str, bytes: u64| {
+            Error::system(format!("cannot {what} {bytes} bytes of address space: see `ulimit -v` and --memory-reserve"))
+        };
         let round = |bytes: u64| usize::try_from(bytes).ok().and_then(pages::round_up);
         let (Some(len_bytes), Some(usable)) = (round(total_bytes.max(1)), round(usable_bytes)) else {
             return Err(refused("reserve", total_bytes));

@@ -15,8 +15,9 @@ use core::num::NonZeroU64;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::prelude::rust_2024::*;
+use std::sync::Arc;
 
 use super::Error;
 use super::activation::Activation;
@@ -30,6 +31,7 @@ use super::registry::Types;
 use super::stack::Stack;
 use super::table::TableEntity;
 use super::tag::TagEntity;
+use crate::instance::slice;
 
 /// The least stack that a guest gets.
 const MIN_STACK_BYTES: u64 = 256 << 10;
@@ -70,8 +72,8 @@ pub struct Store {
     unmovable: [()],
 }
 
-// SAFETY: what a store owns is reached through the store alone, host functions are `Send`, and no part of it depends
-// on the thread: activations, which do, exist only while the store is borrowed.
+// SAFETY: what a store owns is reached through the store alone, host functions are `Send` and `Sync`, and no part of it
+// depends on the thread: activations, which do, exist only while the store is borrowed.
 unsafe impl Send for Store {}
 
 impl Store {
@@ -113,7 +115,9 @@ pub(super) struct Inner {
     pub(super) types: Types,
     /// Made with the first instance.
     stack: Option<Stack>,
-    /// Loaded code, sorted by its place.
+    /// Modules that have instances, by the addresses of their descriptors, with the store's numbers of their types.
+    modules: HashMap<usize, (Module, Arc<[u32]>)>,
+    /// Their code, sorted by its address.
     code: Vec<(Range<usize>, Module)>,
     /// Where memories lie, for the signal handler.
     pub(super) memory_ranges: Vec<MemoryRange>,
@@ -137,6 +141,7 @@ impl Inner {
             config,
             types: Types::default(),
             stack: None,
+            modules: HashMap::new(),
             code: Vec::new(),
             memory_ranges: Vec::new(),
             shared: Vec::new(),
@@ -178,11 +183,28 @@ impl Inner {
         self.stack.as_ref().map_or(0..0, Stack::guard)
     }
 
-    /// Takes note of a module's code.
-    pub(super) fn add_code(&mut self, module: &Module) {
+    /// The store's numbers of a module's types.
+    pub(super) fn type_ids(&mut self, module: &Module) -> Result<Arc<[u32]>, Error> {
+        match self.modules.get(&module.address()) {
+            Some((_, type_ids)) => Ok(Arc::clone(type_ids)),
+            None => Ok(self.types.number_all(slice(&module.interface().types), module.types())?.into()),
+        }
+    }
+
+    /// Records a module whose types have these numbers: its code, and the code that it brings for its types.
+    pub(super) fn add_module(&mut self, module: &Module, type_ids: &Arc<[u32]>) {
+        if self.modules.contains_key(&module.address()) {
+            return;
+        }
+        self.modules.insert(module.address(), (module.clone(), Arc::clone(type_ids)));
+        for (entry, &type_id) in slice(&module.interface().types).iter().zip(&**type_ids) {
+            let address = |code: Option<*const u8>| code.unwrap_or(ptr::null());
+            self.add_trampolines(type_id, address(entry.to_wasm.get()), address(entry.to_host.get()));
+        }
         let range = module.text();
-        let at = self.code.partition_point(|(other, _)| other.start < range.start);
-        if self.code.get(at).is_none_or(|(other, _)| other.start != range.start || range.is_empty()) {
+        // A module without code may have the address at which another one's begins.
+        if !range.is_empty() {
+            let at = self.code.partition_point(|(other, _)| other.start < range.start);
             self.code.insert(at, (range, module.clone()));
         }
     }
@@ -257,26 +279,19 @@ impl<T> fmt::Debug for Handle<T> {
 /// Things that stay where they are until all of them go.
 pub(super) struct Arena<T> {
     items: Vec<NonNull<T>>,
-    addresses: HashSet<usize>,
     owns: PhantomData<T>,
 }
 
 impl<T> Arena<T> {
     fn new() -> Self {
-        Self { items: Vec::new(), addresses: HashSet::new(), owns: PhantomData }
+        Self { items: Vec::new(), owns: PhantomData }
     }
 
     /// Keeps `item`; its address for the rest of the arena's life.
     pub(super) fn add(&mut self, item: T) -> NonNull<T> {
         let item = NonNull::from(Box::leak(Box::new(item)));
         self.items.push(item);
-        self.addresses.insert(item.as_ptr() as usize);
         item
-    }
-
-    /// Whether one of the things is at this address.
-    pub(super) fn contains(&self, address: *const u8) -> bool {
-        self.addresses.contains(&(address as usize))
     }
 
     /// The thing that was added as number `index`.

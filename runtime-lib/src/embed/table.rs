@@ -5,6 +5,7 @@
 // whole of what one may ever use is reserved.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::cell::UnsafeCell;
 use core::mem::size_of;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
@@ -15,7 +16,7 @@ use wasmelt_abi::interface::TypeCode;
 use super::reservation::Reservation;
 use super::store::{Handle, Inner, Store};
 use super::value::{self, Val};
-use super::{Error, TableType};
+use super::{Error, TableType, ValType};
 use crate::table;
 
 /// A table of a store.
@@ -24,9 +25,9 @@ pub struct Table(pub(super) Handle<TableEntity>);
 
 /// A table that a store owns.
 pub(super) struct TableEntity {
-    /// Where its address and length are: in the context of an instance, or in `own_record`.
-    pub(super) record: *mut context::Table,
-    own_record: context::Table,
+    /// Its address and length in the context of an instance; null where they are in `own_record`.
+    in_context: *mut context::Table,
+    own_record: UnsafeCell<context::Table>,
     pub(super) element: TypeCode,
     pub(super) maximum: Option<u64>,
     pub(super) index_64: bool,
@@ -47,6 +48,15 @@ pub(super) struct TableSpec {
 }
 
 impl TableEntity {
+    /// Refuses a length that the store does not allow.
+    fn check_length(store: &Inner, elements: u64) -> Result<(), Error> {
+        let limit = store.config.max_table_elements;
+        match elements <= limit {
+            true => Ok(()),
+            false => Err(Error::system(format!("a table of {elements} elements: the store allows {limit}"))),
+        }
+    }
+
     /// Makes a table of nulls, with its record at `record` or, when that is null, in the entity.
     ///
     /// # Safety
@@ -57,30 +67,28 @@ impl TableEntity {
         record: *mut context::Table,
     ) -> Result<NonNull<Self>, Error> {
         let TableSpec { element, minimum, maximum, index_64, capacity } = spec;
-        let limit = store.config.max_table_elements;
-        if minimum > limit {
-            return Err(Error::system(format!("a table of {minimum} elements: the store allows {limit}")));
-        }
-        let capacity = capacity.min(limit).max(minimum);
+        Self::check_length(store, minimum)?;
+        let capacity = capacity.min(store.config.max_table_elements).max(minimum);
         let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
         let elements = Reservation::new(bytes(capacity), 0, bytes(minimum))?;
-        let own_record = context::Table { base: elements.start().cast(), length_elements: minimum };
-        let entity = Self { record, own_record, element, maximum, index_64, capacity, _elements: elements };
-        let mut entity = store.tables.add(entity);
-        // SAFETY: the entity is new and stays where it is; the record is in a context by this function's contract.
-        unsafe {
-            if record.is_null() {
-                entity.as_mut().record = &raw mut (*entity.as_ptr()).own_record;
-            } else {
-                record.write(ptr::read(&entity.as_ref().own_record));
-            }
+        let contents = || context::Table { base: elements.start().cast(), length_elements: minimum };
+        if !record.is_null() {
+            // SAFETY: the record is in a context by this function's contract.
+            unsafe { record.write(contents()) };
         }
-        Ok(entity)
+        let own_record = UnsafeCell::new(contents());
+        let in_context = record;
+        Ok(store.tables.add(Self { in_context, own_record, element, maximum, index_64, capacity, _elements: elements }))
+    }
+
+    /// Its record, which is there as long as the store.
+    pub(super) fn record_pointer(&self) -> *mut context::Table {
+        if self.in_context.is_null() { self.own_record.get() } else { self.in_context }
     }
 
     fn record(&self) -> &context::Table {
-        // SAFETY: the record is there as long as the store.
-        unsafe { &*self.record }
+        // SAFETY: the record is there as long as the store, and changes in `grow` and in guest code alone.
+        unsafe { &*self.record_pointer() }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -94,7 +102,7 @@ impl TableEntity {
     pub(super) unsafe fn grow(&self, delta: u64, value: u64) -> Option<u64> {
         // SAFETY: the record is there, and only this reference to it is.
         table::grow_record(
-            unsafe { &mut *self.record },
+            unsafe { &mut *self.record_pointer() },
             self.capacity.min(self.maximum.unwrap_or(u64::MAX)),
             delta,
             value,
@@ -124,20 +132,24 @@ impl Table {
     /// Makes a table whose elements are all `value`.
     pub fn new(store: &mut Store, ty: TableType, value: &Val) -> Result<Self, Error> {
         let inner = &mut store.inner;
-        let element = inner.types.ref_code(&ty.element);
-        let [value, _] = value::lower(inner, value, element)?;
-        let index_limit = if ty.index_64 { u64::MAX } else { u64::from(u32::MAX) };
-        let capacity = ty.maximum.unwrap_or(u64::MAX).min(index_limit);
-        if ty.minimum > capacity {
+        let TableType { element, minimum, maximum, index_64 } = ty;
+        let index_limit = if index_64 { u64::MAX } else { u64::from(u32::MAX) };
+        let capacity = maximum.unwrap_or(u64::MAX).min(index_limit);
+        if minimum > capacity {
             return Err(Error::usage("the least length of a table is above its greatest"));
         }
-        let TableType { minimum, maximum, index_64, .. } = ty;
+        TableEntity::check_length(inner, minimum)?;
+        let element = inner.types.code(&ValType::Ref(element))?;
+        let [value, _] = value::lower(inner, value, element)?;
         let spec = TableSpec { element, minimum, maximum, index_64, capacity };
         // SAFETY: the record is the entity's own.
         let entity = unsafe { TableEntity::create(inner, spec, ptr::null_mut())? };
-        // SAFETY: the table is new.
-        let filled = table::fill(unsafe { &mut *entity.as_ref().record }, 0, value, minimum);
-        debug_assert!(filled.is_some());
+        // Elements are null from the start; writing that would only take memory.
+        if value != 0 {
+            // SAFETY: the table is new.
+            let filled = table::fill(unsafe { &mut *entity.as_ref().record_pointer() }, 0, value, minimum);
+            debug_assert!(filled.is_some());
+        }
         Ok(Self(inner.handle(entity)))
     }
 

@@ -17,9 +17,9 @@ pub(super) struct TagEntity {
 }
 
 impl TagEntity {
-    pub(super) fn create(store: &mut Inner, type_id: u32) -> NonNull<Self> {
-        let number = store.tags.len() as u32;
-        store.tags.add(Self { number, type_id })
+    pub(super) fn create(store: &mut Inner, type_id: u32) -> Result<NonNull<Self>, Error> {
+        let number = u32::try_from(store.tags.len()).map_err(|_| Error::system("a store has room for 2^32 tags"))?;
+        Ok(store.tags.add(Self { number, type_id }))
     }
 }
 
@@ -30,8 +30,8 @@ impl Tag {
             return Err(Error::usage("the type of a tag has no results"));
         }
         let inner = &mut store.inner;
-        let type_id = inner.types.number(&ty);
-        let tag = TagEntity::create(inner, type_id);
+        let type_id = inner.types.number(&ty)?;
+        let tag = TagEntity::create(inner, type_id)?;
         Ok(Self(inner.handle(tag)))
     }
 

@@ -7,7 +7,7 @@ use std::prelude::rust_2024::*;
 use std::sync::OnceLock;
 
 use wasmelt_abi::ABI_VERSION;
-use wasmelt_abi::code_map::{functions, traps};
+use wasmelt_abi::code_map::{self, Function, Site};
 use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, MEMORY0_BASE_OFFSET};
 use wasmelt_abi::descriptor::{MemoryPlan, ProgramDescriptor};
 use wasmelt_abi::interface::{
@@ -102,8 +102,7 @@ struct Parts {
     imports: [ImportEntry; 1],
     exports: [ExportEntry; 7],
     names: [[u8; 8]; 8],
-    traps: [u8; 8],
-    functions: [u8; 128],
+    code_map: [u8; 128],
 }
 
 struct Place(UnsafeCell<mem::MaybeUninit<Parts>>);
@@ -180,19 +179,16 @@ fn fill(parts: &mut Parts) {
     refer_slice(&mut interface.memories, &parts.memory_plan);
     interface.func_refs_offset = FUNC_REFS;
     interface.imported[Kind::Func as usize] = 1;
-    let mut at = 0;
     let trap = trap_offset();
-    traps::encode([(trap, wasmelt_abi::trap::Trap::Unreachable)], |byte| {
-        parts.traps[at] = byte;
-        at += 1;
-    });
-    let traps_len = at;
-    at = 0;
     let guest = [(0, u32::MAX, ""), (2, 1, "add"), (3, 2, "trap"), (4, 3, "call"), (5, 4, "recurse"), (6, 5, "poke")];
-    let entries =
-        guest.map(|(slot, index, name)| functions::Function { start: slot * SLOT, index, name: name.as_bytes() });
-    functions::encode(entries, |byte| {
-        parts.functions[at] = byte;
+    let sites = [Site { offset: trap, operator: 0, trap: Some(wasmelt_abi::trap::Trap::Unreachable) }];
+    let functions = guest.map(|(slot, index, name)| {
+        let sites = if name == "trap" { &sites[..] } else { &[] };
+        Function { start: slot * SLOT, index, body: 0, name, sites }
+    });
+    let mut at = 0;
+    code_map::encode(functions, |byte| {
+        parts.code_map[at] = byte;
         at += 1;
     });
     let descriptor = &mut parts.descriptor;
@@ -202,8 +198,7 @@ fn fill(parts: &mut Parts) {
     refer_slice(&mut descriptor.memories, &parts.memory);
     refer(&mut descriptor.text, text());
     descriptor.text_bytes = SLOT * SLOTS;
-    refer_slice(&mut descriptor.traps, &parts.traps[..traps_len]);
-    refer_slice(&mut descriptor.functions, &parts.functions[..at]);
+    refer_slice(&mut descriptor.code_map, &parts.code_map[..at]);
     refer(&mut descriptor.entry, text().wrapping_add(7 * SLOT as usize));
     refer(&mut descriptor.interface, &raw const parts.interface);
 }

@@ -2,6 +2,7 @@
 
 use std::prelude::rust_2024::*;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::{panic, thread};
 
 use super::testing::module;
@@ -13,9 +14,9 @@ fn host_type() -> FuncType {
 
 fn instance_with(
     store: &mut Store,
-    host: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + 'static,
+    host: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync + 'static,
 ) -> Instance {
-    let host = Func::new(store, host_type(), host);
+    let host = Func::new(store, host_type(), host).unwrap();
     Instance::new(store, &module(), &[host.into()]).unwrap()
 }
 
@@ -54,10 +55,13 @@ fn traps_leave_host_and_store_intact() {
     let instance = instance_with(&mut store, |_, _| Err(Error::trap(Trap::IntegerOverflow)));
     for _ in 0..1000 {
         let (trap, text) = trap_of(call(&mut store, instance, "trap", 0, 0));
-        assert_eq!((trap, text.as_str()), (Trap::Unreachable, "wasm trap: unreachable\n    0: trap"));
+        assert_eq!((trap, text.as_str()), (Trap::Unreachable, "wasm trap: unreachable\n    0: trap (offset 0x0)"));
         assert_eq!(trap_of(call(&mut store, instance, "poke", 1 << 16, 0)).0, Trap::MemoryOutOfBounds);
         let (trap, text) = trap_of(call(&mut store, instance, "call", 0, 0));
-        assert_eq!((trap, text.as_str()), (Trap::IntegerOverflow, "wasm trap: integer overflow\n    0: call"));
+        assert_eq!(
+            (trap, text.as_str()),
+            (Trap::IntegerOverflow, "wasm trap: integer overflow\n    0: call (offset 0x0)")
+        );
     }
     assert_eq!(call(&mut store, instance, "poke", 100, 5).unwrap(), 5);
 }
@@ -102,6 +106,40 @@ fn calls_nest_until_a_stack_is_exhausted() {
     assert_eq!(call(&mut store, instance, "call", 10, 0).unwrap(), 10);
 }
 
+/// What a guest has started may nest without the guest.
+#[test]
+fn functions_of_the_host_that_call_each_other_exhaust_the_stack() {
+    let mut store = Store::new();
+    let own: Arc<OnceLock<Func>> = Arc::default();
+    let this = Arc::clone(&own);
+    let host = Func::new(&mut store, host_type(), move |store, args| this.get().unwrap().call(store, args)).unwrap();
+    own.set(host).unwrap();
+    let instance = Instance::new(&mut store, &module(), &[host.into()]).unwrap();
+    assert_eq!(trap_of(call(&mut store, instance, "call", 0, 0)).0, Trap::StackExhausted);
+    assert_eq!(call(&mut store, instance, "add", 1, 1).unwrap(), 2);
+}
+
+/// The context of an instance ends where its functions say that they belong to it, and nothing else may begin there.
+#[test]
+fn a_guest_is_not_taken_for_the_host_whatever_lies_behind_it() {
+    let mut store = Store::new();
+    let host = Func::new(&mut store, host_type(), |_, _| Err(Error::host("the host was called"))).unwrap();
+    let instance = Instance::new(&mut store, &module(), &[host.into()]).unwrap();
+    let add = instance.func(&store, "add").unwrap();
+    // What decided before: the context's address is a function of the host. Guest code that adds does not use it.
+    // SAFETY: the store owns both, and no reference to either is in use.
+    unsafe {
+        let (add, host) = (store.inner.follow(add.0).unwrap(), store.inner.follow(host.0).unwrap());
+        (*add.as_ptr()).vmctx = (*host.as_ptr()).vmctx;
+    }
+    assert_eq!(call(&mut store, instance, "add", 3, 4).unwrap(), 7);
+    assert_eq!(call(&mut store, instance, "call", 0, 0).unwrap_err().to_string(), "the host was called");
+    assert_eq!(host.call(&mut store, &[Val::I32(0), Val::I32(0)]).unwrap_err().to_string(), "the host was called");
+    // SAFETY: the store owns the function.
+    unsafe { (*store.inner.follow(add.0).unwrap().as_ptr()).owner = 0 };
+    assert!(matches!(call(&mut store, instance, "add", 3, 4), Err(Error::System(_))));
+}
+
 #[test]
 fn panics_cross_guests() {
     let mut store = Store::new();
@@ -142,7 +180,7 @@ fn imports_must_have_their_types() {
     let mut store = Store::new();
     let missing = Instance::new(&mut store, &module(), &[]).unwrap_err().to_string();
     assert!(missing.starts_with("unknown import: import 0 \"host\" \"call\": expected (func"), "{missing}");
-    let other = Func::new(&mut store, FuncType::new([], []), |_, _| Ok(vec![]));
+    let other = Func::new(&mut store, FuncType::new([], []), |_, _| Ok(vec![])).unwrap();
     let wrong = Instance::new(&mut store, &module(), &[other.into()]).unwrap_err().to_string();
     assert_eq!(
         wrong,

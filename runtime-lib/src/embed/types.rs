@@ -2,7 +2,8 @@
 
 use core::fmt;
 use std::prelude::rust_2024::*;
-use std::sync::Arc;
+
+use super::func_type::FuncType;
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,35 +61,9 @@ pub enum HeapType {
     NoExn,
     /// Functions of this type.
     Concrete(FuncType),
-    /// Functions of the type in which this stands: a function type may refer to itself.
+    /// Functions of the type in whose lists this stands: a function type may refer to itself. Nowhere else does it mean
+    /// anything: for such a table or global, name the type by [`Self::Concrete`].
     Recursive,
-}
-
-/// The type of a function, also that of a tag: the parameters are the values of its exceptions. Copies share the lists.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct FuncType(Arc<Signature>);
-
-#[derive(PartialEq, Eq, Hash)]
-struct Signature {
-    params: Box<[ValType]>,
-    results: Box<[ValType]>,
-}
-
-impl FuncType {
-    /// The type of functions with these parameters and results.
-    pub fn new(params: impl IntoIterator<Item = ValType>, results: impl IntoIterator<Item = ValType>) -> Self {
-        Self(Arc::new(Signature { params: params.into_iter().collect(), results: results.into_iter().collect() }))
-    }
-
-    /// Parameter types.
-    pub fn params(&self) -> &[ValType] {
-        &self.0.params
-    }
-
-    /// Result types.
-    pub fn results(&self) -> &[ValType] {
-        &self.0.results
-    }
 }
 
 /// The type of a table.
@@ -192,26 +167,6 @@ impl fmt::Display for RefType {
     }
 }
 
-impl fmt::Display for FuncType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(func")?;
-        for (keyword, list) in [("param", self.params()), ("result", self.results())] {
-            if !list.is_empty() {
-                write!(f, " ({keyword}")?;
-                list.iter().try_for_each(|ty| write!(f, " {ty}"))?;
-                f.write_str(")")?;
-            }
-        }
-        f.write_str(")")
-    }
-}
-
-impl fmt::Debug for FuncType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl fmt::Display for ExternType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = |minimum: u64, maximum: Option<u64>, index_64: bool| {
@@ -227,8 +182,10 @@ impl fmt::Display for ExternType {
                 if ty.shared {
                     f.write_str(" shared")?;
                 }
-                if ty.page_size_log2 != 16 {
-                    write!(f, " (pagesize {})", 1u64 << ty.page_size_log2)?;
+                match 1u64.checked_shl(ty.page_size_log2.into()) {
+                    Some(0x10000) => {}
+                    Some(bytes) => write!(f, " (pagesize {bytes})")?,
+                    None => write!(f, " (pagesize 2^{})", ty.page_size_log2)?,
                 }
                 f.write_str(")")
             }
@@ -253,6 +210,8 @@ mod tests {
         assert_eq!(ExternType::Memory(MemoryType::shared(1, 2)).to_string(), "(memory 1 2 shared)");
         let bytes = MemoryType { page_size_log2: 0, ..MemoryType::new(5, None) };
         assert_eq!(ExternType::Memory(bytes).to_string(), "(memory 5 (pagesize 1))");
+        let beyond = MemoryType { page_size_log2: 64, ..MemoryType::new(5, None) };
+        assert_eq!(ExternType::Memory(beyond).to_string(), "(memory 5 (pagesize 2^64))");
         let global = GlobalType { content: ValType::EXNREF, mutable: true };
         assert_eq!(ExternType::Global(global).to_string(), "(global (mut exnref))");
         assert_eq!(ExternType::Tag(FuncType::new([], [])).to_string(), "(tag (func))");

@@ -48,8 +48,10 @@ fn values_instance(modules: &Modules, store: &mut Store) -> Instance {
         let mut results: Vec<_> = args.iter().rev().cloned().collect();
         results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
         Ok(results)
-    });
-    let many = Func::new(store, func_type(modules, "many"), |_, args| Ok(args.iter().rev().cloned().collect()));
+    })
+    .unwrap();
+    let many =
+        Func::new(store, func_type(modules, "many"), |_, args| Ok(args.iter().rev().cloned().collect())).unwrap();
     Instance::new(store, &modules.get("values"), &[turn.into(), many.into()]).unwrap()
 }
 
@@ -187,7 +189,9 @@ fn backtraces(modules: &Modules) {
     let mut store = Store::new();
     let instance = traps_instance(modules, &mut store);
     let Err(Error::Trap(trap)) = call(&mut store, instance, "unreachable", &[]) else { panic!("no trap") };
-    assert_eq!(trap.to_string(), "wasm trap: unreachable\n    0: inner\n    1: middle\n    2: outer");
+    let text = trap.to_string();
+    let lines: Vec<&str> = text.lines().map(|line| line.split(" (offset 0x").next().unwrap_or_default()).collect();
+    assert_eq!(lines, ["wasm trap: unreachable", "    0: inner", "    1: middle", "    2: outer"], "{text}");
     assert!(trap.backtrace.iter().all(|frame| frame.module == "traps"));
 
     // Through a host function, which has no frame of a guest.
@@ -195,9 +199,10 @@ fn backtraces(modules: &Modules) {
     let f = host(&mut store, move |store, _| inner.call(store, &[]).map(|_| 0));
     let outer = Instance::new(&mut store, &modules.get("calls"), &[f.into()]).unwrap();
     let Err(Error::Trap(trap)) = call(&mut store, outer, "down", &[Val::I32(1)]) else { panic!("no trap") };
-    let names: Vec<_> = trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.to_string())).collect();
+    let names: Vec<_> =
+        trap.backtrace.iter().map(|frame| (frame.module.as_str(), frame.function_name.as_str())).collect();
     let expected = [("traps", "inner"), ("traps", "middle"), ("traps", "outer"), ("calls", "down")];
-    assert!(names.iter().map(|(module, name)| (*module, name.as_str())).eq(expected), "{names:?}");
+    assert_eq!(names, expected);
 
     // The innermost frames of many.
     let Err(Error::Trap(trap)) = call(&mut store, instance, "deep", &[]) else { panic!("no trap") };

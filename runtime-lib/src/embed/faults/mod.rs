@@ -16,7 +16,7 @@ mod system;
 #[path = "windows.rs"]
 mod system;
 
-use wasmelt_abi::code_map::traps;
+use wasmelt_abi::code_map;
 use wasmelt_abi::trap::Trap;
 
 use super::activation::{self, Activation, Raised};
@@ -61,7 +61,8 @@ fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
             }
         }
         FaultKind::Instruction | FaultKind::Arithmetic => {
-            traps::find(slice(&module.program().traps), offset).map(Verdict::Trap)
+            let found = code_map::find(slice(&module.program().code_map), offset)?;
+            Trap::from_u8(found.trap as u8).map(Verdict::Trap)
         }
         _ => None,
     }

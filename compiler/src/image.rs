@@ -1,5 +1,6 @@
 //! Everything that an object holds, before it has an object format: what code generation and layout produced, with
-//! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm.
+//! symbolic references. `emit` turns it into bytes; nothing here knows ELF, and nothing in `emit` knows wasm. Functions are referred to by
+//! their numbers, [`ImageFunction::id`], whatever their order.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,13 +17,13 @@ use wasmelt_abi::trap::Trap;
 pub struct Image<'a> {
     /// Code in the order of the text section.
     pub functions: Vec<ImageFunction>,
-    /// `unsafe extern "C" fn(vmctx)` that runs the program: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx)` that runs the program: number of a function.
     pub entry: Option<u32>,
-    /// `unsafe extern "C" fn(vmctx, values)` that calls the export of `invoke`: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx, values)` that calls the export of `invoke`: number of a function.
     pub invoke_entry: Option<u32>,
     /// What `invoke_entry` calls.
     pub invoke: Option<Invoke>,
-    /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: index into `functions`.
+    /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: number of a function.
     pub thread_entry: Option<u32>,
     /// Records that function references point to.
     pub records: Vec<Record>,
@@ -53,6 +54,8 @@ pub struct Image<'a> {
     pub interface: Option<Interface>,
     /// What a debugger is told besides names and frames; `None` for nothing.
     pub debug: Option<DebugInfo>,
+    /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.
+    pub positions: Vec<u8>,
 }
 
 /// What debuggers are told about source files. Functions have their part in [`ImageFunction::debug`].
@@ -140,7 +143,7 @@ pub struct Interface {
     pub types: Vec<FuncTypeEntry>,
     pub imports: Vec<Import>,
     pub exports: Vec<Export>,
-    /// Index into [`Image::functions`], `None` for an imported one, and number of the type.
+    /// Number of the function, `None` for an imported one, and number of the type.
     pub funcs: Vec<(Option<u32>, u32)>,
     pub tables: Vec<EntityPlan>,
     pub memories: Vec<EntityPlan>,
@@ -151,7 +154,7 @@ pub struct Interface {
     pub imported: [u32; 5],
 }
 
-/// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as indices into [`Image::functions`].
+/// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as numbers of functions.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "fields are those of the contract")]
 pub struct FuncTypeEntry {
@@ -194,7 +197,7 @@ pub struct EntityPlan {
 
 impl Image<'_> {
     /// Number of segments that can be dropped.
-    pub(super) fn segment_count(&self) -> u32 {
+    pub fn segment_count(&self) -> u32 {
         let elements = self.interface.as_ref().map_or(self.element_segments.len(), |i| i.elements.len());
         (self.data_segments.len() + elements) as u32
     }
@@ -203,9 +206,11 @@ impl Image<'_> {
 /// One function's machine code.
 #[derive(Debug)]
 pub struct ImageFunction {
+    /// By which everything refers to it: no other function of the image has it.
+    pub id: u32,
     /// Symbol in the object's symbol table.
     pub symbol: String,
-    /// Name for backtraces; empty where the module has none.
+    /// Name in the module; empty where it has none.
     pub name: String,
     /// Index in the module's function index space; `None` for code that wasmelt made (entries), which backtraces leave
     /// out.
@@ -218,6 +223,11 @@ pub struct ImageFunction {
     pub relocs: Vec<Reloc>,
     /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
     pub traps: Vec<(u32, Trap)>,
+    /// Offset of the function's body in the module; 0 for code that wasmelt made.
+    pub body: u32,
+    /// Which operators instructions come from that can trap, and calls, by their last byte: offset in `code`, and offset
+    /// in the module. In order of the code.
+    pub operators: Vec<(u32, u32)>,
     /// Calls within the reach of exception handlers, in order of their return addresses.
     pub call_sites: Vec<CallSite>,
     /// Frame layout.
@@ -264,7 +274,7 @@ pub struct Reloc {
 /// What code can refer to.
 #[derive(Clone, Copy, Debug)]
 pub enum RelocTarget {
-    /// A function: index into [`Image::functions`].
+    /// A function: its number.
     Function(u32),
     /// A runtime function.
     Builtin(Builtin),
@@ -281,7 +291,7 @@ pub enum RelocTarget {
 /// See [`wasmelt_abi::context::FuncRecord`].
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// Index into [`Image::functions`].
+    /// Number of the function.
     pub function: u32,
     /// Program-wide number of its type.
     pub type_id: u32,
