@@ -13,13 +13,13 @@ use crate::debug::SourceMap;
 use crate::emit;
 use crate::error::{Error, Result};
 use crate::identify;
-use crate::image::{DebugInfo, Image, ImageFunction};
+use crate::image::{DebugInfo, Image};
 use crate::link;
-use crate::module::{self, Entity, FuncIndex, Module};
+use crate::module::{self, Entity, Module};
 use crate::optimize;
-use crate::options::{Emit, Options, Policy, Shape};
+use crate::options::{Emit, Options, Policy, Preload, Shape};
 use crate::parallel;
-use crate::program::{FuncId, Needs, Piece, Program};
+use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
 use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
@@ -44,7 +44,7 @@ pub struct Compilation {
 /// for the report in the output.
 pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
     with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
-        Made::Text(text) => Ok((text, None)),
+        Made::Output(bytes) => Ok((bytes, None)),
         Made::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
     })
 }
@@ -73,7 +73,8 @@ fn with_stages(
 
 /// What there is before anything is linked.
 enum Made {
-    Text(Vec<u8>),
+    /// What is not linked in the end: text, or several libraries, which are linked already.
+    Output(Vec<u8>),
     Program(Box<Unlinked>),
 }
 
@@ -90,7 +91,7 @@ impl Stages<'_> {
         let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
-            return self.stage("print", || print(&wasm)).map(Made::Text);
+            return self.stage("print", || print(&wasm)).map(Made::Output);
         }
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
@@ -101,16 +102,19 @@ impl Stages<'_> {
                 "lines are written for backtraces alone: on macOS, what debuggers read stays in objects, `--emit obj`",
             );
         }
-        let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
-        let options = &*self.options_for(&module, options);
-        let isa = codegen::isa(options)?;
-        if !options.branch_hinting {
-            module.ignore_branch_hints();
+        if options.shape() == Shape::Many && !options.preloads.is_empty() {
+            return self.libraries(&wasm, source_name, options).map(Made::Output);
         }
-        let provenance = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
+        let sources = self.stage("read", || sources(&wasm, source_name, options))?;
+        let mut modules = self.stage("parse", || parse_all(&sources, options))?;
+        let main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
+        let options = &*self.options_for(&main.module, options);
+        let isa = codegen::isa(options)?;
+        let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, &*isa)?;
+        let provenance = report::Provenance { modules: linked_modules(&sources)?, ..provenance }.to_json();
         let program = self.stage("plan", || match options.shape() {
-            Shape::Single => Program::single(module, options),
-            Shape::Many => Program::library(module, options),
+            Shape::Single => Program::executable(modules, main, options),
+            Shape::Many => Program::library(main.module, options),
         })?;
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,
@@ -118,9 +122,9 @@ impl Stages<'_> {
             _ => Listing::None,
         };
         // On macOS, debug information stays in objects, but backtraces have their lines.
-        let source_map = match options.debug_info && !options.strip && listing == Listing::None {
-            true => Some(self.stage("lines", || Ok(source_map(&program, &wasm, source_name)))?),
-            false => None,
+        let source_maps = match options.debug_info && !options.strip && listing == Listing::None {
+            true => self.stage("lines", || Ok(source_maps(&program, &sources)))?,
+            false => Vec::new(),
         };
         let env = FuncEnv {
             program: &program,
@@ -131,21 +135,29 @@ impl Stages<'_> {
             spectre_mitigations: options.spectre_mitigations,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
-        let codegen = Codegen { program: &program, isa: &*isa, listing, source_map: source_map.as_ref() };
+        let codegen = Codegen { program: &program, isa: &*isa, listing, source_maps: &source_maps };
         let compiled = self.functions(env, codegen)?;
         if listing != Listing::None {
             let listings: Vec<_> = compiled.into_iter().filter_map(|compiled| compiled.listing).collect();
-            return Ok(Made::Text(listings.join("\n").into_bytes()));
+            return Ok(Made::Output(listings.join("\n").into_bytes()));
         }
         let functions = compiled.into_iter().map(|compiled| compiled.function).collect();
-        let mut image = image(&program, functions, options, codegen::cpu_features(&*isa)?)?;
-        if let Some(map) = source_map {
-            if map.is_damaged {
-                self.notes.push("the module's debug information is damaged: some functions have no source lines");
-            }
-            image.positions = positions(&program, &map, &image);
+        if source_maps.iter().any(|map| map.is_damaged) {
+            self.notes.push("the module's debug information is damaged: some functions have no source lines");
+        }
+        let mut image = Image { functions, cpu_features: codegen::cpu_features(&*isa)?, ..program.image(options)? };
+        if options.strip {
+            // Backtraces show the offsets of functions then.
+            image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
+        }
+        // A position is found by an offset in the module: of several modules, none can be told from the others.
+        if let [map] = &source_maps[..] {
+            image.positions = positions(&program, map, &image);
+        }
+        if options.writes_debug_info() && !source_maps.is_empty() {
             let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
-            image.debug = options.writes_debug_info().then_some(DebugInfo { producer, units: map.units });
+            image.debug =
+                Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
         let needs = Needs::of(&program);
@@ -160,10 +172,44 @@ impl Stages<'_> {
         }
         self.stage("link", || match options.emit {
             Emit::Staticlib => {
-                link::static_library(&object, options.library.as_deref().unwrap_or("_"), &options.target)
+                let name = options.library.as_deref().unwrap_or("_");
+                link::static_library(&[&object], &[name], &options.target)
             }
             Emit::Cdylib => link::shared_library(&[&object], &link_options(options)),
             _ => link::executable(&object, &link_options(options)),
+        })
+    }
+
+    /// The object of a module.
+    fn object(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        match self.compile(input, source_name, options)? {
+            Made::Output(bytes) => Ok(bytes),
+            Made::Program(unlinked) => self.stage("emit", || unlinked.object(options)),
+        }
+    }
+
+    /// One library that holds each module as a library of its own name, for a host to connect.
+    fn libraries(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        let object = |stages: &mut Self, bytes: &[u8], source_name: &str, name: Option<String>| {
+            let options = Options { emit: Emit::Obj, library: name, preloads: Vec::new(), ..options.clone() };
+            stages.object(bytes, source_name, &options)
+        };
+        if options.emit == Emit::Obj {
+            return Err(Error::usage("an object of a library holds one module").hint("compile each module by itself"));
+        }
+        let mut objects = Vec::with_capacity(options.preloads.len() + 1);
+        for Preload { name, source_name, bytes } in &options.preloads {
+            objects.push(object(self, bytes, source_name, Some(name.clone())).map_err(|e| e.context(source_name))?);
+        }
+        objects.push(object(self, wasm, source_name, options.library.clone())?);
+        let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
+        self.stage("link", || match options.emit {
+            Emit::Staticlib => {
+                let names = options.preloads.iter().map(|preload| preload.name.as_str());
+                let names: Vec<_> = names.chain(options.library.as_deref()).collect();
+                link::static_library(&objects, &names, &options.target)
+            }
+            _ => link::shared_library(&objects, &link_options(options)),
         })
     }
 
@@ -200,7 +246,7 @@ impl Stages<'_> {
 
     /// The options, but those of a library where code is shown of a module that cannot be a program.
     fn options_for<'o>(&mut self, module: &Module<'_>, options: &'o Options) -> Cow<'o, Options> {
-        if !options.emit.is_text() || is_program(module, options) {
+        if !options.emit.is_text() || !options.preloads.is_empty() || is_program(module, options) {
             return Cow::Borrowed(options);
         }
         self.notes.push("the module exports no function `_start`, so the listing shows the code of a library");
@@ -238,11 +284,61 @@ fn link_options(options: &Options) -> link::LinkOptions<'_> {
     }
 }
 
-/// The source lines of the functions that are compiled.
-fn source_map(program: &Program<'_>, wasm: &[u8], source_name: &str) -> SourceMap {
-    let instance = program.main();
-    let bodies: Vec<_> = instance.live.iter().map(|&f| instance.module.bodies[f].range.clone()).collect();
-    SourceMap::read(&instance.module, wasm, report::file_name(source_name), &bodies)
+/// The bytes of a module and where they came from.
+struct Source<'a> {
+    /// The name that others import it by.
+    name: String,
+    /// For messages.
+    source_name: &'a str,
+    /// The module in the binary format.
+    wasm: Cow<'a, [u8]>,
+}
+
+/// The modules of a program in order of instantiation, the main one last.
+fn sources<'a>(wasm: &'a [u8], source_name: &'a str, options: &'a Options) -> Result<Vec<Source<'a>>> {
+    let preloads = options.preloads.iter().map(|preload| {
+        let (name, source_name) = (preload.name.clone(), preload.source_name.as_str());
+        Ok(Source { name, source_name, wasm: read(&preload.bytes, source_name)? })
+    });
+    let file = report::file_name(source_name);
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let main = Source { name: stem.to_owned(), source_name, wasm: Cow::Borrowed(wasm) };
+    preloads.chain([Ok(main)]).collect()
+}
+
+/// What is said about the modules of a program of several.
+fn linked_modules(sources: &[Source<'_>]) -> Result<Vec<report::LinkedModule>> {
+    let mut modules = Vec::new();
+    for source in sources.iter().filter(|_| sources.len() > 1) {
+        let module = report::LinkedModule::build(&source.name, source.source_name, &source.wasm, &modules)?;
+        modules.push(module);
+    }
+    Ok(modules)
+}
+
+fn parse_all<'a>(sources: &'a [Source<'_>], options: &Options) -> Result<Vec<Linked<'a>>> {
+    let parse = |source: &'a Source<'_>| {
+        let mut module = module::parse(&source.wasm, options.features)?;
+        if !options.branch_hinting {
+            module.ignore_branch_hints();
+        }
+        Ok(Linked { name: source.name.clone(), module })
+    };
+    let is_main = |place| place + 1 == sources.len();
+    let parsed = sources.iter().enumerate().map(|(place, source)| {
+        // The main module's errors are given its name for whatever happens to it.
+        parse(source).map_err(|e: Error| if is_main(place) { e } else { e.context(source.source_name) })
+    });
+    parsed.collect()
+}
+
+/// The source lines of the functions that are compiled, for each instance.
+fn source_maps(program: &Program<'_>, sources: &[Source<'_>]) -> Vec<SourceMap> {
+    let maps = program.instances.values().zip(sources).map(|(instance, source)| {
+        let bodies: Vec<_> = instance.live.iter().map(|&f| instance.module.bodies[f].range.clone()).collect();
+        SourceMap::read(&instance.module, &source.wasm, report::file_name(source.source_name), &bodies)
+    });
+    maps.collect()
 }
 
 /// Where in source files the operators are at which code can stop, encoded.
@@ -282,57 +378,6 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
         .map_err(|e| Error::input(format!("cannot print the module as text: {e}")))
 }
 
-/// Everything that goes into the object.
-fn image<'a>(
-    program: &'a Program<'a>,
-    mut functions: Vec<ImageFunction>,
-    options: &'a Options,
-    cpu_features: u32,
-) -> Result<Image<'a>> {
-    let instance = program.main();
-    let table = |table: &Vec<Option<FuncIndex>>| {
-        table
-            .iter()
-            .map(|f| f.map(|f| program.record(program.entry.instance, f)).transpose())
-            .collect::<Result<Vec<_>>>()
-    };
-    let library = options.library.as_ref();
-    let interface = library.map(|name| instance.interface(name, program, program.entry.instance));
-    let number = |piece| program.functions.id(piece).map(|id| id.as_u32());
-    let is_library = interface.is_some();
-    if options.strip {
-        // Backtraces show the offsets of functions then.
-        functions.iter_mut().for_each(|function| function.operators = Vec::new());
-    }
-    Ok(Image {
-        interface: interface.transpose()?,
-        functions,
-        entry: number(Piece::Entry),
-        invoke_entry: number(Piece::InvokeEntry),
-        invoke: program.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
-        thread_entry: number(Piece::ThreadEntry),
-        records: match is_library {
-            false => {
-                instance.records.iter().map(|&f| program.record(program.entry.instance, f)).collect::<Result<_>>()?
-            }
-            true => Vec::new(),
-        },
-        const_tables: instance.const_tables.iter().map(table).collect::<Result<_>>()?,
-        context_bytes: instance.context_bytes,
-        memories: instance.memories.values().copied().collect(),
-        tables: instance.table_plans.clone(),
-        data_segments: instance.data_segments.values().map(|&bytes| Cow::Borrowed(bytes)).collect(),
-        element_segments: instance.element_segments.values().filter(|_| !is_library).cloned().collect(),
-        initial: instance.initial.clone(),
-        fuel_offset: instance.fuel_offset,
-        exception_payload_bytes: instance.exception_payload_bytes(),
-        cpu_features,
-        stack_bytes: options.stack_bytes,
-        debug: None,
-        positions: Vec::new(),
-    })
-}
-
 /// Facts of a module for people, without compiling it: used by `inspect`.
 pub fn parse<'data>(wasm: &'data [u8], options: &Options) -> Result<Module<'data>> {
     module::parse(wasm, options.features)
@@ -350,10 +395,7 @@ mod tests {
     fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
         let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
         let mut stages = Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new() };
-        let Made::Program(unlinked) = stages.compile(MODULE.as_bytes(), "test.wat", &options).unwrap() else {
-            panic!()
-        };
-        stages.link(&unlinked, &options).unwrap()
+        stages.object(MODULE.as_bytes(), "test.wat", &options).unwrap()
     }
 
     fn forget_calls(_: &Program<'_>, functions: &mut Vec<Clif>) -> Result<()> {

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use cranelift_codegen::isa::unwind::UnwindInfo;
+use target_lexicon::{Architecture, BinaryFormat, Triple};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::descriptor::ValueType;
 use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::interface::{Kind, TypeCode};
+use wasmelt_abi::layout::Layout;
 use wasmelt_abi::trap::Trap;
 
 /// A program, ready to be written into an object.
@@ -25,11 +27,36 @@ pub struct Image<'a> {
     pub invoke: Option<Invoke>,
     /// `unsafe extern "C" fn(vmctx, tid, start_arg)` that a thread runs: number of a function.
     pub thread_entry: Option<u32>,
+    /// The instances, in order of instantiation.
+    pub instances: Vec<InstanceImage<'a>>,
+    /// Where the parts of the instances lie; `None` in libraries.
+    pub layout: Option<Layout>,
+    /// Records say in which instance a function runs, see [`wasmelt_abi::context::WideRecord`].
+    pub has_wide_records: bool,
+    /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
+    pub fuel_offset: Option<i32>,
+    /// Bytes that the payload of the largest exception takes.
+    pub exception_payload_bytes: u32,
+    /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].
+    pub cpu_features: u32,
+    /// Call stack of the guest in bytes.
+    pub stack_bytes: u64,
+    /// What a debugger is told besides names and frames; `None` for nothing.
+    pub debug: Option<DebugInfo>,
+    /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.
+    pub positions: Vec<u8>,
+}
+
+/// An instance of the program, see [`wasmelt_abi::instance::InstancePlan`].
+#[derive(Debug, Default)]
+pub struct InstanceImage<'a> {
+    /// Distance of its `vmctx` from that of the first instance, in bytes.
+    pub distance: u64,
     /// Records that function references point to.
     pub records: Vec<Record>,
     /// Tables that never change.
     pub const_tables: Vec<Vec<Option<Record>>>,
-    /// See [`wasmelt_abi::descriptor::ProgramDescriptor::context_bytes`].
+    /// See [`wasmelt_abi::instance::InstancePlan::context_bytes`].
     pub context_bytes: u32,
     /// Linear memories, memory 0 first.
     pub memories: Vec<MemoryPlan>,
@@ -42,20 +69,8 @@ pub struct Image<'a> {
     /// Initial bytes of context and memory 0 by offset from `vmctx`: in order, apart from one another, none below
     /// `-context_bytes` or beyond the initial length. All other bytes are zero.
     pub initial: Vec<(i64, Cow<'a, [u8]>)>,
-    /// Where code counts its operators, from `vmctx`; `None` without a budget.
-    pub fuel_offset: Option<i32>,
-    /// Bytes that the payload of the largest exception takes.
-    pub exception_payload_bytes: u32,
-    /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].
-    pub cpu_features: u32,
-    /// Call stack of the guest in bytes.
-    pub stack_bytes: u64,
-    /// What makes it a library; `None` for a program.
+    /// What makes it a library; `None` in a program.
     pub interface: Option<Interface>,
-    /// What a debugger is told besides names and frames; `None` for nothing.
-    pub debug: Option<DebugInfo>,
-    /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.
-    pub positions: Vec<u8>,
 }
 
 /// What debuggers are told about source files. Functions have their part in [`ImageFunction::debug`].
@@ -117,6 +132,15 @@ pub struct Line {
     pub is_statement: bool,
     /// The function's frame is made.
     pub is_body: bool,
+}
+
+/// The largest page size that systems of a target use.
+pub fn page_bytes(target: &Triple) -> u64 {
+    match (target.architecture, target.binary_format) {
+        (Architecture::Aarch64(_), BinaryFormat::Elf) => 65536,
+        (Architecture::Aarch64(_), BinaryFormat::Macho) => 16384,
+        _ => 4096,
+    }
 }
 
 /// The elements of a segment that code can use.
@@ -196,6 +220,13 @@ pub struct EntityPlan {
 }
 
 impl Image<'_> {
+    /// Whether it is a library.
+    pub fn is_library(&self) -> bool {
+        self.instances.iter().any(|instance| instance.interface.is_some())
+    }
+}
+
+impl InstanceImage<'_> {
     /// Number of segments that can be dropped.
     pub fn segment_count(&self) -> u32 {
         let elements = self.interface.as_ref().map_or(self.element_segments.len(), |i| i.elements.len());
@@ -282,10 +313,10 @@ pub enum RelocTarget {
     Host(&'static HostFunction),
     /// The first byte of the text section.
     Text,
-    /// A record: index into [`Image::records`].
-    Record(u32),
-    /// A table that never changes: index into [`Image::const_tables`].
-    ConstTable(u32),
+    /// A record: index of its instance, and into [`InstanceImage::records`].
+    Record(u32, u32),
+    /// A table that never changes: index of its instance, and into [`InstanceImage::const_tables`].
+    ConstTable(u32, u32),
 }
 
 /// See [`wasmelt_abi::context::FuncRecord`].
@@ -295,6 +326,8 @@ pub struct Record {
     pub function: u32,
     /// Program-wide number of its type.
     pub type_id: u32,
+    /// Where the function runs, in bytes from the first instance, where that is another instance than the record's.
+    pub distance: Option<u64>,
 }
 
 /// See [`wasmelt_abi::descriptor::MemoryPlan`].
@@ -311,6 +344,16 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
+    /// Whether the instance owns the memory and shares its record with nobody.
+    pub fn is_private(&self) -> bool {
+        self.flags & (wasmelt_abi::descriptor::MemoryPlan::POINTED | wasmelt_abi::descriptor::MemoryPlan::FOREIGN) == 0
+    }
+
+    /// Whether another instance of the program owns it.
+    pub fn is_foreign(&self) -> bool {
+        self.flags & wasmelt_abi::descriptor::MemoryPlan::FOREIGN != 0
+    }
+
     /// Whether the memory's record lies outside the context, see [`wasmelt_abi::descriptor::MemoryPlan::POINTED`].
     pub fn is_pointed(&self) -> bool {
         self.flags & wasmelt_abi::descriptor::MemoryPlan::POINTED != 0

@@ -27,6 +27,8 @@ pub struct Options {
     pub policy: Policy,
     /// Files of [`Policy::embedded`].
     pub embedded_files: Vec<EmbeddedFile>,
+    /// Modules that are instantiated before the main one, in order, `--preload`.
+    pub preloads: Vec<Preload>,
     /// Upper limit of each linear memory in bytes, `--max-memory`.
     pub max_memory_bytes: Option<u64>,
     /// Address space to reserve for each linear memory in bytes, at most, `--memory-reserve`.
@@ -75,6 +77,7 @@ impl Default for Options {
             features: crate::features::default_features(),
             policy: Policy::default(),
             embedded_files: Vec::new(),
+            preloads: Vec::new(),
             max_memory_bytes: None,
             memory_reserve_bytes: None,
             stack_bytes: DEFAULT_STACK_BYTES,
@@ -398,6 +401,24 @@ impl std::fmt::Debug for EmbeddedFile {
     /// Without the content, which the hash of the tree stands for.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{} ({} bytes)", self.tree, self.path, self.bytes.len())
+    }
+}
+
+/// A module whose exports later modules import.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Preload {
+    /// The module name that imports give.
+    pub name: String,
+    /// Where it came from, for messages.
+    pub source_name: String,
+    /// The module, in the binary or the text format.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Preload {
+    /// With a hash in place of the content.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={} ({})", self.name, self.source_name, blake3::hash(&self.bytes))
     }
 }
 

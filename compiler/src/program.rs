@@ -2,13 +2,17 @@
 //! is generated: imports, which functions are reachable, which globals and tables never change, where the rest lies in
 //! the context, and the initial bytes of context and memory.
 //!
-//! A program has one instance today; symbols, contexts and code are already named by instance. A library is planned like
-//! a program whose instance others can reach into: what it imports and exports keeps its place in the context.
+//! All instances of a program lie in one reservation at distances that are known here, so that code of one reaches what
+//! another owns by a constant from its own context. A library is planned like a program of one instance that others can
+//! reach into: what it imports and exports keeps its place in the context.
 
 mod entry;
 mod functions;
+mod image;
 mod imports;
 mod interface;
+mod links;
+mod live;
 mod needs;
 mod places;
 mod segments;
@@ -20,21 +24,24 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, entity_impl};
-use wasmelt_abi::context::{HEAD_BYTES, LibraryHead};
+use wasmelt_abi::context::{HEAD_BYTES, LibraryHead, LinkedHead};
 use wasmelt_abi::host::{HostFunction, THREAD_SPAWN};
+use wasmelt_abi::layout::{Layout, Parts};
 use wasmelt_abi::trap::Trap;
 
 use crate::error::{Error, Result};
 use crate::image::{Elements, Invoke, MemoryPlan, Record, TablePlan};
 use crate::module::{
     ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module,
-    TableIndex, TypeIndex,
+    TableIndex, TagIndex, TypeIndex,
 };
 use crate::options::{Options, Shape};
 
 pub use functions::{FuncId, Functions, Piece};
 pub use interface::Trampolines;
 use interface::types_by_number;
+pub use links::Owners;
+use links::{Linker, Links};
 
 /// A module instance of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +73,21 @@ pub struct Program<'data> {
     pub entry: Entry,
     /// The code that there is to make.
     pub functions: Functions,
+    /// Where the parts of the instances lie; `None` in a library.
+    pub layout: Option<Layout>,
+    /// Function references say in which instance a function runs.
+    pub has_wide_records: bool,
+    /// Functions that may return in another instance than they were called in.
+    straying: HashSet<(InstanceIndex, DefinedFuncIndex)>,
+}
+
+/// A module of a program, with the name that it is imported by, or that messages use for the main one.
+#[derive(Debug)]
+pub struct Linked<'data> {
+    /// Its name.
+    pub name: String,
+    /// The module.
+    pub module: Module<'data>,
 }
 
 /// What an executable does once its instances exist.
@@ -84,8 +106,26 @@ pub struct Entry {
 /// One instance of a module.
 #[derive(Debug)]
 pub struct Instance<'data> {
+    /// The name that others import it by.
+    pub name: String,
     /// What it is an instance of.
     pub module: Module<'data>,
+    /// Distance of its `vmctx` from that of the first instance, in bytes.
+    pub distance: u64,
+    /// Who owns what the module names.
+    pub owners: Owners,
+    /// The program's number of each type of the module.
+    pub type_numbers: PrimaryMap<TypeIndex, TypeId>,
+    /// Numbers that imported globals have for good.
+    imported_constants: BTreeMap<GlobalIndex, ConstValue>,
+    /// The export `_initialize` of an instance that others use.
+    pub initialize: Option<FuncIndex>,
+    /// Instances of the program can be made again, for threads.
+    in_threads: bool,
+    /// See [`Program::has_wide_records`].
+    has_wide_records: bool,
+    /// The numbers of the first tag, memory, table and global among those of all instances.
+    first: FirstNumbers,
     /// How code finds its context.
     pub shape: Shape,
     /// What others can reach; nothing in the `Single` shape.
@@ -135,11 +175,22 @@ pub struct Instance<'data> {
     pub fuel_offset: Option<i32>,
 }
 
-/// What other instances and the host can reach of an instance, by index: what is exported, in the `Many` shape.
+/// The numbers of an instance's first entities among those of the whole program.
+#[derive(Clone, Copy, Debug, Default)]
+struct FirstNumbers {
+    tag: u32,
+    memory: u32,
+    table: u32,
+    global: u32,
+}
+
+/// What other instances and the host can reach of an instance, by index: what is exported, in the `Many` shape, and what
+/// another instance imports, in the `Single` shape.
 #[derive(Debug, Default)]
 struct Visible {
     funcs: BTreeSet<FuncIndex>,
     tables: BTreeSet<TableIndex>,
+    memories: BTreeSet<MemoryIndex>,
     globals: BTreeSet<GlobalIndex>,
 }
 
@@ -164,6 +215,8 @@ impl Visible {
 pub enum Callee {
     /// A function of this instance.
     Defined(DefinedFuncIndex),
+    /// A function of another instance of the program.
+    Foreign(InstanceIndex, DefinedFuncIndex),
     /// A function of another instance or of the host: the [`FuncRef`](wasmelt_abi::context::FuncRef) with the import's index. In the `Many` shape.
     Imported(u32),
     /// A function of the runtime.
@@ -181,6 +234,8 @@ pub enum GlobalPlace {
     Context(i32),
     /// In another context, whose address is at this offset from `vmctx`.
     Imported(i32),
+    /// In the context of another instance of the program.
+    Foreign(InstanceIndex, GlobalIndex),
 }
 
 /// Where a table lives.
@@ -192,6 +247,8 @@ pub enum TablePlace {
     Const(u32),
     /// In memory of its own, by index into [`Instance::table_plans`].
     Dynamic(u32),
+    /// The same of another instance of the program.
+    Foreign(InstanceIndex, u32),
 }
 
 /// A step of instantiation that needs code.
@@ -224,49 +281,138 @@ pub enum ContextRegion {
 impl<'data> Program<'data> {
     /// A library of one module, whose imports are met when it is instantiated.
     pub fn library(module: Module<'data>, options: &Options) -> Result<Self> {
-        let instance = Instance::new(module, options, Shape::Many)?;
+        let instance = Instance::library(module);
         let entry = Entry { instance: InstanceIndex::from_u32(0), calls: Vec::new(), invoke: None, thread_start: None };
-        Self::plan(instance, entry, options)
+        Self::plan(vec![instance], entry, options)
     }
 
     /// A program of one module, whose imports are met by the runtime.
     pub fn single(module: Module<'data>, options: &Options) -> Result<Self> {
-        let instance = Instance::new(module, options, Shape::Single)?;
-        let entry = Entry::find(&instance, options)?;
-        Self::plan(instance, entry, options)
+        Self::executable(Vec::new(), Linked { name: "main".to_owned(), module }, options)
     }
 
-    fn plan(mut instance: Instance<'data>, entry: Entry, options: &Options) -> Result<Self> {
-        instance.find_live(&entry);
-        instance.place_globals()?;
-        instance.place_memories(options)?;
-        instance.place_tables()?;
-        instance.place_data()?;
-        instance.collect_segments();
-        if let Some(start) = instance.module.start {
-            instance.actions.push(Action::CallStart(start));
+    /// A program of modules that are instantiated in order. Their imports are met by the ones before, or by the runtime.
+    pub fn executable(preloads: Vec<Linked<'data>>, main: Linked<'data>, options: &Options) -> Result<Self> {
+        let mut linker = Linker::default();
+        let mut instances: Vec<Instance<'data>> = Vec::with_capacity(preloads.len() + 1);
+        let main_index = InstanceIndex::from_u32(preloads.len() as u32);
+        for Linked { name, module } in preloads {
+            if instances.iter().any(|instance| instance.name == name) {
+                return Err(Error::usage(format!("`--preload` names `{name}` twice")));
+            }
+            let mut instance = Instance::linked(name, module, &mut linker, &mut instances, options)?;
+            instance.initialize = entry::initializer(&instance)?;
+            instances.push(instance);
         }
-        instance.place_func_refs()?;
-        instance.place_fuel(&entry, options)?;
-        instance.context_bytes = instance.context_bytes.next_multiple_of(16);
-        instance.initial.sort_by_key(|(offset, _)| *offset);
-        let mut instances = PrimaryMap::new();
+        let Linked { name, module } = main;
+        let instance = Instance::linked(name, module, &mut linker, &mut instances, options)?;
         instances.push(instance);
-        let functions = Functions::of(&instances, &entry);
-        Ok(Self { instances, entry, functions })
+        let in_threads = instances.iter().any(Instance::spawns_threads);
+        let entry = Entry::find(&instances[main_index.index()], main_index, in_threads, options)?;
+        Self::plan(instances, entry, options)
+    }
+
+    fn plan(mut instances: Vec<Instance<'data>>, entry: Entry, options: &Options) -> Result<Self> {
+        live::find(&mut instances, &entry);
+        let in_threads = instances.iter().any(Instance::spawns_threads);
+        let has_wide_records = instances.len() > 1 && live::exchange_references(&instances);
+        let straying = live::find_straying(&instances, has_wide_records);
+        let mut planned: PrimaryMap<InstanceIndex, Instance<'data>> = PrimaryMap::with_capacity(instances.len());
+        let mut first = FirstNumbers::default();
+        for mut instance in instances {
+            (instance.in_threads, instance.has_wide_records, instance.first) = (in_threads, has_wide_records, first);
+            first.tag += instance.module.tags.len() as u32;
+            first.memory += instance.module.memories.len() as u32;
+            first.table += instance.module.tables.len() as u32;
+            first.global += instance.module.globals.len() as u32;
+            instance.place(&planned, &entry, options)?;
+            planned.push(instance);
+        }
+        let layout = match options.shape() {
+            Shape::Single => Some(Self::lay_out(&mut planned, options)?),
+            Shape::Many => None,
+        };
+        let functions = Functions::of(&planned, &entry);
+        Ok(Self { instances: planned, entry, functions, layout, has_wide_records, straying })
+    }
+
+    /// Gives the instances their distances.
+    fn lay_out(instances: &mut PrimaryMap<InstanceIndex, Instance<'data>>, options: &Options) -> Result<Layout> {
+        let page_bytes = crate::image::page_bytes(&options.target);
+        let mut layout: Option<Layout> = None;
+        for instance in instances.values_mut() {
+            let memory0 = instance.memories.values().next().filter(|m| m.is_private());
+            let memory0 = memory0.map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
+            let (context_bytes, segment_count) = (instance.context_bytes, instance.segment_count());
+            let parts = Parts { context_bytes, segment_count, stack_bytes: options.stack_bytes, memory0, page_bytes };
+            let placed = match &mut layout {
+                None => Layout::of(&parts).map(|first| {
+                    layout = Some(first);
+                    0
+                }),
+                Some(layout) => layout.add(&parts),
+            };
+            instance.distance = placed.ok_or_else(|| {
+                Error::input("stack and memories of the program exceed the address space")
+                    .hint("--stack-size, --max-memory and --memory-reserve set lower limits")
+            })?;
+        }
+        layout.ok_or_else(|| Error::internal("a program without instances"))
+    }
+
+    /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
+    pub fn fuel_offset(&self) -> Option<i32> {
+        self.instances.values().next().and_then(|instance| instance.fuel_offset)
+    }
+
+    /// Whether a function may return in another instance than it was called in.
+    pub fn strays(&self, instance: InstanceIndex, func: DefinedFuncIndex) -> bool {
+        self.straying.contains(&(instance, func))
+    }
+
+    /// Whether any function does.
+    pub fn has_straying(&self) -> bool {
+        !self.straying.is_empty()
+    }
+
+    /// A number of a memory that no other memory of the program has; those that may be the same one share a number.
+    pub fn memory_number(&self, instance: &Instance<'_>, memory: MemoryIndex) -> u32 {
+        let (owner, memory) = instance.owners.memories[memory];
+        let owner = &self.instances[owner];
+        owner.first.memory + if memory.index() < owner.module.imported_memories { 0 } else { memory.as_u32() }
+    }
+
+    /// The same of a table.
+    pub fn table_number(&self, instance: &Instance<'_>, table: TableIndex) -> u32 {
+        let (owner, table) = instance.owners.tables[table];
+        let owner = &self.instances[owner];
+        owner.first.table + if table.index() < owner.module.imported_tables { 0 } else { table.as_u32() }
+    }
+
+    /// The same of a global that the program owns.
+    pub fn global_number(&self, instance: &Instance<'_>, global: GlobalIndex) -> u32 {
+        let (owner, global) = instance.owners.globals[global];
+        self.instances[owner].first.global + global.as_u32()
+    }
+
+    /// The number of a tag in the program.
+    pub fn tag_number(&self, instance: &Instance<'_>, tag: TagIndex) -> u32 {
+        let (owner, tag) = instance.owners.tags[tag];
+        self.instances[owner].first.tag + tag.as_u32()
     }
 
     /// A function's reference as the image holds it.
     pub fn record(&self, index: InstanceIndex, func: FuncIndex) -> Result<Record> {
         let instance = &self.instances[index];
-        let piece = match instance.module.defined_func(func) {
-            Some(defined) => Piece::Function(index, defined),
-            None => Piece::Thunk(index, func),
+        let (piece, distance) = match instance.callees[func] {
+            Callee::Defined(defined) => (Piece::Function(index, defined), None),
+            Callee::Foreign(other, defined) => (Piece::Function(other, defined), Some(self.instances[other].distance)),
+            Callee::Imported(_) | Callee::Host(_) | Callee::Missing(_) => (Piece::Thunk(index, func), None),
         };
         let function = self.functions.id(piece).ok_or_else(|| {
             Error::internal(format!("{} is referred to but was dropped", instance.module.describe_func(func)))
         })?;
-        Ok(Record { function: function.as_u32(), type_id: instance.type_ids[func] })
+        Ok(Record { function: function.as_u32(), type_id: instance.type_ids[func], distance })
     }
 
     /// The one instance of a program of one module.
@@ -276,16 +422,50 @@ impl<'data> Program<'data> {
 }
 
 impl<'data> Instance<'data> {
-    fn new(module: Module<'data>, options: &Options, shape: Shape) -> Result<Self> {
-        let type_ids = module.funcs.values().map(|f| module.canonical_types[f.ty]).collect();
-        let callees = match shape {
-            Shape::Single => imports::resolve_imports(&module, options)?,
-            Shape::Many => {
-                let imported = (0..module.imported_funcs as u32).map(Callee::Imported);
-                imported.chain(module.bodies.keys().map(Callee::Defined)).collect()
-            }
-        };
+    /// The instance of a library.
+    fn library(module: Module<'data>) -> Self {
+        let imported = (0..module.imported_funcs as u32).map(Callee::Imported);
+        let callees = imported.chain(module.bodies.keys().map(Callee::Defined)).collect();
+        let owners = Owners::own(&module, InstanceIndex::from_u32(0));
+        let numbers = module.canonical_types.clone();
+        Self::new(
+            String::new(),
+            module,
+            Shape::Many,
+            numbers,
+            Links { owners, callees, constants: BTreeMap::new() },
+            false,
+        )
+    }
+
+    /// The next instance of a program, after `earlier`.
+    fn linked(
+        name: String,
+        module: Module<'data>,
+        linker: &mut Linker<'data>,
+        earlier: &mut [Self],
+        options: &Options,
+    ) -> Result<Self> {
+        let numbers = linker.types.number(&module);
+        let links = linker.link(&module, &numbers, earlier, options).map_err(|e| match earlier.is_empty() {
+            true => e,
+            false => e.context(format!("module `{name}`")),
+        })?;
+        Ok(Self::new(name, module, Shape::Single, numbers, links, !options.preloads.is_empty()))
+    }
+
+    fn new(
+        name: String,
+        module: Module<'data>,
+        shape: Shape,
+        type_numbers: PrimaryMap<TypeIndex, TypeId>,
+        links: Links,
+        is_linked: bool,
+    ) -> Self {
+        let type_ids = module.funcs.values().map(|f| type_numbers[f.ty]).collect();
+        let Links { owners, callees, constants } = links;
         let head_bytes = match shape {
+            Shape::Single if is_linked => HEAD_BYTES + size_of::<LinkedHead>(),
             Shape::Single => HEAD_BYTES,
             Shape::Many => HEAD_BYTES + size_of::<LibraryHead>(),
         };
@@ -293,7 +473,16 @@ impl<'data> Instance<'data> {
         // In libraries each import has a record from the start, of its own index.
         let imports = (0..module.imported_funcs as u32).filter(|_| shape == Shape::Many);
         let records: Vec<_> = imports.map(FuncIndex::from_u32).collect();
-        Ok(Self {
+        Self {
+            name,
+            distance: 0,
+            owners,
+            type_numbers,
+            imported_constants: constants,
+            initialize: None,
+            in_threads: false,
+            has_wide_records: false,
+            first: FirstNumbers::default(),
             globals: module.globals.keys().map(|_| GlobalPlace::Const(ConstValue::Null)).collect(),
             tables: module.tables.keys().map(|_| TablePlace::Unused).collect(),
             global_homes: BTreeMap::new(),
@@ -318,7 +507,31 @@ impl<'data> Instance<'data> {
             initial: Vec::new(),
             actions: Vec::new(),
             fuel_offset: None,
-        })
+        }
+    }
+
+    /// Decides where everything of the instance lies, given the instances before it.
+    fn place(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>, entry: &Entry, options: &Options) -> Result<()> {
+        self.place_globals()?;
+        self.place_memories(earlier, options)?;
+        self.place_tables(earlier)?;
+        self.place_data()?;
+        self.collect_segments();
+        if let Some(start) = self.module.start {
+            self.actions.push(Action::CallStart(start));
+        }
+        self.place_func_refs()?;
+        if earlier.is_empty() {
+            self.place_fuel(entry, options)?;
+        }
+        self.context_bytes = self.context_bytes.next_multiple_of(16);
+        self.initial.sort_by_key(|(offset, _)| *offset);
+        Ok(())
+    }
+
+    /// Number of segments that can be dropped.
+    fn segment_count(&self) -> u32 {
+        (self.data_segments.len() + self.element_segments.len()) as u32
     }
 
     /// Whether this instance can start threads, each of which runs in a new instance of the same module.
@@ -338,61 +551,14 @@ impl<'data> Instance<'data> {
 
     /// Plans a thunk for a function that needs one.
     fn refer(&mut self, func: FuncIndex) {
-        if self.module.defined_func(func).is_none() && self.has_thunk.insert(func) {
+        let is_defined = matches!(self.callees[func], Callee::Defined(_) | Callee::Foreign(..));
+        if !is_defined && self.has_thunk.insert(func) {
             self.thunks.push(func);
         }
     }
 
     fn live_facts(&self) -> impl Iterator<Item = &crate::module::BodyFacts> {
         self.live.iter().map(|&f| &self.module.bodies[f].facts)
-    }
-
-    /// Finds the functions that can be reached from what the program calls or others can reach: through calls,
-    /// references that are taken, and tables that live code or others call through.
-    fn find_live(&mut self, entry: &Entry) {
-        let module = &self.module;
-        let mut seen = vec![false; module.funcs.len()];
-        let mut table_seen = vec![false; module.tables.len()];
-        let mut segment_seen = vec![false; module.elements.len()];
-        let mut queue: Vec<FuncIndex> = entry.calls.clone();
-        queue.extend(entry.invoke.as_ref().map(|(f, _)| *f));
-        queue.extend(entry.thread_start);
-        queue.extend(module.start);
-        queue.extend(self.visible.funcs.iter().copied());
-        let filled = |table| self.is_shared_table(table) || self.has_unknown_offset(table);
-        for (table, _) in module.tables.iter().filter(|&(table, _)| filled(table)) {
-            table_seen[table.index()] = true;
-            queue.extend(module.table_funcs(table));
-        }
-        // References in globals are few: take them as live.
-        queue.extend(module.globals.values().filter_map(|g| g.init.as_ref()).flat_map(ConstExpr::funcs));
-        let (mut bodies, mut missing) = (Vec::new(), Vec::new());
-        while let Some(func) = queue.pop() {
-            if std::mem::replace(&mut seen[func.index()], true) {
-                continue;
-            }
-            let Some(defined) = module.defined_func(func) else {
-                missing.extend(matches!(self.callees[func], Callee::Missing(_)).then_some(func));
-                continue;
-            };
-            bodies.push(defined);
-            let facts = &module.bodies[defined].facts;
-            queue.extend(facts.calls.iter().chain(&facts.ref_funcs));
-            for &table in facts.tables_used.iter().chain(&facts.tables_written) {
-                if !std::mem::replace(&mut table_seen[table.index()], true) {
-                    queue.extend(module.table_funcs(table));
-                }
-            }
-            for &segment in &facts.elements_used {
-                if !std::mem::replace(&mut segment_seen[segment.index()], true) {
-                    queue.extend(module.elements[segment].elements.iter().flat_map(ConstExpr::funcs));
-                }
-            }
-        }
-        bodies.sort_unstable();
-        self.live = bodies;
-        missing.sort_unstable();
-        missing.into_iter().for_each(|func| self.refer(func));
     }
 
     /// The value of a constant expression; `None` where it depends on what is imported.
@@ -407,8 +573,10 @@ impl<'data> Instance<'data> {
 
     /// The initial value of an immutable global.
     fn constant_global(&self, global: GlobalIndex) -> Option<ConstValue> {
-        let global = &self.module.globals[global];
-        global.init.as_ref()?.evaluate(|g| self.constant_global(g))
+        match &self.module.globals[global].init {
+            Some(init) => init.evaluate(|g| self.constant_global(g)),
+            None => self.imported_constants.get(&global).copied(),
+        }
     }
 
     /// Whether anything of it can grow: memories, tables, the heap of exceptions.

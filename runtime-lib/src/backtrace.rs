@@ -110,7 +110,7 @@ impl Iterator for Walk {
 
 /// What is known about an instruction.
 fn find(instance: Instance, offset: u32) -> Option<Found<'static>> {
-    code_map::find(slice(&instance.program().code_map), offset)
+    code_map::find(slice(&instance.program().code.code_map), offset)
 }
 
 /// The lines of a backtrace: the innermost frames, of which repetitions of one call take one line.
@@ -147,7 +147,7 @@ impl Lines<'_> {
         }
         self.shown += 1;
         self.report.decimal(number, 5).text(": ");
-        match self.instance.program().positions.get() {
+        match self.instance.program().code.positions.get() {
             // SAFETY: the compiler wrote it, in read-only data, and names the one function of this type.
             Some(positions) => unsafe { print_positions(positions, self.report, &found) },
             None => self.report.in_module(&found),

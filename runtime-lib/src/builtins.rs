@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use wasmelt_abi::context::Table;
 use wasmelt_abi::for_each_builtin;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, slice};
 use crate::parking::{self, Cell};
 use crate::{exception, float, memory, table};
 
@@ -87,7 +87,26 @@ mod implementation {
     ) -> u32 {
         // SAFETY: `vmctx` is the caller's context.
         let instance = unsafe { Instance::from_vmctx(vmctx) };
-        failed(memory::init(instance, memory_index as usize, segment_index as usize, dest, src, len_bytes))
+        let memory = slice(&instance.plan().memories).get(memory_index as usize).map(|plan| instance.memory_at(plan));
+        // SAFETY: the record is the instance's own.
+        let done = memory
+            .and_then(|memory| unsafe { memory::init(instance, memory, segment_index as usize, dest, src, len_bytes) });
+        failed(done)
+    }
+
+    pub(super) unsafe fn memory_init_foreign(
+        vmctx: *mut u8,
+        memory: *mut u8,
+        segment_index: u32,
+        dest: u64,
+        src: u32,
+        len_bytes: u32,
+    ) -> u32 {
+        // SAFETY: `vmctx` is the caller's context, and `memory` the record of a memory that its code can use.
+        failed(unsafe {
+            let instance = Instance::from_vmctx(vmctx);
+            memory::init(instance, memory.cast(), segment_index as usize, dest, src, len_bytes)
+        })
     }
 
     pub(super) unsafe fn data_drop(vmctx: *mut u8, segment_index: u32) {

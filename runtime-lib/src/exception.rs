@@ -54,7 +54,7 @@ static HEAP: Heap = Heap::new();
 
 /// Size of an exception with room for the largest values of the program.
 fn cell_bytes(program: &ProgramDescriptor) -> usize {
-    size_of::<Exception>() + (program.exception_payload_bytes as usize).next_multiple_of(16)
+    size_of::<Exception>() + (program.code.exception_payload_bytes as usize).next_multiple_of(16)
 }
 
 /// Makes an exception. Its values are for the caller to fill in.
@@ -63,7 +63,7 @@ pub fn new(instance: Instance, tag: u32) -> *mut Exception {
     // References to exceptions cannot leave their instance: neither memory nor calls carry them to another thread.
     let heap = threads::own_heap().unwrap_or(&HEAP);
     let cell = heap.take(cell_bytes).or_else(|| {
-        heap.collect(instance, cell_bytes);
+        heap.collect(instance.first(), cell_bytes);
         heap.take(cell_bytes)
     });
     let Some(cell) = cell else { out_of_memory() };
@@ -78,6 +78,8 @@ pub fn new(instance: Instance, tag: u32) -> *mut Exception {
 /// Called by generated code of this instance, by the calling convention that keeps no register; `exception` is one
 /// that [`new`] made.
 pub unsafe fn throw(instance: Instance, exception: *mut Exception) -> ! {
+    // Landing pads go on from the first instance.
+    let instance = instance.first();
     // SAFETY: by this function's contract.
     let tag = unsafe { (*exception).tag };
     let (stack, text) = (instance.stack(), instance.text());
@@ -125,10 +127,10 @@ fn find_handler(program: &ProgramDescriptor, return_offset: u32, tag: u32) -> Op
 
 /// A call within the reach of handlers, by the offset of its return address, and the handlers.
 pub(crate) fn handlers_of(program: &ProgramDescriptor, return_offset: u32) -> Option<(&CallSite, &[ExceptionHandler])> {
-    let sites = slice(&program.call_sites);
+    let sites = slice(&program.code.call_sites);
     let site = sites.get(sites.binary_search_by_key(&return_offset, |site| site.return_offset).ok()?)?;
     let first = site.first_handler as usize;
-    Some((site, slice(&program.handlers).get(first..first + site.handler_count as usize)?))
+    Some((site, slice(&program.code.handlers).get(first..first + site.handler_count as usize)?))
 }
 
 #[cold]
@@ -216,12 +218,15 @@ impl Heap {
         marking.words(registers.as_ptr() as usize, registers.as_ptr_range().end as usize);
         let stack = instance.stack();
         marking.words(sys::frame_pointer().max(stack.start), stack.end);
-        let vmctx = instance.vmctx() as usize;
-        marking.words(vmctx - instance.program().context_bytes as usize, vmctx);
-        for plan in slice(&instance.program().tables) {
-            // SAFETY: the record is the instance's own.
-            let table = unsafe { &*instance.table_at(plan) };
-            marking.words(table.base as usize, table.base as usize + table.length_elements as usize * size_of::<u64>());
+        for (instance, plan) in instance.all() {
+            let vmctx = instance.vmctx() as usize;
+            marking.words(vmctx - plan.context_bytes as usize, vmctx);
+            for plan in slice(&plan.tables) {
+                // SAFETY: the record is the instance's own.
+                let table = unsafe { &*instance.table_at(plan) };
+                let start = table.base as usize;
+                marking.words(start, start + table.length_elements as usize * size_of::<u64>());
+            }
         }
         marking.finish();
         self.sweep(&marking)

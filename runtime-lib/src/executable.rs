@@ -130,6 +130,23 @@ pub unsafe fn call(code: &Rel<u8>, vmctx: *mut u8) {
 /// What this process does about faults.
 struct Handler;
 
+/// What a process does about faults whose code may use the memories of several instances.
+struct HandlerOfAll;
+
+/// From here on, the memories of all instances count.
+pub(crate) fn judge_all_instances() {
+    if let Err(error) = faults::set_handler::<HandlerOfAll>() {
+        Failure::Signals.end([error.number().into(), 0]);
+    }
+}
+
+impl FaultHandler for HandlerOfAll {
+    fn handle(fault: &Fault) -> ! {
+        // SAFETY: the first instance was complete before there were others.
+        trap::on_fault_in_any(fault, unsafe { Instance::from_vmctx(running()) })
+    }
+}
+
 impl FaultHandler for Handler {
     fn handle(fault: &Fault) -> ! {
         if let Some(feature) = cpu::probed()

@@ -11,9 +11,9 @@
 use core::ops::Range;
 use core::ptr;
 
-use wasmelt_abi::context::{HEAD_BYTES, Memory, MemoryRef, Table, VmContextHead};
-use wasmelt_abi::descriptor::{MemoryPlan, ProgramDescriptor, RelSlice, TablePlan};
-use wasmelt_abi::layout::STACK_GUARD_BYTES;
+use wasmelt_abi::context::{HEAD_BYTES, LINKED_HEAD_OFFSET, LinkedHead, Memory, MemoryRef, Table, VmContextHead};
+use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan, ProgramDescriptor, RelSlice, TablePlan};
+use wasmelt_abi::layout::{STACK_GUARD_BYTES, dropped_bytes};
 
 use crate::failure::Failure;
 use crate::memops;
@@ -63,8 +63,8 @@ impl Instance {
         Self { vmctx }
     }
 
-    /// Makes an instance with everything that the descriptor alone decides, apart from what hooks make. Code has not
-    /// run yet.
+    /// Makes the first instance of a program with everything that the descriptor alone decides, apart from what hooks
+    /// make, the other instances among it. Code has not run yet.
     #[inline(always)]
     pub fn create(program: &'static ProgramDescriptor) -> Result<Self, CreateError> {
         let layout = &program.layout;
@@ -75,8 +75,8 @@ impl Instance {
         unsafe { Self::fill(program, start) }
     }
 
-    /// Makes the instance of a new thread of this instance's program. It shares with it what the module imports; all
-    /// else is new.
+    /// Makes the instances of a new thread of this instance's program; the first one. They share with those of this
+    /// thread what several threads may share; all else is new.
     pub fn create_sibling(self) -> Result<Self, CreateError> {
         let (program, layout) = (self.program(), &self.program().layout);
         let reserved = pages::reserve(layout.total_bytes as usize).map_err(CreateError::of(Failure::Reserve))?;
@@ -86,7 +86,12 @@ impl Instance {
         let made = committed.map_err(CreateError::of(Failure::Commit)).and_then(|()| {
             // SAFETY: the reservation is new, and usable as the layout says.
             let instance = unsafe { Self::fill(program, reserved) }?;
-            let made = instance.make_memories(Some(self)).and_then(|()| instance.make_tables());
+            let made = instance.make_others().and_then(|()| {
+                instance.all().zip(self.first().all()).try_for_each(|((new, _), (old, _))| {
+                    new.make_memories(Some(old))?;
+                    new.make_tables()
+                })
+            });
             if made.is_err() {
                 instance.release_parts();
             }
@@ -105,14 +110,42 @@ impl Instance {
     unsafe fn fill(program: &'static ProgramDescriptor, start: *mut u8) -> Result<Self, CreateError> {
         let layout = &program.layout;
         let instance = Self { vmctx: start.wrapping_add(layout.vmctx as usize) };
-        instance.fill_head(program, start.wrapping_add(layout.stack_top as usize));
-        instance.place_contents(program)?;
+        let plan = &program.first;
+        instance.fill_head(program, plan, start.wrapping_add(layout.stack_top as usize));
+        instance.place_contents(plan)?;
         Ok(instance)
     }
 
-    fn fill_head(self, program: &'static ProgramDescriptor, stack_top: *mut u8) {
-        let dropped_segments = if program.segment_count == 0 { ptr::null_mut() } else { stack_top.cast() };
-        let length_bytes = slice(&program.memories).first().map_or(0, |plan| plan.initial_bytes);
+    /// Makes the instances that follow this one, the first, in its reservation.
+    fn make_others(self) -> Result<(), CreateError> {
+        let program = self.program();
+        // SAFETY: in a program of several instances, the contexts have room for it.
+        let tell = |instance: Self, plan: &InstancePlan| unsafe {
+            let head = LinkedHead { plan: ptr::from_ref(plan) };
+            instance.vmctx.wrapping_offset(LINKED_HEAD_OFFSET as isize).cast::<LinkedHead>().write(head);
+        };
+        if program.others.len > 0 {
+            tell(self, &program.first);
+        }
+        for plan in slice(&program.others) {
+            let instance = Self { vmctx: self.vmctx.wrapping_add(plan.distance as usize) };
+            let dropped = dropped_bytes(plan.segment_count);
+            let bits = instance.vmctx.wrapping_sub(plan.context_bytes as usize + dropped as usize);
+            let start = (bits as usize) & !(pages::PAGE_BYTES - 1);
+            let memory0 = slice(&plan.memories).first().filter(|memory| memory.flags == 0);
+            let end = instance.vmctx as usize + page(memory0.map_or(0, |memory| memory.initial_bytes)) as usize;
+            // SAFETY: by the layout, context and memory 0 of this instance have these pages of the reservation alone.
+            unsafe { pages::commit(start as *mut u8, end - start) }.map_err(CreateError::of(Failure::Commit))?;
+            instance.fill_head(program, plan, bits);
+            tell(instance, plan);
+            instance.place_contents(plan)?;
+        }
+        Ok(())
+    }
+
+    fn fill_head(self, program: &'static ProgramDescriptor, plan: &'static InstancePlan, dropped_bits: *mut u8) {
+        let dropped_segments = if plan.segment_count == 0 { ptr::null_mut() } else { dropped_bits.cast() };
+        let length_bytes = slice(&plan.memories).first().map_or(0, |memory| memory.initial_bytes);
         let memory0 = Memory { base: self.vmctx, length_bytes };
         let head = VmContextHead { dropped_segments, program: ptr::from_ref(program), memory0 };
         // SAFETY: the head lies directly below `vmctx`, in pages that are usable.
@@ -121,15 +154,15 @@ impl Instance {
 
     /// Fills context and memory 0 with their initial bytes.
     #[inline(always)]
-    fn place_contents(self, program: &'static ProgramDescriptor) -> Result<(), CreateError> {
-        for chunk in slice(&program.maps) {
+    fn place_contents(self, plan: &'static InstancePlan) -> Result<(), CreateError> {
+        for chunk in slice(&plan.maps) {
             let source = chunk.source.get().unwrap_or(ptr::null()).cast_mut();
             let dest = self.vmctx.wrapping_add(chunk.dest_offset as usize);
             // SAFETY: the pages at `source` hold this chunk only, and the compiler checked it against memory 0.
             unsafe { pages::move_pages(source, dest, chunk.len_bytes as usize) }
                 .map_err(CreateError::of(Failure::Map))?;
         }
-        for chunk in slice(&program.copies) {
+        for chunk in slice(&plan.copies) {
             let (source, len) = chunk.bytes.get();
             let dest = self.vmctx.wrapping_offset(chunk.dest_offset as isize);
             // SAFETY: the compiler checked the chunk against context and memory 0, which are usable.
@@ -147,10 +180,35 @@ impl Instance {
         self.vmctx.wrapping_sub(HEAD_BYTES).cast()
     }
 
+    /// What this was made from.
+    pub fn plan(self) -> &'static InstancePlan {
+        let program = self.program();
+        if program.others.len == 0 {
+            return &program.first;
+        }
+        let head = self.vmctx.wrapping_offset(LINKED_HEAD_OFFSET as isize).cast::<LinkedHead>();
+        // SAFETY: contexts of such a program have this head, which was filled when the instance was made.
+        unsafe { &*(*head).plan }
+    }
+
     /// The program that this is an instance of.
     pub fn program(self) -> &'static ProgramDescriptor {
         // SAFETY: the head was filled when the instance was made, with a reference.
         unsafe { &*(*self.head()).program }
+    }
+
+    /// The first instance of the program, in the same thread.
+    #[cold]
+    #[inline(never)]
+    pub fn first(self) -> Self {
+        Self { vmctx: self.vmctx.wrapping_sub(self.plan().distance as usize) }
+    }
+
+    /// All instances of the program in the same thread, in order, with their plans; this is the first one.
+    pub fn all(self) -> impl Iterator<Item = (Self, &'static InstancePlan)> {
+        let at = move |distance: u64| Self { vmctx: self.vmctx.wrapping_add(distance as usize) };
+        let program = self.program();
+        core::iter::once(&program.first).chain(slice(&program.others)).map(move |plan| (at(plan.distance), plan))
     }
 
     /// Where the context holds the record of a memory, or a reference to it.
@@ -171,7 +229,10 @@ impl Instance {
     /// Makes the memories that do not lie above the context. Those that are shared are the ones of `sibling`, if there
     /// is one.
     fn make_memories(self, sibling: Option<Instance>) -> Result<(), CreateError> {
-        for (index, plan) in slice(&self.program().memories).iter().enumerate() {
+        for (index, plan) in slice(&self.plan().memories).iter().enumerate() {
+            if plan.flags & MemoryPlan::FOREIGN != 0 {
+                continue;
+            }
             let place = self.memory_place(plan);
             if plan.flags & MemoryPlan::POINTED == 0 {
                 if index > 0 {
@@ -199,7 +260,7 @@ impl Instance {
     }
 
     fn make_tables(self) -> Result<(), CreateError> {
-        for plan in slice(&self.program().tables) {
+        for plan in slice(&self.plan().tables) {
             let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
             let base = further_pages(table_bytes(plan), bytes(plan.initial_elements))?.cast();
             // SAFETY: the plan's offset is that of this table's record in the context.
@@ -208,27 +269,32 @@ impl Instance {
         Ok(())
     }
 
-    /// Gives back the memories and tables of a thread's instance that have mappings of their own. Those that were never
-    /// made have records that are zero.
+    /// Gives back the memories and tables of a thread's instances that have mappings of their own; this is the first
+    /// one. Those that were never made have records that are zero.
     pub fn release_parts(self) {
+        self.all().for_each(|(instance, _)| instance.release_own_parts());
+    }
+
+    fn release_own_parts(self) {
         let release = |start: *mut u8, len_bytes: u64| {
             if !start.is_null() {
                 // SAFETY: the mapping was made with this length for this instance, in which nothing runs any more.
                 unsafe { pages::release(start, page(len_bytes.max(1)) as usize) };
             }
         };
-        let memories = slice(&self.program().memories).iter().skip(1);
-        for plan in memories.filter(|plan| plan.flags & MemoryPlan::POINTED == 0) {
+        let memories = slice(&self.plan().memories).iter().skip(1);
+        for plan in memories.filter(|plan| plan.flags & (MemoryPlan::POINTED | MemoryPlan::FOREIGN) == 0) {
             // SAFETY: the record is the instance's own.
             release(unsafe { (*self.memory_at(plan)).base }, memory_bytes(plan));
         }
-        for plan in slice(&self.program().tables) {
+        for plan in slice(&self.plan().tables) {
             // SAFETY: so is this one.
             release(unsafe { (*self.table_at(plan)).base.cast() }, table_bytes(plan));
         }
     }
 
-    /// The reservation that holds stack and context: its start, and its length in bytes.
+    /// The reservation that holds the stack and all contexts: its start, and its length in bytes. This is the first
+    /// instance.
     pub fn reservation(self) -> (*mut u8, usize) {
         let layout = &self.program().layout;
         (self.vmctx.wrapping_sub(layout.vmctx as usize), layout.total_bytes as usize)
@@ -244,7 +310,7 @@ impl Instance {
     pub fn dropped_bit(self, segment: usize) -> Option<(*mut u64, u64)> {
         // SAFETY: the head was filled when the instance was made.
         let words = unsafe { (*self.head()).dropped_segments };
-        let room = segment < self.program().segment_count as usize;
+        let room = segment < self.plan().segment_count as usize;
         (!words.is_null() && room).then(|| (words.wrapping_add(segment / 64), 1 << (segment % 64)))
     }
 
@@ -254,7 +320,7 @@ impl Instance {
         crate::sys::stack::limits()
     }
 
-    /// Addresses of the guest stack, without its guard.
+    /// Addresses of the guest stack, without its guard. This is the first instance.
     #[cfg(not(windows))]
     pub fn stack(self) -> Range<usize> {
         let layout = &self.program().layout;
@@ -262,7 +328,7 @@ impl Instance {
         start.wrapping_add(STACK_GUARD_BYTES as usize)..start.wrapping_add(layout.stack_top as usize)
     }
 
-    /// Addresses of the guard below the guest stack.
+    /// Addresses of the guard below the guest stack. This is the first instance.
     pub fn stack_guard(self) -> Range<usize> {
         let stack = self.stack();
         stack.start.wrapping_sub(STACK_GUARD_BYTES as usize)..stack.start
@@ -270,10 +336,22 @@ impl Instance {
 
     /// Addresses of the generated code.
     pub fn text(self) -> Range<usize> {
-        let program = self.program();
-        let start = program.text.get().unwrap_or(ptr::null()) as usize;
-        start..start + program.text_bytes as usize
+        let code = &self.program().code;
+        let start = code.text.get().unwrap_or(ptr::null()) as usize;
+        start..start + code.text_bytes as usize
     }
+}
+
+/// Makes the instances after the first one, see [`wasmelt_abi::symbols::HOOK_INSTANCES`].
+///
+/// # Safety
+/// `vmctx` is the context of a program's first instance, in which no code has run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_instances(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    let instance = unsafe { Instance::from_vmctx(vmctx) };
+    instance.make_others().unwrap_or_else(|error| error.end());
+    crate::executable::judge_all_instances();
 }
 
 /// Makes the memories beyond memory 0 and those that are shared, see [`wasmelt_abi::symbols::HOOK_MEMORIES`].
@@ -284,7 +362,7 @@ impl Instance {
 pub unsafe extern "C" fn wasmelt_hook_memories(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) };
-    instance.make_memories(None).unwrap_or_else(|error| error.end());
+    instance.all().try_for_each(|(instance, _)| instance.make_memories(None)).unwrap_or_else(|error| error.end());
 }
 
 /// Makes the tables that can change, see [`wasmelt_abi::symbols::HOOK_TABLES`].
@@ -295,7 +373,7 @@ pub unsafe extern "C" fn wasmelt_hook_memories(vmctx: *mut u8) {
 pub unsafe extern "C" fn wasmelt_hook_tables(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) };
-    instance.make_tables().unwrap_or_else(|error| error.end());
+    instance.all().try_for_each(|(instance, _)| instance.make_tables()).unwrap_or_else(|error| error.end());
 }
 
 /// A memory that threads share: a page with its record, then the memory itself. Nothing unmaps it, because there is no
@@ -356,11 +434,11 @@ mod tests {
         assert_eq!(instance.vmctx() as usize % pages::PAGE_BYTES, 0);
         assert_eq!(ptr::from_ref(instance.program()), ptr::from_ref(program));
         // SAFETY: the record was just made.
-        let memory = unsafe { instance.memory_at(&slice(&program.memories)[0]).read() };
+        let memory = unsafe { instance.memory_at(&slice(&instance.plan().memories)[0]).read() };
         assert_eq!((memory.base, memory.length_bytes), (instance.vmctx(), 2 << 16));
         let stack = instance.stack();
         assert!(stack.len() as u64 >= program.stack_bytes && stack.end.is_multiple_of(16));
-        assert!(stack.end <= instance.vmctx() as usize - program.context_bytes as usize);
+        assert!(stack.end <= instance.vmctx() as usize - instance.plan().context_bytes as usize);
         assert_eq!(instance.stack_guard().end, stack.start);
         // SAFETY: these are the first and the last usable bytes.
         unsafe {

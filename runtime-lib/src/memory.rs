@@ -37,16 +37,16 @@ impl SharedMemory {
 /// The length in bytes that no memory may exceed, whatever its type and the compiled limit say.
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Lowers the limit of all memories; whether those of the instance are short enough.
+/// Lowers the limit of all memories; whether those of the program are short enough.
 pub fn limit(instance: Instance, bytes: u64) -> bool {
     LIMIT.store(bytes, Ordering::Relaxed);
-    slice(&instance.program().memories).iter().all(|plan| plan.initial_bytes <= bytes)
+    instance.all().all(|(_, plan)| slice(&plan.memories).iter().all(|memory| memory.initial_bytes <= bytes))
 }
 
 /// Grows a memory by `delta_pages`; the length before in pages, or `None` and nothing changed.
 pub fn grow(instance: Instance, memory_index: usize, delta_pages: u64) -> Option<u64> {
     const BOTH: u16 = MemoryPlan::POINTED | MemoryPlan::SHARED;
-    let plan = slice(&instance.program().memories).get(memory_index)?;
+    let plan = slice(&instance.plan().memories).get(memory_index)?;
     let memory = instance.memory_at(plan);
     let grow = || {
         let maximum_bytes = plan.maximum_bytes.min(plan.reserve_bytes).min(LIMIT.load(Ordering::Relaxed));
@@ -105,21 +105,24 @@ fn grown_length(maximum_bytes: u64, page_size_log2: u16, old_bytes: u64, delta_p
 }
 
 /// `memory.init`: copies from a data segment; `None` where a range is exceeded, and nothing changed.
-pub fn init(
+///
+/// # Safety
+/// `memory` is the record of a memory.
+pub unsafe fn init(
     instance: Instance,
-    memory_index: usize,
+    memory: *mut Memory,
     segment_index: usize,
     dest: u64,
     src: u32,
     len_bytes: u32,
 ) -> Option<()> {
-    let program = instance.program();
+    let plan = instance.plan();
     let bytes = match is_dropped(instance, segment_index) {
         true => &[],
-        false => slice(&slice(&program.data_segments).get(segment_index)?.bytes),
+        false => slice(&slice(&plan.data_segments).get(segment_index)?.bytes),
     };
-    // SAFETY: the record is the instance's own.
-    unsafe { init_from(instance.memory_at(slice(&program.memories).get(memory_index)?), bytes, dest, src, len_bytes) }
+    // SAFETY: by this function's contract.
+    unsafe { init_from(memory, bytes, dest, src, len_bytes) }
 }
 
 /// Copies from the bytes of a data segment into the memory with this record.
@@ -160,7 +163,7 @@ fn is_dropped(instance: Instance, segment_index: usize) -> bool {
 }
 
 fn dropped_bit(instance: Instance, segment_index: usize) -> Option<(*mut u64, u64)> {
-    instance.dropped_bit(instance.program().element_segments.len as usize + segment_index)
+    instance.dropped_bit(instance.plan().element_segments.len as usize + segment_index)
 }
 
 #[cfg(test)]
@@ -172,7 +175,7 @@ mod tests {
 
     fn length(instance: Instance) -> u64 {
         // SAFETY: the record is there.
-        unsafe { (*instance.memory_at(&slice(&instance.program().memories)[0])).length_bytes }
+        unsafe { (*instance.memory_at(&slice(&instance.plan().memories)[0])).length_bytes }
     }
 
     #[test]
@@ -202,17 +205,20 @@ mod tests {
     #[test]
     fn init_checks_both_ranges_and_drops() {
         let instance = Instance::create(TestProgram::with_memory(PAGE, PAGE).leak()).unwrap();
-        assert_eq!(init(instance, 0, 0, PAGE - 3, 1, 3), Some(()));
+        let record = instance.memory_at(&slice(&instance.plan().memories)[0]);
+        // SAFETY: the record is there.
+        let init = |segment, dest, src, len| unsafe { init(instance, record, segment, dest, src, len) };
+        assert_eq!(init(0, PAGE - 3, 1, 3), Some(()));
         // SAFETY: the bytes that were just written.
         assert_eq!(unsafe { instance.vmctx().add(PAGE as usize - 3).cast::<[u8; 3]>().read() }, *b"ata");
-        assert_eq!(init(instance, 0, 0, PAGE - 2, 1, 3), None);
-        assert_eq!(init(instance, 0, 0, 0, 2, 3), None);
-        assert_eq!(init(instance, 0, 0, u64::MAX, 0, 1), None);
-        assert_eq!(init(instance, 0, 0, PAGE, 4, 0), Some(()));
-        assert_eq!(init(instance, 0, 0, PAGE + 1, 4, 0), None);
+        assert_eq!(init(0, PAGE - 2, 1, 3), None);
+        assert_eq!(init(0, 0, 2, 3), None);
+        assert_eq!(init(0, u64::MAX, 0, 1), None);
+        assert_eq!(init(0, PAGE, 4, 0), Some(()));
+        assert_eq!(init(0, PAGE + 1, 4, 0), None);
         drop_segment(instance, 0);
-        assert_eq!(init(instance, 0, 0, 0, 0, 1), None);
-        assert_eq!(init(instance, 0, 0, 0, 0, 0), Some(()));
-        assert_eq!(init(instance, 0, 0, 0, 1, 0), None);
+        assert_eq!(init(0, 0, 0, 1), None);
+        assert_eq!(init(0, 0, 0, 0), Some(()));
+        assert_eq!(init(0, 0, 1, 0), None);
     }
 }

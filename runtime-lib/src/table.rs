@@ -14,7 +14,7 @@ use crate::sys::pages;
 
 /// Grows a table by `delta` elements of `value`; the length before, or `None` and nothing changed.
 pub fn grow(instance: Instance, table_index: usize, delta: u64, value: u64) -> Option<u64> {
-    let plan = slice(&instance.program().tables).get(table_index)?;
+    let plan = slice(&instance.plan().tables).get(table_index)?;
     // SAFETY: the record is the instance's own, and this thread is the only one that runs in it.
     grow_record(unsafe { &mut *instance.table_at(plan) }, plan.maximum_elements, delta, value)
 }
@@ -61,7 +61,7 @@ pub unsafe fn copy(dest_table: *const Table, src_table: *const Table, dest: u64,
 pub fn init(instance: Instance, table: &mut Table, segment_index: usize, dest: u64, src: u32, len: u32) -> Option<()> {
     let elements = match is_dropped(instance, segment_index) {
         true => &[],
-        false => slice(&slice(&instance.program().element_segments).get(segment_index)?.elements),
+        false => slice(&slice(&instance.plan().element_segments).get(segment_index)?.elements),
     };
     let source = elements.get(src as usize..)?.get(..len as usize)?;
     let dest = checked_address(table, dest, u64::from(len))?;
@@ -106,7 +106,7 @@ mod tests {
 
     fn table(instance: Instance) -> &'static mut Table {
         // SAFETY: the record is there, and each test has an instance of its own.
-        unsafe { &mut *instance.table_at(&slice(&instance.program().tables)[0]) }
+        unsafe { &mut *instance.table_at(&slice(&instance.plan().tables)[0]) }
     }
 
     fn elements(instance: Instance) -> &'static [u64] {
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn init_reads_records_and_nulls_until_the_segment_is_dropped() {
         let instance = instance();
-        let program = instance.program();
-        let segment = slice(&slice(&program.element_segments)[0].elements);
+        let plan = instance.plan();
+        let segment = slice(&slice(&plan.element_segments)[0].elements);
         let record = segment[1].get().unwrap() as u64;
         assert_eq!(init(instance, table(instance), 0, 0, 0, 2), Some(()));
         assert_eq!(elements(instance), [0, record]);

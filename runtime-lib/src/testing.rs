@@ -45,8 +45,8 @@ impl TestProgram {
         // SAFETY: all zeros is a value of every field.
         let mut program: Box<Self> = Box::new(unsafe { mem::zeroed() });
         program.descriptor.abi_version = ABI_VERSION;
-        program.descriptor.context_bytes = HEAD_BYTES as u32 + 16;
-        program.descriptor.segment_count = 2;
+        program.descriptor.first.context_bytes = HEAD_BYTES as u32 + 16;
+        program.descriptor.first.segment_count = 2;
         program.descriptor.stack_bytes = 100_000;
         program.memories[0] = MemoryPlan {
             context_offset: MEMORY0_BASE_OFFSET,
@@ -66,7 +66,7 @@ impl TestProgram {
         let mut program = Self::with_memory(0, 0);
         program.tables[0] =
             TablePlan { context_offset: -(HEAD_BYTES as i32) - 16, flags: 0, initial_elements, maximum_elements };
-        program.descriptor.tables.len = 1;
+        program.descriptor.first.tables.len = 1;
         program
     }
 
@@ -81,27 +81,27 @@ impl TestProgram {
     /// Connects the parts where they are, for good.
     pub(crate) fn leak(self: Box<Self>) -> &'static ProgramDescriptor {
         let program = Box::leak(self);
-        if program.descriptor.tables.len != 0 {
-            refer_slice(&mut program.descriptor.tables, &program.tables);
+        if program.descriptor.first.tables.len != 0 {
+            refer_slice(&mut program.descriptor.first.tables, &program.tables);
         }
         let plan = &program.memories[0];
         let parts = Parts {
-            context_bytes: program.descriptor.context_bytes,
-            segment_count: program.descriptor.segment_count,
+            context_bytes: program.descriptor.first.context_bytes,
+            segment_count: program.descriptor.first.segment_count,
             stack_bytes: program.descriptor.stack_bytes,
             memory0: [plan.initial_bytes, plan.reserve_bytes, plan.guard_bytes],
             page_bytes: pages::PAGE_BYTES as u64,
         };
         program.descriptor.layout = Layout::of(&parts).unwrap();
-        refer_slice(&mut program.descriptor.memories, &program.memories);
-        refer_slice(&mut program.descriptor.data_segments, &program.data);
+        refer_slice(&mut program.descriptor.first.memories, &program.memories);
+        refer_slice(&mut program.descriptor.first.data_segments, &program.data);
         refer_slice(&mut program.data[0].bytes, &program.data_bytes);
-        refer_slice(&mut program.descriptor.element_segments, &program.elements);
+        refer_slice(&mut program.descriptor.first.element_segments, &program.elements);
         refer_slice(&mut program.elements[0].elements, &program.element_records);
         refer(&mut program.element_records[1], &raw const program.record);
-        refer(&mut program.descriptor.text, &raw const program.text);
-        program.descriptor.text_bytes = program.text.len() as u32;
-        refer_slice(&mut program.descriptor.code_map, &program.code_map[..program.code_map_len]);
+        refer(&mut program.descriptor.code.text, &raw const program.text);
+        program.descriptor.code.text_bytes = program.text.len() as u32;
+        refer_slice(&mut program.descriptor.code.code_map, &program.code_map[..program.code_map_len]);
         &program.descriptor
     }
 }

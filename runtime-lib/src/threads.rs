@@ -279,7 +279,7 @@ impl FaultHandler for Handler {
         let vmctx = unsafe { (*thread).vmctx.load(Ordering::Relaxed) };
         let vmctx = if vmctx.is_null() { executable::running() } else { vmctx };
         // SAFETY: guest code only runs in complete instances, and threads are started by guest code.
-        trap::on_fault(fault, unsafe { Instance::from_vmctx(vmctx) })
+        trap::on_fault_in_any(fault, unsafe { Instance::from_vmctx(vmctx) })
     }
 }
 

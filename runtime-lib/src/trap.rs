@@ -12,7 +12,7 @@ use core::ptr;
 
 use wasmelt_abi::code_map;
 use wasmelt_abi::context::Memory;
-use wasmelt_abi::descriptor::MemoryPlan;
+use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::backtrace::{self, Start};
@@ -22,7 +22,7 @@ use crate::report::Report;
 use crate::sys::faults::{Fault, FaultKind};
 use crate::sys::{self, Stream};
 
-/// The trap that a fault is, `None` where no guest can have caused it.
+/// The trap that a fault is, `None` where no guest can have caused it. The instance is the program's first one.
 pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
     let access = fault.kind == FaultKind::Access;
     if access && instance.stack_guard().contains(&fault.address) {
@@ -39,20 +39,31 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
     }
     match fault.kind {
         FaultKind::Access => {
-            let memories = slice(&instance.program().memories);
-            memories
-                .iter()
-                .any(|plan| is_out_of_bounds(fault.address, instance, plan))
-                .then_some(Trap::MemoryOutOfBounds)
+            is_out_of_any(fault.address, instance, &instance.program().first).then_some(Trap::MemoryOutOfBounds)
         }
         FaultKind::Unavailable => None,
         #[cfg(windows)]
         FaultKind::Stack => None,
         FaultKind::Instruction | FaultKind::Arithmetic => {
             let offset = u32::try_from(fault.pc - text.start).ok()?;
-            Trap::from_u8(code_map::find(slice(&instance.program().code_map), offset)?.trap as u8)
+            Trap::from_u8(code_map::find(slice(&instance.program().code.code_map), offset)?.trap as u8)
         }
     }
+}
+
+/// The same in a program of several instances, whose code may use the memories of all of them.
+pub(crate) fn judge_all(fault: &Fault, instance: Instance) -> Option<Trap> {
+    judge(fault, instance).or_else(|| {
+        let by_guest = fault.kind == FaultKind::Access && instance.text().contains(&fault.pc);
+        let outside = || instance.all().any(|(instance, plan)| is_out_of_any(fault.address, instance, plan));
+        (by_guest && outside()).then_some(Trap::MemoryOutOfBounds)
+    })
+}
+
+/// Whether an address lies in the reservation of a memory of an instance, but outside the memory.
+#[inline(always)]
+fn is_out_of_any(address: usize, instance: Instance, plan: &InstancePlan) -> bool {
+    slice(&plan.memories).iter().any(|memory| is_out_of_bounds(address, instance, memory))
 }
 
 /// Whether an address lies in the reservation of a memory, but outside the memory.
@@ -66,9 +77,19 @@ fn is_out_of_bounds(address: usize, instance: Instance, plan: &MemoryPlan) -> bo
     address.checked_sub(memory.base as usize).is_some_and(|offset| (length_bytes..end).contains(&(offset as u64)))
 }
 
-/// Ends the process after a fault: with the trap's message where it was a trap.
+/// Ends the process after a fault in a program of one instance: with the trap's message where it was a trap.
 pub fn on_fault(fault: &Fault, instance: Instance) -> ! {
-    match judge(fault, instance) {
+    end_after(fault, instance, judge(fault, instance))
+}
+
+/// The same in any program.
+pub(crate) fn on_fault_in_any(fault: &Fault, instance: Instance) -> ! {
+    end_after(fault, instance, judge_all(fault, instance))
+}
+
+#[inline(always)]
+fn end_after(fault: &Fault, instance: Instance, trap: Option<Trap>) -> ! {
+    match trap {
         Some(trap) => end(
             trap,
             instance,
@@ -97,7 +118,7 @@ pub fn on_runtime_fault(fault: &Fault) -> ! {
 /// `vmctx` is the context of an instance, whose code called the runtime.
 pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
     // SAFETY: by this function's contract.
-    let instance = unsafe { Instance::from_vmctx(vmctx) };
+    let instance = unsafe { Instance::from_vmctx(vmctx) }.first();
     #[cfg(not(windows))]
     let start = Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 };
     // The last byte of the call instruction stands for the call.

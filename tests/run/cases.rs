@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! ;;! compile: --max-memory 1M     begins an executable; without one there is one without options
+//! ;;! compile: --preload a={linked}/a.wat    the same; `{linked}` is `cases/linked`, which holds further modules
 //! ;;! run: 1 2                     begins a run of it; without one there is one without arguments
 //! ;;! env: NAME=VALUE              a variable of the host; there are no others
 //! ;;! in: text                     a line of standard input
@@ -117,7 +118,9 @@ impl Build {
     fn check(&self, file: &Path) -> Result<(), Failed> {
         let folder = support::scratch();
         let executable = folder.path().join("case");
-        support::compile(file, &executable, &self.options)?;
+        let linked = file.with_file_name("linked").display().to_string();
+        let options: Vec<_> = self.options.iter().map(|option| option.replace("{linked}", &linked)).collect();
+        support::compile(file, &executable, &options)?;
         self.runs.iter().try_for_each(|run| run.check(&executable))
     }
 }

@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
     BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EmbeddedFile, EnvGrant, FileGrant, Linker, Options,
-    Policy, Runtime, Stdio, UnknownImports,
+    Policy, Preload, Runtime, Stdio, UnknownImports,
 };
 
 use super::embed::Embed;
+use super::input::Input;
 use super::policy_file::PolicyFile;
 use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
 use super::{embed, grants, print_note, values, wasmtime};
@@ -67,6 +68,10 @@ pub(super) struct CodeArgs {
     /// What becomes of imports that nothing provides
     #[arg(long, value_name = "HOW", value_enum, default_value_t = UnknownImportsArg::Deny)]
     unknown_imports: UnknownImportsArg,
+
+    /// Link a module whose exports later modules import under this name; modules are instantiated in order, the main one last
+    #[arg(long = "preload", value_name = "NAME=PATH", value_parser = values::preload)]
+    preloads: Vec<(String, PathBuf)>,
 
     /// Call this export instead of `_start`, with arguments from the command line, and print its results
     #[arg(long, value_name = "NAME")]
@@ -334,10 +339,15 @@ impl CommonArgs {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
         let granted = policy.read(&target)?;
         let deterministic = granted.policy.deterministic.is_some();
+        let preloads = code.preloads.iter().map(|(name, path)| {
+            let mut input = Input::open(path)?;
+            Ok(Preload { name: name.clone(), bytes: input.read()?, source_name: input.name })
+        });
         Ok(Options {
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
             policy: granted.policy,
             embedded_files: granted.embedded_files,
+            preloads: preloads.collect::<Result<_>>()?,
             max_memory_bytes: granted.max_memory_bytes,
             memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
@@ -38,6 +39,14 @@ pub(super) fn embed(text: &str) -> Result<Embed, String> {
             Ok(Embed { host: host.to_owned(), guest: guest.to_owned() })
         }
         _ => Err(format!("expected `DIR::GUEST`, found `{text}`")),
+    }
+}
+
+/// A module to instantiate before the main one: `NAME=PATH`.
+pub(super) fn preload(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err(format!("expected `NAME=PATH`, found `{text}`")),
     }
 }
 

@@ -10,12 +10,13 @@ use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{
     CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap,
 };
+use cranelift_entity::EntityRef as _;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::host_functions;
 
 use crate::debug::SourceMap;
 use crate::error::{Error, Result, ResultExt as _};
-use crate::image::{CallSite, Handler, ImageFunction, Reloc, RelocTarget};
+use crate::image::{CallSite, FunctionDebug, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::options::Shape;
 use crate::program::{FuncId, Piece, Program};
 use crate::translate::{self, Clif, Name};
@@ -42,8 +43,8 @@ pub struct Codegen<'a> {
     pub isa: &'a dyn TargetIsa,
     /// What is wanted besides code.
     pub listing: Listing,
-    /// With it, functions get lines.
-    pub source_map: Option<&'a SourceMap>,
+    /// One for each instance, from which functions get lines; none without debug information.
+    pub source_maps: &'a [SourceMap],
 }
 
 /// A function that was compiled.
@@ -73,13 +74,21 @@ impl Codegen<'_> {
             listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
         }
         let mut function = self.image_function(id, &code, &context.func).context(place)?;
-        if let (Some(source_map), Piece::Function(instance, f)) = (self.source_map, self.program.functions.piece(id)) {
-            let places = code.buffer.get_srclocs_sorted().iter();
-            let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
-            let body = &self.program.instances[instance].module.bodies[f];
-            function.debug = Some(source_map.function(body.range.clone(), places));
-        }
+        function.debug = self.debug(id, &code);
         Ok(Compiled { function, listing })
+    }
+
+    /// Lines of a function; units count through those of all instances.
+    fn debug(self, id: FuncId, code: &CompiledCode) -> Option<FunctionDebug> {
+        let Piece::Function(instance, func) = self.program.functions.piece(id) else { return None };
+        let source_map = self.source_maps.get(instance.index())?;
+        let places = code.buffer.get_srclocs_sorted().iter();
+        let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
+        let body = &self.program.instances[instance].module.bodies[func];
+        let mut debug = source_map.function(body.range.clone(), places);
+        let before = &self.source_maps[..instance.index()];
+        debug.unit += before.iter().map(|map| map.units.len() as u32).sum::<u32>();
+        Some(debug)
     }
 
     fn image_function(self, id: FuncId, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
@@ -207,8 +216,8 @@ fn target(name: &ExternalName, func: &Function) -> Result<RelocTarget> {
                     host_functions().nth(i as usize).ok_or_else(|| Error::internal("an unknown host function"))?,
                 ),
                 Name::Text => RelocTarget::Text,
-                Name::Record(i) => RelocTarget::Record(i),
-                Name::ConstTable(i) => RelocTarget::ConstTable(i),
+                Name::Record(instance, i) => RelocTarget::Record(instance.as_u32(), i),
+                Name::ConstTable(instance, i) => RelocTarget::ConstTable(instance.as_u32(), i),
             })
         }
         ExternalName::LibCall(call) => libcall(*call).map(RelocTarget::Builtin),

@@ -32,7 +32,6 @@ pub struct Code {
     /// The pages that are mapped into memory 0.
     #[serde(with = "bytes")]
     pub(super) pages: Vec<u8>,
-    pub(super) page_bytes: u64,
     pub(super) unwind: Vec<Table>,
     pub(super) debug: Vec<DebugSection>,
     /// Name of the library; `None` for a program.
@@ -55,20 +54,22 @@ impl Code {
     pub fn write(image: &Image<'_>, triple: &Triple) -> Result<Self> {
         let platform = Platform::of(triple)?;
         let layout = Layout::of(image)?;
-        let mappable_bytes = match image.interface {
-            // Pages are moved into the one instance of a program, where the system can move pages.
-            None if platform.format == BinaryFormat::Elf => image.memories.first().map_or(0, |m| m.initial_bytes),
-            // What is instantiated again and again is copied.
-            _ => 0,
-        };
-        let initial = initial::plan(&image.initial, mappable_bytes, platform.page_bytes);
-        let program = descriptor::write(image, &layout, &initial, platform.page_bytes)?;
+        // Pages are moved into the instances of a program, where the system can move pages. What is instantiated again and
+        // again is copied.
+        let maps = platform.format == BinaryFormat::Elf && !image.is_library();
+        let initial = image.instances.iter().map(|instance| {
+            let mappable_bytes = instance.memories.first().filter(|_| maps).map_or(0, |memory| memory.initial_bytes);
+            initial::plan(&instance.initial, mappable_bytes, platform.page_bytes)
+        });
+        let initial: Vec<_> = initial.collect();
+        let program = descriptor::write(image, &layout, &initial)?;
         let text = text::write(image, &layout, &program, platform)?;
         let functions = image.functions.iter().zip(&layout.offsets).map(|(function, &start)| FunctionSymbol {
             name: function.symbol.clone(),
             start,
             len_bytes: function.code.len() as u32,
         });
+        let library = image.instances.first().and_then(|instance| instance.interface.as_ref());
         Ok(Self {
             text,
             text_align: layout.align,
@@ -76,11 +77,10 @@ impl Code {
             program: program.bytes,
             program_references: program.references,
             maps: program.maps,
-            pages: initial.pages,
-            page_bytes: initial.page_bytes,
+            pages: initial::join(initial),
             unwind: unwind::write(image, &layout, platform)?,
             debug: dwarf::write(image, &layout, platform.format)?,
-            library: image.interface.as_ref().map(|interface| interface.name.clone()),
+            library: library.map(|interface| interface.name.clone()),
             fuel_offset: image.fuel_offset,
         })
     }
@@ -116,7 +116,6 @@ impl Code {
             && functions_fit
             && self.program.len() >= size_of::<ProgramDescriptor>()
             && self.text_align.is_power_of_two()
-            && self.page_bytes.is_power_of_two()
             && self.library.as_ref().is_none_or(|name| !name.contains('\0'));
         if fits { Ok(()) } else { Err(Error::input("the code that it carries is damaged")) }
     }

@@ -7,12 +7,12 @@
 
 use std::mem::offset_of;
 
-use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::context::{FuncRecord, WideRecord};
 use wasmelt_abi::descriptor::{
-    CallSite, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InvokePlan, MapChunk, MemoryPlan, Positions,
-    ProgramDescriptor, Rel, TablePlan,
+    CallSite, Code, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InstancePlan, InvokePlan, MapChunk,
+    MemoryPlan, Positions, ProgramDescriptor, Rel, TablePlan,
 };
-use wasmelt_abi::layout::{Layout as InstanceLayout, Parts};
+use wasmelt_abi::layout::Layout as InstanceLayout;
 use wasmelt_abi::{ABI_VERSION, symbols};
 
 use super::blob::Blob;
@@ -22,7 +22,7 @@ use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::error::{Error, Result};
-use crate::image::{Elements, Handler, Image, Record};
+use crate::image::{self, Elements, Handler, Image, InstanceImage, Record};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]
@@ -33,26 +33,41 @@ pub(super) struct Program {
     pub(super) references: Vec<Reference>,
     /// Content of the section of code maps.
     pub(super) maps: Vec<u8>,
+    /// What code refers to of each instance.
+    instances: Vec<Referred>,
+    /// Length of a record in bytes.
+    record_bytes: u64,
+}
+
+/// What code refers to of an instance.
+#[derive(Debug)]
+struct Referred {
     /// Offset of the first record, and number of records.
-    records: (u64, u32),
+    records: (usize, usize),
     /// Offsets of the constant tables.
     const_tables: Vec<u64>,
 }
 
 impl Program {
-    /// Offset of the record with this index in [`Image::records`].
-    pub(super) fn record(&self, index: u32) -> Result<u64> {
-        let (start, len) = self.records;
-        if index >= len {
-            return Err(Error::internal(format!("reference to function record {index} of {len}")));
-        }
-        Ok(start + u64::from(index) * size_of::<FuncRecord>() as u64)
+    fn instance(&self, instance: u32) -> Result<&Referred> {
+        let found = self.instances.get(instance as usize);
+        found.ok_or_else(|| Error::internal(format!("reference to instance {instance} of {}", self.instances.len())))
     }
 
-    /// Offset of the table with this index in [`Image::const_tables`].
-    pub(super) fn const_table(&self, index: u32) -> Result<u64> {
-        let found = self.const_tables.get(index as usize).copied();
-        found.ok_or_else(|| Error::internal(format!("reference to table {index} of {}", self.const_tables.len())))
+    /// Offset of the record with this index in [`InstanceImage::records`].
+    pub(super) fn record(&self, instance: u32, index: u32) -> Result<u64> {
+        let (start, len) = self.instance(instance)?.records;
+        if index as usize >= len {
+            return Err(Error::internal(format!("reference to function record {index} of {len}")));
+        }
+        Ok(start as u64 + u64::from(index) * self.record_bytes)
+    }
+
+    /// Offset of the table with this index in [`InstanceImage::const_tables`].
+    pub(super) fn const_table(&self, instance: u32, index: u32) -> Result<u64> {
+        let tables = &self.instance(instance)?.const_tables;
+        let found = tables.get(index as usize).copied();
+        found.ok_or_else(|| Error::internal(format!("reference to table {index} of {}", tables.len())))
     }
 }
 
@@ -60,48 +75,66 @@ impl Program {
 pub(super) const ALIGN: u64 = 16;
 
 /// Writes the section.
-pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &Initial, page_bytes: u64) -> Result<Program> {
+pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> Result<Program> {
     let mut blob = Blob::default();
     let program = blob.alloc::<ProgramDescriptor>(1);
-    if image.interface.is_none() {
+    if !image.is_library() {
         // Keeps the version check alive: the archive must define the symbol that carries this version. Who loads a
         // library reads the version from its descriptor.
         let anchor = blob.alloc::<Rel<u8>>(1);
         blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
-        write_layout(&mut blob, program + offset_of!(ProgramDescriptor, layout), image, page_bytes)?;
     }
     write_head(&mut blob, program, image, layout)?;
-    write_memories(&mut blob, program + offset_of!(ProgramDescriptor, memories), image);
-    write_tables(&mut blob, program + offset_of!(ProgramDescriptor, tables), image);
-    write_initial(&mut blob, program, initial);
+    let others = image.instances.len().saturating_sub(1);
+    let plans = blob.alloc::<InstancePlan>(others);
+    blob.link_slice(program + offset_of!(ProgramDescriptor, others), plans, others);
+    let plan = |index: usize| match index.checked_sub(1) {
+        None => program + offset_of!(ProgramDescriptor, first),
+        Some(index) => plans + index * size_of::<InstancePlan>(),
+    };
+    let mut pages = 0;
+    for (index, (instance, initial)) in image.instances.iter().zip(initial).enumerate() {
+        let plan = plan(index);
+        blob.put_u64(plan + offset_of!(InstancePlan, distance), instance.distance);
+        blob.put_u32(plan + offset_of!(InstancePlan, context_bytes), instance.context_bytes);
+        blob.put_u32(plan + offset_of!(InstancePlan, segment_count), instance.segment_count());
+        write_memories(&mut blob, plan + offset_of!(InstancePlan, memories), &instance.memories);
+        write_tables(&mut blob, plan + offset_of!(InstancePlan, tables), &instance.tables);
+        write_initial(&mut blob, plan, initial, &mut pages);
+    }
     write_invoke(&mut blob, program + offset_of!(ProgramDescriptor, invoke), image);
 
-    let records = write_records(&mut blob, layout, &image.records)?;
-    let mut const_tables = Vec::with_capacity(image.const_tables.len());
-    for table in &image.const_tables {
-        const_tables.push(write_const_table(&mut blob, layout, table)? as u64);
+    let mut instances = Vec::with_capacity(image.instances.len());
+    for instance in &image.instances {
+        let wide = image.has_wide_records.then_some(instance.distance);
+        let records = write_records(&mut blob, layout, &instance.records, wide)?;
+        let tables = instance.const_tables.iter().map(|table| write_const_table(&mut blob, layout, table));
+        let const_tables = tables.map(|at| at.map(|at| at as u64)).collect::<Result<_>>()?;
+        instances.push(Referred { records: (records, instance.records.len()), const_tables });
     }
-    write_call_sites(&mut blob, program, image, layout);
-    if let Some(interface) = &image.interface {
-        interface::write(&mut blob, program + offset_of!(ProgramDescriptor, interface), interface, layout)?;
+    write_call_sites(&mut blob, program + offset_of!(ProgramDescriptor, code), image, layout);
+    let record_bytes = if image.has_wide_records { size_of::<WideRecord>() } else { size_of::<FuncRecord>() };
+    for (index, (instance, referred)) in image.instances.iter().zip(&instances).enumerate() {
+        let plan = plan(index);
+        if let Some(interface) = &instance.interface {
+            interface::write(&mut blob, program + offset_of!(ProgramDescriptor, interface), interface, layout)?;
+        }
+        write_element_segments(&mut blob, plan, instance, referred.records.0, record_bytes)?;
+        write_data_segments(&mut blob, plan + offset_of!(InstancePlan, data_segments), instance);
     }
-    write_element_segments(&mut blob, program + offset_of!(ProgramDescriptor, element_segments), image, records)?;
-    write_data_segments(&mut blob, program + offset_of!(ProgramDescriptor, data_segments), image);
-    let maps = write_code_maps(&mut blob, program, image, layout)?;
+    let maps = write_code_maps(&mut blob, program + offset_of!(ProgramDescriptor, code), image, layout)?;
 
     let (bytes, references) = blob.finish()?;
-    Ok(Program { bytes, references, maps, records: (records as u64, image.records.len() as u32), const_tables })
+    Ok(Program { bytes, references, maps, instances, record_bytes: record_bytes as u64 })
 }
 
 fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) -> Result<()> {
-    let segments = image.segment_count();
     blob.put_u32(at + offset_of!(ProgramDescriptor, abi_version), ABI_VERSION);
     blob.put_u32(at + offset_of!(ProgramDescriptor, cpu_features), image.cpu_features);
-    blob.put_u32(at + offset_of!(ProgramDescriptor, context_bytes), image.context_bytes);
-    blob.put_u32(at + offset_of!(ProgramDescriptor, segment_count), segments);
     blob.put_u64(at + offset_of!(ProgramDescriptor, stack_bytes), image.stack_bytes);
-    blob.refer(at + offset_of!(ProgramDescriptor, text), Target::Text, 0);
-    blob.put_u32(at + offset_of!(ProgramDescriptor, text_bytes), layout.len_bytes);
+    let code = at + offset_of!(ProgramDescriptor, code);
+    blob.refer(code + offset_of!(Code, text), Target::Text, 0);
+    blob.put_u32(code + offset_of!(Code, text_bytes), layout.len_bytes);
     let entries = [
         (offset_of!(ProgramDescriptor, entry), image.entry),
         (offset_of!(ProgramDescriptor, invoke_entry), image.invoke_entry),
@@ -112,30 +145,20 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
             blob.refer(at + field, Target::Text, u64::from(layout.offset(function)?));
         }
     }
+    if let Some(layout) = &image.layout {
+        let at = at + offset_of!(ProgramDescriptor, layout);
+        blob.put_u64(at + offset_of!(InstanceLayout, stack_top), layout.stack_top);
+        blob.put_u64(at + offset_of!(InstanceLayout, vmctx), layout.vmctx);
+        blob.put_u64(at + offset_of!(InstanceLayout, usable_end), layout.usable_end);
+        blob.put_u64(at + offset_of!(InstanceLayout, total_bytes), layout.total_bytes);
+    }
     Ok(())
 }
 
-fn write_layout(blob: &mut Blob, at: usize, image: &Image<'_>, page_bytes: u64) -> Result<()> {
-    let segment_count = image.segment_count();
-    let memory0 = image.memories.first().filter(|m| !m.is_pointed());
-    let memory0 = memory0.map_or([0; 3], |m| [m.initial_bytes, m.reserve_bytes, m.guard_bytes]);
-    let (context_bytes, stack_bytes) = (image.context_bytes, image.stack_bytes);
-    let layout = InstanceLayout::of(&Parts { context_bytes, segment_count, stack_bytes, memory0, page_bytes })
-        .ok_or_else(|| {
-            Error::input("stack and memory 0 of the program exceed the address space")
-                .hint("--stack-size and --max-memory set lower limits")
-        })?;
-    blob.put_u64(at + offset_of!(InstanceLayout, stack_top), layout.stack_top);
-    blob.put_u64(at + offset_of!(InstanceLayout, vmctx), layout.vmctx);
-    blob.put_u64(at + offset_of!(InstanceLayout, usable_end), layout.usable_end);
-    blob.put_u64(at + offset_of!(InstanceLayout, total_bytes), layout.total_bytes);
-    Ok(())
-}
-
-fn write_memories(blob: &mut Blob, field: usize, image: &Image<'_>) {
-    let start = blob.alloc::<MemoryPlan>(image.memories.len());
-    blob.link_slice(field, start, image.memories.len());
-    for (i, plan) in image.memories.iter().enumerate() {
+fn write_memories(blob: &mut Blob, field: usize, memories: &[image::MemoryPlan]) {
+    let start = blob.alloc::<MemoryPlan>(memories.len());
+    blob.link_slice(field, start, memories.len());
+    for (i, plan) in memories.iter().enumerate() {
         let at = start + i * size_of::<MemoryPlan>();
         blob.put_u32(at + offset_of!(MemoryPlan, context_offset), plan.context_offset.cast_unsigned());
         blob.put_u16(at + offset_of!(MemoryPlan, page_size_log2), plan.page_size_log2);
@@ -147,10 +170,10 @@ fn write_memories(blob: &mut Blob, field: usize, image: &Image<'_>) {
     }
 }
 
-fn write_tables(blob: &mut Blob, field: usize, image: &Image<'_>) {
-    let start = blob.alloc::<TablePlan>(image.tables.len());
-    blob.link_slice(field, start, image.tables.len());
-    for (i, plan) in image.tables.iter().enumerate() {
+fn write_tables(blob: &mut Blob, field: usize, tables: &[image::TablePlan]) {
+    let start = blob.alloc::<TablePlan>(tables.len());
+    blob.link_slice(field, start, tables.len());
+    for (i, plan) in tables.iter().enumerate() {
         let at = start + i * size_of::<TablePlan>();
         blob.put_u32(at + offset_of!(TablePlan, context_offset), plan.context_offset.cast_unsigned());
         blob.put_u32(at + offset_of!(TablePlan, flags), plan.flags);
@@ -169,24 +192,24 @@ pub(super) fn write_terms(blob: &mut Blob, terms: &Terms<'_>, fuel_offset: Optio
     policy::write(blob, offset_of!(ProgramDescriptor, policy), terms, fuel_offset);
 }
 
-fn write_initial(blob: &mut Blob, program: usize, initial: &Initial) {
+/// Writes the initial bytes of an instance, whose pages start at `source` in the section for pages.
+fn write_initial(blob: &mut Blob, plan: usize, initial: &Initial, source: &mut u64) {
     let copies = blob.alloc::<CopyChunk>(initial.copies.len());
-    blob.link_slice(program + offset_of!(ProgramDescriptor, copies), copies, initial.copies.len());
+    blob.link_slice(plan + offset_of!(InstancePlan, copies), copies, initial.copies.len());
     let maps = blob.alloc::<MapChunk>(initial.maps.len());
-    blob.link_slice(program + offset_of!(ProgramDescriptor, maps), maps, initial.maps.len());
+    blob.link_slice(plan + offset_of!(InstancePlan, maps), maps, initial.maps.len());
     for (i, (dest, bytes)) in initial.copies.iter().enumerate() {
         let at = copies + i * size_of::<CopyChunk>();
         blob.put_u64(at + offset_of!(CopyChunk, dest_offset), dest.cast_unsigned());
         blob.link_bytes(at + offset_of!(CopyChunk, bytes), bytes);
     }
-    let mut source = 0;
     for (i, pages) in initial.maps.iter().enumerate() {
         let at = maps + i * size_of::<MapChunk>();
         let len_bytes = pages.end - pages.start;
         blob.put_u64(at + offset_of!(MapChunk, dest_offset), pages.start);
         blob.put_u64(at + offset_of!(MapChunk, len_bytes), len_bytes);
-        blob.refer(at + offset_of!(MapChunk, source), Target::Image, source);
-        source += len_bytes;
+        blob.refer(at + offset_of!(MapChunk, source), Target::Image, *source);
+        *source += len_bytes;
     }
 }
 
@@ -212,10 +235,21 @@ fn alloc_records(blob: &mut Blob, count: usize) -> usize {
     blob.alloc::<FuncRecord>(count)
 }
 
-fn write_records(blob: &mut Blob, layout: &Layout, records: &[Record]) -> Result<usize> {
-    let start = alloc_records(blob, records.len());
+/// Writes records; `distance` says where the functions run, in wide ones.
+fn write_records(blob: &mut Blob, layout: &Layout, records: &[Record], distance: Option<u64>) -> Result<usize> {
+    let Some(distance) = distance else {
+        let start = alloc_records(blob, records.len());
+        for (i, record) in records.iter().enumerate() {
+            write_record(blob, start + i * size_of::<FuncRecord>(), layout.offset(record.function)?, record.type_id);
+        }
+        return Ok(start);
+    };
+    blob.align(size_of::<WideRecord>());
+    let start = blob.alloc::<WideRecord>(records.len());
     for (i, record) in records.iter().enumerate() {
-        write_record(blob, start + i * size_of::<FuncRecord>(), layout.offset(record.function)?, record.type_id);
+        let at = start + i * size_of::<WideRecord>();
+        write_record(blob, at + offset_of!(WideRecord, record), layout.offset(record.function)?, record.type_id);
+        blob.put_u64(at + offset_of!(WideRecord, distance), record.distance.unwrap_or(distance));
     }
     Ok(start)
 }
@@ -232,10 +266,16 @@ fn write_const_table(blob: &mut Blob, layout: &Layout, table: &[Option<Record>])
     Ok(start)
 }
 
-fn write_element_segments(blob: &mut Blob, field: usize, image: &Image<'_>, records: usize) -> Result<()> {
-    let segments = blob.alloc::<ElementSegment>(image.element_segments.len());
-    blob.link_slice(field, segments, image.element_segments.len());
-    for (i, elements) in image.element_segments.iter().enumerate() {
+fn write_element_segments(
+    blob: &mut Blob,
+    plan: usize,
+    instance: &InstanceImage<'_>,
+    records: usize,
+    record_bytes: usize,
+) -> Result<()> {
+    let segments = blob.alloc::<ElementSegment>(instance.element_segments.len());
+    blob.link_slice(plan + offset_of!(InstancePlan, element_segments), segments, instance.element_segments.len());
+    for (i, elements) in instance.element_segments.iter().enumerate() {
         let Elements::Records(elements) = elements else {
             return Err(Error::internal("elements of a program that are not known when it is compiled"));
         };
@@ -244,35 +284,35 @@ fn write_element_segments(blob: &mut Blob, field: usize, image: &Image<'_>, reco
         blob.link_slice(at + offset_of!(ElementSegment, elements), start, elements.len());
         for (j, element) in elements.iter().enumerate() {
             let Some(record) = *element else { continue };
-            if record as usize >= image.records.len() {
+            if record as usize >= instance.records.len() {
                 return Err(Error::internal(format!("element segment {i} refers to function record {record}")));
             }
-            blob.link(start + j * size_of::<Rel<FuncRecord>>(), records + record as usize * size_of::<FuncRecord>());
+            blob.link(start + j * size_of::<Rel<FuncRecord>>(), records + record as usize * record_bytes);
         }
     }
     Ok(())
 }
 
-fn write_data_segments(blob: &mut Blob, field: usize, image: &Image<'_>) {
-    let segments = blob.alloc::<DataSegment>(image.data_segments.len());
-    blob.link_slice(field, segments, image.data_segments.len());
-    for (i, bytes) in image.data_segments.iter().enumerate() {
+fn write_data_segments(blob: &mut Blob, field: usize, instance: &InstanceImage<'_>) {
+    let segments = blob.alloc::<DataSegment>(instance.data_segments.len());
+    blob.link_slice(field, segments, instance.data_segments.len());
+    for (i, bytes) in instance.data_segments.iter().enumerate() {
         blob.link_bytes(segments + i * size_of::<DataSegment>() + offset_of!(DataSegment, bytes), bytes);
     }
 }
 
 /// The calls that exception handlers reach, sorted by return address as functions and calls in them are in order.
-fn write_call_sites(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &Layout) {
-    blob.put_u32(program + offset_of!(ProgramDescriptor, exception_payload_bytes), image.exception_payload_bytes);
+fn write_call_sites(blob: &mut Blob, code: usize, image: &Image<'_>, layout: &Layout) {
+    blob.put_u32(code + offset_of!(Code, exception_payload_bytes), image.exception_payload_bytes);
     let sites = || {
         let functions = image.functions.iter().zip(&layout.offsets);
         functions.flat_map(|(f, &start)| f.call_sites.iter().map(move |site| (start, site)))
     };
     let (count, handler_count) = (sites().count(), sites().map(|(_, site)| site.handlers.len()).sum());
     let mut site_at = blob.alloc::<CallSite>(count);
-    blob.link_slice(program + offset_of!(ProgramDescriptor, call_sites), site_at, count);
+    blob.link_slice(code + offset_of!(Code, call_sites), site_at, count);
     let mut handler_at = blob.alloc::<ExceptionHandler>(handler_count);
-    blob.link_slice(program + offset_of!(ProgramDescriptor, handlers), handler_at, handler_count);
+    blob.link_slice(code + offset_of!(Code, handlers), handler_at, handler_count);
     let mut first_handler = 0;
     for (start, site) in sites() {
         blob.put_u32(site_at + offset_of!(CallSite, return_offset), start + site.return_offset);
@@ -295,12 +335,12 @@ fn write_call_sites(blob: &mut Blob, program: usize, image: &Image<'_>, layout: 
 }
 
 /// What is only read after a trap goes into a section of its own: the code map, and positions in source files.
-fn write_code_maps(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &Layout) -> Result<Vec<u8>> {
+fn write_code_maps(blob: &mut Blob, code: usize, image: &Image<'_>, layout: &Layout) -> Result<Vec<u8>> {
     let mut maps = text::code_map(image, layout);
     let too_long = |_| Error::input("what backtraces need of the program exceeds 4 GiB");
     let code_map_len = u32::try_from(maps.len()).map_err(too_long)?;
     if code_map_len > 0 {
-        let field = program + offset_of!(ProgramDescriptor, code_map);
+        let field = code + offset_of!(Code, code_map);
         blob.refer(field, Target::Maps, 0);
         blob.put_u32(field + size_of::<Rel<u8>>(), code_map_len);
     }
@@ -309,11 +349,11 @@ fn write_code_maps(blob: &mut Blob, program: usize, image: &Image<'_>, layout: &
         maps.extend(&image.positions);
         u32::try_from(maps.len()).map_err(too_long)?;
         let positions = blob.alloc::<Positions>(1);
-        blob.link(program + offset_of!(ProgramDescriptor, positions), positions);
+        blob.link(code + offset_of!(Code, positions), positions);
         let table = positions + offset_of!(Positions, table);
         blob.refer(table, Target::Maps, code_map_len.into());
         blob.put_u32(table + size_of::<Rel<u8>>(), len);
-        if image.interface.is_none() {
+        if !image.is_library() {
             let print = Target::Runtime(symbols::PRINT_POSITIONS.to_owned());
             blob.refer(positions + offset_of!(Positions, print), print, 0);
         }

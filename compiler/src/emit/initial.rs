@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Initial bytes by offset from `vmctx`, see [`Image::initial`](crate::image::Image::initial).
+/// Initial bytes by offset from `vmctx`, see [`InstanceImage::initial`](crate::image::InstanceImage::initial).
 type Pieces<'a> = [(i64, Cow<'a, [u8]>)];
 
 /// Zeros between two runs of bytes that are worth leaving out: about what one more chunk takes in the file.
@@ -26,14 +26,20 @@ pub(super) struct Initial {
     pub(super) maps: Vec<Range<u64>>,
     /// The pages of all `maps`.
     pub(super) pages: Vec<u8>,
-    /// Page size in bytes.
-    pub(super) page_bytes: u64,
+}
+
+/// The pages of all instances, one behind the other.
+pub(super) fn join(initial: Vec<Initial>) -> Vec<u8> {
+    let mut parts = initial.into_iter().map(|initial| initial.pages);
+    let mut pages = parts.next().unwrap_or_default();
+    parts.for_each(|part| pages.extend(part));
+    pages
 }
 
 /// Divides up `pieces`, which are in order and do not overlap, for a memory of `memory_bytes` and pages of
 /// `page_bytes`.
 pub(super) fn plan(pieces: &Pieces<'_>, memory_bytes: u64, page_bytes: u64) -> Initial {
-    let mut initial = Initial { page_bytes, ..Initial::default() };
+    let mut initial = Initial::default();
     // In the context, nothing but the given bytes may be written: what lies between them is the runtime's.
     for (offset, bytes) in pieces.iter().filter(|(offset, _)| *offset < 0) {
         initial.copies.push((*offset, bytes.to_vec()));

@@ -94,7 +94,7 @@ pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u
         writer.define(Target::Maps, section);
     }
     if !code.pages.is_empty() {
-        let section = writer.section(Role::Image, &code.pages, code.page_bytes);
+        let section = writer.section(Role::Image, &code.pages, platform.page_bytes);
         writer.define(Target::Image, section);
     }
 

@@ -9,6 +9,7 @@ use target_lexicon::Triple;
 
 use super::dwarf::DebugName;
 use crate::error::{Error, Result};
+use crate::image;
 
 /// An instruction set that objects can be written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +69,7 @@ impl Platform {
                 return Err(Error::usage(message));
             }
         };
-        let page_bytes = match (arch, format) {
-            (Arch::Aarch64, BinaryFormat::Elf) => 65536,
-            (Arch::Aarch64, BinaryFormat::MachO) => 16384,
-            _ => 4096,
-        };
-        Ok(Self { arch, format, page_bytes })
+        Ok(Self { arch, format, page_bytes: image::page_bytes(triple) })
     }
 }
 

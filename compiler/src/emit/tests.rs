@@ -8,17 +8,19 @@ use cranelift_codegen::{Context, control::ControlPlane, settings};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
 use target_lexicon::Triple;
-use wasmelt_abi::context::FuncRecord;
+use wasmelt_abi::context::{FuncRecord, WideRecord};
 use wasmelt_abi::descriptor::{
-    CallSite, CopyChunk, CpuFeatures, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InvokePlan,
-    MapChunk, MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan, ValueType,
+    CallSite, CopyChunk, CpuFeatures, DataSegment, DirGrant, ElementSegment, EnvGrant, ExceptionHandler, InstancePlan,
+    InvokePlan, MapChunk, MemoryPlan, Policy, ProgramDescriptor, Rel, TablePlan, ValueType,
 };
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
 use super::{Code, Terms};
 use crate::error::Result;
-use crate::image::{self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, Invoke, Record};
+use crate::image::{
+    self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record,
+};
 use crate::options;
 
 fn target() -> Triple {
@@ -116,25 +118,35 @@ fn image() -> Image<'static> {
         entry: Some(0),
         invoke_entry: Some(1),
         invoke: Some(invoke),
-        records: vec![Record { function: 1, type_id: 5 }, Record { function: 2, type_id: 6 }],
-        const_tables: vec![vec![None, Some(Record { function: 2, type_id: 6 })]],
-        context_bytes: 96,
-        memories: vec![image::MemoryPlan {
-            context_offset: -16,
-            page_size_log2: 16,
-            flags: 0,
-            initial_bytes: 1 << 20,
-            maximum_bytes: 2 << 20,
-            reserve_bytes: 3 << 20,
-            guard_bytes: 4 << 20,
+        instances: vec![InstanceImage {
+            records: vec![
+                Record { function: 1, type_id: 5, distance: None },
+                Record { function: 2, type_id: 6, distance: None },
+            ],
+            const_tables: vec![vec![None, Some(Record { function: 2, type_id: 6, distance: None })]],
+            context_bytes: 96,
+            memories: vec![image::MemoryPlan {
+                context_offset: -16,
+                page_size_log2: 16,
+                flags: 0,
+                initial_bytes: 1 << 20,
+                maximum_bytes: 2 << 20,
+                reserve_bytes: 3 << 20,
+                guard_bytes: 4 << 20,
+            }],
+            tables: vec![image::TablePlan {
+                context_offset: -48,
+                flags: 0,
+                initial_elements: 11,
+                maximum_elements: 12,
+            }],
+            data_segments: vec![b"".into(), b"passive".into()],
+            element_segments: vec![Elements::Records(vec![Some(1), None, Some(0)])],
+            initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
+            ..InstanceImage::default()
         }],
-        tables: vec![image::TablePlan { context_offset: -48, flags: 0, initial_elements: 11, maximum_elements: 12 }],
-        data_segments: vec![b"".into(), b"passive".into()],
-        element_segments: vec![Elements::Records(vec![Some(1), None, Some(0)])],
-        initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
         cpu_features: CpuFeatures::X86_64[3].0,
         stack_bytes: 1 << 16,
-        interface: None,
         ..Image::default()
     }
 }
@@ -180,11 +192,11 @@ fn the_descriptor_is_what_the_contract_says() {
 
     assert_eq!(s.u32(at!(0, ProgramDescriptor, abi_version)), ABI_VERSION);
     assert_eq!(s.u32(at!(0, ProgramDescriptor, cpu_features)), CpuFeatures::X86_64[3].0);
-    assert_eq!(s.u32(at!(0, ProgramDescriptor, context_bytes)), 96);
-    assert_eq!(s.u32(at!(0, ProgramDescriptor, segment_count)), 3);
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, first.context_bytes)), 96);
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, first.segment_count)), 3);
     assert_eq!(s.u64(at!(0, ProgramDescriptor, stack_bytes)), 1 << 16);
-    assert_eq!(s.reference(at!(0, ProgramDescriptor, text)), Some((".text".to_owned(), 0)));
-    assert_eq!(s.u32(at!(0, ProgramDescriptor, text_bytes)), 84);
+    assert_eq!(s.reference(at!(0, ProgramDescriptor, code.text)), Some((".text".to_owned(), 0)));
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, code.text_bytes)), 84);
     assert_eq!(s.reference(at!(0, ProgramDescriptor, entry)), Some((".text".to_owned(), 0)));
     assert_eq!(s.reference(at!(0, ProgramDescriptor, invoke_entry)), Some((".text".to_owned(), 32)));
     let anchor = size_of::<ProgramDescriptor>();
@@ -206,7 +218,7 @@ fn memories_tables_and_segments_are_what_the_contract_says() {
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
-    let (memory, count) = s.slice(at!(0, ProgramDescriptor, memories));
+    let (memory, count) = s.slice(at!(0, ProgramDescriptor, first.memories));
     assert_eq!((count, memory % align_of::<MemoryPlan>()), (1, 0));
     assert_eq!(s.u32(at!(memory, MemoryPlan, context_offset)) as i32, -16);
     assert_eq!(s.u32(at!(memory, MemoryPlan, page_size_log2)), 16, "no flags above it");
@@ -215,18 +227,18 @@ fn memories_tables_and_segments_are_what_the_contract_says() {
     assert_eq!(s.u64(at!(memory, MemoryPlan, reserve_bytes)), 3 << 20);
     assert_eq!(s.u64(at!(memory, MemoryPlan, guard_bytes)), 4 << 20);
 
-    let (table, count) = s.slice(at!(0, ProgramDescriptor, tables));
+    let (table, count) = s.slice(at!(0, ProgramDescriptor, first.tables));
     assert_eq!((count, table % align_of::<TablePlan>()), (1, 0));
     assert_eq!(s.u32(at!(table, TablePlan, context_offset)) as i32, -48);
     assert_eq!(s.u64(at!(table, TablePlan, initial_elements)), 11);
     assert_eq!(s.u64(at!(table, TablePlan, maximum_elements)), 12);
 
-    let (data, count) = s.slice(at!(0, ProgramDescriptor, data_segments));
+    let (data, count) = s.slice(at!(0, ProgramDescriptor, first.data_segments));
     assert_eq!(count, 2);
     assert_eq!(s.bytes(at!(data, DataSegment, bytes)), b"");
     assert_eq!(s.bytes(at!(data + size_of::<DataSegment>(), DataSegment, bytes)), b"passive");
 
-    let (segment, count) = s.slice(at!(0, ProgramDescriptor, element_segments));
+    let (segment, count) = s.slice(at!(0, ProgramDescriptor, first.element_segments));
     assert_eq!(count, 1);
     let (elements, count) = s.slice(at!(segment, ElementSegment, elements));
     assert_eq!((count, s.u32(elements + 4)), (3, 0));
@@ -243,13 +255,13 @@ fn initial_bytes_and_policy_are_what_the_contract_says() {
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
-    let (copies, count) = s.slice(at!(0, ProgramDescriptor, copies));
+    let (copies, count) = s.slice(at!(0, ProgramDescriptor, first.copies));
     let copies: Vec<_> = (0..count)
         .map(|i| copies + i * size_of::<CopyChunk>())
         .map(|at| (s.u64(at!(at, CopyChunk, dest_offset)) as i64, s.bytes(at!(at, CopyChunk, bytes))))
         .collect();
     assert_eq!(copies, [(-64, &b"global"[..])]);
-    let (map, count) = s.slice(at!(0, ProgramDescriptor, maps));
+    let (map, count) = s.slice(at!(0, ProgramDescriptor, first.maps));
     assert_eq!(count, 1);
     assert_eq!(s.u64(at!(map, MapChunk, dest_offset)), 0);
     assert_eq!(s.u64(at!(map, MapChunk, len_bytes)), 106_496);
@@ -287,9 +299,9 @@ fn call_sites_are_what_the_contract_says() {
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
-    assert_eq!(s.u32(at!(0, ProgramDescriptor, exception_payload_bytes)), 32);
-    let (sites, count) = s.slice(at!(0, ProgramDescriptor, call_sites));
-    let (handlers, handler_count) = s.slice(at!(0, ProgramDescriptor, handlers));
+    assert_eq!(s.u32(at!(0, ProgramDescriptor, code.exception_payload_bytes)), 32);
+    let (sites, count) = s.slice(at!(0, ProgramDescriptor, code.call_sites));
+    let (handlers, handler_count) = s.slice(at!(0, ProgramDescriptor, code.handlers));
     assert_eq!((count, handler_count), (3, 3));
     for (i, (return_offset, first_handler, handler_count)) in
         [(37, 0, 2), (40, 2, 0), (65, 2, 1)].into_iter().enumerate()
@@ -319,7 +331,7 @@ fn code_maps_find_traps_and_functions() {
         assert_eq!(name, ".rodata.wasmelt.maps");
         &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
     };
-    let code_map = table(at!(0, ProgramDescriptor, code_map));
+    let code_map = table(at!(0, ProgramDescriptor, code.code_map));
     let trap = |offset| Trap::from_u8(code_map::find(code_map, offset)?.trap as u8);
     assert_eq!(trap(35), Some(Trap::Unreachable));
     assert_eq!(trap(41), Some(Trap::IntegerOverflow));
@@ -381,10 +393,11 @@ fn unwind_information_names_every_function() {
 
 #[test]
 fn mistakes_of_earlier_stages_are_errors() {
+    let of = |instance| Image { instances: vec![instance], ..image() };
     let broken = [
         Image { entry: Some(3), ..image() },
-        Image { records: vec![Record { function: 9, type_id: 0 }], ..image() },
-        Image { element_segments: vec![Elements::Records(vec![Some(2)])], ..image() },
+        of(InstanceImage { records: vec![Record { function: 9, type_id: 0, distance: None }], ..Default::default() }),
+        of(InstanceImage { element_segments: vec![Elements::Records(vec![Some(2)])], ..Default::default() }),
     ];
     for image in broken {
         assert!(object_of(&image, &target()).is_err());
@@ -392,4 +405,31 @@ fn mistakes_of_earlier_stages_are_errors() {
     for triple in ["i686-pc-windows-gnu", "riscv64gc-unknown-linux-gnu"] {
         assert!(object_of(&image(), &triple.parse().unwrap()).is_err());
     }
+}
+
+#[test]
+fn instances_have_plans_and_wide_records() {
+    let record = |function, distance| Record { function, type_id: 3, distance };
+    let instance = |distance, records| InstanceImage { distance, records, context_bytes: 48, ..Default::default() };
+    let instances =
+        vec![instance(0, vec![record(1, None)]), instance(1 << 33, vec![record(2, None), record(1, Some(0))])];
+    let elements = vec![Elements::Records(vec![Some(1)])];
+    let mut image = Image { instances, has_wide_records: true, ..image() };
+    image.instances[1].element_segments = elements;
+    let bytes = object_of(&image, &target()).unwrap();
+    let file = object::File::parse(&*bytes).unwrap();
+    let s = Section::of(&file, ".rodata.wasmelt");
+    let (plan, count) = s.slice(at!(0, ProgramDescriptor, others));
+    assert_eq!((count, plan % align_of::<InstancePlan>()), (1, 0));
+    assert_eq!(s.u64(at!(0, ProgramDescriptor, first.distance)), 0);
+    assert_eq!(s.u64(at!(plan, InstancePlan, distance)), 1 << 33);
+    assert_eq!(s.u32(at!(plan, InstancePlan, context_bytes)), 48);
+    let (segment, _) = s.slice(at!(plan, InstancePlan, element_segments));
+    let (elements, _) = s.slice(at!(segment, ElementSegment, elements));
+    let record = s.rel(elements);
+    assert_eq!(s.u32(at!(record, WideRecord, record.code_offset)), 32);
+    assert_eq!(s.u64(at!(record, WideRecord, distance)), 0, "a function of the first instance");
+    let own = record - size_of::<WideRecord>();
+    assert_eq!(s.u32(at!(own, WideRecord, record.code_offset)), 64);
+    assert_eq!(s.u64(at!(own, WideRecord, distance)), 1 << 33);
 }

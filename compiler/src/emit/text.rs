@@ -124,8 +124,10 @@ fn relocate(
             }
             RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin_symbol(builtin, platform).to_owned()), 0),
             RelocTarget::Host(host) => leave(Target::Runtime(format!("{}.{}", host.module, host.name)), 0),
-            RelocTarget::Record(index) => leave(Target::Program, program.record(index)?),
-            RelocTarget::ConstTable(index) => leave(Target::Program, program.const_table(index)?),
+            RelocTarget::Record(instance, index) => leave(Target::Program, program.record(instance, index)?),
+            RelocTarget::ConstTable(instance, index) => {
+                leave(Target::Program, program.const_table(instance, index)?);
+            }
         }
     }
     Ok(())

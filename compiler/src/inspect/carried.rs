@@ -154,8 +154,8 @@ fn find(file: &object::File<'_>, view: &View<'_>) -> Option<u64> {
 
 /// Whether what starts with the version of the contract is a program descriptor: its code is code.
 fn is_program(view: &View<'_>, at: u64) -> Option<bool> {
-    let text = view.rel(at!(at, ProgramDescriptor, text))?;
-    let end = text.checked_add(view.u32(at!(at, ProgramDescriptor, text_bytes))?.into())?;
+    let text = view.rel(at!(at, ProgramDescriptor, code.text))?;
+    let end = text.checked_add(view.u32(at!(at, ProgramDescriptor, code.text_bytes))?.into())?;
     let entry = view.rel(at!(at, ProgramDescriptor, entry))?;
     let is_code = view.sections.iter().any(|(start, data, kind)| {
         *kind == SectionKind::Text && *start <= text && end <= start.saturating_add(data.len() as u64)

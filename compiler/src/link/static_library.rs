@@ -9,10 +9,11 @@ use target_lexicon::{BinaryFormat, Environment, Triple};
 use crate::error::{Error, Result};
 
 /// Puts the object of the library `name` into an archive. It depends on nothing else: no time, no user, no path.
-pub fn static_library(object: &[u8], name: &str, target: &Triple) -> Result<Vec<u8>> {
-    let member = NewArchiveMember::new(object, &DEFAULT_OBJECT_READER, format!("{name}.o"));
+pub fn static_library(objects: &[&[u8]], names: &[&str], target: &Triple) -> Result<Vec<u8>> {
+    let member = |(&object, name)| NewArchiveMember::new(object, &DEFAULT_OBJECT_READER, format!("{name}.o"));
+    let members: Vec<_> = objects.iter().zip(names).map(member).collect();
     let mut archive = Cursor::new(Vec::new());
-    write_archive_to_stream(&mut archive, &[member], kind(target), false, None)
+    write_archive_to_stream(&mut archive, &members, kind(target), false, None)
         .map_err(|e| Error::internal(format!("the static library cannot be written: {e}")))?;
     Ok(archive.into_inner())
 }
@@ -68,8 +69,8 @@ mod tests {
         ] {
             let target: Triple = triple.parse().unwrap();
             let object = object(&target);
-            let bytes = static_library(&object, "name", &target).unwrap();
-            assert_eq!(bytes, static_library(&object, "name", &target).unwrap(), "{triple}");
+            let bytes = static_library(&[&object], &["name"], &target).unwrap();
+            assert_eq!(bytes, static_library(&[&object], &["name"], &target).unwrap(), "{triple}");
             let archive = ArchiveFile::parse(&*bytes).unwrap();
             assert_eq!(archive.kind(), kind, "{triple}");
             let symbols: Vec<_> = archive.symbols().unwrap().unwrap().map(|symbol| symbol.unwrap()).collect();

@@ -20,7 +20,7 @@ use wasmelt_abi::symbols;
 use super::{LinkOptions, archive, link};
 use crate::emit::{self, Code, Terms, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
-use crate::image::{Image, ImageFunction, MemoryPlan, Record, Reloc, RelocTarget};
+use crate::image::{Image, ImageFunction, InstanceImage, MemoryPlan, Record, Reloc, RelocTarget};
 use crate::options::{Linker, Runtime};
 
 const NOTE: &str = "{\"source\":\"tests\"}";
@@ -56,6 +56,7 @@ fn function(id: u32, symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunc
 
 /// A program that returns 42: 2 from a function that the first one calls, 30 from the runtime, 10 from a record.
 fn image() -> Image<'static> {
+    let record = |function, type_id| Record { function, type_id, distance: None };
     let call = |offset, target| Reloc { offset, kind: Kind::X86CallPCRel4, target, addend: -4 };
     let operand = |offset, target, addend| Reloc { offset, kind: Kind::X86PCRel4, target, addend };
     let entry = [
@@ -79,13 +80,12 @@ fn image() -> Image<'static> {
                 vec![
                     call(2, RelocTarget::Function(0)),
                     call(9, RelocTarget::Builtin(Builtin::memory_fill)),
-                    operand(17, RelocTarget::Record(1), 0),
+                    operand(17, RelocTarget::Record(0, 1), 0),
                 ],
             ),
         ],
         entry: Some(1),
-        records: vec![Record { function: 0, type_id: 77 }, Record { function: 1, type_id: 10 }],
-        interface: None,
+        instances: vec![InstanceImage { records: vec![record(0, 77), record(1, 10)], ..Default::default() }],
         ..Image::default()
     }
 }
@@ -247,7 +247,10 @@ fn with_large_data() -> Image<'static> {
         guard_bytes: 0,
     };
     let data = vec![0x5a; 300_000];
-    Image { memories: vec![memory], initial: vec![(1024, data.into())], ..image() }
+    let mut image = image();
+    image.instances[0].memories = vec![memory];
+    image.instances[0].initial = vec![(1024, data.into())];
+    image
 }
 
 #[test]

@@ -10,6 +10,10 @@ use super::{DataIndex, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
 pub struct BodyFacts {
     /// Functions called directly.
     pub calls: Vec<FuncIndex>,
+    /// Functions called in place of the body's own frame.
+    pub tail_calls: Vec<FuncIndex>,
+    /// Whether a tail call goes through a table or reference.
+    pub tail_calls_references: bool,
     /// Functions whose reference is taken.
     pub ref_funcs: Vec<FuncIndex>,
     /// Tables that are read or called through.
@@ -40,13 +44,20 @@ impl BodyFacts {
         self.visit_structure(op);
         match *op {
             Operator::MemoryGrow { .. } => self.grows_memory = true,
-            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+            Operator::Call { function_index } => self.calls.push(FuncIndex::from_u32(function_index)),
+            Operator::ReturnCall { function_index } => {
                 self.calls.push(FuncIndex::from_u32(function_index));
+                self.tail_calls.push(FuncIndex::from_u32(function_index));
             }
+            Operator::ReturnCallRef { .. } => self.tail_calls_references = true,
             Operator::RefFunc { function_index } => self.ref_funcs.push(FuncIndex::from_u32(function_index)),
-            Operator::CallIndirect { table_index, .. }
-            | Operator::ReturnCallIndirect { table_index, .. }
-            | Operator::TableSize { table: table_index } => self.tables_used.push(TableIndex::from_u32(table_index)),
+            Operator::ReturnCallIndirect { table_index, .. } => {
+                self.tables_used.push(TableIndex::from_u32(table_index));
+                self.tail_calls_references = true;
+            }
+            Operator::CallIndirect { table_index, .. } | Operator::TableSize { table: table_index } => {
+                self.tables_used.push(TableIndex::from_u32(table_index))
+            }
             Operator::TableGet { table } => {
                 self.tables_used.push(TableIndex::from_u32(table));
                 self.tables_read.push(TableIndex::from_u32(table));
@@ -122,6 +133,7 @@ impl BodyFacts {
         }
         self.open_blocks = Vec::new();
         tidy(&mut self.calls);
+        tidy(&mut self.tail_calls);
         tidy(&mut self.ref_funcs);
         tidy(&mut self.tables_used);
         tidy(&mut self.tables_read);

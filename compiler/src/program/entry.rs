@@ -12,7 +12,12 @@ use crate::value_type;
 
 impl Entry {
     /// Chooses what runs: the export of `--invoke`, or `_start`.
-    pub(super) fn find(instance: &Instance<'_>, options: &Options) -> Result<Self> {
+    pub(super) fn find(
+        instance: &Instance<'_>,
+        main: InstanceIndex,
+        in_threads: bool,
+        options: &Options,
+    ) -> Result<Self> {
         let module = &instance.module;
         let command = FuncType::default();
         let nullary = |name: &str| match module.export(name) {
@@ -23,8 +28,7 @@ impl Entry {
             ))),
             _ => Ok(None),
         };
-        let main = InstanceIndex::from_u32(0);
-        let thread_start = if instance.spawns_threads() { Some(find_thread_start(module)?) } else { None };
+        let thread_start = if in_threads { Some(find_thread_start(module)?) } else { None };
         let Some(name) = &options.invoke else {
             if let Some(start) = nullary("_start")? {
                 return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
@@ -44,6 +48,23 @@ impl Entry {
         };
         let calls = nullary("_initialize")?.into_iter().filter(|&f| f != func).collect();
         Ok(Self { instance: main, calls, invoke: Some((func, invoke)), thread_start })
+    }
+}
+
+/// What runs before others use an instance: its export `_initialize`, as wasmtime does it.
+pub(super) fn initializer(instance: &Instance<'_>) -> Result<Option<FuncIndex>> {
+    let (module, name) = (&instance.module, &instance.name);
+    if let Some(Entity::Func(_)) = module.export("_start") {
+        return Err(Error::input(format!("module `{name}` is a program of its own: it exports `_start`"))
+            .hint("a module for `--preload` is a library, for example made with `-mexec-model=reactor`"));
+    }
+    match module.export("_initialize") {
+        Some(Entity::Func(f)) if *module.func_type(f) == FuncType::default() => Ok(Some(f)),
+        Some(Entity::Func(f)) => Err(Error::input(format!(
+            "export `_initialize` of module `{name}` must take and return nothing, but its type is {}",
+            module.func_type(f)
+        ))),
+        _ => Ok(None),
     }
 }
 

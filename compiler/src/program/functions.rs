@@ -122,8 +122,9 @@ impl Program<'_> {
     pub fn describe(&self, id: FuncId) -> String {
         match self.functions.piece(id) {
             Piece::Function(instance, func) => {
-                let module = &self.instances[instance].module;
-                module.describe_func(module.func_index(func))
+                let Instance { module, name, .. } = &self.instances[instance];
+                let func = module.describe_func(module.func_index(func));
+                if self.instances.len() > 1 { format!("{func} of module `{name}`") } else { func }
             }
             Piece::Thunk(instance, func) => {
                 format!("the thunk of imported {}", self.instances[instance].module.describe_func(func))
@@ -139,19 +140,26 @@ impl Program<'_> {
     /// What a backtrace shows of a function: its index, and its name, empty where the module has none. `None` for code
     /// that wasmelt adds. A missing import is shown as its thunk, which traps.
     pub fn frame(&self, id: FuncId) -> Option<(u32, String)> {
-        let (func, name) = match self.functions.piece(id) {
+        let (instance, func, name) = match self.functions.piece(id) {
             Piece::Function(instance, func) => {
-                let module = &self.instances[instance].module;
+                let instance = &self.instances[instance];
+                let module = &instance.module;
                 let func = module.func_index(func);
-                (func, module.func_names.get(&func).map_or_else(String::new, |&name| name.to_owned()))
+                (instance, func, module.func_names.get(&func).map_or_else(String::new, |&name| name.to_owned()))
             }
             Piece::Thunk(instance, func) => {
                 let instance = &self.instances[instance];
                 let Callee::Missing(import) = instance.callees[func] else { return None };
                 let import = &instance.module.imports[import as usize];
-                (func, format!("{}.{}", import.module, import.name))
+                (instance, func, format!("{}.{}", import.module, import.name))
             }
             _ => return None,
+        };
+        // In a program of several modules, names begin with the module's.
+        let name = match (self.instances.len() > 1, name.as_str(), instance) {
+            (false, ..) => name,
+            (true, "", instance) => format!("{}!<wasm function {}>", instance.name, func.as_u32()),
+            (true, name, instance) => format!("{}!{name}", instance.name),
         };
         Some((func.as_u32(), name))
     }
@@ -160,13 +168,14 @@ impl Program<'_> {
     pub fn symbol(&self, id: FuncId) -> String {
         match self.functions.piece(id) {
             Piece::Function(instance, func) => {
-                let module = &self.instances[instance].module;
+                let Instance { module, name: of_instance, .. } = &self.instances[instance];
                 let index = module.func_index(func);
-                match module.func_names.get(&index) {
+                let name = match module.func_names.get(&index) {
                     // Symbol tables end a name at the first NUL.
                     Some(name) if !name.is_empty() && !name.contains('\0') => (*name).to_owned(),
                     _ => format!("wasm_func_{}", index.as_u32()),
-                }
+                };
+                if self.instances.len() > 1 { format!("{of_instance}!{name}").replace('\0', "") } else { name }
             }
             Piece::Thunk(_, func) => format!("wasmelt_thunk_{}", func.as_u32()),
             Piece::Entry => "wasmelt_entry".to_owned(),

@@ -132,7 +132,7 @@ impl Instance<'_> {
             Entity::Func(func) => self.record_of.get(&func).map(|&record| (Kind::Func, record)),
             Entity::Table(table) => match self.tables[table] {
                 TablePlace::Dynamic(place) => Some((Kind::Table, place)),
-                TablePlace::Const(_) | TablePlace::Unused => None,
+                TablePlace::Const(_) | TablePlace::Foreign(..) | TablePlace::Unused => None,
             },
             Entity::Memory(memory) => Some((Kind::Memory, memory.as_u32())),
             Entity::Global(global) => globals.get(&global).map(|&number| (Kind::Global, number)),

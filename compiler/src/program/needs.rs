@@ -1,11 +1,13 @@
 //! What a program needs of the runtime and of the system, whatever it is granted: with the policy it decides which hooks are
 //! linked and which system calls are allowed.
 
+use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};
 use wasmelt_abi::symbols;
 
 use super::{Callee, Instance, Program};
 use crate::image::MemoryPlan;
+use crate::module::MemoryIndex;
 use crate::options::{DirFrom, Policy};
 
 /// What a program needs.
@@ -13,6 +15,8 @@ use crate::options::{DirFrom, Policy};
 pub struct Needs {
     /// Names of the host functions that it imports.
     pub host_functions: Vec<String>,
+    /// It has instances that a hook makes.
+    pub makes_instances: bool,
     /// It has memories that a hook makes.
     pub makes_memories: bool,
     /// It has tables that a hook makes.
@@ -35,13 +39,18 @@ impl Needs {
             Callee::Host(host) => Some(host.name.to_owned()),
             _ => None,
         });
+        let has_more = |memories: &PrimaryMap<MemoryIndex, MemoryPlan>| {
+            let own = memories.values().filter(|plan| !plan.is_foreign());
+            own.clone().any(MemoryPlan::is_pointed) || memories.values().skip(1).any(|plan| !plan.is_foreign())
+        };
+        let makes_instances = program.instances.len() > 1;
         Self {
             host_functions: host_functions.collect(),
-            makes_memories: instances()
-                .any(|i| i.memories.len() > 1 || i.memories.values().any(MemoryPlan::is_pointed)),
+            makes_instances,
+            makes_memories: instances().any(|i| has_more(&i.memories)),
             makes_tables: instances().any(|i| !i.table_plans.is_empty()),
             grows: instances().any(Instance::grows_memory),
-            takes_memory: instances().any(Instance::needs_memory_at_run_time),
+            takes_memory: makes_instances || instances().any(Instance::needs_memory_at_run_time),
             waits: instances().any(|i| i.module.memories.values().any(|memory| memory.shared)),
             invokes: program.entry.invoke.is_some(),
         }
@@ -57,6 +66,7 @@ impl Needs {
         let variables = policy.inherit_env || !policy.env.is_empty();
         let has_trees = !policy.files.is_empty() || !policy.embedded.is_empty();
         let hooks = [
+            (self.makes_instances, symbols::HOOK_INSTANCES),
             (self.makes_memories, symbols::HOOK_MEMORIES),
             (self.makes_tables, symbols::HOOK_TABLES),
             // There is something that the environment may take away.

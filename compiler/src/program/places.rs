@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use cranelift_entity::EntityRef as _;
+use cranelift_entity::{EntityRef as _, PrimaryMap};
 use wasmelt_abi::context::{FuncRef, MEMORY0_LENGTH_OFFSET};
 use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags};
 use wasmparser::ValType;
 
 use super::{
-    Action, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance,
-    MAX_MEMORY64_BYTES, TablePlace,
+    Action, Callee, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance,
+    InstanceIndex, MAX_MEMORY64_BYTES, TablePlace,
 };
 use crate::error::{Error, Result};
 use crate::image::{MemoryPlan, TablePlan};
@@ -32,9 +32,14 @@ impl Instance<'_> {
             let visible = self.visible.globals.contains(&index);
             let value_bytes = if global.ty == ValType::V128 { 16 } else { 8 };
             let Some(init) = &global.init else {
-                self.globals[index] = match global.mutable {
-                    true => GlobalPlace::Imported(self.reserve_context(8)?),
-                    false => GlobalPlace::Context(self.reserve_context(value_bytes)?),
+                self.globals[index] = match (self.shape, self.imported_constants.get(&index)) {
+                    (Shape::Single, Some(&value)) => GlobalPlace::Const(value),
+                    (Shape::Single, None) => {
+                        let (owner, global) = self.owners.globals[index];
+                        GlobalPlace::Foreign(owner, global)
+                    }
+                    (Shape::Many, _) if global.mutable => GlobalPlace::Imported(self.reserve_context(8)?),
+                    (Shape::Many, _) => GlobalPlace::Context(self.reserve_context(value_bytes)?),
                 };
                 continue;
             };
@@ -48,7 +53,8 @@ impl Instance<'_> {
                 && !changes
             {
                 self.globals[index] = GlobalPlace::Const(value);
-                if !visible {
+                // Other instances of the program know the number as well.
+                if !visible || (self.shape == Shape::Single && value.as_func().is_none()) {
                     continue;
                 }
             }
@@ -92,13 +98,24 @@ impl Instance<'_> {
         Ok(())
     }
 
-    pub(super) fn place_memories(&mut self, options: &Options) -> Result<()> {
+    pub(super) fn place_memories(
+        &mut self,
+        earlier: &PrimaryMap<InstanceIndex, Self>,
+        options: &Options,
+    ) -> Result<()> {
         for (index, memory) in self.module.memories.clone() {
+            let (owner, theirs) = self.owners.memories[index];
+            if let Some(owner) = earlier.get(owner) {
+                let plan = owner.memories[theirs];
+                self.memories.push(MemoryPlan { flags: plan.flags | MemoryFlags::FOREIGN, ..plan });
+                continue;
+            }
             let imported = index.index() < self.module.imported_memories;
             // Threads of a program share what their instances import: the program's own. A shared memory that the module
-            // defines is each instance's own, unless others can import it.
+            // defines is each instance's own, unless others import it.
             let foreign = self.shape == Shape::Many && imported;
-            let pointed = foreign || (memory.shared && (imported || self.shape == Shape::Many));
+            let visible = self.shape == Shape::Many || self.visible.memories.contains(&index);
+            let pointed = foreign || (memory.shared && (imported || visible));
             let context_offset = match index.as_u32() {
                 0 if !pointed => MEMORY0_LENGTH_OFFSET - 8,
                 _ => self.reserve_context(16)?,
@@ -148,17 +165,27 @@ impl Instance<'_> {
         Ok(())
     }
 
-    pub(super) fn place_tables(&mut self) -> Result<()> {
+    pub(super) fn place_tables(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>) -> Result<()> {
         let mut used = vec![false; self.module.tables.len()];
         let mut changes = used.clone();
         for facts in self.live_facts() {
             facts.tables_used.iter().for_each(|t| used[t.index()] = true);
             facts.tables_written.iter().for_each(|t| changes[t.index()] = true);
-            // Elements of a table that never changes are no references that could leave a library.
-            let read = facts.tables_read.iter().filter(|_| self.shape == Shape::Many);
+            // Elements of a table that never changes are not references that could leave the instance.
+            let read = facts.tables_read.iter().filter(|_| self.shape == Shape::Many || self.has_wide_records);
             read.for_each(|t| changes[t.index()] = true);
         }
         for index in self.module.tables.keys().collect::<Vec<_>>() {
+            let (owner, theirs) = self.owners.tables[index];
+            if let Some(table) = earlier.get(owner).map(|owner| owner.tables[theirs]) {
+                let TablePlace::Dynamic(place) = table else {
+                    return Err(Error::internal(
+                        "a table that another instance uses was taken for one that never changes",
+                    ));
+                };
+                self.tables[index] = TablePlace::Foreign(owner, place);
+                continue;
+            }
             let table = self.module.tables[index].clone();
             let imported = index.index() < self.module.imported_tables;
             let is_func = table.element.is_func_ref();
@@ -166,6 +193,7 @@ impl Instance<'_> {
                 || changes[index.index()]
                 || (used[index.index()] && (!is_func || !self.is_known_table(index)))
                 || self.has_unknown_offset(index)
+                || (used[index.index()] && self.has_foreign_elements(index))
             {
                 let context_offset = self.reserve_context(16)?;
                 self.tables[index] = TablePlace::Dynamic(self.table_plans.len() as u32);
@@ -198,6 +226,11 @@ impl Instance<'_> {
             ElementMode::Passive | ElementMode::Declared => false,
         };
         self.module.elements.values().any(|segment| is_unknown(&segment.mode))
+    }
+
+    /// Whether functions of other instances are among the elements that a table starts with.
+    fn has_foreign_elements(&self, table: TableIndex) -> bool {
+        self.module.table_funcs(table).any(|func| matches!(self.callees[func], Callee::Foreign(..)))
     }
 
     /// Whether the contents of a table are known now, as far as it is not changed by code.

@@ -25,7 +25,7 @@ impl<'data> Instance<'data> {
             let ElementMode::Active(table, offset) = segment.mode else { continue };
             let len = segment.elements.len() as u32;
             match self.tables[table] {
-                TablePlace::Dynamic(_) => {
+                TablePlace::Dynamic(_) | TablePlace::Foreign(..) => {
                     self.place_segment_elements(index)?;
                     let drop = used_later[index.index()];
                     inits.push(Action::InitTable { table, segment: index, offset, len, drop });
@@ -91,7 +91,7 @@ impl<'data> Instance<'data> {
             let known = self.evaluate(&offset).map(|value| value.as_unsigned().unwrap_or(u64::MAX));
             let plan = self.memories[memory];
             if let Some(offset) = known
-                && !plan.is_pointed()
+                && plan.is_private()
                 && offset.saturating_add(segment.bytes.len() as u64) > plan.initial_bytes
             {
                 self.actions.push(Action::Trap(Trap::MemoryOutOfBounds));
@@ -100,13 +100,13 @@ impl<'data> Instance<'data> {
             match known {
                 // What a segment with an unknown offset writes, later ones may write again; and what is placed in memory 0
                 // can be placed once, while each instance of a thread has it written by code.
-                Some(offset) if memory.as_u32() == 0 && !plan.is_pointed() && ordered && !self.spawns_threads() => {
+                Some(offset) if memory.as_u32() == 0 && plan.is_private() && ordered && !self.in_threads => {
                     if !segment.bytes.is_empty() {
                         pieces.push((offset, segment.bytes));
                     }
                 }
                 _ => {
-                    ordered &= memory.as_u32() != 0 || plan.is_pointed();
+                    ordered &= memory.as_u32() != 0 || !plan.is_private();
                     let len = segment.bytes.len() as u32;
                     let drop = used_later[index.index()];
                     self.data_segments[index] = segment.bytes;

@@ -81,9 +81,69 @@ pub struct Provenance {
     /// Imports and exports are left out: with them, the note would be longer than what is read of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interface_left_out: bool,
+    /// The modules of a program of several, in order of instantiation; absent where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<LinkedModule>,
     /// What the guest may do.
     #[serde(default)]
     pub policy: Policy,
+}
+
+/// A module of a program of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedModule {
+    /// The name that others import it by.
+    pub name: String,
+    /// The module.
+    pub source: Source,
+    /// What it imports, and who provides that.
+    #[serde(default)]
+    pub imports: Vec<LinkedImport>,
+    /// What it exports.
+    #[serde(default)]
+    pub exports: Vec<Export>,
+}
+
+/// An import of a module of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedImport {
+    /// What is imported.
+    #[serde(flatten)]
+    pub import: Import,
+    /// The module that provides it; absent where the runtime does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+}
+
+impl LinkedModule {
+    /// Describes a module in the binary format that is instantiated after `earlier`.
+    pub fn build(name: &str, source_name: &str, wasm: &[u8], earlier: &[Self]) -> Result<Self> {
+        let interface =
+            Interface::read(wasm).map_err(|e| Error::internal(format!("a valid module cannot be read again: {e}")))?;
+        let provides = |module: &Self, import: &Import| {
+            module.name == import.module && module.exports.iter().any(|export| export.name == import.name)
+        };
+        let linked = |import: Import| {
+            let provider = earlier.iter().find(|module| provides(module, &import)).map(|module| module.name.clone());
+            LinkedImport { import, provider }
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            source: Source::of(wasm, source_name),
+            imports: interface.imports.into_iter().map(linked).collect(),
+            exports: interface.exports,
+        })
+    }
+}
+
+impl Source {
+    fn of(wasm: &[u8], source_name: &str) -> Self {
+        Self {
+            name: file_name(source_name).to_owned(),
+            blake3: blake3::hash(wasm).to_hex().to_string(),
+            bytes: wasm.len() as u64,
+        }
+    }
 }
 
 /// The module that something was made from.
@@ -152,11 +212,7 @@ impl Provenance {
             wasmelt_version: env!("CARGO_PKG_VERSION").to_owned(),
             cranelift_version: cranelift_codegen::VERSION.to_owned(),
             abi_version: wasmelt_abi::ABI_VERSION,
-            source: Source {
-                name: file_name(source_name).to_owned(),
-                blake3: blake3::hash(wasm).to_hex().to_string(),
-                bytes: wasm.len() as u64,
-            },
+            source: Source::of(wasm, source_name),
             target: options.target.to_string(),
             cpu: match &options.cpu {
                 Cpu::Default => "default".to_owned(),
@@ -181,6 +237,7 @@ impl Provenance {
             exports: interface.exports,
             memories: memories.collect(),
             interface_left_out: false,
+            modules: Vec::new(),
             policy: options.policy.of_code(),
         })
     }

@@ -15,7 +15,6 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{AliasRegion, InstBuilder as _, MemFlagsData, Value, types};
-use cranelift_entity::EntityRef as _;
 use wasmelt_abi::trap::Trap;
 use wasmparser::MemArg;
 
@@ -58,8 +57,7 @@ impl FuncTranslator<'_, '_> {
 
     /// The region of a memory. Imported memories may be the same one.
     pub(super) fn memory_region(&mut self, memory: MemoryIndex) -> AliasRegion {
-        let imported = memory.index() < self.env.module().imported_memories;
-        self.region(Region::Memory(if imported { 0 } else { memory.as_u32() }))
+        self.region(Region::Memory(self.env.program.memory_number(self.env.instance, memory)))
     }
 
     /// The index, when `index + end` does not exceed the current length; traps otherwise.

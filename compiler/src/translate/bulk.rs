@@ -107,10 +107,16 @@ impl FuncTranslator<'_, '_> {
         len: Value,
     ) -> Result<()> {
         let dest = self.zero_extend(dest);
+        let memory = MemoryIndex::from_u32(memory);
+        let is_foreign = self.env.instance.owners.memories[memory].0 != self.env.index;
+        let builtin = if is_foreign { Builtin::memory_init_foreign } else { Builtin::memory_init };
         let vmctx = self.vmctx();
-        let memory = self.ins().iconst(types::I32, i64::from(memory));
+        let memory = match is_foreign {
+            true => self.memory_record(memory),
+            false => self.ins().iconst(types::I32, i64::from(memory.as_u32())),
+        };
         let segment = self.ins().iconst(types::I32, i64::from(segment));
-        let failed = self.call_builtin(Builtin::memory_init, &[vmctx, memory, segment, dest, src, len]);
+        let failed = self.call_builtin(builtin, &[vmctx, memory, segment, dest, src, len]);
         self.trap_if_failed(failed, Trap::MemoryOutOfBounds)
     }
 

@@ -11,6 +11,7 @@ use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::trap::Trap;
 
+use super::crossing::RunsIn;
 use super::{FuncTranslator, Name, Region, SignatureKey, clif_type};
 use crate::clif_value_type;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub(super) enum Target {
 pub(super) struct Code {
     pub(super) address: Value,
     pub(super) vmctx: Option<Value>,
+    pub(super) runs_in: RunsIn,
 }
 
 impl<'a> FuncTranslator<'a, '_> {
@@ -123,14 +125,24 @@ impl<'a> FuncTranslator<'a, '_> {
         match instance.callees[func] {
             Callee::Defined(defined) => {
                 let sig = self.wasm_signature(instance.type_ids[func], ty);
-                let target = self.function(Name::Function(self.env.function(defined)?), sig);
+                let target = self.function(Name::Function(self.env.function(self.env.index, defined)?), sig);
                 let vmctx = self.vmctx_argument();
-                self.call_target(Target::Direct(target), vmctx, ty, tail);
+                let runs_in = match self.env.program.strays(self.env.index, defined) {
+                    true => RunsIn::OwnStraying,
+                    false => RunsIn::Own,
+                };
+                self.call_target(Target::Direct(target), vmctx, runs_in, ty, tail);
+            }
+            Callee::Foreign(other, defined) => {
+                let sig = self.wasm_signature(instance.type_ids[func], ty);
+                let target = self.function(Name::Function(self.env.function(other, defined)?), sig);
+                let strays = self.env.program.strays(other, defined);
+                self.call_target(Target::Direct(target), None, RunsIn::Other(other, strays), ty, tail);
             }
             Callee::Imported(import) => {
                 let sig = self.wasm_signature(instance.type_ids[func], ty);
                 let code = self.imported_code(import);
-                self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
+                self.call_target(Target::Indirect(sig, code.address), code.vmctx, code.runs_in, ty, tail);
             }
             Callee::Host(host) => {
                 let args = self.pop_n(ty.params.len());
@@ -144,14 +156,21 @@ impl<'a> FuncTranslator<'a, '_> {
                 let sig = self.wasm_signature(instance.type_ids[func], ty);
                 let thunk = self.function(Name::Function(self.env.thunk(func)?), sig);
                 let vmctx = self.vmctx_argument();
-                self.call_target(Target::Direct(thunk), vmctx, ty, tail);
+                self.call_target(Target::Direct(thunk), vmctx, RunsIn::Own, ty, tail);
             }
         }
         Ok(())
     }
 
     /// Calls, or jumps to, a function of this type with operands from the stack.
-    pub(super) fn call_target(&mut self, target: Target, vmctx: Option<Value>, ty: &FuncType, tail: bool) {
+    pub(super) fn call_target(
+        &mut self,
+        target: Target,
+        vmctx: Option<Value>,
+        runs_in: RunsIn,
+        ty: &FuncType,
+        tail: bool,
+    ) {
         let operands = self.pop_n(ty.params.len());
         let mut args = Vec::with_capacity(operands.len() + 2);
         args.extend(vmctx);
@@ -167,6 +186,7 @@ impl<'a> FuncTranslator<'a, '_> {
         });
         args.extend(area);
         args.extend(operands);
+        let back = self.cross(runs_in, tail);
         if tail {
             match target {
                 Target::Direct(func) => self.ins().return_call(func, &args),
@@ -186,6 +206,7 @@ impl<'a> FuncTranslator<'a, '_> {
         } else {
             self.try_call(target, &args, &handlers)
         };
+        self.come_back(back);
         match area {
             None => self.stack.extend(results),
             Some(area) => {
@@ -215,13 +236,13 @@ impl<'a> FuncTranslator<'a, '_> {
                 let length = self.env.instance.const_tables[place as usize].len() as u64;
                 let bound = self.ins().iconst(types::I64, length as i64);
                 let index = self.check_index(index, bound, Trap::UndefinedElement);
-                let base = self.symbol(Name::ConstTable(place));
+                let base = self.symbol(Name::ConstTable(self.env.index, place));
                 let offset = self.ins().ishl_imm_u(index, 3);
                 let record = self.ins().iadd(base, offset);
                 self.check_const_type(record, type_id, place);
                 self.const_record_code(record)
             }
-            TablePlace::Dynamic(_) => {
+            TablePlace::Dynamic(_) | TablePlace::Foreign(..) => {
                 let reference = self.table_element(table, index, Trap::UndefinedElement)?;
                 let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
                 self.trap_if(is_null, Trap::UninitializedElement);
@@ -231,7 +252,7 @@ impl<'a> FuncTranslator<'a, '_> {
             TablePlace::Unused => return Err(Error::internal("a call goes through a table that was dropped")),
         };
         let sig = self.wasm_signature(type_id, ty);
-        self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
+        self.call_target(Target::Indirect(sig, code.address), code.vmctx, code.runs_in, ty, tail);
         Ok(())
     }
 
@@ -242,7 +263,7 @@ impl<'a> FuncTranslator<'a, '_> {
         self.trap_if_null(reference);
         let code = self.reference_code(reference);
         let sig = self.wasm_signature(type_id, ty);
-        self.call_target(Target::Indirect(sig, code.address), code.vmctx, ty, tail);
+        self.call_target(Target::Indirect(sig, code.address), code.vmctx, code.runs_in, ty, tail);
     }
 
     pub(super) fn trap_if_null(&mut self, reference: Value) {
@@ -253,7 +274,7 @@ impl<'a> FuncTranslator<'a, '_> {
     fn type_at(&self, type_index: u32) -> (TypeId, &'a FuncType) {
         let index = TypeIndex::from_u32(type_index);
         let module = &self.env.instance.module;
-        (module.canonical_types[index], &module.types[index])
+        (self.env.instance.type_numbers[index], &module.types[index])
     }
 
     /// Traps unless the function that is referred to has this type.
@@ -302,7 +323,9 @@ impl<'a> FuncTranslator<'a, '_> {
         let flags = self.record_flags();
         let offset = self.ins().uload32(flags, record, 0);
         let text = self.symbol(Name::Text);
-        Code { address: self.ins().iadd(text, offset), vmctx: self.vmctx_argument() }
+        // A function that is referred to may stray.
+        let runs_in = if self.env.program.has_straying() { RunsIn::OwnStraying } else { RunsIn::Own };
+        Code { address: self.ins().iadd(text, offset), vmctx: self.vmctx_argument(), runs_in }
     }
 
     /// Records never change. They are read only after the checks of the index, so they cannot be moved up.

@@ -12,6 +12,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use super::call::Target;
+use super::crossing::RunsIn;
 use super::{FuncEnv, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
 use crate::module::{FuncIndex, FuncType};
@@ -26,12 +27,9 @@ pub(super) fn translate_entry(
     context: &mut FunctionBuilderContext,
     func: &mut Function,
 ) -> Result<()> {
-    with_entry(env, context, func, 1, |t, _| {
-        for action in &env.instance.actions {
-            t.action(action)?;
-            if !t.reachable {
-                return Ok(());
-            }
+    with_entry(env, context, func, 1, |t, params| {
+        if !t.instantiate(params[0])? {
+            return Ok(());
         }
         for call in &env.program.entry.calls {
             t.call(call.as_u32(), false)?;
@@ -52,6 +50,7 @@ pub(super) fn translate_invoke_entry(
     };
     with_entry(env, context, func, 2, |t, params| {
         let (values, ty) = (params[1], env.module().func_type(*callee));
+        t.enter_instance(env.index, params[0]);
         t.load_values(&ty.params, values);
         t.call(callee.as_u32(), false)?;
         t.store_results(ty, values);
@@ -68,11 +67,8 @@ pub(super) fn translate_thread_entry(
 ) -> Result<()> {
     let callee = env.program.entry.thread_start.ok_or_else(|| Error::internal("no export for threads"))?;
     with_entry(env, context, func, 3, |t, params| {
-        for action in &env.instance.actions {
-            t.action(action)?;
-            if !t.reachable {
-                return Ok(());
-            }
+        if !t.instantiate(params[0])? {
+            return Ok(());
         }
         for &param in &params[1..] {
             let value = t.ins().ireduce(types::I32, param);
@@ -122,7 +118,7 @@ pub(super) fn translate_to_wasm(
         let [vmctx, code, values] = params else { return Err(Error::internal("a trampoline has three parameters")) };
         t.load_values(&ty.params, *values);
         let sig = t.wasm_signature(type_id, ty);
-        t.call_target(Target::Indirect(sig, *code), Some(*vmctx), ty, false);
+        t.call_target(Target::Indirect(sig, *code), Some(*vmctx), RunsIn::Own, ty, false);
         t.store_results(ty, *values);
         Ok(())
     })
@@ -214,13 +210,33 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    /// What is left of instantiation, instance by instance, the main one last; whether the code that follows can be
+    /// reached. `first` is the first instance's `vmctx`.
+    fn instantiate(&mut self, first: Value) -> Result<bool> {
+        for (index, instance) in &self.env.program.instances {
+            self.enter_instance(index, first);
+            for action in &instance.actions {
+                self.action(action)?;
+                if !self.reachable {
+                    return Ok(false);
+                }
+            }
+            if let Some(initialize) = instance.initialize {
+                self.call(initialize.as_u32(), false)?;
+            }
+        }
+        Ok(true)
+    }
+
     fn action(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::SetContext { region, context_offset, value } => {
                 let value = self.const_expr(value)?;
                 let vmctx = self.vmctx();
                 let flags = self.trusted_region(match region {
-                    ContextRegion::Global(global) => Region::Global(global.as_u32()),
+                    ContextRegion::Global(global) => {
+                        Region::Global(self.env.program.global_number(self.env.instance, *global))
+                    }
                     ContextRegion::Element => Region::Context,
                 });
                 self.ins().store(flags, value, vmctx, *context_offset);

@@ -60,7 +60,7 @@ impl FuncTranslator<'_, '_> {
         let handler = handlers.iter().map(|handler| {
             let call = dfg.block_call(handler.block, &[BlockArg::TryCallExn(0)]);
             match handler.tag {
-                Some(tag) => ExceptionTableItem::Tag(ExceptionTag::from_u32(tag), call),
+                Some(tag) => ExceptionTableItem::Tag(ExceptionTag::from_u32(self.env.tag(tag)), call),
                 None => ExceptionTableItem::Default(call),
             }
         });
@@ -110,6 +110,7 @@ impl FuncTranslator<'_, '_> {
             let block = self.new_handler_block();
             self.builder.switch_to_block(block);
             let exception = self.builder.block_params(block)[0];
+            self.enter_landing_pad();
             self.fuel_reload();
             let height = self.stack.len();
             if let Some(tag) = tag {
@@ -191,6 +192,7 @@ impl FuncTranslator<'_, '_> {
         self.builder.switch_to_block(block);
         self.reachable = true;
         if caught.is_none() {
+            self.enter_landing_pad();
             self.fuel_reload();
         }
         Some(caught.unwrap_or_else(|| self.builder.block_params(block)[0]))

@@ -22,7 +22,7 @@ use crate::program::Callee;
 /// The counter of the function at hand.
 pub(super) struct Fuel {
     counter: Variable,
-    /// Where it lies, from `vmctx`.
+    /// Where it lies, from the first instance's `vmctx`: all count in one place.
     context_offset: i32,
     /// Operators that were translated since it was added to.
     pending: i64,
@@ -50,7 +50,7 @@ fn cost(op: &Operator<'_>) -> i64 {
 impl FuncTranslator<'_, '_> {
     /// At the start of a function that was compiled from the module.
     pub(super) fn fuel_at_entry(&mut self) {
-        let Some(context_offset) = self.env.instance.fuel_offset else { return };
+        let Some(context_offset) = self.env.program.fuel_offset() else { return };
         let counter = self.builder.declare_var(types::I64);
         // A function without operators costs something as well.
         self.fuel = Some(Fuel { counter, context_offset, pending: 1 });
@@ -150,7 +150,7 @@ impl FuncTranslator<'_, '_> {
     /// Where an exception is caught: what threw it has counted on.
     pub(super) fn fuel_reload(&mut self) {
         let Some(&Fuel { counter, context_offset, .. }) = self.fuel.as_ref() else { return };
-        let (vmctx, flags) = (self.vmctx(), self.trusted_region(super::Region::Fuel));
+        let (vmctx, flags) = (self.first_vmctx(), self.trusted_region(super::Region::Fuel));
         let value = self.ins().load(types::I64, flags, vmctx, context_offset);
         self.builder.def_var(counter, value);
     }
@@ -158,7 +158,7 @@ impl FuncTranslator<'_, '_> {
     /// Before the function is left.
     pub(super) fn fuel_save(&mut self) {
         let Some(&Fuel { counter, context_offset, .. }) = self.fuel.as_ref() else { return };
-        let (vmctx, flags) = (self.vmctx(), self.trusted_region(super::Region::Fuel));
+        let (vmctx, flags) = (self.first_vmctx(), self.trusted_region(super::Region::Fuel));
         let value = self.builder.use_var(counter);
         self.ins().store(flags, value, vmctx, context_offset);
     }

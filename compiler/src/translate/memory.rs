@@ -72,8 +72,9 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn memory_grow(&mut self, memory: u32) -> Result<()> {
         let delta = self.pop();
         let delta = self.zero_extend(delta);
-        let vmctx = self.vmctx();
         let index_64 = self.env.module().memories[MemoryIndex::from_u32(memory)].index_64;
+        let (owner, memory) = self.env.instance.owners.memories[MemoryIndex::from_u32(memory)];
+        let (vmctx, memory) = (self.vmctx_of(owner), memory.as_u32());
         let memory = self.ins().iconst(types::I32, i64::from(memory));
         let old = self.call_builtin(Builtin::memory_grow, &[vmctx, memory, delta]);
         let old = old.ok_or_else(|| Error::internal("memory_grow has a result"))?;

@@ -9,6 +9,7 @@ mod bounds;
 mod bulk;
 mod call;
 mod control;
+mod crossing;
 mod entry;
 mod exception;
 mod fuel;
@@ -38,7 +39,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module};
+use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module, TagIndex};
 use crate::options::Shape;
 use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
@@ -77,12 +78,18 @@ impl<'a> FuncEnv<'a> {
         Self { index, instance: &self.program.instances[index], ..self }
     }
 
-    /// The number of a function of the instance.
-    fn function(&self, defined: DefinedFuncIndex) -> Result<FuncId> {
-        self.program
-            .functions
-            .id(Piece::Function(self.index, defined))
-            .ok_or_else(|| Error::internal(format!("code refers to function {} that was dropped", defined.as_u32())))
+    /// The number of a function of an instance.
+    fn function(&self, instance: InstanceIndex, defined: DefinedFuncIndex) -> Result<FuncId> {
+        let id = self.program.functions.id(Piece::Function(instance, defined));
+        id.ok_or_else(|| Error::internal(format!("code refers to function {} that was dropped", defined.as_u32())))
+    }
+
+    /// The number of a tag by which code and runtime tell handlers apart: in libraries the module's own.
+    fn tag(&self, tag: u32) -> u32 {
+        match self.shape {
+            Shape::Single => self.program.tag_number(self.instance, TagIndex::from_u32(tag)),
+            Shape::Many => tag,
+        }
     }
 
     /// The number of an imported function's thunk.
@@ -187,7 +194,7 @@ fn translate_function(
     let index = module.func_index(defined);
     let ty = module.func_type(index);
     func.signature = env.signature(ty);
-    func.name = UserFuncName::User(Name::Function(env.function(defined)?).to_clif());
+    func.name = UserFuncName::User(Name::Function(env.function(env.index, defined)?).to_clif());
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
     translator.loop_calls = &module.bodies[defined].facts.loop_calls;
     translator.hints = Some((module.bodies[defined].range.start, &module.bodies[defined].hints));

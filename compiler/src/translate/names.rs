@@ -4,7 +4,7 @@ use cranelift_codegen::ir::UserExternalName;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::{HostFunction, host_functions};
 
-use crate::program::FuncId;
+use crate::program::{FuncId, InstanceIndex};
 
 /// Something outside a function that its code refers to, before functions have their final order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,11 +17,14 @@ pub enum Name {
     Host(u32),
     /// The first byte of the text section.
     Text,
-    /// The record of a function reference.
-    Record(u32),
-    /// A table that never changes.
-    ConstTable(u32),
+    /// The record of a function reference of an instance.
+    Record(InstanceIndex, u32),
+    /// A table of an instance that never changes.
+    ConstTable(InstanceIndex, u32),
 }
+
+/// First of the namespaces of instances, two each.
+const RECORDS: u32 = 4;
 
 impl Name {
     /// The name of a builtin.
@@ -41,8 +44,8 @@ impl Name {
             Self::Builtin(i) => (1, i),
             Self::Host(i) => (2, i),
             Self::Text => (3, 0),
-            Self::Record(i) => (4, i),
-            Self::ConstTable(i) => (5, i),
+            Self::Record(instance, i) => (RECORDS + 2 * instance.as_u32(), i),
+            Self::ConstTable(instance, i) => (RECORDS + 2 * instance.as_u32() + 1, i),
         };
         UserExternalName { namespace, index }
     }
@@ -55,9 +58,11 @@ impl Name {
             1 => Self::Builtin(i),
             2 => Self::Host(i),
             3 => Self::Text,
-            4 => Self::Record(i),
-            5 => Self::ConstTable(i),
-            _ => return None,
+            namespace => {
+                let number = namespace.checked_sub(RECORDS)?;
+                let instance = InstanceIndex::from_u32(number / 2);
+                if number.is_multiple_of(2) { Self::Record(instance, i) } else { Self::ConstTable(instance, i) }
+            }
         })
     }
 }

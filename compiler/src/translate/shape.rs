@@ -1,7 +1,7 @@
 //! The two shapes of an instance, and the only place that tells them apart.
 //!
-//! In the `Single` shape a program has one context, known to all code through the pinned register, which also is the
-//! base of memory 0. In the `Many` shape (libraries) every function takes the context's address as its hidden first
+//! In the `Single` shape the context of the instance whose code runs is known through the pinned register, which also is
+//! the base of its memory 0; what instances do with one another is in `crossing`. In the `Many` shape (libraries) every function takes the context's address as its hidden first
 //! parameter. Everything else asks [`FuncTranslator::vmctx`] and [`FuncTranslator::memory_base`].
 
 use std::mem::offset_of;
@@ -9,16 +9,17 @@ use std::mem::offset_of;
 use cranelift_codegen::ir::{self, ExceptionTableItem, InstBuilder as _, MemFlagsData, Value, types};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::context::{
-    FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, MEMORY0_LENGTH_OFFSET, Memory, MemoryRef,
+    FuncRecord, FuncRef, LIBRARY_HEAD_OFFSET, LibraryHead, MEMORY0_BASE_OFFSET, MEMORY0_LENGTH_OFFSET, Memory,
+    MemoryRef,
 };
 use wasmelt_abi::descriptor::TablePlan as TableFlags;
 
 use super::call::Code;
+use super::crossing::RunsIn;
 use super::{FuncTranslator, Name};
-use crate::image::TablePlan;
 use crate::module::MemoryIndex;
 use crate::options::Shape;
-use crate::program::{GlobalPlace, TypeId};
+use crate::program::{GlobalPlace, InstanceIndex, TypeId};
 
 const MEMORY_LENGTH_OFFSET: i32 = offset_of!(Memory, length_bytes) as i32;
 const MEMORY_RECORD_OFFSET: i32 = offset_of!(MemoryRef, record) as i32;
@@ -122,7 +123,10 @@ impl FuncTranslator<'_, '_> {
     /// The number of a tag that exceptions carry.
     pub(super) fn tag_number(&mut self, tag: u32) -> Value {
         match self.env.shape {
-            Shape::Single => self.ins().iconst(types::I32, i64::from(tag)),
+            Shape::Single => {
+                let number = self.env.tag(tag);
+                self.ins().iconst(types::I32, i64::from(number))
+            }
             Shape::Many => self.library_number(offset_of!(LibraryHead, tag_ids), tag),
         }
     }
@@ -140,7 +144,7 @@ impl FuncTranslator<'_, '_> {
     /// A function's reference, by the index of its record.
     pub(super) fn record_reference(&mut self, record: u32) -> Value {
         match self.env.shape {
-            Shape::Single => self.symbol(Name::Record(record)),
+            Shape::Single => self.symbol(Name::Record(self.env.index, record)),
             Shape::Many => {
                 let vmctx = self.vmctx();
                 let offset = self.func_ref_offset(record);
@@ -156,12 +160,15 @@ impl FuncTranslator<'_, '_> {
     /// The code that a reference stands for, which is known not to be null.
     pub(super) fn reference_code(&mut self, reference: Value) -> Code {
         match self.env.shape {
-            Shape::Single => self.const_record_code(reference),
+            Shape::Single => {
+                let code = self.const_record_code(reference);
+                Code { runs_in: self.record_instance(reference), ..code }
+            }
             Shape::Many => {
                 let flags = self.record_flags();
                 let address = self.ins().load(types::I64, flags, reference, offset_of!(FuncRef, code) as i32);
                 let vmctx = self.ins().load(types::I64, flags, reference, offset_of!(FuncRef, vmctx) as i32);
-                Code { address, vmctx: Some(vmctx) }
+                Code { address, vmctx: Some(vmctx), runs_in: RunsIn::Own }
             }
         }
     }
@@ -171,7 +178,7 @@ impl FuncTranslator<'_, '_> {
         let offset = self.func_ref_offset(import);
         let address = self.context_constant(types::I64, offset + offset_of!(FuncRef, code) as i32);
         let vmctx = self.context_constant(types::I64, offset + offset_of!(FuncRef, vmctx) as i32);
-        Code { address, vmctx: Some(vmctx) }
+        Code { address, vmctx: Some(vmctx), runs_in: RunsIn::Own }
     }
 
     /// Where a global lies: an address and an offset from it.
@@ -180,13 +187,22 @@ impl FuncTranslator<'_, '_> {
             GlobalPlace::Const(_) => None,
             GlobalPlace::Context(offset) => Some((self.vmctx(), offset)),
             GlobalPlace::Imported(offset) => Some((self.context_constant(types::I64, offset), 0)),
+            GlobalPlace::Foreign(owner, global) => {
+                let theirs = &self.env.program.instances[owner];
+                let offset = match theirs.globals[global] {
+                    GlobalPlace::Context(offset) => Some(offset),
+                    _ => theirs.global_homes.get(&global).copied(),
+                };
+                offset.map(|offset| (self.vmctx_of(owner), offset))
+            }
         }
     }
 
     /// Where the [`wasmelt_abi::context::Table`] record of a table that can change lies: an address and an offset.
-    pub(super) fn table_place(&mut self, plan: &TablePlan) -> (Value, i32) {
+    pub(super) fn table_place(&mut self, owner: InstanceIndex, place: u32) -> (Value, i32) {
+        let plan = self.env.program.instances[owner].table_plans[place as usize];
         match plan.flags & TableFlags::IMPORTED {
-            0 => (self.vmctx(), plan.context_offset),
+            0 => (self.vmctx_of(owner), plan.context_offset),
             _ => (self.context_constant(types::I64, plan.context_offset), 0),
         }
     }
@@ -199,9 +215,10 @@ impl FuncTranslator<'_, '_> {
 
     /// The first byte of a linear memory.
     pub(super) fn memory_base(&mut self, memory: MemoryIndex) -> Value {
-        let vmctx = self.vmctx();
+        let (owner, index) = self.env.instance.owners.memories[memory];
+        let vmctx = self.vmctx_of(owner);
         let plan = self.env.instance.memories[memory];
-        match (self.env.shape, memory.as_u32()) {
+        match (self.env.shape, index.as_u32()) {
             (Shape::Single, 0) if !plan.is_pointed() => vmctx,
             _ => {
                 // Memories never move, so the base is a constant of the instance.
@@ -214,7 +231,7 @@ impl FuncTranslator<'_, '_> {
 
     /// The current length of a linear memory in bytes.
     pub(super) fn memory_length_bytes(&mut self, memory: MemoryIndex) -> Value {
-        let vmctx = self.vmctx();
+        let vmctx = self.vmctx_of(self.env.instance.owners.memories[memory].0);
         let plan = self.env.instance.memories[memory];
         let flags = self.context_flags();
         if !plan.is_pointed() {
@@ -236,19 +253,27 @@ impl FuncTranslator<'_, '_> {
         self.ins().atomic_load(types::I64, flags, address)
     }
 
-    /// The address of the record of a memory that lies elsewhere.
-    fn memory_record(&mut self, memory: MemoryIndex) -> Value {
-        let vmctx = self.vmctx();
+    /// The address of the record of a memory.
+    pub(super) fn memory_record(&mut self, memory: MemoryIndex) -> Value {
+        let vmctx = self.vmctx_of(self.env.instance.owners.memories[memory].0);
+        let plan = self.env.instance.memories[memory];
+        if !plan.is_pointed() {
+            return self.ins().iadd_imm_s(vmctx, i64::from(plan.context_offset));
+        }
         let constant = self.context_flags().with_readonly().with_can_move();
-        let offset = self.env.instance.memories[memory].context_offset + MEMORY_RECORD_OFFSET;
-        self.builder.ins().load(types::I64, constant, vmctx, offset)
+        self.builder.ins().load(types::I64, constant, vmctx, plan.context_offset + MEMORY_RECORD_OFFSET)
     }
 
-    /// Before a host function is called: where memory 0 lies elsewhere, brings the length in the context's head, which
+    /// Before a host function is called: where memory 0 lies elsewhere, brings the record in the context's head, which
     /// host functions compare with, up to date. So they need not know that there are such memories.
     pub(super) fn renew_host_memory(&mut self) {
         let memory0 = MemoryIndex::from_u32(0);
-        if self.env.instance.memories.get(memory0).is_some_and(|plan| plan.is_pointed()) {
+        if self.env.instance.memories.get(memory0).is_some_and(|plan| plan.is_foreign()) {
+            let (base, length) = (self.memory_base(memory0), self.memory_length_bytes_now(memory0));
+            let (flags, vmctx) = (self.context_flags(), self.vmctx());
+            self.ins().store(flags, base, vmctx, MEMORY0_BASE_OFFSET);
+            self.ins().store(flags, length, vmctx, MEMORY0_LENGTH_OFFSET);
+        } else if self.env.instance.memories.get(memory0).is_some_and(|plan| plan.is_pointed()) {
             let length = self.memory_length_bytes_now(memory0);
             let (flags, vmctx) = (self.context_flags(), self.vmctx());
             self.ins().store(flags, length, vmctx, MEMORY0_LENGTH_OFFSET);

@@ -2,7 +2,6 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder as _, Value, types};
-use cranelift_entity::EntityRef as _;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::context::{FuncRecord, Table};
 use wasmelt_abi::trap::Trap;
@@ -10,34 +9,32 @@ use wasmelt_abi::trap::Trap;
 use super::{FuncTranslator, Name, Region};
 use crate::error::{Error, Result};
 use crate::module::TableIndex;
-use crate::program::TablePlace;
+use crate::program::{InstanceIndex, TablePlace};
 
 const TABLE_BASE_OFFSET: i32 = std::mem::offset_of!(Table, base) as i32;
 const TABLE_LENGTH_OFFSET: i32 = std::mem::offset_of!(Table, length_elements) as i32;
 
 impl FuncTranslator<'_, '_> {
-    /// Number of a table among those that can change.
-    fn dynamic_table(&self, table: TableIndex) -> Result<u32> {
+    /// The owner of a table that can change, and the table's number among those of the owner.
+    fn dynamic_table(&self, table: TableIndex) -> Result<(InstanceIndex, u32)> {
         match self.env.instance.tables[table] {
-            TablePlace::Dynamic(place) => Ok(place),
+            TablePlace::Dynamic(place) => Ok((self.env.index, place)),
+            TablePlace::Foreign(owner, place) => Ok((owner, place)),
             _ => Err(Error::internal(format!("table {} was taken for one that never changes", table.as_u32()))),
         }
     }
 
     /// Address of the [`wasmelt_abi::context::Table`] record.
     fn table_record(&mut self, table: TableIndex) -> Result<Value> {
-        let place = self.dynamic_table(table)?;
-        let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
+        let (owner, place) = self.dynamic_table(table)?;
+        let (address, offset) = self.table_place(owner, place);
         Ok(self.ins().iadd_imm_s(address, i64::from(offset)))
     }
 
     fn table_length(&mut self, table: TableIndex) -> Value {
         match self.env.instance.tables[table] {
-            TablePlace::Dynamic(place) => {
-                let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
-                let flags = self.context_flags();
-                self.ins().load(types::I64, flags, address, offset + TABLE_LENGTH_OFFSET)
-            }
+            TablePlace::Dynamic(place) => self.dynamic_length(self.env.index, place),
+            TablePlace::Foreign(owner, place) => self.dynamic_length(owner, place),
             TablePlace::Const(place) => {
                 let length = self.env.instance.const_tables[place as usize].len();
                 self.ins().iconst(types::I64, length as i64)
@@ -46,12 +43,18 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
+    fn dynamic_length(&mut self, owner: InstanceIndex, place: u32) -> Value {
+        let (address, offset) = self.table_place(owner, place);
+        let flags = self.context_flags();
+        self.ins().load(types::I64, flags, address, offset + TABLE_LENGTH_OFFSET)
+    }
+
     /// Address of an element of a table that can change, after the bounds check.
     fn table_element_address(&mut self, table: TableIndex, index: Value, trap: Trap) -> Result<Value> {
-        let place = self.dynamic_table(table)?;
+        let (owner, place) = self.dynamic_table(table)?;
         let length = self.table_length(table);
         let index = self.check_index(index, length, trap);
-        let (address, offset) = self.table_place(&self.env.instance.table_plans[place as usize]);
+        let (address, offset) = self.table_place(owner, place);
         // Tables never move, so the base is a constant of the instance.
         let flags = self.context_flags().with_readonly().with_can_move();
         let base = self.ins().load(types::I64, flags, address, offset + TABLE_BASE_OFFSET);
@@ -61,8 +64,7 @@ impl FuncTranslator<'_, '_> {
 
     /// The region of a table's elements. Imported tables may be the same one.
     fn table_region(&self, table: TableIndex) -> Region {
-        let imported = table.index() < self.env.module().imported_tables;
-        Region::Table(if imported { 0 } else { table.as_u32() })
+        Region::Table(self.env.program.table_number(self.env.instance, table))
     }
 
     /// An element of a table that can change, after the bounds check.
@@ -77,12 +79,14 @@ impl FuncTranslator<'_, '_> {
         let index = self.pop();
         let index = self.zero_extend(index);
         let value = match self.env.instance.tables[table] {
-            TablePlace::Dynamic(_) => self.table_element(table, index, Trap::TableOutOfBounds)?,
+            TablePlace::Dynamic(_) | TablePlace::Foreign(..) => {
+                self.table_element(table, index, Trap::TableOutOfBounds)?
+            }
             TablePlace::Const(place) => {
                 // An element of a table that never changes is itself the record.
                 let length = self.table_length(table);
                 let index = self.check_index(index, length, Trap::TableOutOfBounds);
-                let base = self.symbol(Name::ConstTable(place));
+                let base = self.symbol(Name::ConstTable(self.env.index, place));
                 let offset = self.ins().ishl_imm_u(index, 3);
                 let element = self.ins().iadd(base, offset);
                 let flags = self.trusted_region(Region::Constants).with_readonly();
@@ -113,11 +117,11 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn table_grow(&mut self, table: u32) -> Result<()> {
-        let place = self.dynamic_table(TableIndex::from_u32(table))?;
+        let (owner, place) = self.dynamic_table(TableIndex::from_u32(table))?;
         let (value, delta) = self.pop2();
         self.fuel_for_bulk(delta);
         let delta = self.zero_extend(delta);
-        let vmctx = self.vmctx();
+        let vmctx = self.vmctx_of(owner);
         let place = self.ins().iconst(types::I32, i64::from(place));
         let old = self.call_builtin(Builtin::table_grow, &[vmctx, place, delta, value]);
         let old = old.ok_or_else(|| Error::internal("table_grow has a result"))?;

@@ -8,15 +8,15 @@ use crate::error::{Error, Result};
 use crate::module::{ConstExpr, ConstOp, ConstValue, FuncIndex, FuncType, GlobalIndex};
 use crate::program::GlobalPlace;
 
-/// The region of a global's value. Imported globals may be the same one.
-pub(super) fn global_region(global: GlobalIndex, place: GlobalPlace) -> Region {
-    match place {
-        GlobalPlace::Imported(_) => Region::ImportedGlobals,
-        _ => Region::Global(global.as_u32()),
-    }
-}
-
 impl FuncTranslator<'_, '_> {
+    /// The region of a global's value. Imported globals of libraries may be the same one.
+    pub(super) fn global_region(&self, global: GlobalIndex, place: GlobalPlace) -> Region {
+        match place {
+            GlobalPlace::Imported(_) => Region::ImportedGlobals,
+            _ => Region::Global(self.env.program.global_number(self.env.instance, global)),
+        }
+    }
+
     /// Parameters from the entry block.
     pub(super) fn declare_params(&mut self, ty: &FuncType, entry: ir::Block) {
         let mut params = self.builder.block_params(entry).to_vec().into_iter();
@@ -88,7 +88,7 @@ impl FuncTranslator<'_, '_> {
         let Some((address, offset)) = self.global_place(place) else {
             return Err(Error::internal(format!("global {} has no place", global.as_u32())));
         };
-        let flags = self.trusted_region(global_region(global, place));
+        let flags = self.trusted_region(self.global_region(global, place));
         let ty = clif_type(self.env.module().globals[global].ty);
         Ok(self.ins().load(ty, flags, address, offset))
     }
@@ -100,7 +100,7 @@ impl FuncTranslator<'_, '_> {
             return Err(Error::internal(format!("global {index} is written but was taken for a constant")));
         };
         let value = self.pop();
-        let flags = self.trusted_region(global_region(global, place));
+        let flags = self.trusted_region(self.global_region(global, place));
         self.ins().store(flags, value, address, offset);
         Ok(())
     }

@@ -32,6 +32,8 @@ macro_rules! for_each_builtin {
             memory_fill(dest: Pointer, value: I32, len_bytes: I64);
             /// `memory.init`: copies from a data segment, checking both ranges; 0, or 1 where one is exceeded.
             memory_init(vmctx: Pointer, memory_index: I32, segment_index: I32, dest: I64, src: I32, len_bytes: I32) -> I32;
+            /// The same into the memory with this record, of another instance of the program.
+            memory_init_foreign(vmctx: Pointer, memory: Pointer, segment_index: I32, dest: I64, src: I32, len_bytes: I32) -> I32;
             /// `data.drop`.
             data_drop(vmctx: Pointer, segment_index: I32);
             /// `memory.atomic.wait32` at an address that the caller has checked: 0 woken, 1 another value was there, 2 the

@@ -23,6 +23,7 @@
 use core::mem::{offset_of, size_of};
 
 use crate::descriptor::ProgramDescriptor;
+use crate::instance::InstancePlan;
 
 /// A linear memory as generated code sees it.
 #[repr(C)]
@@ -58,6 +59,8 @@ pub struct Table {
 
 /// What a function reference of the `Single` shape points to, and the element of a table that never changes.
 ///
+/// Where references can reach another instance of the program, it is the front of a [`WideRecord`].
+///
 /// Eight bytes without any address in them, so that tables need no relocation and start-up does not grow with them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +76,16 @@ impl FuncRecord {
     pub const NULL_TYPE: u32 = u32::MAX;
     /// The null element.
     pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
+}
+
+/// What a function reference points to in programs whose instances exchange references: also where the function runs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WideRecord {
+    /// As in the other programs.
+    pub record: FuncRecord,
+    /// Its instance, see [`InstancePlan::distance`].
+    pub distance: u64,
 }
 
 /// What a function reference of the `Many` shape points to: all that a call needs, whoever calls.
@@ -121,6 +134,17 @@ pub struct LibraryHead {
     /// For the runtime.
     pub instance: *mut u8,
 }
+
+/// What lies directly below the [`VmContextHead`] in programs of several instances.
+#[repr(C, align(16))]
+#[derive(Debug)]
+pub struct LinkedHead {
+    /// What this context was made from.
+    pub plan: *const InstancePlan,
+}
+
+/// Offset of [`LinkedHead`] from `vmctx`.
+pub const LINKED_HEAD_OFFSET: i32 = -((HEAD_BYTES + size_of::<LinkedHead>()) as i32);
 
 /// Offset of [`LibraryHead`] from `vmctx`.
 pub const LIBRARY_HEAD_OFFSET: i32 = -((HEAD_BYTES + size_of::<LibraryHead>()) as i32);
@@ -185,8 +209,10 @@ mod tests {
         assert_eq!(size_of::<Table>(), 16);
         assert_eq!(size_of::<MemoryRef>(), 16);
         assert_eq!(size_of::<FuncRecord>(), 8);
+        assert_eq!(size_of::<WideRecord>(), 16);
         assert_eq!(size_of::<FuncRef>(), 24);
         assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (32, -64));
+        assert_eq!((size_of::<LinkedHead>(), LINKED_HEAD_OFFSET), (16, -48));
         assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }
 }

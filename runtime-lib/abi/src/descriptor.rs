@@ -4,139 +4,12 @@
 //! independent executable has nothing to relocate here, whatever the size of the program, and the same bytes mean the
 //! same on ELF, Mach-O and COFF. The compiler writes it with [`crate::symbols::PROGRAM`] at its start.
 
-use core::marker::PhantomData;
-
 use crate::interface::Interface;
 use crate::layout::Layout;
 
-/// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
-#[repr(transparent)]
-#[derive(Debug)]
-pub struct Rel<T> {
-    /// Signed distance in bytes from the address of this field.
-    pub offset: i32,
-    _referent: PhantomData<T>,
-}
-
-impl<T> Rel<T> {
-    /// The address that is referred to, `None` where nothing is.
-    #[inline]
-    pub fn get(&self) -> Option<*const T> {
-        let here = core::ptr::from_ref(self).cast::<u8>();
-        (self.offset != 0).then(|| here.wrapping_offset(self.offset as isize).cast())
-    }
-}
-
-/// A reference to `len` consecutive `T`s: the first one's distance in bytes from this field, and how many.
-#[repr(C)]
-#[derive(Debug)]
-pub struct RelSlice<T> {
-    /// The first element.
-    pub start: Rel<T>,
-    /// Number of elements.
-    pub len: u32,
-}
-
-impl<T> RelSlice<T> {
-    /// Address of the first element, aligned also when there are none, and number of elements.
-    #[inline]
-    pub fn get(&self) -> (*const T, usize) {
-        // Without elements the distance may be 0. The address is aligned then as well, because the fields of this type
-        // are aligned as their elements: see the tests.
-        let here = core::ptr::from_ref(&self.start).cast::<u8>();
-        (here.wrapping_offset(self.start.offset as isize).cast(), self.len as usize)
-    }
-}
-
-/// Bytes that are copied into the instance before it starts: constants of globals and small data segments.
-#[repr(C)]
-#[derive(Debug)]
-pub struct CopyChunk {
-    /// Where: offset in bytes from `vmctx`, negative in the context, positive in memory 0.
-    pub dest_offset: i64,
-    /// What.
-    pub bytes: RelSlice<u8>,
-}
-
-/// Pages of the executable that are moved into memory 0 before the instance starts, copy-on-write and without
-/// reading them. Source and destination are multiples of the largest page size of the target.
-#[repr(C)]
-#[derive(Debug)]
-pub struct MapChunk {
-    /// Where: offset in bytes from `vmctx`.
-    pub dest_offset: u64,
-    /// Length in bytes, a multiple of the page size.
-    pub len_bytes: u64,
-    /// First byte, in a writable segment that nothing else uses.
-    pub source: Rel<u8>,
-    /// Zero.
-    pub reserved: u32,
-}
-
-/// How a linear memory is laid out. Memory 0 lies directly above the context, others are mapped on their own.
-#[repr(C)]
-#[derive(Debug)]
-pub struct MemoryPlan {
-    /// Offset from `vmctx` of the [`crate::context::Memory`] record, or of the [`crate::context::MemoryRef`].
-    pub context_offset: i32,
-    /// Logarithm of the page size: 16, or 0 with custom page sizes.
-    pub page_size_log2: u16,
-    /// [`MemoryPlan::POINTED`], [`MemoryPlan::SHARED`].
-    pub flags: u16,
-    /// Length at instantiation, in bytes.
-    pub initial_bytes: u64,
-    /// The length that `memory.grow` may reach at most, in bytes: the least of the type's maximum, `--max-memory` and
-    /// what the index type can address.
-    pub maximum_bytes: u64,
-    /// Address space for the memory, in bytes, of which all above the current length is inaccessible.
-    pub reserve_bytes: u64,
-    /// Inaccessible address space behind the reservation, in bytes.
-    pub guard_bytes: u64,
-}
-
-impl MemoryPlan {
-    /// The context holds a [`crate::context::MemoryRef`]: the record lies elsewhere. True of imported memories of the
-    /// `Many` shape, and in both of shared memories that other instances can reach.
-    pub const POINTED: u16 = 1;
-    /// Threads share it.
-    pub const SHARED: u16 = 2;
-}
-
-/// How a table that can change is laid out.
-#[repr(C)]
-#[derive(Debug)]
-pub struct TablePlan {
-    /// Offset from `vmctx` of the [`crate::context::Table`] record; of its address with [`TablePlan::IMPORTED`].
-    pub context_offset: i32,
-    /// [`TablePlan::IMPORTED`] or 0.
-    pub flags: u32,
-    /// Length at instantiation, in elements.
-    pub initial_elements: u64,
-    /// The length that `table.grow` may reach at most, in elements.
-    pub maximum_elements: u64,
-}
-
-impl TablePlan {
-    /// The record lies elsewhere: the context holds its address. Only in the `Many` shape.
-    pub const IMPORTED: u32 = 1;
-}
-
-/// One data segment that code can still use at run time, that is, a passive one that `memory.init` names.
-#[repr(C)]
-#[derive(Debug)]
-pub struct DataSegment {
-    /// Its bytes.
-    pub bytes: RelSlice<u8>,
-}
-
-/// One element segment that code can still use at run time.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ElementSegment {
-    /// For each element the distance in bytes from this entry's own address to the [`crate::context::FuncRecord`], 0
-    /// for null.
-    pub elements: RelSlice<Rel<crate::context::FuncRecord>>,
-}
+pub use crate::code::{CallSite, Code, ExceptionHandler, Positions};
+pub use crate::instance::{CopyChunk, DataSegment, ElementSegment, InstancePlan, MapChunk, MemoryPlan, TablePlan};
+pub use crate::rel::{Rel, RelSlice};
 
 /// A directory that the guest may use.
 #[repr(C)]
@@ -211,7 +84,7 @@ pub struct FurtherPolicy {
     /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
     /// (`struct sock_filter`) in each element. Empty without `--harden`.
     pub filter: RelSlice<u64>,
-    /// Where the counter of instructions lies, in bytes from `vmctx`; 0 without one.
+    /// Where the counter of instructions lies, in bytes from the first instance's `vmctx`; 0 without one.
     pub fuel_offset: i32,
     /// Zero.
     pub reserved: u32,
@@ -259,39 +132,6 @@ pub struct InvokePlan {
     pub results: RelSlice<u8>,
 }
 
-/// A call within the reach of exception handlers. Sorted by `return_offset`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct CallSite {
-    /// Offset of its return address from [`crate::symbols::TEXT`], in bytes.
-    pub return_offset: u32,
-    /// Distance in bytes from the frame pointer down to the stack pointer at the call.
-    pub frame_bytes: u32,
-    /// Index of its first handler in [`ProgramDescriptor::handlers`].
-    pub first_handler: u32,
-    /// Number of its handlers; the first that matches is taken.
-    pub handler_count: u32,
-}
-
-/// An exception handler.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct ExceptionHandler {
-    /// Index of the tag that it handles, [`ExceptionHandler::ALL`] or [`ExceptionHandler::CONTEXT`].
-    pub tag: u32,
-    /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
-    pub landing_offset: u32,
-}
-
-impl ExceptionHandler {
-    /// It handles all exceptions.
-    pub const ALL: u32 = u32::MAX;
-    /// No handler: says where the frame keeps its `vmctx`. `landing_offset` is the distance in bytes from the stack
-    /// pointer at the call up to that place. In libraries it comes before handlers with tags, whose numbers only the
-    /// context knows.
-    pub const CONTEXT: u32 = u32::MAX - 1;
-}
-
 /// Number types as they are written into descriptors.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -312,19 +152,10 @@ pub enum ValueType {
     ExternRef = 0x6f,
 }
 
-/// What is known about source files.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Positions {
-    /// See [`crate::positions`].
-    pub table: RelSlice<u8>,
-    /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
-    pub print: Rel<u8>,
-}
-
-/// The program, as the runtime needs it to start.
+/// The program, as the runtime needs it to start: what belongs to all instances. A library is a program of one instance.
 ///
-/// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field.
+/// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field. `vmctx` is the first
+/// instance's.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ProgramDescriptor {
@@ -332,40 +163,24 @@ pub struct ProgramDescriptor {
     pub abi_version: u32,
     /// CPU features that the code needs: [`CpuFeatures`] bits.
     pub cpu_features: u32,
-    /// Bytes of context below `vmctx`, head included; a multiple of 16.
-    pub context_bytes: u32,
-    /// Number of dropped-segment bits that the context wants room for.
-    pub segment_count: u32,
     /// The call stack for guest code, in bytes, without its guard.
     pub stack_bytes: u64,
-    /// Linear memories; memory 0 first.
-    pub memories: RelSlice<MemoryPlan>,
-    /// Tables that can change.
-    pub tables: RelSlice<TablePlan>,
-    /// Data segments for `memory.init`, by index of the module.
-    pub data_segments: RelSlice<DataSegment>,
-    /// Element segments for `table.init`, by index of the module.
-    pub element_segments: RelSlice<ElementSegment>,
-    /// What to copy into context and memory 0.
-    pub copies: RelSlice<CopyChunk>,
-    /// What to map into memory 0.
-    pub maps: RelSlice<MapChunk>,
-    /// First byte of generated code, [`crate::symbols::TEXT`].
-    pub text: Rel<u8>,
-    /// Length of generated code in bytes.
-    pub text_bytes: u32,
-    /// Which function lies where, and where it traps, see [`crate::code_map`].
-    pub code_map: RelSlice<u8>,
-    /// Which lines of source files code comes from; none where nothing is known.
-    pub positions: Rel<Positions>,
+    /// Its first instance, at distance 0.
+    pub first: InstancePlan,
+    /// The other instances, in order of instantiation.
+    pub others: RelSlice<InstancePlan>,
+    /// Where the parts of the instances lie; zeros in libraries.
+    pub layout: Layout,
+    /// Generated code.
+    pub code: Code,
     /// `unsafe extern "C" fn(vmctx: *mut u8)`: runs what remains of instantiation (segments with computed offsets,
-    /// the start function), then the program. The function that is invoked by `--invoke` is behind `invoke_entry`
-    /// instead.
+    /// the start function), instance by instance, then the program. The function that is invoked by `--invoke` is
+    /// behind `invoke_entry` instead.
     pub entry: Rel<u8>,
     /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export that `invoke` describes;
     /// `values` holds the arguments before and the results after the call, 16 bytes each. None without `--invoke`.
     pub invoke_entry: Rel<u8>,
-    /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what a thread does in its new instance: the
+    /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what a thread does in its new instances: the
     /// rest of instantiation, then the export [`crate::host::THREAD_START`]. None where no thread is ever started.
     pub thread_entry: Rel<u8>,
     /// What `invoke_entry` calls.
@@ -375,16 +190,8 @@ pub struct ProgramDescriptor {
     pub hooks: RelSlice<Rel<u8>>,
     /// What the guest may do.
     pub policy: Policy,
-    /// Calls within the reach of exception handlers.
-    pub call_sites: RelSlice<CallSite>,
-    /// Handlers of `call_sites`.
-    pub handlers: RelSlice<ExceptionHandler>,
-    /// Bytes that the values of the largest exception take.
-    pub exception_payload_bytes: u32,
     /// What a library imports and exports; none in executables.
     pub interface: Rel<Interface>,
-    /// Where the parts of the instance lie; zeros in libraries.
-    pub layout: Layout,
 }
 
 /// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].
@@ -441,24 +248,25 @@ mod tests {
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(size_of::<Positions>(), 12);
-        assert_eq!(offset_of!(ProgramDescriptor, memories), 24);
-        assert_eq!(offset_of!(ProgramDescriptor, text), 72);
-        assert_eq!(offset_of!(ProgramDescriptor, positions), 88);
-        assert_eq!(offset_of!(ProgramDescriptor, entry), 92);
-        assert_eq!(offset_of!(ProgramDescriptor, hooks), 108);
-        assert_eq!(offset_of!(ProgramDescriptor, policy), 116);
-        assert_eq!(offset_of!(ProgramDescriptor, call_sites), 148);
-        assert_eq!(size_of::<ProgramDescriptor>(), 208);
+        assert_eq!(size_of::<Code>(), 40);
+        assert_eq!(offset_of!(ProgramDescriptor, first), 16);
+        assert_eq!(offset_of!(ProgramDescriptor, code), 120);
+        assert_eq!(offset_of!(ProgramDescriptor, entry), 160);
+        assert_eq!(offset_of!(ProgramDescriptor, policy), 184);
+        assert_eq!(size_of::<ProgramDescriptor>(), 216);
+        assert_eq!(offset_of!(InstancePlan, memories), 16);
+        assert_eq!(size_of::<InstancePlan>(), 64);
     }
 
     #[test]
     fn slices_without_elements_are_aligned() {
         // Elements of all other slices are aligned to 4 bytes at most, as the fields are.
         for field in [
-            offset_of!(ProgramDescriptor, memories),
-            offset_of!(ProgramDescriptor, tables),
-            offset_of!(ProgramDescriptor, copies),
-            offset_of!(ProgramDescriptor, maps),
+            offset_of!(ProgramDescriptor, others),
+            offset_of!(InstancePlan, memories),
+            offset_of!(InstancePlan, tables),
+            offset_of!(InstancePlan, copies),
+            offset_of!(InstancePlan, maps),
         ] {
             assert!(field.is_multiple_of(8));
         }

@@ -4,7 +4,7 @@
 //! what is imported and what others may import. Indices count as in the module, imported entities first; tables that
 //! nothing outside can reach and nothing changes are left out.
 
-use crate::descriptor::{Rel, RelSlice};
+use crate::rel::{Rel, RelSlice};
 
 /// A value type as 32 bits: the kind in the low byte, and for references the heap type above it.
 #[repr(transparent)]
@@ -145,7 +145,7 @@ pub struct ExportEntry {
 #[repr(C)]
 #[derive(Debug)]
 pub struct FuncPlan {
-    /// Offset of its entry from [`crate::descriptor::ProgramDescriptor::text`] in bytes; 0 for an imported one.
+    /// Offset of its entry from [`crate::code::Code::text`] in bytes; 0 for an imported one.
     pub code_offset: u32,
     /// Number of its type in [`Interface::types`].
     pub type_number: u32,
@@ -211,9 +211,9 @@ pub struct Interface {
     pub exports: RelSlice<ExportEntry>,
     /// Functions that have a [`crate::context::FuncRef`], imported ones first.
     pub funcs: RelSlice<FuncPlan>,
-    /// Tables, in the order of [`crate::descriptor::ProgramDescriptor::tables`].
+    /// Tables, in the order of [`crate::instance::InstancePlan::tables`].
     pub tables: RelSlice<EntityPlan>,
-    /// Memories, in the order of [`crate::descriptor::ProgramDescriptor::memories`].
+    /// Memories, in the order of [`crate::instance::InstancePlan::memories`].
     pub memories: RelSlice<EntityPlan>,
     /// Globals that are imported or exported.
     pub globals: RelSlice<EntityPlan>,

@@ -36,9 +36,9 @@ pub struct Layout {
 /// What the layout of an instance follows from.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts {
-    /// See [`crate::descriptor::ProgramDescriptor::context_bytes`].
+    /// See [`crate::instance::InstancePlan::context_bytes`].
     pub context_bytes: u32,
-    /// See [`crate::descriptor::ProgramDescriptor::segment_count`].
+    /// See [`crate::instance::InstancePlan::segment_count`].
     pub segment_count: u32,
     /// See [`crate::descriptor::ProgramDescriptor::stack_bytes`].
     pub stack_bytes: u64,
@@ -49,6 +49,23 @@ pub struct Parts {
 }
 
 impl Layout {
+    /// Adds the parts of a further instance behind those that are there, apart from the stack, which is shared. The
+    /// distance of its `vmctx` from that of the first one, `None` where it exceeds the address space.
+    ///
+    /// ```text
+    /// ... │ guard │ dropped bits │ context │ memory 0, length now │ rest of its reservation │ guard │
+    ///     │ NONE  │        readable and writable                  │         PROT_NONE               │
+    /// ```
+    pub fn add(&mut self, parts: &Parts) -> Option<u64> {
+        let page = |bytes: u64| bytes.checked_next_multiple_of(parts.page_bytes);
+        let below = u64::from(parts.context_bytes) + dropped_bytes(parts.segment_count);
+        let vmctx = page(self.total_bytes)?.checked_add(page(below)?)?;
+        let [initial, reserve, guard] = parts.memory0;
+        let total_bytes = vmctx.checked_add(page(reserve.max(initial).checked_add(guard)?)?)?;
+        self.total_bytes = total_bytes;
+        (total_bytes <= MAX_BYTES).then_some(vmctx - self.vmctx)
+    }
+
     /// The layout, `None` where it exceeds the address space.
     pub fn of(parts: &Parts) -> Option<Self> {
         let page = |bytes: u64| bytes.checked_next_multiple_of(parts.page_bytes);
@@ -63,7 +80,7 @@ impl Layout {
 }
 
 /// Bytes of the bits that say which segments were dropped; a multiple of 16.
-fn dropped_bytes(segment_count: u32) -> u64 {
+pub fn dropped_bytes(segment_count: u32) -> u64 {
     u64::from(segment_count).div_ceil(128) * 16
 }
 
@@ -85,6 +102,16 @@ mod tests {
         assert_eq!(layout.total_bytes, layout.vmctx + (5 << 16));
         let none = Layout::of(&parts([0; 3])).unwrap();
         assert_eq!((none.usable_end, none.total_bytes), (none.vmctx, none.vmctx));
+    }
+
+    #[test]
+    fn further_instances_lie_behind_the_guards_of_earlier_ones() {
+        let mut layout = Layout::of(&parts([1 << 16, 4 << 16, 1 << 16])).unwrap();
+        let (first_end, vmctx) = (layout.total_bytes, layout.vmctx);
+        let distance = layout.add(&parts([5, 1 << 16, 0])).unwrap();
+        assert_eq!(vmctx + distance, first_end + 4096);
+        assert_eq!(layout.total_bytes, vmctx + distance + (1 << 16));
+        assert_eq!(layout.add(&parts([0, 1 << 47, 0])), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The contract between wasmelt's compiler and its runtime.
 //!
 //! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
-//! context ([`context`]) and where it lies ([`layout`]), the descriptor that tells the runtime how to start a program
-//! ([`descriptor`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
+//! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
+//! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module may import ([`host`]), and what a library offers and wants ([`interface`]).
 //!
@@ -15,14 +15,17 @@
 extern crate std;
 
 pub mod builtin;
+pub mod code;
 pub mod code_map;
 pub mod context;
 pub mod descriptor;
 pub mod host;
+pub mod instance;
 pub mod interface;
 pub mod layout;
 pub mod leb128;
 pub mod positions;
+pub mod rel;
 pub mod symbols;
 pub mod text;
 pub mod trap;

@@ -12,6 +12,9 @@ pub const LIBRARY_PREFIX: &str = "wasmelt_module_";
 /// First byte of generated code, defined by the object.
 pub const TEXT: &str = "wasmelt_text";
 
+/// Runtime hook that makes the instances after the first one: it comes before all others.
+pub const HOOK_INSTANCES: &str = "wasmelt_hook_instances";
+
 /// Runtime hook that makes the memories beyond memory 0, see [`crate::descriptor::ProgramDescriptor::hooks`].
 pub const HOOK_MEMORIES: &str = "wasmelt_hook_memories";
 

@@ -106,7 +106,7 @@ impl Captured {
 
 fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module, u32)> {
     let (module, offset) = store.code_at(pc)?;
-    let found = code_map::find(slice(&module.program().code_map), offset)?;
+    let found = code_map::find(slice(&module.program().code.code_map), offset)?;
     // Code that wasmelt made itself has no index.
     (found.index != u32::MAX).then_some((found, module, offset))
 }
@@ -122,7 +122,8 @@ fn is_first_instruction(store: &Inner, pc: usize) -> bool {
 fn describe(store: &Inner, pc: usize) -> Option<Frame> {
     let (found, module, _) = find(store, pc)?;
     // SAFETY: the compiler wrote it; it is read-only data of the module, which is loaded.
-    let table = module.program().positions.get().map_or(&[][..], |positions| slice(unsafe { &(*positions).table }));
+    let table =
+        module.program().code.positions.get().map_or(&[][..], |positions| slice(unsafe { &(*positions).table }));
     let function_name = text(found.name);
     let position = |position: positions::Position<'_>| Position {
         function: position.function.map_or_else(|| function_name.clone(), text),

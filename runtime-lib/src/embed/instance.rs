@@ -61,7 +61,7 @@ impl Context {
 
     /// Makes a context of zeros for an instance of this module.
     pub(super) fn new(module: &Module) -> Result<Self, Error> {
-        let bytes = (module.program().context_bytes as usize).max(HEAD_BYTES + size_of::<LibraryHead>());
+        let bytes = (module.plan().context_bytes as usize).max(HEAD_BYTES + size_of::<LibraryHead>());
         let layout = Layout::from_size_align(bytes.next_multiple_of(Self::ALIGN) + Self::ALIGN, Self::ALIGN);
         let layout = layout.map_err(|_| Error::system("a context is too large"))?;
         // SAFETY: the size is not zero.
@@ -126,7 +126,7 @@ impl InstanceData {
 
     /// The bytes of a data segment, none once it was dropped.
     pub(super) fn data_segment(&self, index: u32) -> Option<&[u8]> {
-        let segment = slice(&self.module.program().data_segments).get(index as usize)?;
+        let segment = slice(&self.module.plan().data_segments).get(index as usize)?;
         Some(if self.is_dropped(self.data_bit(index)) { &[] } else { slice(&segment.bytes) })
     }
 

@@ -38,7 +38,7 @@ pub(super) fn instantiate(
     let store = &mut store.inner;
     store.add_module(module, &type_ids);
     store.ensure_stack(module.program().stack_bytes)?;
-    let dropped = vec![Cell::new(0); (module.program().segment_count as usize).div_ceil(64)].into();
+    let dropped = vec![Cell::new(0); (module.plan().segment_count as usize).div_ceil(64)].into();
     let instance = InstanceData {
         module: module.clone(),
         context: Context::new(module)?,
@@ -138,7 +138,7 @@ fn take(
             if !memory_fits(&slice(&interface.memories)[index], entity) {
                 return Ok(Err(TYPES));
             }
-            let plan = slice(&module.program().memories).get(index);
+            let plan = slice(&module.plan().memories).get(index);
             if !plan.is_some_and(|plan| entity.has_address_space_of(plan)) {
                 return Ok(Err(" with less address space than the module was compiled for"));
             }
@@ -224,7 +224,7 @@ fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
 fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<TableEntity>]) -> Result<(), Error> {
     let module = instance.module.clone();
     let entities = slice(&module.interface().tables);
-    for (index, (plan, entity)) in slice(&module.program().tables).iter().zip(entities).enumerate() {
+    for (index, (plan, entity)) in slice(&module.plan().tables).iter().zip(entities).enumerate() {
         let table = match imported.get(index) {
             Some(&table) => {
                 // SAFETY: the context holds the address of an imported table's record, and the store owns the table.
@@ -257,7 +257,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
     let module = instance.module.clone();
     let entities = slice(&module.interface().memories);
     let mut imported = imported.into_iter();
-    for (plan, entity) in slice(&module.program().memories).iter().zip(entities) {
+    for (plan, entity) in slice(&module.plan().memories).iter().zip(entities) {
         let memory = match imported.next() {
             Some(memory) => memory,
             None => {
@@ -354,7 +354,7 @@ fn fill_head(instance: &InstanceData, kept: NonNull<InstanceData>) {
 /// Places the bytes that the instance starts with: the compiler has checked them against context and memory 0.
 fn copy_bytes(instance: &InstanceData) {
     let memory0 = instance.memory(0).map_or(ptr::null_mut(), |memory| memory.base());
-    for chunk in slice(&instance.module.program().copies) {
+    for chunk in slice(&instance.module.plan().copies) {
         let base = if chunk.dest_offset < 0 { instance.context.vmctx() } else { memory0 };
         let bytes = slice(&chunk.bytes);
         // SAFETY: the place is in the context, or in the memory, which the instance owns.

@@ -9,7 +9,7 @@ use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
 use wasmelt_abi::ABI_VERSION;
-use wasmelt_abi::descriptor::{ProgramDescriptor, RelSlice};
+use wasmelt_abi::descriptor::{InstancePlan, ProgramDescriptor, RelSlice};
 use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
 use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
@@ -186,6 +186,11 @@ impl Module {
         self.0.program
     }
 
+    /// The plan of its instances.
+    pub(super) fn plan(&self) -> &'static InstancePlan {
+        &self.0.program.first
+    }
+
     pub(super) fn interface(&self) -> &Interface {
         let interface = self.0.program.interface.get().unwrap_or(ptr::null());
         // SAFETY: it was there when the module was loaded, and is as long as the module.
@@ -204,8 +209,8 @@ impl Module {
 
     /// Addresses of its code.
     pub(super) fn text(&self) -> Range<usize> {
-        let start = self.0.program.text.get().map_or(0, |text| text as usize);
-        start..start + self.0.program.text_bytes as usize
+        let start = self.0.program.code.text.get().map_or(0, |text| text as usize);
+        start..start + self.0.program.code.text_bytes as usize
     }
 
     /// The type of what an import or export is.

@@ -193,12 +193,13 @@ fn fill(parts: &mut Parts) {
     });
     let descriptor = &mut parts.descriptor;
     descriptor.abi_version = ABI_VERSION;
-    descriptor.context_bytes = (-FUNC_REFS) as u32;
+    let plan = &mut descriptor.first;
+    plan.context_bytes = (-FUNC_REFS) as u32;
     assert!(FUNC_REFS.unsigned_abs() as usize - HEAD_BYTES >= 7 * size_of::<FuncRef>());
-    refer_slice(&mut descriptor.memories, &parts.memory);
-    refer(&mut descriptor.text, text());
-    descriptor.text_bytes = SLOT * SLOTS;
-    refer_slice(&mut descriptor.code_map, &parts.code_map[..at]);
-    refer(&mut descriptor.entry, text().wrapping_add(7 * SLOT as usize));
+    refer_slice(&mut plan.memories, &parts.memory);
     refer(&mut descriptor.interface, &raw const parts.interface);
+    refer(&mut descriptor.code.text, text());
+    descriptor.code.text_bytes = SLOT * SLOTS;
+    refer_slice(&mut descriptor.code.code_map, &parts.code_map[..at]);
+    refer(&mut descriptor.entry, text().wrapping_add(7 * SLOT as usize));
 }

@@ -1,0 +1,67 @@
+//! What the runtime knows about generated code: where it is, where it traps, which function lies where, and which calls
+//! exception handlers reach. It is the same for all instances, whose number and plans code knows already.
+
+use crate::rel::{Rel, RelSlice};
+
+/// A call within the reach of exception handlers. Sorted by `return_offset`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CallSite {
+    /// Offset of its return address from [`crate::symbols::TEXT`], in bytes.
+    pub return_offset: u32,
+    /// Distance in bytes from the frame pointer down to the stack pointer at the call.
+    pub frame_bytes: u32,
+    /// Index of its first handler in [`Code::handlers`].
+    pub first_handler: u32,
+    /// Number of its handlers; the first that matches is taken.
+    pub handler_count: u32,
+}
+
+/// An exception handler.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ExceptionHandler {
+    /// Number of the tag that it handles: in programs program-wide, in libraries its index in the module; [`ExceptionHandler::ALL`] or [`ExceptionHandler::CONTEXT`].
+    pub tag: u32,
+    /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
+    pub landing_offset: u32,
+}
+
+impl ExceptionHandler {
+    /// It handles all exceptions.
+    pub const ALL: u32 = u32::MAX;
+    /// No handler: says where the frame keeps its `vmctx`. `landing_offset` is the distance in bytes from the stack
+    /// pointer at the call up to that place. In libraries it comes before handlers with tags, whose numbers only the
+    /// context knows.
+    pub const CONTEXT: u32 = u32::MAX - 1;
+}
+
+/// What is known about source files.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Positions {
+    /// See [`crate::positions`].
+    pub table: RelSlice<u8>,
+    /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
+    pub print: Rel<u8>,
+}
+
+/// Generated code.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Code {
+    /// Its first byte, [`crate::symbols::TEXT`].
+    pub text: Rel<u8>,
+    /// Its length in bytes.
+    pub text_bytes: u32,
+    /// Which function lies where, and where it traps, see [`crate::code_map`].
+    pub code_map: RelSlice<u8>,
+    /// Which lines of source files code comes from; none where nothing is known.
+    pub positions: Rel<Positions>,
+    /// Calls within the reach of exception handlers.
+    pub call_sites: RelSlice<CallSite>,
+    /// Handlers of `call_sites`.
+    pub handlers: RelSlice<ExceptionHandler>,
+    /// Bytes that the values of the largest exception take.
+    pub exception_payload_bytes: u32,
+}

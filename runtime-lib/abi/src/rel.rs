@@ -1,0 +1,43 @@
+//! References without addresses: distances from the field that holds them. So a position independent executable has
+//! nothing to relocate in its descriptors, whatever the size of the program.
+
+use core::marker::PhantomData;
+
+/// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Rel<T> {
+    /// Signed distance in bytes from the address of this field.
+    pub offset: i32,
+    _referent: PhantomData<T>,
+}
+
+impl<T> Rel<T> {
+    /// The address that is referred to, `None` where nothing is.
+    #[inline]
+    pub fn get(&self) -> Option<*const T> {
+        let here = core::ptr::from_ref(self).cast::<u8>();
+        (self.offset != 0).then(|| here.wrapping_offset(self.offset as isize).cast())
+    }
+}
+
+/// A reference to `len` consecutive `T`s: the first one's distance in bytes from this field, and how many.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RelSlice<T> {
+    /// The first element.
+    pub start: Rel<T>,
+    /// Number of elements.
+    pub len: u32,
+}
+
+impl<T> RelSlice<T> {
+    /// Address of the first element, aligned also when there are none, and number of elements.
+    #[inline]
+    pub fn get(&self) -> (*const T, usize) {
+        // Without elements the distance may be 0. The address is aligned then as well, because the fields of this type
+        // are aligned as their elements: see the tests.
+        let here = core::ptr::from_ref(&self.start).cast::<u8>();
+        (here.wrapping_offset(self.start.offset as isize).cast(), self.len as usize)
+    }
+}
