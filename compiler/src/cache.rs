@@ -1,4 +1,5 @@
-//! The cache of `run`: executables by a key over everything that decides their bytes.
+//! The cache of `run`: executables by a key over everything that decides their bytes, and what they are linked from, by a
+//! key over everything but what is granted. So another grant links again and compiles nothing.
 //!
 //! An entry is the executable itself, named after its module, in a folder that is named by the key. So `ps` and `perf`
 //! show the module's name, and running the module again costs reading and hashing the input, one `lstat` and the
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host;
 use crate::options::{Cpu, Options};
 use crate::output::AtomicFile;
+use crate::unlinked::Unlinked;
 
 /// Total size of entries above which the ones unused for longest are dropped.
 pub const LIMIT_BYTES: u64 = 1 << 30;
@@ -63,6 +65,12 @@ impl Key {
         }
         part(input);
         Self { hash: hasher.finalize(), name: name_of(module) }
+    }
+
+    /// The key of what an executable is linked from: all that is decided when it is linked is left out.
+    pub fn of_code(input: &[u8], module: &Path, options: &Options) -> Self {
+        let policy = options.policy.of_code();
+        Self::new(input, module, &Options { policy, embedded_files: Vec::new(), ..options.clone() })
     }
 }
 
@@ -130,10 +138,16 @@ impl Cache {
 
     /// Opens a cache folder, creating it where it does not exist; see [`Cache::open`].
     pub fn at(folder: PathBuf) -> Result<Option<Self>> {
+        if fs::metadata(&folder)
+            .or_else(|_| host::create_private_folder(&folder).and_then(|()| fs::metadata(&folder)))
+            .is_err()
+        {
+            return Ok(None);
+        }
+        // From here on without links, which somebody could let lead elsewhere.
+        let Ok(folder) = host::without_links(&folder) else { return Ok(None) };
+        let Ok(metadata) = fs::symlink_metadata(&folder) else { return Ok(None) };
         let shown = folder.display();
-        let create = || host::create_private_folder(&folder);
-        let metadata = fs::metadata(&folder).or_else(|_| create().and_then(|()| fs::metadata(&folder)));
-        let Ok(metadata) = metadata else { return Ok(None) };
         if !metadata.is_dir() {
             return Err(Error::new(ErrorKind::Io, format!("the cache folder {shown} is not a folder")));
         }
@@ -144,6 +158,16 @@ impl Cache {
             )
             .hint(host::how_to_make_ours(&folder)));
         }
+        if let Some(parent) = host::replaceable_by_others(&folder) {
+            let parent = parent.display();
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!("the cache folder {shown} is not used: others could put another one in its place, in {parent}"),
+            )
+            .hint(format!(
+                "{parent} must belong to you or to root, and nobody else may write to it: `chmod go-w {parent}`"
+            )));
+        }
         Ok(Some(Self { folder }))
     }
 
@@ -152,28 +176,56 @@ impl Cache {
         self.folder.join(key.to_string()).join(format!("{}{}", key.name, std::env::consts::EXE_SUFFIX))
     }
 
+    /// Where what executables are linked from is, if there is one.
+    fn code_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(key.to_string()).join(format!("{}.code", key.name))
+    }
+
     /// The executable of a key, if there is an intact one.
     pub fn find(&self, key: &Key) -> Option<PathBuf> {
         let path = self.path(key);
-        let metadata = fs::symlink_metadata(&path).ok()?;
+        self.is_there(&path).then_some(path)
+    }
+
+    /// What executables are linked from, by the key of [`Key::of_code`], if there is an intact one.
+    pub fn find_code(&self, key: &Key) -> Option<Unlinked> {
+        let path = self.code_path(key);
+        let bytes = self.is_there(&path).then(|| fs::read(&path).ok())??;
+        Unlinked::from_bytes(&bytes).inspect_err(|_| _ = remove(&path)).ok()
+    }
+
+    /// Whether there is an intact entry. One that is not intact is dropped.
+    fn is_there(&self, path: &Path) -> bool {
+        let Ok(metadata) = fs::symlink_metadata(path) else { return false };
         if !is_intact(&metadata) {
-            remove(&path);
-            return None;
+            remove(path);
+            return false;
         }
         if metadata.accessed().ok().and_then(|then| then.elapsed().ok()).is_none_or(|age| age > STAMP_PRECISION) {
             let times = FileTimes::new().set_accessed(SystemTime::now());
-            let _ = host::open_for_times(&path).and_then(|file| file.set_times(times));
+            let _ = host::open_for_times(path).and_then(|file| file.set_times(times));
         }
-        Some(path)
+        true
     }
 
     /// Stores an executable and drops what has become too much. Returns where it is.
     pub fn store(&self, key: &Key, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path(key);
-        host::create_private_folder(host::folder_of(&path))?;
-        AtomicFile::create(&path, 0o700)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
-        self.trim(LIMIT_BYTES, &path);
+        self.put(&path, 0o700, bytes)?;
         Ok(path)
+    }
+
+    /// Stores what executables are linked from.
+    pub fn store_code(&self, key: &Key, unlinked: &Unlinked) -> io::Result<()> {
+        let bytes = unlinked.to_bytes().map_err(io::Error::other)?;
+        self.put(&self.code_path(key), 0o600, &bytes)
+    }
+
+    fn put(&self, path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
+        host::create_private_folder(host::folder_of(path))?;
+        AtomicFile::create(path, mode)?.finish(bytes, Some(stamp(bytes.len() as u64)))?;
+        self.trim(LIMIT_BYTES, path);
+        Ok(())
     }
 
     /// The folder.
@@ -262,7 +314,8 @@ fn stamp(len_bytes: u64) -> SystemTime {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Security: what lies in the cache is executed with the user's rights and with the capabilities that it was compiled
-// with. So nothing is taken from a folder or file that another user could have written. On Windows that is not checked:
+// with. So nothing is taken from a folder or file that another user could have written, or put in the place of ours: the
+// folders above count as well, as for the keys of ssh (`StrictModes`). On Windows that is not checked:
 // there the access list of the user's profile keeps others out of the cache.
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -303,6 +356,7 @@ mod tests {
             change(&mut options);
             all.push(Key::new(b"a", Path::new("app.wasm"), &options));
         };
+        let of_code = |options: &Options| Key::of_code(b"a", Path::new("app.wasm"), options);
         changed(&|o| o.opt_level = OptLevel::None);
         changed(&|o| o.cpu = Cpu::Native);
         changed(&|o| o.policy.dirs.push(dir.clone()));
@@ -311,6 +365,17 @@ mod tests {
         changed(&|o| o.max_memory_bytes = Some(1));
         changed(&|o| o.features.remove(wasmparser::WasmFeatures::SIMD));
         changed(&|o| o.invoke = Some("f".into()));
+        // Only what is decided when a program is linked leaves the key of its code as it is.
+        let with = |change: &dyn Fn(&mut Options)| {
+            let mut options = base.clone();
+            change(&mut options);
+            of_code(&options)
+        };
+        assert_eq!(with(&|o| o.policy.dirs.push(dir.clone())), of_code(&base));
+        assert_eq!(with(&|o| o.policy.harden = true), of_code(&base));
+        assert_ne!(with(&|o| o.policy.fuel = Some(1)), of_code(&base));
+        assert_ne!(with(&|o| o.policy.deterministic = Some(1)), of_code(&base));
+        assert_ne!(with(&|o| o.max_memory_bytes = Some(1)), of_code(&base));
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b), "{i}");
         }
@@ -394,6 +459,33 @@ mod tests {
         fs::write(folder.path().join("file"), "").unwrap();
         assert!(Cache::at(folder.path().join("file")).is_err());
         assert!(Cache::at(folder.path().join("file/below")).unwrap().is_none());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn folders_above_that_others_can_write_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(folder.path()).unwrap().join("above");
+        let cache = above.join("middle/cache");
+        assert!(Cache::at(cache.clone()).unwrap().is_some());
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for mode in [0o770, 0o707, 0o777] {
+            for changed in [&above, &above.join("middle")] {
+                set(changed, mode);
+                let error = Cache::at(cache.clone()).unwrap_err();
+                assert!(error.to_string().ends_with(&changed.display().to_string()), "{mode:o}: {error}");
+                set(changed, 0o755);
+            }
+        }
+        // In a folder like `/tmp`, nobody can rename what belongs to others.
+        set(&above, 0o1777);
+        assert!(Cache::at(cache.clone()).unwrap().is_some());
+        // A link is followed once: what it leads to is what counts, and where entries are.
+        symlink(&cache, folder.path().join("link")).unwrap();
+        let linked = Cache::at(folder.path().join("link")).unwrap().unwrap();
+        assert_eq!(linked.folder, fs::canonicalize(&cache).unwrap());
+        set(&above, 0o777);
+        assert!(Cache::at(folder.path().join("link")).is_err());
     }
 
     #[test]

@@ -12,7 +12,6 @@ use crate::codegen::{self, Codegen, Compiled, Listing};
 use crate::debug::SourceMap;
 use crate::emit;
 use crate::error::{Error, Result};
-use crate::harden;
 use crate::identify;
 use crate::image::{DebugInfo, Image};
 use crate::link;
@@ -20,11 +19,11 @@ use crate::module::{self, Entity, Module};
 use crate::optimize;
 use crate::options::{Emit, Options, Policy, Preload, Shape};
 use crate::parallel;
-use crate::program::{FuncId, Linked, Piece, Program};
+use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
 use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
-use crate::trees;
+use crate::unlinked::Unlinked;
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -33,6 +32,8 @@ pub use crate::progress::{NoProgress, Progress};
 pub struct Compilation {
     /// The output: executable, object or text, by [`Options::emit`].
     pub bytes: Vec<u8>,
+    /// What it was linked from; `None` where nothing was compiled.
+    pub unlinked: Option<Box<Unlinked>>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
     /// What the user should know although it is no error.
@@ -42,14 +43,39 @@ pub struct Compilation {
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
 /// for the report in the output.
 pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
+    with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
+        Made::Output(bytes) => Ok((bytes, None)),
+        Made::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
+    })
+}
+
+/// Links a program once more, with the policy of `options`. `source_name` is its name for messages.
+pub fn link(unlinked: &Unlinked, source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
+    with_stages(source_name, options, progress, |stages| Ok((stages.link(unlinked, options)?, None)))
+}
+
+/// Runs stages on as many threads as the options say.
+fn with_stages(
+    source_name: &str,
+    options: &Options,
+    progress: &dyn Progress,
+    run: impl FnOnce(&mut Stages<'_>) -> Result<(Vec<u8>, Option<Box<Unlinked>>)> + Send,
+) -> Result<Compilation> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
     let passes = optimize::passes(options);
     let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new() };
-    let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
-    Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes })
+    let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
+    Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes })
+}
+
+/// What there is before anything is linked.
+enum Made {
+    /// What is not linked in the end: text, or several libraries, which are linked already.
+    Output(Vec<u8>),
+    Program(Box<Unlinked>),
 }
 
 struct Stages<'p> {
@@ -60,11 +86,12 @@ struct Stages<'p> {
 }
 
 impl Stages<'_> {
-    fn run(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+    /// Compiles up to the linker: text where that is asked for, else an object without its policy.
+    fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
             self.stage("parse", || module::parse(&wasm, options.features))?;
-            return self.stage("print", || print(&wasm));
+            return self.stage("print", || print(&wasm)).map(Made::Output);
         }
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
@@ -76,7 +103,7 @@ impl Stages<'_> {
             );
         }
         if options.shape() == Shape::Many && !options.preloads.is_empty() {
-            return self.libraries(&wasm, source_name, options);
+            return self.libraries(&wasm, source_name, options).map(Made::Output);
         }
         let sources = self.stage("read", || sources(&wasm, source_name, options))?;
         let mut modules = self.stage("parse", || parse_all(&sources, options))?;
@@ -84,7 +111,7 @@ impl Stages<'_> {
         let options = &*self.options_for(&main.module, options);
         let isa = codegen::isa(options)?;
         let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, &*isa)?;
-        let note = report::Provenance { modules: linked_modules(&sources)?, ..provenance }.to_json();
+        let provenance = report::Provenance { modules: linked_modules(&sources)?, ..provenance }.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::executable(modules, main, options),
             Shape::Many => Program::library(main.module, options),
@@ -112,20 +139,13 @@ impl Stages<'_> {
         let compiled = self.functions(env, codegen)?;
         if listing != Listing::None {
             let listings: Vec<_> = compiled.into_iter().filter_map(|compiled| compiled.listing).collect();
-            return Ok(listings.join("\n").into_bytes());
+            return Ok(Made::Output(listings.join("\n").into_bytes()));
         }
         let functions = compiled.into_iter().map(|compiled| compiled.function).collect();
         if source_maps.iter().any(|map| map.is_damaged) {
             self.notes.push("the module's debug information is damaged: some functions have no source lines");
         }
-        let mut image = Image {
-            functions,
-            cpu_features: codegen::cpu_features(&*isa)?,
-            filter: harden::filter(&program, options)?,
-            trees: trees::plan(&options.policy, &options.embedded_files)?,
-            note,
-            ..program.image(options)?
-        };
+        let mut image = Image { functions, cpu_features: codegen::cpu_features(&*isa)?, ..program.image(options)? };
         if options.strip {
             // Backtraces show the offsets of functions then.
             image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
@@ -139,9 +159,14 @@ impl Stages<'_> {
             image.debug =
                 Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
-        let object = self.stage("emit", || emit::object(&image, &options.target))?;
-        drop(image);
-        drop(program);
+        let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
+        let needs = Needs::of(&program);
+        Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
+    }
+
+    /// Gives an object its policy, and links it where that is asked for.
+    fn link(&mut self, unlinked: &Unlinked, options: &Options) -> Result<Vec<u8>> {
+        let object = self.stage("emit", || unlinked.object(options))?;
         if options.emit == Emit::Obj {
             return Ok(object);
         }
@@ -155,11 +180,19 @@ impl Stages<'_> {
         })
     }
 
+    /// The object of a module.
+    fn object(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        match self.compile(input, source_name, options)? {
+            Made::Output(bytes) => Ok(bytes),
+            Made::Program(unlinked) => self.stage("emit", || unlinked.object(options)),
+        }
+    }
+
     /// One library that holds each module as a library of its own name, for a host to connect.
     fn libraries(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
         let object = |stages: &mut Self, bytes: &[u8], source_name: &str, name: Option<String>| {
             let options = Options { emit: Emit::Obj, library: name, preloads: Vec::new(), ..options.clone() };
-            stages.run(bytes, source_name, &options)
+            stages.object(bytes, source_name, &options)
         };
         if options.emit == Emit::Obj {
             return Err(Error::usage("an object of a library holds one module").hint("compile each module by itself"));
@@ -362,7 +395,7 @@ mod tests {
     fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
         let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
         let mut stages = Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new() };
-        stages.run(MODULE.as_bytes(), "test.wat", &options).unwrap()
+        stages.object(MODULE.as_bytes(), "test.wat", &options).unwrap()
     }
 
     fn forget_calls(_: &Program<'_>, functions: &mut Vec<Clif>) -> Result<()> {

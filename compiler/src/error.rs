@@ -1,6 +1,12 @@
 //! The one error type of the library: what went wrong, where, and what the user can do about it.
+//!
+//! Messages quote what others chose: names in a module or of a file, the output of a linker. So all text is made plain when
+//! it comes in, see [`crate::plain`]: a message, a place and a hint are each one line, and what needs several lines is a
+//! detail, whose lines are indented.
 
 use std::fmt;
+
+use crate::plain::Plain;
 
 /// What a caller does differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +29,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     contexts: Vec<String>,
+    details: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -32,7 +39,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error with its message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), contexts: Vec::new(), hints: Vec::new() }
+        let message = plain(&message.into());
+        Self { kind, message, contexts: Vec::new(), details: Vec::new(), hints: Vec::new() }
+    }
+
+    /// An error whose first line is the message and whose other lines are details.
+    pub fn with_details(kind: ErrorKind, text: &str) -> Self {
+        let (message, details) = text.trim_end().split_once('\n').unwrap_or((text.trim_end(), ""));
+        Self::new(kind, message).detail(details)
     }
 
     /// The command line is wrong.
@@ -63,14 +77,21 @@ impl Error {
     /// Adds where it happened; the outermost place is added last and printed first.
     #[must_use]
     pub fn context(mut self, place: impl Into<String>) -> Self {
-        self.contexts.push(place.into());
+        self.contexts.push(plain(&place.into()));
+        self
+    }
+
+    /// Adds lines that belong to the message, such as the part of a text that it is about.
+    #[must_use]
+    pub fn detail(mut self, lines: &str) -> Self {
+        self.details.extend(lines.trim_end().lines().map(|line| plain(&line.replace('\t', " "))));
         self
     }
 
     /// Adds a line that says what would help.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+        self.hints.push(plain(&hint.into()));
         self
     }
 
@@ -106,6 +127,10 @@ impl<T> ResultExt<T> for Result<T> {
     }
 }
 
+fn plain(text: &str) -> String {
+    Plain(text).to_string()
+}
+
 /// The words of an I/O error without Rust's "(os error 2)" and without the full stop of Windows, in lower case.
 fn describe_io(error: &std::io::Error) -> String {
     let text = error.to_string();
@@ -119,8 +144,23 @@ impl fmt::Display for Error {
         for place in self.contexts.iter().rev() {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.message)
+        f.write_str(&self.message)?;
+        self.details.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_makes_no_lines_of_its_own() {
+        let error = Error::input("import `x\nerror: y` of \u{202e}").context("a\nb.wasm").hint("c\nhint: d");
+        assert_eq!(error.to_string(), "a\\nb.wasm: import `x\\nerror: y` of \\u{202e}");
+        assert_eq!(error.hints(), ["c\\nhint: d"]);
+        let error = Error::with_details(ErrorKind::Link, "first\nerror: second\n\x1b[2Jthird\n");
+        assert_eq!(error.to_string(), "first\n  error: second\n  \\u{1b}[2Jthird");
+    }
+}

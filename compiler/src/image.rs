@@ -14,9 +14,6 @@ use wasmelt_abi::interface::{Kind, TypeCode};
 use wasmelt_abi::layout::Layout;
 use wasmelt_abi::trap::Trap;
 
-use crate::options::{EmbeddedFile, Policy};
-use crate::trees::TreePlan;
-
 /// A program, ready to be written into an object.
 #[derive(Debug, Default)]
 pub struct Image<'a> {
@@ -36,16 +33,6 @@ pub struct Image<'a> {
     pub layout: Option<Layout>,
     /// Records say in which instance a function runs, see [`wasmelt_abi::context::WideRecord`].
     pub has_wide_records: bool,
-    /// Runtime functions to call before `entry`, by symbol.
-    pub hooks: Vec<&'static str>,
-    /// What the guest may do.
-    pub policy: Policy,
-    /// Directories that exist only for the guest.
-    pub trees: Vec<TreePlan>,
-    /// The files that are stored for them.
-    pub embedded_files: &'a [EmbeddedFile],
-    /// The system calls that the program may make, see [`wasmelt_abi::descriptor::FurtherPolicy::filter`].
-    pub filter: Filter,
     /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.
@@ -54,8 +41,6 @@ pub struct Image<'a> {
     pub cpu_features: u32,
     /// Call stack of the guest in bytes.
     pub stack_bytes: u64,
-    /// Policy and provenance as JSON, for the note.
-    pub note: String,
     /// What a debugger is told besides names and frames; `None` for nothing.
     pub debug: Option<DebugInfo>,
     /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.

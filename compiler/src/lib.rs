@@ -30,12 +30,14 @@ pub mod optimize;
 pub mod options;
 pub mod output;
 mod parallel;
+pub mod plain;
 pub mod program;
 pub mod progress;
 pub mod report;
 mod text;
 pub mod translate;
 pub mod trees;
+pub mod unlinked;
 
 /// A value type as descriptors write it; typed references count as their top type.
 fn value_type(ty: ValType) -> error::Result<ValueType> {

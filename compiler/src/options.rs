@@ -59,6 +59,8 @@ pub struct Options {
     pub strip: bool,
     /// Write debug information; `strip` is stronger.
     pub debug_info: bool,
+    /// The executable carries what it can be linked from again, with another policy.
+    pub grantable: bool,
     /// Number of threads; 0 is one per core. The output does not depend on it.
     pub threads: usize,
 }
@@ -91,6 +93,7 @@ impl Default for Options {
             runtime_dir: None,
             strip: false,
             debug_info: false,
+            grantable: false,
             threads: 0,
         }
     }
@@ -295,6 +298,35 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The part that code is generated for: all but what is decided when the program is linked.
+    #[must_use]
+    pub fn of_code(&self) -> Self {
+        Self::default().on_code(self)
+    }
+
+    /// This policy for a program whose code was generated for the policy `code`, of which it keeps its part.
+    #[must_use]
+    pub fn on_code(&self, code: &Self) -> Self {
+        let linked = self.clone();
+        Self {
+            dirs: linked.dirs,
+            env: linked.env,
+            inherit_env: linked.inherit_env,
+            arg0: linked.arg0,
+            dir_from: linked.dir_from,
+            files: linked.files,
+            embedded: linked.embedded,
+            tcp_listen: linked.tcp_listen,
+            stdio: linked.stdio,
+            max_open_files: linked.max_open_files,
+            max_exception_bytes: linked.max_exception_bytes,
+            max_threads: linked.max_threads,
+            timeout: linked.timeout,
+            harden: linked.harden,
+            ..code.clone()
+        }
+    }
+
     /// Whether anything of it is in [`FurtherPolicy`](wasmelt_abi::descriptor::FurtherPolicy).
     pub fn has_further(&self) -> bool {
         self.dir_from != DirFrom::Cwd

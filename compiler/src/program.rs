@@ -13,9 +13,12 @@ mod imports;
 mod interface;
 mod links;
 mod live;
+mod needs;
 mod places;
 mod segments;
 mod toolchain;
+
+pub use needs::Needs;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -32,7 +35,7 @@ use crate::module::{
     ConstExpr, ConstValue, DataIndex, DefinedFuncIndex, ElemIndex, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module,
     TableIndex, TagIndex, TypeIndex,
 };
-use crate::options::{DirFrom, Options, Shape};
+use crate::options::{Options, Shape};
 
 pub use functions::{FuncId, Functions, Piece};
 pub use interface::Trampolines;
@@ -415,56 +418,6 @@ impl<'data> Program<'data> {
     /// The one instance of a program of one module.
     pub fn main(&self) -> &Instance<'data> {
         &self.instances[self.entry.instance]
-    }
-
-    /// Runtime functions that must run before the entry, by symbol.
-    pub fn hooks(&self, options: &Options) -> Vec<&'static str> {
-        let mut hooks = Vec::new();
-        if self.instances.len() > 1 {
-            hooks.push(wasmelt_abi::symbols::HOOK_INSTANCES);
-        }
-        let has_more = |memories: &PrimaryMap<MemoryIndex, MemoryPlan>| {
-            let own = memories.values().filter(|plan| !plan.is_foreign());
-            own.clone().any(MemoryPlan::is_pointed) || memories.values().skip(1).any(|plan| !plan.is_foreign())
-        };
-        if self.instances.values().any(|i| has_more(&i.memories)) {
-            hooks.push(wasmelt_abi::symbols::HOOK_MEMORIES);
-        }
-        if self.instances.values().any(|i| !i.table_plans.is_empty()) {
-            hooks.push(wasmelt_abi::symbols::HOOK_TABLES);
-        }
-        let uses_descriptors = self.instances.values().any(|i| {
-            i.callees.values().any(
-                |c| matches!(c, Callee::Host(h) if h.name.starts_with("fd_") || h.name.starts_with("path_") || h.name.starts_with("sock_") || h.name == "poll_oneoff"),
-            )
-        });
-        let policy = &options.policy;
-        let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
-        let variables = policy.inherit_env || !policy.env.is_empty();
-        if policy.has_further() || grants || variables || self.instances.values().any(Instance::grows) {
-            // There is something that the environment may take away.
-            hooks.push(wasmelt_abi::symbols::HOOK_RESTRICT);
-        }
-        if uses_descriptors && policy.dir_from == DirFrom::Exe {
-            hooks.push(wasmelt_abi::symbols::HOOK_DIR_FROM_EXE);
-        }
-        if uses_descriptors && !policy.dirs.is_empty() {
-            hooks.push(wasmelt_abi::symbols::HOOK_PREOPENS);
-        }
-        if uses_descriptors && !policy.tcp_listen.is_empty() {
-            hooks.push(wasmelt_abi::symbols::HOOK_LISTENERS);
-        }
-        if uses_descriptors && (!policy.files.is_empty() || !policy.embedded.is_empty()) {
-            hooks.push(wasmelt_abi::symbols::HOOK_TREES);
-        }
-        if policy.harden {
-            // Last but one: all that was granted is open, and what comes after runs the guest.
-            hooks.push(wasmelt_abi::symbols::HOOK_HARDEN);
-        }
-        if self.entry.invoke.is_some() {
-            hooks.push(wasmelt_abi::symbols::HOOK_INVOKE);
-        }
-        hooks
     }
 }
 

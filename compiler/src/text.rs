@@ -1,6 +1,7 @@
 //! The text format: bytes of a file that is meant as text come in, a module in the binary format comes out.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plain::Plain;
 
 /// A module with no section.
 const EMPTY_MODULE: &[u8] = b"\0asm\x01\0\0\0";
@@ -12,8 +13,8 @@ pub(crate) fn assemble(text: &[u8], name: &str) -> Result<Vec<u8>> {
         if e.to_string().contains("expected at least one module field") {
             return Ok(EMPTY_MODULE.to_owned());
         }
-        e.set_path(name);
-        let error = Error::input(e.to_string());
+        e.set_path(Plain(name).to_string());
+        let error = Error::with_details(ErrorKind::Input, &e.to_string());
         if !has_folded_try(text) {
             return Err(error);
         }

@@ -12,8 +12,8 @@ use crate::codegen;
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
-    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EnvGrant, FileGrant, Linker, Options, Policy, Preload,
-    Runtime, Stdio, UnknownImports,
+    BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EmbeddedFile, EnvGrant, FileGrant, Linker, Options,
+    Policy, Preload, Runtime, Stdio, UnknownImports,
 };
 
 use super::embed::Embed;
@@ -216,7 +216,7 @@ pub(super) struct ReportArgs {
 
     /// Number of threads; 0 is one per core
     #[arg(short = 'j', long, alias = "jobs", value_name = "N", default_value_t = 0, hide_default_value = true)]
-    threads: usize,
+    pub(super) threads: usize,
 }
 
 /// What `run` takes and `compile` takes with more.
@@ -258,7 +258,38 @@ enum UnknownImportsArg {
     Trap,
 }
 
+/// What options and the policy file grant together.
+pub(super) struct Granted {
+    pub(super) policy: Policy,
+    pub(super) embedded_files: Vec<EmbeddedFile>,
+    pub(super) max_memory_bytes: Option<u64>,
+}
+
 impl PolicyArgs {
+    /// Reads the policy file and the files to embed.
+    pub(super) fn read(&self, target: &Triple) -> Result<Granted> {
+        let file = self.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
+        let max_memory_bytes = self.max_memory.or(file.max_memory);
+        let embeds: Vec<_> = file.embed.iter().chain(&self.embeds).cloned().collect();
+        let mut policy = self.add_to(file.into_policy());
+        grants::check_drives(&policy, target)?;
+        let mut embedded_files = Vec::new();
+        for (tree, embed) in embeds.iter().enumerate() {
+            policy.embedded.push(embed::read(embed, tree, &mut embedded_files)?);
+        }
+        Ok(Granted { policy, embedded_files, max_memory_bytes })
+    }
+
+    /// Applies the keys of `-S`.
+    pub(super) fn apply_wasi(&self, asked: &mut Asked) -> Result<()> {
+        self.wasi.iter().try_for_each(|list| wasmtime::apply(asked, &WASI, list))
+    }
+
+    /// Whether it asks for what code is generated for, besides what is in the policy.
+    pub(super) fn asks_for_code(&self) -> bool {
+        self.memory_reserve.is_some() || self.stack_size.is_some()
+    }
+
     /// Options add to the lists of a policy file and replace its other values.
     fn add_to(&self, mut policy: Policy) -> Policy {
         policy.dirs.extend_from_slice(&self.dirs);
@@ -283,6 +314,18 @@ impl PolicyArgs {
     }
 }
 
+impl LinkArgs {
+    /// Who links a program again, with which archives; the runtime is that of the program.
+    pub(super) fn apply_to_linked(&self, options: &mut Options) -> Result<()> {
+        if self.runtime.is_some() {
+            return Err(Error::usage("`--runtime` is decided when a module is compiled"));
+        }
+        options.linker = self.linker.clone();
+        options.runtime_dir.clone_from(&self.runtime_dir);
+        Ok(())
+    }
+}
+
 impl CommonArgs {
     /// What was asked for, as data. Groups of wasmtime come last: they are the more specific ones.
     pub(super) fn ask(&self, target: Triple) -> Result<Asked> {
@@ -298,7 +341,7 @@ impl CommonArgs {
         for (group, lists) in [(&CODEGEN, &code.codegen), (&WASM, &code.wasm), (&DEBUG, &code.debug)] {
             lists.iter().try_for_each(|list| wasmtime::apply(&mut asked, group, list))?;
         }
-        policy.wasi.iter().try_for_each(|list| wasmtime::apply(&mut asked, &WASI, list))?;
+        policy.apply_wasi(&mut asked)?;
         self.foreign.apply(&mut asked)?;
         if self.report.verbose {
             asked.notes.iter().for_each(|note| print_note(&format!("note: {note}")));
@@ -309,26 +352,18 @@ impl CommonArgs {
     /// What the options of wasmelt itself ask for.
     fn to_options(&self, target: Triple) -> Result<Options> {
         let (code, policy, link) = (&self.code, &self.policy, &self.link);
-        let file = policy.policy_file.as_deref().map(PolicyFile::read).transpose()?.unwrap_or_default();
-        let max_memory = file.max_memory;
-        let embeds: Vec<_> = file.embed.iter().chain(&policy.embeds).cloned().collect();
-        let mut policy_of_guest = policy.add_to(file.into_policy());
-        grants::check_drives(&policy_of_guest, &target)?;
-        let mut embedded_files = Vec::new();
-        for (tree, embed) in embeds.iter().enumerate() {
-            policy_of_guest.embedded.push(embed::read(embed, tree, &mut embedded_files)?);
-        }
-        let deterministic = policy_of_guest.deterministic.is_some();
+        let granted = policy.read(&target)?;
+        let deterministic = granted.policy.deterministic.is_some();
         let preloads = code.preloads.iter().map(|(name, path)| {
             let mut input = Input::open(path)?;
             Ok(Preload { name: name.clone(), bytes: input.read()?, source_name: input.name })
         });
         Ok(Options {
             cpu: code.cpu.clone().unwrap_or(Cpu::Default),
-            policy: policy_of_guest,
-            embedded_files,
+            policy: granted.policy,
+            embedded_files: granted.embedded_files,
             preloads: preloads.collect::<Result<_>>()?,
-            max_memory_bytes: policy.max_memory.or(max_memory),
+            max_memory_bytes: granted.max_memory_bytes,
             memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),
             bounds_checks: match code.bounds_checks {

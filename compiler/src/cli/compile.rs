@@ -47,6 +47,10 @@ pub(super) struct CompileArgs {
     #[arg(long)]
     strip: bool,
 
+    /// Let the executable carry its code, compressed, so that `wasmelt grant` can give it other capabilities
+    #[arg(long)]
+    grantable: bool,
+
     #[command(flatten)]
     common: CommonArgs,
 }
@@ -90,6 +94,10 @@ impl CompileArgs {
         let mut asked = self.common.ask(target)?;
         asked.options.emit = self.emit.into();
         asked.options.strip |= self.strip;
+        asked.options.grantable = self.grantable;
+        if self.grantable && asked.options.emit != Emit::Exe {
+            return Err(Error::usage("`--grantable` is for executables"));
+        }
         Ok(asked)
     }
 }

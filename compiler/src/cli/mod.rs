@@ -9,6 +9,7 @@ mod cache;
 mod compile;
 mod completions;
 mod embed;
+mod grant;
 mod grants;
 mod input;
 mod inspect;
@@ -31,6 +32,7 @@ use clap::builder::styling::{AnsiColor, Style, Styles};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::plain::Plain;
 
 /// Exit code after a bug in wasmelt: `EX_SOFTWARE` of `sysexits.h(3)`.
 const BUG_EXIT_CODE: u8 = 70;
@@ -58,6 +60,7 @@ pub(crate) struct Cli {
 enum Command {
     Compile(Box<compile::CompileArgs>),
     Run(Box<run::RunArgs>),
+    Grant(Box<grant::GrantArgs>),
     Inspect(inspect::InspectArgs),
     Bench(Box<bench::BenchArgs>),
     Targets(targets::TargetsArgs),
@@ -74,7 +77,7 @@ pub fn main() -> ExitCode {
         print_error(&Error::internal(format!("panic{place}: {message}")));
         let backtrace = std::backtrace::Backtrace::capture();
         if backtrace.status() == std::backtrace::BacktraceStatus::Captured {
-            print_note(&backtrace.to_string());
+            backtrace.to_string().lines().for_each(print_note);
         }
     }));
     // The hook has printed what there is to say.
@@ -106,6 +109,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
     finish(match cli.command {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
+        Command::Grant(args) => grant::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
         Command::Bench(args) => bench::execute(&args),
         Command::Targets(args) => targets::execute(&args),
@@ -196,13 +200,8 @@ fn print_warning(error: &Error) {
 }
 
 fn print_line(style: Style, label: &str, text: &str) {
-    // Messages quote names out of modules: nothing in them may steer the terminal.
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\n' { plain.extend(c.escape_default()) } else { plain.push(c) }
-    }
     // There is nowhere to complain about a standard error that is closed.
-    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {plain}");
+    let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
 }
 
 /// Prints a line to standard error that is no complaint.
@@ -210,7 +209,7 @@ fn print_note(text: &str) {
     if message::note(text) {
         return;
     }
-    let _ = writeln!(anstream::stderr(), "{text}");
+    let _ = writeln!(anstream::stderr(), "{}", Plain(text));
 }
 
 /// Prints text to standard output. A reader that has seen enough is no failure.

@@ -16,7 +16,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::embed::Embed;
 use super::{grants, values};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::{DirFrom, DirGrant, EnvGrant, FileGrant, Policy, Stdio};
 
 /// The content of a policy file.
@@ -61,7 +61,8 @@ impl PolicyFile {
         let text = fs::read_to_string(path)
             .map_err(|e| Error::input(format!("cannot read the policy {}: {e}", path.display())))?;
         toml::from_str(&text).map_err(|e| {
-            Error::input(format!("{}: {}", path.display(), e.to_string().trim_end()))
+            Error::with_details(ErrorKind::Input, &e.to_string())
+                .context(path.display().to_string())
                 .hint("keys and values of a policy file are those of the options: `wasmelt help compile`")
         })
     }

@@ -11,6 +11,7 @@ use super::{message, print_note};
 use crate::driver::{self, Compilation, NoProgress, Progress};
 use crate::error::Result;
 use crate::options::Options;
+use crate::unlinked::Unlinked;
 
 /// A compilation that is done sooner shows no progress bar.
 const DELAY: Duration = Duration::from_millis(500);
@@ -20,11 +21,24 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Compiles with a progress bar on a terminal.
 pub(super) fn compile(input: &[u8], name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
+    show(name, report, |progress| driver::compile(input, name, options, progress))
+}
+
+/// Links a program once more, with a progress bar on a terminal.
+pub(super) fn link(unlinked: &Unlinked, name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
+    show(name, report, |progress| driver::link(unlinked, name, options, progress))
+}
+
+fn show(
+    name: &str,
+    report: &ReportArgs,
+    work: impl FnOnce(&dyn Progress) -> Result<Compilation>,
+) -> Result<Compilation> {
     // Drawn on standard error, and only where that is a terminal: see `ProgressDrawTarget::stderr`.
     if report.quiet {
-        return driver::compile(input, name, options, &NoProgress);
+        return work(&NoProgress);
     }
-    let compilation = driver::compile(input, name, options, &Bar::start())?;
+    let compilation = work(&Bar::start())?;
     for note in &compilation.notes {
         print_note(&format!("note: {name}: {note}"));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -15,6 +16,7 @@ use super::progress::{self, Times};
 use super::wasmtime::Asked;
 use super::{print_note, print_warning, targets};
 use crate::cache::{Cache, Key};
+use crate::driver::Compilation;
 use crate::error::{Error, Result};
 use crate::host::{self, Start};
 use crate::options::{Cpu, Options, Policy};
@@ -101,17 +103,9 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         }
     }
 
-    let compilation = progress::compile(&bytes, &input.name, &options, report)?;
+    let compilation = compilation(&bytes, (Path::new(module), &input.name), &options, cache.as_ref(), report)?;
     times.stages(&compilation.timings);
-    let stored = cache.and_then(|cache| match cache.store(&key, &compilation.bytes) {
-        Ok(path) => Some(path),
-        Err(e) => {
-            if report.verbose {
-                print_warning(&Error::io("cannot store it in the cache", &e));
-            }
-            None
-        }
-    });
+    let stored = cache.and_then(|cache| note_failure(cache.store(&key, &compilation.bytes), report));
     times.stage("store");
     if report.time {
         times.print();
@@ -127,6 +121,40 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
     }
     let error = host::execute_bytes(&compilation.bytes, &start);
     Err(Error::io(format!("cannot execute what {} was compiled to", input.name), &error))
+}
+
+/// The program, linked from what the cache has of it, or compiled; what it is linked from is stored.
+fn compilation(
+    bytes: &[u8],
+    (module, name): (&Path, &str),
+    options: &Options,
+    cache: Option<&Cache>,
+    report: &ReportArgs,
+) -> Result<Compilation> {
+    let Some(cache) = cache else { return progress::compile(bytes, name, options, report) };
+    let key = Key::of_code(bytes, module, options);
+    if let Some(unlinked) = cache.find_code(&key) {
+        if report.verbose {
+            print_note("the code is in the cache: only what is granted has changed");
+        }
+        return progress::link(&unlinked, name, options, report);
+    }
+    let compilation = progress::compile(bytes, name, options, report)?;
+    if let Some(unlinked) = &compilation.unlinked {
+        note_failure(cache.store_code(&key, unlinked), report);
+    }
+    Ok(compilation)
+}
+
+/// What was stored; that it could not be is no failure.
+fn note_failure<T>(stored: io::Result<T>, report: &ReportArgs) -> Option<T> {
+    stored
+        .inspect_err(|e| {
+            if report.verbose {
+                print_warning(&Error::io("cannot store it in the cache", e));
+            }
+        })
+        .ok()
 }
 
 /// The cache, if there can be one. Without it the result is the same; that one is not safe to use is worth a word.

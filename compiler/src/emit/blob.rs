@@ -12,6 +12,11 @@ pub(super) struct Blob {
 }
 
 impl Blob {
+    /// Goes on with a section that was finished.
+    pub(super) fn resume(bytes: Vec<u8>, references: Vec<Reference>) -> Self {
+        Self { bytes, references }
+    }
+
     /// Makes room for `count` values of type `T`, all zero, and returns the offset of the first.
     pub(super) fn alloc<T>(&mut self, count: usize) -> usize {
         self.align(align_of::<T>());

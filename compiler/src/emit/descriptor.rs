@@ -2,7 +2,8 @@
 //! image, what comes out one section whose format is [`wasmelt_abi::descriptor`].
 //!
 //! What a program reads when it starts comes first, so that it lies on as few pages as possible; data that only
-//! `memory.init` or `table.init` read comes last.
+//! `memory.init` or `table.init` read comes later. Last are hooks and policy, which are not known before the program is
+//! linked.
 
 use std::mem::offset_of;
 
@@ -17,7 +18,7 @@ use wasmelt_abi::{ABI_VERSION, symbols};
 use super::blob::Blob;
 use super::initial::Initial;
 use super::interface;
-use super::policy;
+use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::error::{Error, Result};
@@ -101,8 +102,6 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
         write_tables(&mut blob, plan + offset_of!(InstancePlan, tables), &instance.tables);
         write_initial(&mut blob, plan, initial, &mut pages);
     }
-    write_hooks(&mut blob, program + offset_of!(ProgramDescriptor, hooks), image);
-    policy::write(&mut blob, program + offset_of!(ProgramDescriptor, policy), image);
     write_invoke(&mut blob, program + offset_of!(ProgramDescriptor, invoke), image);
 
     let mut instances = Vec::with_capacity(image.instances.len());
@@ -183,12 +182,14 @@ fn write_tables(blob: &mut Blob, field: usize, tables: &[image::TablePlan]) {
     }
 }
 
-fn write_hooks(blob: &mut Blob, field: usize, image: &Image<'_>) {
-    let start = blob.alloc::<Rel<u8>>(image.hooks.len());
-    blob.link_slice(field, start, image.hooks.len());
-    for (i, &hook) in image.hooks.iter().enumerate() {
+/// Adds what is decided last, hooks and policy, to the section.
+pub(super) fn write_terms(blob: &mut Blob, terms: &Terms<'_>, fuel_offset: Option<i32>) {
+    let start = blob.alloc::<Rel<u8>>(terms.hooks.len());
+    blob.link_slice(offset_of!(ProgramDescriptor, hooks), start, terms.hooks.len());
+    for (i, &hook) in terms.hooks.iter().enumerate() {
         blob.refer(start + i * size_of::<Rel<u8>>(), Target::Runtime(hook.to_owned()), 0);
     }
+    policy::write(blob, offset_of!(ProgramDescriptor, policy), terms, fuel_offset);
 }
 
 /// Writes the initial bytes of an instance, whose pages start at `source` in the section for pages.

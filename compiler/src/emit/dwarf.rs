@@ -10,6 +10,7 @@ use gimli::write::{
 };
 use gimli::{Encoding as DwarfEncoding, Format, LineEncoding, LittleEndian, constants};
 use object::BinaryFormat;
+use serde::{Deserialize, Serialize};
 
 use super::reloc::{Encoding, Reference, Target};
 use super::text::Layout;
@@ -17,24 +18,43 @@ use crate::error::{Error, Result};
 use crate::image::{DebugInfo, DebugUnit, FunctionDebug, Image, ImageFunction};
 
 /// A section of debug information.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DebugSection {
-    /// Its name in ELF and COFF.
-    pub(super) name: &'static str,
+    /// Its name.
+    pub(super) name: DebugName,
     /// Content.
+    #[serde(with = "super::code::bytes")]
     pub(super) bytes: Vec<u8>,
     /// What the linker fills in.
     pub(super) references: Vec<Reference>,
 }
 
-/// The name of a section in Mach-O.
-pub(super) fn macho_name(name: &'static str) -> &'static str {
-    match name {
-        ".debug_abbrev" => "__debug_abbrev",
-        ".debug_info" => "__debug_info",
-        ".debug_line" => "__debug_line",
-        ".debug_ranges" => "__debug_ranges",
-        other => other,
+/// A section of debug information, as an index of [`NAMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct DebugName(u8);
+
+/// Names of the sections in ELF and COFF, and in Mach-O.
+const NAMES: [(&str, &str); 6] = [
+    (".debug_abbrev", "__debug_abbrev"),
+    (".debug_info", "__debug_info"),
+    (".debug_line", "__debug_line"),
+    (".debug_ranges", "__debug_ranges"),
+    (".debug_str", "__debug_str"),
+    (".debug_line_str", "__debug_line_str"),
+];
+
+impl DebugName {
+    /// The section with this name in ELF.
+    fn of(name: &str) -> Result<Self> {
+        let index = NAMES.iter().position(|(elf, _)| *elf == name);
+        let index = index.ok_or_else(|| Error::internal(format!("the section {name} was not expected")))?;
+        Ok(Self(index as u8))
+    }
+
+    /// Its name in a format.
+    pub(super) fn in_format(self, format: BinaryFormat) -> &'static str {
+        let (elf, macho) = NAMES.get(usize::from(self.0)).copied().unwrap_or_default();
+        if format == BinaryFormat::MachO { macho } else { elf }
     }
 }
 
@@ -65,7 +85,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, format: BinaryFormat) ->
                 _ => references.push(reference(relocation, layout)?),
             }
         }
-        written.push(DebugSection { name: id.name(), bytes, references });
+        written.push(DebugSection { name: DebugName::of(id.name())?, bytes, references });
         Ok::<_, Error>(())
     })?;
     Ok(written)
@@ -216,7 +236,7 @@ fn reference(relocation: &Relocation, layout: &Layout) -> Result<Reference> {
             Ok(Reference { offset, encoding: Encoding::Absolute64, target: Target::Code, addend })
         }
         (RelocationTarget::Section(id), 4) => {
-            let target = Target::Debug(id.name());
+            let target = Target::Debug(DebugName::of(id.name())?);
             Ok(Reference { offset, encoding: Encoding::Section32, target, addend: relocation.addend })
         }
         _ => Err(unexpected(relocation)),

@@ -5,6 +5,7 @@
 //! [`reloc`], [`unwind`], [`dwarf`], [`object`] and [`note`].
 
 mod blob;
+mod code;
 mod descriptor;
 mod dwarf;
 mod initial;
@@ -16,32 +17,22 @@ mod reloc;
 mod text;
 mod unwind;
 
-use ::object::BinaryFormat;
 use target_lexicon::Triple;
 
+pub use self::code::Code;
+pub use self::policy::Terms;
 use crate::error::Result;
-use crate::image::Image;
 
-/// Writes the object that holds `image`, in the format of `triple`.
-pub fn object(image: &Image<'_>, triple: &Triple) -> Result<Vec<u8>> {
+/// Writes the object that holds `code` and what it is linked with, in the format of `triple`.
+pub fn object(code: &Code, terms: &Terms<'_>, triple: &Triple) -> Result<Vec<u8>> {
     let platform = reloc::Platform::of(triple)?;
-    let layout = text::Layout::of(image)?;
-    // Pages are moved into the instances of a program, where the system can move pages. What is instantiated again and
-    // again is copied.
-    let maps = platform.format == BinaryFormat::Elf && !image.is_library();
-    let initial = image.instances.iter().map(|instance| {
-        let mappable_bytes = instance.memories.first().filter(|_| maps).map_or(0, |memory| memory.initial_bytes);
-        initial::plan(&instance.initial, mappable_bytes, platform.page_bytes)
-    });
-    let initial: Vec<_> = initial.collect();
-    let program = descriptor::write(image, &layout, &initial)?;
-    let text = text::write(image, &layout, &program, platform)?;
-    let unwind = unwind::write(image, &layout, platform)?;
-    let debug = dwarf::write(image, &layout, platform.format)?;
-    object::write(
-        platform,
-        object::Sections { image, layout, text, program, pages: initial::join(initial), unwind, debug },
-    )
+    let mut program = code.program();
+    descriptor::write_terms(&mut program, terms, code.fuel_offset);
+    let mut notes = note::write(&terms.note)?;
+    if let Some(carried) = &terms.carried {
+        notes.extend(note::write_carried(carried)?);
+    }
+    object::write(platform, code, program, notes)
 }
 
 #[cfg(test)]

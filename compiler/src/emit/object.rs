@@ -7,25 +7,14 @@ use object::write::{MachOBuildVersion, Object, SectionId, Symbol, SymbolId, Symb
 use object::{BinaryFormat, Endianness, SectionFlags, SectionKind, SymbolFlags, SymbolKind, SymbolScope, elf, macho};
 use wasmelt_abi::symbols;
 
-use super::descriptor::{self, Program};
-use super::dwarf::{self, DebugSection};
+use super::blob::Blob;
+use super::code::{Code, FunctionSymbol};
+use super::descriptor;
+use super::dwarf::{DebugName, DebugSection};
 use super::note;
 use super::reloc::{Platform, Reference, Target};
-use super::text::{Layout, Text};
-use super::unwind::{Table, TableKind};
+use super::unwind::TableKind;
 use crate::error::{Error, Result};
-use crate::image::Image;
-
-/// Everything that the object holds.
-pub(super) struct Sections<'a> {
-    pub(super) image: &'a Image<'a>,
-    pub(super) layout: Layout,
-    pub(super) text: Text,
-    pub(super) program: Program,
-    pub(super) pages: Vec<u8>,
-    pub(super) unwind: Vec<Table>,
-    pub(super) debug: Vec<DebugSection>,
-}
 
 /// What a section is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +32,8 @@ enum Role {
     Unwind(TableKind),
     /// Policy and provenance.
     Note,
-    /// Debug information, by its name in ELF.
-    Debug(&'static str),
+    /// Debug information.
+    Debug(DebugName),
 }
 
 impl Role {
@@ -52,8 +41,8 @@ impl Role {
     fn section(self, format: BinaryFormat) -> (&'static str, &'static str, SectionKind) {
         use SectionKind::{Data, Debug, Other, ReadOnlyData as Read, Text};
         match (format, self) {
-            (BinaryFormat::MachO, Self::Debug(name)) => ("__DWARF", dwarf::macho_name(name), Debug),
-            (_, Self::Debug(name)) => ("", name, Debug),
+            (BinaryFormat::MachO, Self::Debug(name)) => ("__DWARF", name.in_format(format), Debug),
+            (_, Self::Debug(name)) => ("", name.in_format(format), Debug),
             (BinaryFormat::MachO, Self::Text) => ("__TEXT", "__text", Text),
             (BinaryFormat::MachO, Self::Program) => ("__TEXT", "__wasmelt", Read),
             (BinaryFormat::MachO, Self::Maps) => ("__TEXT", "__wasmelt_maps", Read),
@@ -83,9 +72,9 @@ const MAIN: &str = "main";
 /// The oldest macOS that programs run on: the first for arm64.
 const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
-/// Writes the object.
-pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8>> {
-    let Sections { image, layout, text, program, pages, unwind, debug } = sections;
+/// Writes the object: the code, the section of the program descriptor, which has hooks and policy, and the notes.
+pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u8>) -> Result<Vec<u8>> {
+    let (program, program_references) = program.finish()?;
     let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
     if platform.format == BinaryFormat::MachO {
         let mut version = MachOBuildVersion::default();
@@ -96,58 +85,58 @@ pub(super) fn write(platform: Platform, sections: Sections<'_>) -> Result<Vec<u8
     }
     let mut writer = Writer { platform, sections: HashMap::new(), named: HashMap::new(), object: &mut object };
 
-    let text_section = writer.section(Role::Text, text.bytes, u64::from(layout.align));
+    let text_section = writer.section(Role::Text, &code.text.bytes, u64::from(code.text_align));
     writer.define(Target::Text, text_section);
-    let program_section = writer.section(Role::Program, program.bytes, descriptor::ALIGN);
+    let program_section = writer.section(Role::Program, program, descriptor::ALIGN);
     writer.define(Target::Program, program_section);
-    if !program.maps.is_empty() {
-        let section = writer.section(Role::Maps, program.maps, 1);
+    if !code.maps.is_empty() {
+        let section = writer.section(Role::Maps, &code.maps, 1);
         writer.define(Target::Maps, section);
     }
-    if !pages.is_empty() {
-        let section = writer.section(Role::Image, pages, platform.page_bytes);
+    if !code.pages.is_empty() {
+        let section = writer.section(Role::Image, &code.pages, platform.page_bytes);
         writer.define(Target::Image, section);
     }
 
-    writer.function_symbols(text_section, image, &layout);
-    match image.instances.first().and_then(|instance| instance.interface.as_ref()) {
+    writer.function_symbols(text_section, &code.functions);
+    match &code.library {
         None => {
-            writer.global(symbols::TEXT, SymbolKind::Text, text_section, u64::from(layout.len_bytes));
+            writer.global(symbols::TEXT, SymbolKind::Text, text_section, code.text.bytes.len() as u64);
             writer.global(symbols::PROGRAM, SymbolKind::Data, program_section, size_of_program());
             let entry = if platform.format == BinaryFormat::Elf { START } else { MAIN };
             writer.referred(&Target::Runtime(entry.to_owned()), 0);
         }
-        Some(interface) => {
-            let name = format!("{}{}", symbols::LIBRARY_PREFIX, interface.name);
+        Some(name) => {
+            let name = format!("{}{name}", symbols::LIBRARY_PREFIX);
             writer.global(&name, SymbolKind::Data, program_section, size_of_program());
         }
     }
 
-    writer.references(text_section, &text.references)?;
-    writer.references(program_section, &program.references)?;
-    for table in unwind {
-        let section = writer.section(Role::Unwind(table.kind), table.bytes, table.kind.align());
+    writer.references(text_section, &code.text.references)?;
+    writer.references(program_section, &program_references)?;
+    for table in &code.unwind {
+        let section = writer.section(Role::Unwind(table.kind), &table.bytes, table.kind.align());
         if table.kind == TableKind::Frames {
             writer.define(Target::Frames, section);
         }
         writer.references(section, &table.references)?;
     }
-    if !debug.is_empty() {
+    if !code.debug.is_empty() {
         // In Mach-O, what is added is an address: that of the first section is 0. Consumers of debug information read it
         // where it stands, and know no symbols.
         let symbol = writer.object.section_symbol(text_section);
         writer.named.insert((Target::Code, 0), symbol);
     }
     let mut debug_sections = Vec::new();
-    for DebugSection { name, bytes, references } in debug {
-        let section = writer.section(Role::Debug(name), bytes, 1);
-        writer.define(Target::Debug(name), section);
+    for DebugSection { name, bytes, references } in &code.debug {
+        let section = writer.section(Role::Debug(*name), bytes, 1);
+        writer.define(Target::Debug(*name), section);
         debug_sections.push((section, references));
     }
     for (section, references) in debug_sections {
-        writer.references(section, &references)?;
+        writer.references(section, references)?;
     }
-    writer.section(Role::Note, note::write(&image.note)?, note::ALIGN as u64);
+    writer.section(Role::Note, notes, note::ALIGN as u64);
     if platform.format == BinaryFormat::Elf {
         // Without it, linkers assume that the code wants an executable stack.
         writer.unallocated(".note.GNU-stack", elf::SHT_PROGBITS, Vec::new(), 1);
@@ -171,10 +160,10 @@ struct Writer<'o, 'a> {
 }
 
 impl<'a> Writer<'_, 'a> {
-    fn section(&mut self, role: Role, data: Vec<u8>, align: u64) -> SectionId {
+    fn section(&mut self, role: Role, data: impl Into<Cow<'a, [u8]>>, align: u64) -> SectionId {
         let (segment, name, kind) = role.section(self.platform.format);
         let section = self.object.add_section(segment.as_bytes().to_vec(), name.as_bytes().to_vec(), kind);
-        self.object.set_section_data(section, Cow::<'a, [u8]>::Owned(data), align);
+        self.object.set_section_data(section, data, align);
         match (self.platform.format, role) {
             // In the file only.
             (BinaryFormat::Elf, Role::Note) => {
@@ -208,13 +197,13 @@ impl<'a> Writer<'_, 'a> {
         self.sections.insert(target, section);
     }
 
-    fn function_symbols(&mut self, section: SectionId, image: &Image<'_>, layout: &Layout) {
-        for (function, &start) in image.functions.iter().zip(&layout.offsets) {
+    fn function_symbols(&mut self, section: SectionId, functions: &[FunctionSymbol]) {
+        for function in functions {
             // Names come from the module and may hold what ends a name in a symbol table.
-            let name = function.symbol.replace('\0', "?").into_bytes();
-            let size = function.code.len() as u64;
+            let name = function.name.replace('\0', "?").into_bytes();
+            let (start, size) = (u64::from(function.start), u64::from(function.len_bytes));
             let scope = SymbolScope::Compilation;
-            self.symbol(name, u64::from(start), size, SymbolKind::Text, scope, SymbolSection::Section(section));
+            self.symbol(name, start, size, SymbolKind::Text, scope, SymbolSection::Section(section));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The policy in the program descriptor: what the runtime reads of it.
+//! What an object gets besides its code: hooks, the policy in the program descriptor, as the runtime reads it, and notes.
 
 use std::mem::offset_of;
 use std::net::IpAddr;
@@ -8,13 +8,32 @@ use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Po
 use wasmelt_abi::tree::{Node, Tree};
 
 use super::blob::Blob;
-use crate::image::Image;
-use crate::options::{self, DirFrom, Stdio};
-use crate::trees::Content;
+use crate::image::Filter;
+use crate::options::{self, DirFrom, EmbeddedFile, Stdio};
+use crate::trees::{Content, TreePlan};
 
-/// Writes the policy at `at`.
-pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
-    let policy = &image.policy;
+/// What a program is linked with, besides its code.
+#[derive(Clone, Debug, Default)]
+pub struct Terms<'a> {
+    /// Runtime functions to call before the program's entry, by symbol.
+    pub hooks: Vec<&'static str>,
+    /// What the guest may do.
+    pub policy: options::Policy,
+    /// Directories that exist only for the guest.
+    pub trees: Vec<TreePlan>,
+    /// The files that are stored for them.
+    pub embedded_files: &'a [EmbeddedFile],
+    /// The system calls that the program may make, see [`FurtherPolicy::filter`].
+    pub filter: Filter,
+    /// Policy and provenance as JSON, for the note.
+    pub note: String,
+    /// What the executable carries so that it can be linked again, for a second note.
+    pub carried: Option<Vec<u8>>,
+}
+
+/// Writes the policy at `at`. `fuel_offset` is where code counts its operators, from `vmctx`.
+pub(super) fn write(blob: &mut Blob, at: usize, terms: &Terms<'_>, fuel_offset: Option<i32>) {
+    let policy = &terms.policy;
     let mut flags = 0;
     if policy.inherit_env {
         flags |= Policy::INHERIT_ENV;
@@ -47,22 +66,22 @@ pub(super) fn write(blob: &mut Blob, at: usize, image: &Image<'_>) {
         let further = blob.alloc::<FurtherPolicy>(1);
         blob.link(at + offset_of!(Policy, further), further);
         write_further(blob, further, policy);
-        let instructions = &image.filter.instructions;
+        let instructions = &terms.filter.instructions;
         let filter = blob.alloc::<u64>(instructions.len());
         blob.link_slice(further + offset_of!(FurtherPolicy, filter), filter, instructions.len());
-        blob.put_u32(further + offset_of!(FurtherPolicy, filter_process), image.filter.process);
+        blob.put_u32(further + offset_of!(FurtherPolicy, filter_process), terms.filter.process);
         for (i, &instruction) in instructions.iter().enumerate() {
             blob.put_u64(filter + i * size_of::<u64>(), instruction);
         }
-        write_trees(blob, further + offset_of!(FurtherPolicy, trees), image);
-        blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), image.fuel_offset.unwrap_or(0).cast_unsigned());
+        write_trees(blob, further + offset_of!(FurtherPolicy, trees), terms);
+        blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), fuel_offset.unwrap_or(0).cast_unsigned());
     }
 }
 
-fn write_trees(blob: &mut Blob, field: usize, image: &Image<'_>) {
-    let trees = blob.alloc::<Tree>(image.trees.len());
-    blob.link_slice(field, trees, image.trees.len());
-    for (i, tree) in image.trees.iter().enumerate() {
+fn write_trees(blob: &mut Blob, field: usize, terms: &Terms<'_>) {
+    let trees = blob.alloc::<Tree>(terms.trees.len());
+    blob.link_slice(field, trees, terms.trees.len());
+    for (i, tree) in terms.trees.iter().enumerate() {
         let at = trees + i * size_of::<Tree>();
         blob.link_bytes(at + offset_of!(Tree, guest), tree.guest.as_bytes());
         let nodes = blob.alloc::<Node>(tree.nodes.len());
@@ -77,7 +96,7 @@ fn write_trees(blob: &mut Blob, field: usize, image: &Image<'_>) {
                     (Node::DIRECTORY, 0)
                 }
                 Content::Embedded(index) => {
-                    if let Some(file) = image.embedded_files.get(*index) {
+                    if let Some(file) = terms.embedded_files.get(*index) {
                         blob.link_bytes(at + offset_of!(Node, bytes), &file.bytes);
                     }
                     (Node::EMBEDDED, 0)

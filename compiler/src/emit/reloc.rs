@@ -4,8 +4,10 @@
 use cranelift_codegen::binemit::Reloc as Kind;
 use object::write::{Relocation, SymbolId};
 use object::{Architecture, BinaryFormat, RelocationEncoding, RelocationFlags, RelocationKind, elf, macho, pe};
+use serde::{Deserialize, Serialize};
 use target_lexicon::Triple;
 
+use super::dwarf::DebugName;
 use crate::error::{Error, Result};
 use crate::image;
 
@@ -72,7 +74,7 @@ impl Platform {
 }
 
 /// Where a reference leads when it leaves its section.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Target {
     /// The section of code.
     Text,
@@ -86,14 +88,14 @@ pub(super) enum Target {
     Frames,
     /// The section of code, as debug information refers to it: by no symbol of its own.
     Code,
-    /// A section of debug information, by its name in ELF.
-    Debug(&'static str),
+    /// A section of debug information.
+    Debug(DebugName),
     /// A symbol that the runtime archive defines.
     Runtime(String),
 }
 
 /// How the value of a reference is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Encoding {
     /// 32 bits, relative to the place: data.
     Relative32,
@@ -116,7 +118,7 @@ pub(super) enum Encoding {
 }
 
 /// A place that the linker fills in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reference {
     /// Offset of the place in its section.
     pub(super) offset: u64,
@@ -188,6 +190,12 @@ impl Encoding {
 }
 
 impl Reference {
+    /// Whether the place lies within a section of this length.
+    pub(super) fn is_within(&self, len_bytes: usize) -> bool {
+        let bytes = if self.encoding == Encoding::Absolute64 { 8 } else { 4 };
+        self.offset.checked_add(bytes).is_some_and(|end| end <= len_bytes as u64)
+    }
+
     /// The object's relocation for it, with the symbol of its target and what is to be added to that.
     pub(super) fn relocation(&self, symbol: SymbolId, addend: i64, format: BinaryFormat) -> Relocation {
         let generic = |kind, encoding, size| RelocationFlags::Generic { kind, encoding, size };

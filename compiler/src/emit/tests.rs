@@ -16,6 +16,8 @@ use wasmelt_abi::descriptor::{
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
+use super::{Code, Terms};
+use crate::error::Result;
 use crate::image::{
     self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record,
 };
@@ -107,8 +109,6 @@ impl<'a> Section<'a> {
 /// An image with something in each field.
 fn image() -> Image<'static> {
     let invoke = Invoke { name: "sum".to_owned(), params: vec![ValueType::I32; 2], results: vec![ValueType::I64] };
-    let dir = |host: &str, read_only| options::DirGrant { host: host.to_owned(), guest: "/g".to_owned(), read_only };
-    let env = |value: Option<&str>| options::EnvGrant { name: "N".to_owned(), value: value.map(str::to_owned) };
     Image {
         functions: numbered(vec![
             function("entry", None, Vec::new()),
@@ -145,6 +145,17 @@ fn image() -> Image<'static> {
             initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
             ..InstanceImage::default()
         }],
+        cpu_features: CpuFeatures::X86_64[3].0,
+        stack_bytes: 1 << 16,
+        ..Image::default()
+    }
+}
+
+/// What an image is linked with.
+fn terms() -> Terms<'static> {
+    let dir = |host: &str, read_only| options::DirGrant { host: host.to_owned(), guest: "/g".to_owned(), read_only };
+    let env = |value: Option<&str>| options::EnvGrant { name: "N".to_owned(), value: value.map(str::to_owned) };
+    Terms {
         hooks: vec![symbols::HOOK_PREOPENS, symbols::HOOK_INVOKE],
         policy: options::Policy {
             dirs: vec![dir("a", true), dir("b", false)],
@@ -153,11 +164,18 @@ fn image() -> Image<'static> {
             arg0: Some("zero".to_owned()),
             ..Default::default()
         },
-        cpu_features: CpuFeatures::X86_64[3].0,
-        stack_bytes: 1 << 16,
         note: "{}".to_owned(),
-        ..Image::default()
+        ..Terms::default()
     }
+}
+
+/// The object of an image.
+fn object_of(image: &Image<'_>, target: &Triple) -> Result<Vec<u8>> {
+    let code = Code::write(image, target)?;
+    code.check()?;
+    // What is stored is what was written.
+    let code: Code = postcard::from_bytes(&postcard::to_stdvec(&code).unwrap()).unwrap();
+    super::object(&code, &terms(), target)
 }
 
 macro_rules! at {
@@ -166,7 +184,7 @@ macro_rules! at {
 
 #[test]
 fn the_descriptor_is_what_the_contract_says() {
-    let bytes = super::object(&image(), &target()).unwrap();
+    let bytes = object_of(&image(), &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let program = file.symbols().find(|s| s.name() == Ok(symbols::PROGRAM)).unwrap();
     assert_eq!((program.address(), program.size()), (0, size_of::<ProgramDescriptor>() as u64));
@@ -196,7 +214,7 @@ fn the_descriptor_is_what_the_contract_says() {
 
 #[test]
 fn memories_tables_and_segments_are_what_the_contract_says() {
-    let bytes = super::object(&image(), &target()).unwrap();
+    let bytes = object_of(&image(), &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
@@ -233,7 +251,7 @@ fn memories_tables_and_segments_are_what_the_contract_says() {
 
 #[test]
 fn initial_bytes_and_policy_are_what_the_contract_says() {
-    let bytes = super::object(&image(), &target()).unwrap();
+    let bytes = object_of(&image(), &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
@@ -277,7 +295,7 @@ fn call_sites_are_what_the_contract_says() {
     let site = |return_offset, handlers| ImageCallSite { return_offset, frame_bytes: 48, handlers };
     image.functions[1].call_sites = vec![site(5, vec![Handler::Tag(3, 10), Handler::All(12)]), site(8, Vec::new())];
     image.functions[2].call_sites = vec![site(1, vec![Handler::All(2)])];
-    let bytes = super::object(&image, &target()).unwrap();
+    let bytes = object_of(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
 
@@ -304,7 +322,7 @@ fn call_sites_are_what_the_contract_says() {
 
 #[test]
 fn code_maps_find_traps_and_functions() {
-    let bytes = super::object(&image(), &target()).unwrap();
+    let bytes = object_of(&image(), &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
     let maps = Section::of(&file, ".rodata.wasmelt.maps");
@@ -350,7 +368,7 @@ fn compiled(symbol: &str) -> ImageFunction {
 #[test]
 fn unwind_information_names_every_function() {
     let image = Image { functions: numbered(vec![compiled("a"), compiled("b"), compiled("c")]), ..Image::default() };
-    let bytes = super::object(&image, &target()).unwrap();
+    let bytes = object_of(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".eh_frame");
     let (mut at, mut found) = (0, Vec::new());
@@ -382,10 +400,10 @@ fn mistakes_of_earlier_stages_are_errors() {
         of(InstanceImage { element_segments: vec![Elements::Records(vec![Some(2)])], ..Default::default() }),
     ];
     for image in broken {
-        assert!(super::object(&image, &target()).is_err());
+        assert!(object_of(&image, &target()).is_err());
     }
     for triple in ["i686-pc-windows-gnu", "riscv64gc-unknown-linux-gnu"] {
-        assert!(super::object(&image(), &triple.parse().unwrap()).is_err());
+        assert!(object_of(&image(), &triple.parse().unwrap()).is_err());
     }
 }
 
@@ -398,7 +416,7 @@ fn instances_have_plans_and_wide_records() {
     let elements = vec![Elements::Records(vec![Some(1)])];
     let mut image = Image { instances, has_wide_records: true, ..image() };
     image.instances[1].element_segments = elements;
-    let bytes = super::object(&image, &target()).unwrap();
+    let bytes = object_of(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".rodata.wasmelt");
     let (plan, count) = s.slice(at!(0, ProgramDescriptor, others));

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use object::BinaryFormat;
+use serde::{Deserialize, Serialize};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::code_map::{Function, Site};
 use wasmelt_abi::trap::Trap;
@@ -36,9 +37,10 @@ pub(super) struct Layout {
 }
 
 /// The content of the section.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Text {
     /// Machine code.
+    #[serde(with = "super::code::bytes")]
     pub(super) bytes: Vec<u8>,
     /// What the linker fills in.
     pub(super) references: Vec<Reference>,

@@ -13,6 +13,7 @@ use gimli::write::{
 };
 use gimli::{AArch64, DW_EH_PE_pcrel, DW_EH_PE_sdata4, Encoding as DwarfEncoding, Format, X86_64};
 use object::BinaryFormat;
+use serde::{Deserialize, Serialize};
 
 use super::dwarf::DwarfWriter;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
@@ -21,18 +22,19 @@ use crate::error::{Error, Result};
 use crate::image::{Image, ImageFunction};
 
 /// A section of unwind information.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Table {
     /// What it is.
     pub(super) kind: TableKind,
     /// Content.
+    #[serde(with = "super::code::bytes")]
     pub(super) bytes: Vec<u8>,
     /// What the linker fills in.
     pub(super) references: Vec<Reference>,
 }
 
 /// The kinds of sections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TableKind {
     /// `.eh_frame`: one CIE, and an FDE for each function.
     EhFrame,

@@ -1,6 +1,6 @@
 //! `--harden`: what a program can ever need of the operating system, as a filter that refuses everything else.
 //!
-//! In come the planned program and its policy; out comes a filter of system calls for the runtime to install once
+//! In come what a program needs and its policy; out comes a filter of system calls for the runtime to install once
 //! everything that was granted is open.
 //!
 //! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
@@ -20,42 +20,38 @@ use self::calls::Call;
 use self::filter::{Condition, Rule};
 use crate::error::{Error, Result};
 use crate::image::Filter;
-use crate::options::{Options, Runtime};
-use crate::program::{Callee, Program};
+use crate::options::{Policy, Runtime};
+use crate::program::Needs;
 
 /// The filter; empty without `--harden`.
-pub(crate) fn filter(program: &Program<'_>, options: &Options) -> Result<Filter> {
-    let policy = &options.policy;
+pub(crate) fn filter(needs: &Needs, policy: &Policy, target: &Triple, runtime: Runtime) -> Result<Filter> {
     if !policy.harden {
         return Ok(Filter::default());
     }
-    if options.target.operating_system != target_lexicon::OperatingSystem::Linux {
+    if target.operating_system != target_lexicon::OperatingSystem::Linux {
         return Err(Error::usage("`--harden` is for Linux: other systems have no filter of system calls"));
     }
-    if options.runtime == Runtime::Portable {
+    if runtime == Runtime::Portable {
         return Err(Error::usage(
             "`--harden` is for the freestanding runtime: nobody knows which calls a C library makes",
         )
         .hint("leave out `--runtime portable`"));
     }
-    let instances = || program.instances.values();
     let paths = !policy.dirs.is_empty() || !policy.files.is_empty();
     let mut calls: BTreeSet<Call> = calls::ALWAYS.iter().copied().collect();
-    for callee in instances().flat_map(|instance| instance.callees.values()) {
-        if let Callee::Host(host) = callee {
-            let needed = calls::of_host_function(host.name, paths)
-                .ok_or_else(|| Error::internal(format!("nobody knows what `{}` needs of the system", host.name)))?;
-            calls.extend(needed);
-        }
+    for name in &needs.host_functions {
+        let needed = calls::of_host_function(name, paths)
+            .ok_or_else(|| Error::internal(format!("nobody knows what `{name}` needs of the system")))?;
+        calls.extend(needed);
     }
-    if program.instances.len() > 1 || instances().any(|instance| instance.needs_memory_at_run_time()) {
+    if needs.takes_memory {
         calls.extend(calls::MEMORY);
     }
-    if instances().flat_map(|instance| instance.module.memories.values()).any(|memory| memory.shared) {
+    if needs.waits {
         calls.extend(calls::WAITING);
     }
-    let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, &options.target)).collect();
-    filter::build(options.target.architecture, &rules)
+    let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, target)).collect();
+    filter::build(target.architecture, &rules)
 }
 
 /// The rule for a call: with a condition where an argument decides whether it is harmless.

@@ -86,6 +86,25 @@ pub(crate) fn is_ours_alone(metadata: &Metadata) -> bool {
     metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
 }
 
+/// A folder's path without symbolic links.
+pub(crate) fn without_links(folder: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(folder)
+}
+
+/// The folder above this one, whose path has no links, in which others could put something else in its place: one that
+/// belongs to somebody else than the user and root, or that others can write to, unless only owners can rename there.
+pub(crate) fn replaceable_by_others(folder: &Path) -> Option<PathBuf> {
+    const STICKY: u32 = 0o1000;
+    let user = rustix::process::geteuid().as_raw();
+    let is_replaceable = |parent: &&Path| {
+        fs::symlink_metadata(parent).map_or(true, |metadata| {
+            let (owner, mode) = (metadata.uid(), metadata.mode());
+            (owner != user && owner != 0) || (mode & 0o022 != 0 && mode & STICKY == 0)
+        })
+    };
+    folder.ancestors().skip(1).find(is_replaceable).map(Path::to_owned)
+}
+
 /// What would make a folder the user's alone.
 pub(crate) fn how_to_make_ours(folder: &Path) -> String {
     format!("it must belong to you, with permissions 0700: `chmod 700 {}`", folder.display())

@@ -85,6 +85,17 @@ pub(crate) fn is_ours_alone(_metadata: &Metadata) -> bool {
     true
 }
 
+/// A folder's path as it is: Windows would write it in another way, which not all programs understand.
+pub(crate) fn without_links(folder: &Path) -> io::Result<PathBuf> {
+    Ok(folder.to_owned())
+}
+
+/// The folder above this one in which others could put something else in its place: not looked at, see
+/// [`is_ours_alone`].
+pub(crate) fn replaceable_by_others(_folder: &Path) -> Option<PathBuf> {
+    None
+}
+
 /// What would make a folder the user's alone.
 pub(crate) fn how_to_make_ours(_folder: &Path) -> String {
     "it must have an access list that lets nobody else write".to_owned()

@@ -1,6 +1,7 @@
 //! What a file is and holds: a module, or an object or executable that wasmelt made. In: its bytes; out: a [`Report`],
 //! as JSON or as text.
 
+mod carried;
 mod module;
 mod native;
 mod text;

@@ -1,10 +1,11 @@
-//! A report on an object, executable or library that wasmelt made: its note, its sections and its largest functions.
+//! A report on an object, executable or library that wasmelt made: its note, its sections and its largest functions. The
+//! policy in the note must be the one that the file carries.
 
 use object::read::archive::ArchiveFile;
 use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 use serde::Serialize;
 
-use super::{Function, Section, largest};
+use super::{Function, Section, carried, largest};
 use crate::emit::note::read_note;
 use crate::error::{Error, Result};
 use crate::report::Provenance;
@@ -64,6 +65,7 @@ fn inspect_file(bytes: &[u8], name: &str) -> Result<NativeReport> {
         .map_err(|e| e.context(name.to_owned()))?
         .ok_or_else(|| Error::input(format!("{name} was not made by wasmelt: it has no note of it")))?;
     let provenance = Provenance::from_json(&note).map_err(|e| e.context(name.to_owned()))?;
+    carried::check(&file, &provenance).map_err(|e| e.context(name.to_owned()))?;
     let sections = file
         .sections()
         .filter(|section| section.size() > 0)

@@ -12,7 +12,7 @@ use target_lexicon::Architecture;
 
 use super::files::Files;
 use super::{Inputs, LinkOptions, ld_arguments};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Links the inputs, with as many threads as the current thread pool of rayon has.
 pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
@@ -42,7 +42,7 @@ fn emulation(options: &LinkOptions<'_>) -> Result<&'static str> {
 }
 
 fn run(arguments: &[String]) -> Result<()> {
-    let failed = |e: libwild::error::Error| Error::link(e.to_string().trim_end().to_owned());
+    let failed = |e: libwild::error::Error| Error::with_details(ErrorKind::Link, &e.to_string());
     let list = || arguments.iter().map(String::as_str);
     let mut args = Args::new(list).map_err(failed)?;
     // Its warnings are about what command lines of C compilers hold; ours holds nothing of it.

@@ -88,15 +88,9 @@ pub(super) fn run_on(mut command: Command, files: &Files, if_missing: impl FnOnc
         .map_err(|e| Error::link(Error::io(format!("cannot run the linker {program}"), &e).to_string()))
         .map_err(if_missing)?;
     if !output.status.success() {
-        let mut message = format!("the linker failed ({}): {command:?}", output.status);
-        for text in [&output.stdout, &output.stderr] {
-            let text = String::from_utf8_lossy(text);
-            if !text.trim().is_empty() {
-                message.push('\n');
-                message.push_str(text.trim_end());
-            }
-        }
-        return Err(Error::link(message));
+        let error = Error::link(format!("the linker failed ({}): {command:?}", output.status));
+        let texts = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        return Err(texts.iter().fold(error, |error, text| error.detail(text)));
     }
     files.read_output().map_err(|e| e.context(format!("linker {program}")))
 }

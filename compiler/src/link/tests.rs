@@ -18,7 +18,7 @@ use wasmelt_abi::descriptor::ProgramDescriptor;
 use wasmelt_abi::symbols;
 
 use super::{LinkOptions, archive, link};
-use crate::emit::{self, note};
+use crate::emit::{self, Code, Terms, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
 use crate::image::{Image, ImageFunction, InstanceImage, MemoryPlan, Record, Reloc, RelocTarget};
 use crate::options::{Linker, Runtime};
@@ -86,9 +86,14 @@ fn image() -> Image<'static> {
         ],
         entry: Some(1),
         instances: vec![InstanceImage { records: vec![record(0, 77), record(1, 10)], ..Default::default() }],
-        note: NOTE.to_owned(),
         ..Image::default()
     }
+}
+
+/// The object of an image, with hooks.
+fn object_of(image: &Image<'_>, hooks: &[&'static str]) -> Result<Vec<u8>> {
+    let terms = Terms { hooks: hooks.to_vec(), note: NOTE.to_owned(), ..Terms::default() };
+    emit::object(&Code::write(image, &target())?, &terms, &target())
 }
 
 /// A runtime: `_start` calls the program's entry and exits with what it returns.
@@ -176,7 +181,7 @@ fn archive_of(object: &[u8]) -> Vec<u8> {
 
 fn build(image: &Image<'_>, linker: &Linker) -> Result<Vec<u8>> {
     let target = target();
-    link(&emit::object(image, &target)?, &archive_of(&runtime_object()), &options(&target, linker))
+    link(&object_of(image, &[])?, &archive_of(&runtime_object()), &options(&target, linker))
 }
 
 /// Runs an executable in an empty environment.
@@ -281,7 +286,7 @@ fn output_does_not_depend_on_the_number_of_threads() {
 fn strip_leaves_out_the_symbol_table_and_keeps_the_note() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = LinkOptions { strip: true, ..options(&target, &linker) };
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let executable = link(&object, &archive_of(&runtime_object()), &options).unwrap();
     assert_eq!(object::File::parse(&*executable).unwrap().symbols().count(), 0);
     assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
@@ -303,12 +308,11 @@ fn a_missing_runtime_function_is_an_error_that_names_it() {
 fn a_runtime_that_would_have_to_be_relocated_is_refused() {
     let (target, linker) = (target(), Linker::Embedded);
     let archive = archive_of(&runtime_object_with(true));
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().starts_with("1 places of the executable would have to be relocated"), "{error}");
     // The hook of `--invoke` relocates its program.
-    let invoking = Image { hooks: vec![symbols::HOOK_INVOKE], ..image() };
-    let object = emit::object(&invoking, &target).unwrap();
+    let object = object_of(&image(), &[symbols::HOOK_INVOKE]).unwrap();
     let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().contains("wasmelt_hook_invoke"), "{error}");
 }
@@ -336,7 +340,7 @@ fn packing_drops_what_nobody_reads() {
 fn damaged_inputs_are_errors() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = options(&target, &linker);
-    let object = emit::object(&image(), &target).unwrap();
+    let object = object_of(&image(), &[]).unwrap();
     let archive = archive_of(&runtime_object());
     assert!(link(&object[..object.len() / 2], &archive, &options).is_err());
     assert!(link(&object, &archive[..archive.len() / 2], &options).is_err());

@@ -20,6 +20,8 @@ pub(crate) use limits::TABLE_ELEMENTS;
 pub use limits::{LIMITS, Limit};
 pub use parse::parse;
 
+use crate::plain::Plain;
+
 macro_rules! index_types {
     ($($(#[$doc:meta])* $name:ident, $prefix:literal;)*) => {
         $(
@@ -287,7 +289,7 @@ impl<'data> Module<'data> {
     /// A function as messages name it: index and name.
     pub fn describe_func(&self, func: FuncIndex) -> String {
         match self.func_names.get(&func) {
-            Some(name) => format!("function {} `{name}`", func.as_u32()),
+            Some(name) => format!("function {} `{}`", func.as_u32(), Plain(name)),
             None => format!("function {}", func.as_u32()),
         }
     }

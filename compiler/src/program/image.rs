@@ -12,7 +12,7 @@ use crate::module::FuncIndex;
 use crate::options::Options;
 
 impl<'data> Program<'data> {
-    /// Everything of the image but code, filter, trees, note and debug information.
+    /// Everything of the image but code and debug information.
     pub fn image<'a>(&'a self, options: &'a Options) -> Result<Image<'a>> {
         let instances = self.instances.iter().map(|(index, instance)| self.instance_image(index, instance, options));
         let instances: Vec<_> = instances.collect::<Result<_>>()?;
@@ -23,9 +23,6 @@ impl<'data> Program<'data> {
             invoke_entry: number(Piece::InvokeEntry),
             invoke: self.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
             thread_entry: number(Piece::ThreadEntry),
-            hooks: if options.library.is_some() { Vec::new() } else { self.hooks(options) },
-            policy: options.policy.clone(),
-            embedded_files: &options.embedded_files,
             fuel_offset: self.fuel_offset(),
             exception_payload_bytes: payloads.max().unwrap_or(0),
             stack_bytes: options.stack_bytes,

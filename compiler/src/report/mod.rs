@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::codegen;
+use crate::emit::note::MAX_JSON_BYTES as MAX_NOTE_BYTES;
 use crate::error::{Error, Result};
 use crate::module::Module;
 use crate::options::{BoundsChecks, Cpu, OptLevel, Options, Policy, Runtime, UnknownImports};
@@ -77,6 +78,9 @@ pub struct Provenance {
     /// Its linear memories.
     #[serde(default)]
     pub memories: Vec<Memory>,
+    /// Imports and exports are left out: with them, the note would be longer than what is read of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interface_left_out: bool,
     /// The modules of a program of several, in order of instantiation; absent where there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<LinkedModule>,
@@ -232,8 +236,9 @@ impl Provenance {
             imports: interface.imports,
             exports: interface.exports,
             memories: memories.collect(),
+            interface_left_out: false,
             modules: Vec::new(),
-            policy: options.policy.clone(),
+            policy: options.policy.of_code(),
         })
     }
 
@@ -243,6 +248,16 @@ impl Provenance {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         leave_out_empty(&mut value);
         value.to_string()
+    }
+
+    /// The text for a note, which is no longer than what is read of one.
+    pub fn to_note(&self) -> String {
+        let text = self.to_json();
+        if text.len() <= MAX_NOTE_BYTES {
+            return text;
+        }
+        let short = Self { imports: Vec::new(), exports: Vec::new(), interface_left_out: true, ..self.clone() };
+        short.to_json()
     }
 
     /// Reads the text of a note. Fields that a later version added are ignored.

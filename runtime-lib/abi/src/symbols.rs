@@ -65,3 +65,6 @@ pub const NOTE_OWNER: &str = "wasmelt";
 
 /// Type of the note: policy and provenance as JSON, compressed with zstd.
 pub const NOTE_TYPE_PROVENANCE: u32 = 1;
+
+/// Type of the note: what the executable can be linked from again with another policy, compressed with zstd.
+pub const NOTE_TYPE_CARRIED: u32 = 2;

@@ -6,6 +6,7 @@ use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::keys::{Group, Key, Meaning, Value};
+use crate::features::{FEATURES, Feature};
 
 /// Takes the value of an option group; `help` prints the keys, and is no failure.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +44,13 @@ pub(super) fn is_help(text: &str) -> bool {
     matches!(text, "help" | "help-long")
 }
 
+/// A part of the list: its title, and what belongs into it.
+type Part = (&'static str, fn(&Meaning) -> bool);
+
 /// The keys of a group.
 fn list(group: &Group) -> String {
-    type Section = (&'static str, fn(&Meaning) -> bool);
     let mut text = format!("{}\n", group.about);
-    let sections: [Section; 3] = [
+    let sections: [Part; 3] = [
         ("Obeyed", |meaning| !matches!(meaning, Meaning::None | Meaning::Refused(_))),
         ("Accepted, and without an effect on results", |meaning| matches!(meaning, Meaning::None)),
         ("Refused", |meaning| matches!(meaning, Meaning::Refused(_))),
@@ -66,7 +69,24 @@ fn list(group: &Group) -> String {
             text += &format!("  -{} {:width$}  {}{except}\n", group.letter, key.shown(), key.text);
         }
     }
+    if group.letter == 'W' {
+        text += &proposals();
+    }
     text
+}
+
+/// The proposals, each of which is a key.
+fn proposals() -> String {
+    let names = |belongs: fn(&Feature) -> bool| {
+        FEATURES.iter().filter(|feature| belongs(feature)).map(|feature| feature.name).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "\nProposals, `-W NAME[=y|n]`:\n  on             {}\n  off            {}\n  not supported  {}\n  all of them    \
+         all-proposals\n",
+        names(|feature| feature.default_on),
+        names(|feature| feature.supported && !feature.default_on),
+        names(|feature| !feature.supported)
+    )
 }
 
 impl Key {

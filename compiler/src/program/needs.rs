@@ -1,0 +1,84 @@
+//! What a program needs of the runtime and of the system, whatever it is granted: with the policy it decides which hooks are
+//! linked and which system calls are allowed.
+
+use cranelift_entity::PrimaryMap;
+use serde::{Deserialize, Serialize};
+use wasmelt_abi::symbols;
+
+use super::{Callee, Instance, Program};
+use crate::image::MemoryPlan;
+use crate::module::MemoryIndex;
+use crate::options::{DirFrom, Policy};
+
+/// What a program needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Names of the host functions that it imports.
+    pub host_functions: Vec<String>,
+    /// It has instances that a hook makes.
+    pub makes_instances: bool,
+    /// It has memories that a hook makes.
+    pub makes_memories: bool,
+    /// It has tables that a hook makes.
+    pub makes_tables: bool,
+    /// Its code asks for more of something that has a limit.
+    pub grows: bool,
+    /// Something of it takes memory at run time.
+    pub takes_memory: bool,
+    /// Its threads can wait for one another.
+    pub waits: bool,
+    /// It calls the export of `--invoke`.
+    pub invokes: bool,
+}
+
+impl Needs {
+    /// What `program` needs.
+    pub fn of(program: &Program<'_>) -> Self {
+        let instances = || program.instances.values();
+        let host_functions = instances().flat_map(|i| i.callees.values()).filter_map(|callee| match callee {
+            Callee::Host(host) => Some(host.name.to_owned()),
+            _ => None,
+        });
+        let has_more = |memories: &PrimaryMap<MemoryIndex, MemoryPlan>| {
+            let own = memories.values().filter(|plan| !plan.is_foreign());
+            own.clone().any(MemoryPlan::is_pointed) || memories.values().skip(1).any(|plan| !plan.is_foreign())
+        };
+        let makes_instances = program.instances.len() > 1;
+        Self {
+            host_functions: host_functions.collect(),
+            makes_instances,
+            makes_memories: instances().any(|i| has_more(&i.memories)),
+            makes_tables: instances().any(|i| !i.table_plans.is_empty()),
+            grows: instances().any(Instance::grows),
+            takes_memory: makes_instances || instances().any(Instance::needs_memory_at_run_time),
+            waits: instances().any(|i| i.module.memories.values().any(|memory| memory.shared)),
+            invokes: program.entry.invoke.is_some(),
+        }
+    }
+
+    /// Runtime functions that must run before the entry, by symbol.
+    pub fn hooks(&self, policy: &Policy) -> Vec<&'static str> {
+        let uses_descriptors = self
+            .host_functions
+            .iter()
+            .any(|name| ["fd_", "path_", "sock_"].iter().any(|start| name.starts_with(start)) || name == "poll_oneoff");
+        let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
+        let variables = policy.inherit_env || !policy.env.is_empty();
+        let has_trees = !policy.files.is_empty() || !policy.embedded.is_empty();
+        let hooks = [
+            (self.makes_instances, symbols::HOOK_INSTANCES),
+            (self.makes_memories, symbols::HOOK_MEMORIES),
+            (self.makes_tables, symbols::HOOK_TABLES),
+            // There is something that the environment may take away.
+            (policy.has_further() || grants || variables || self.grows, symbols::HOOK_RESTRICT),
+            (uses_descriptors && policy.dir_from == DirFrom::Exe, symbols::HOOK_DIR_FROM_EXE),
+            (uses_descriptors && !policy.dirs.is_empty(), symbols::HOOK_PREOPENS),
+            (uses_descriptors && !policy.tcp_listen.is_empty(), symbols::HOOK_LISTENERS),
+            (uses_descriptors && has_trees, symbols::HOOK_TREES),
+            // Last but one: all that was granted is open, and what comes after runs the guest.
+            (policy.harden, symbols::HOOK_HARDEN),
+            (self.invokes, symbols::HOOK_INVOKE),
+        ];
+        hooks.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, hook)| hook).collect()
+    }
+}
