@@ -13,7 +13,7 @@
 use core::mem::size_of;
 use core::ops::Range;
 
-use wasmelt_abi::code_map::{self, Found};
+use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
 use wasmelt_abi::descriptor::Positions;
 
 use crate::instance::{Instance, slice};
@@ -22,7 +22,7 @@ use crate::report::Report;
 use crate::sys::cpu;
 
 /// How many lines a backtrace has at most.
-const MAX_LINES: u64 = 64;
+const MAX_LINES: u32 = 64;
 
 /// Where a walk starts.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub fn print(report: &mut Report, instance: Instance, start: Start) {
         let offset = (start.pc - text.start) as u32;
         lines.push(offset);
         // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
-        if find(instance, offset).is_some_and(|found| found.start == offset)
+        if find(instance, offset).start == offset
             && let Some(caller) =
                 cpu::frameless_return_address(start.stack_pointer, |at| walk.read(at)).and_then(|pc| walk.in_text(pc))
         {
@@ -109,7 +109,7 @@ impl Iterator for Walk {
 }
 
 /// What is known about an instruction.
-fn find(instance: Instance, offset: u32) -> Option<Found<'static>> {
+fn find(instance: Instance, offset: u32) -> Found<'static> {
     code_map::find(slice(&instance.program().code.code_map), offset)
 }
 
@@ -117,11 +117,11 @@ fn find(instance: Instance, offset: u32) -> Option<Found<'static>> {
 struct Lines<'a> {
     report: &'a mut Report,
     instance: Instance,
-    frames: u64,
-    shown: u64,
+    frames: u32,
+    shown: u32,
     last: u32,
-    repeated: u64,
-    hidden: u64,
+    repeated: u32,
+    hidden: u32,
 }
 
 impl Lines<'_> {
@@ -139,14 +139,14 @@ impl Lines<'_> {
     }
 
     #[inline(never)]
-    fn line(&mut self, number: u64) {
-        let Some(found) = find(self.instance, self.last) else { return };
-        if found.index == u32::MAX {
+    fn line(&mut self, number: u32) {
+        let found = find(self.instance, self.last);
+        if found.index == NO_FUNCTION {
             // Code that wasmelt made itself, such as the entry.
             return;
         }
         self.shown += 1;
-        self.report.decimal(number, 5).text(": ");
+        self.report.decimal(number.into(), 5).text(": ");
         match self.instance.program().code.positions.get() {
             // SAFETY: the compiler wrote it, in read-only data, and names the one function of this type.
             Some(positions) => unsafe { print_positions(positions, self.report, &found) },
@@ -175,8 +175,8 @@ impl Lines<'_> {
     }
 
     #[inline(never)]
-    fn left_out(&mut self, count: u64, what: &str) {
-        self.report.text("       ... (").decimal(count, 0).text(what);
+    fn left_out(&mut self, count: u32, what: &str) {
+        self.report.text("       ... (").decimal(count.into(), 0).text(what);
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
         let mut program = TestProgram::with_memory(0, 0);
         // A call at 19, whose operator is the fourth byte of its function's body.
         let site = Site { offset: 19, operator: 119, trap: None };
-        let functions = [(0, 0, "main"), (16, 1, ""), (32, 2, "f"), (64, u32::MAX, "")];
+        let functions = [(0, 0, "main"), (16, 1, ""), (32, 2, "f"), (64, NO_FUNCTION, "")];
         let functions = functions.map(|(start, index, name)| {
             let sites = if index == 1 { core::slice::from_ref(&site) } else { &[] };
             Function { start, index, body: 100 + start, name, sites }

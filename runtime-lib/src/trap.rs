@@ -46,7 +46,7 @@ pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
         FaultKind::Stack => None,
         FaultKind::Instruction | FaultKind::Arithmetic => {
             let offset = u32::try_from(fault.pc - text.start).ok()?;
-            Trap::from_u8(code_map::find(slice(&instance.program().code.code_map), offset)?.trap as u8)
+            Trap::from_u8(code_map::find(slice(&instance.program().code.code_map), offset).trap as u8)
         }
     }
 }

@@ -332,14 +332,17 @@ fn code_maps_find_traps_and_functions() {
         &maps.data[start as usize..start as usize + s.u32(field + 4) as usize]
     };
     let code_map = table(at!(0, ProgramDescriptor, code.code_map));
-    let trap = |offset| Trap::from_u8(code_map::find(code_map, offset)?.trap as u8);
+    let trap = |offset| Trap::from_u8(code_map::find(code_map, offset).trap as u8);
     assert_eq!(trap(35), Some(Trap::Unreachable));
     assert_eq!(trap(41), Some(Trap::IntegerOverflow));
     assert_eq!(trap(64), Some(Trap::Unreachable));
-    let found = |offset| code_map::find(code_map, offset).map(|f| (f.start, f.index, f.name));
-    assert_eq!(found(19), Some((0, super::text::NO_FUNCTION_INDEX, &b"entry"[..])));
-    assert_eq!(found(51), Some((32, 7, &b"sum"[..])));
-    assert_eq!(found(64), Some((64, 8, &b""[..])));
+    let found = |offset| {
+        let found = code_map::find(code_map, offset);
+        (found.start, found.index, found.name)
+    };
+    assert_eq!(found(19), (0, code_map::NO_FUNCTION, &b"entry"[..]));
+    assert_eq!(found(51), (32, 7, &b"sum"[..]));
+    assert_eq!(found(64), (64, 8, &b""[..]));
 }
 
 /// A function that Cranelift made, with its unwind information.

@@ -19,10 +19,6 @@ use crate::image::{Image, ImageFunction, RelocTarget};
 /// Smallest alignment of the section, in bytes: what the CPU fetches at once.
 const SECTION_ALIGN: u32 = 16;
 
-/// In the code map, the index of code that wasmelt made: no function of a module has it, and a backtrace leaves
-/// the code out.
-pub(super) const NO_FUNCTION_INDEX: u32 = u32::MAX;
-
 /// Where each function lies.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -146,7 +142,7 @@ pub(super) fn code_map(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
     let parts: Vec<_> = parts.collect();
     let functions = image.functions.iter().zip(&layout.offsets).zip(&parts);
     let functions = functions.map(|((f, &start), (name, sites))| {
-        let index = f.index.unwrap_or(NO_FUNCTION_INDEX);
+        let index = f.index.unwrap_or(code_map::NO_FUNCTION);
         Function { start, index, body: f.body, name, sites }
     });
     let mut table = Vec::new();

@@ -8,7 +8,7 @@
 //! * the distance of the function's start from that of the one before;
 //! * the distance of its body in the module from that of the one before, modulo 2^32;
 //! * the length of what follows in bytes;
-//! * its function index;
+//! * its function index and 1, modulo 2^32: 0 for code that wasmelt made, [`NO_FUNCTION`];
 //! * the length of its name in bytes, and the name in UTF-8; no name has the length 0. Names are written for people:
 //!   demangled, cut to a moderate length and without characters that control a terminal (see [`crate::text`]);
 //! * its sites.
@@ -27,12 +27,15 @@
 use crate::leb128::{self, number};
 use crate::trap::Trap;
 
+/// Stands for an index where code belongs to no function of a module, and where the table knows no code.
+pub const NO_FUNCTION: u32 = u32::MAX;
+
 /// What the table says about an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found<'a> {
     /// Offset of the first instruction of its function.
     pub start: u32,
-    /// Index of its function in the module's function index space.
+    /// Index of its function in the module's function index space, or [`NO_FUNCTION`].
     pub index: u32,
     /// Offset in the module of the operator that it comes from; of the function's body where it is not a site.
     pub operator: u32,
@@ -47,7 +50,7 @@ pub struct Found<'a> {
 pub struct Function<'a> {
     /// Offset of its first instruction.
     pub start: u32,
-    /// Its index in the module's function index space.
+    /// Its index in the module's function index space, or [`NO_FUNCTION`].
     pub index: u32,
     /// Offset of its body in the module.
     pub body: u32,
@@ -85,7 +88,7 @@ pub fn encode<'a>(functions: impl IntoIterator<Item = Function<'a>>, mut push: i
 
 /// Index, name and sites of a function.
 fn encode_rest(f: &Function<'_>, mut push: impl FnMut(u8)) {
-    leb128::write(f.index.into(), &mut push);
+    leb128::write(f.index.wrapping_add(1).into(), &mut push);
     leb128::write(f.name.len() as u64, &mut push);
     f.name.bytes().for_each(&mut push);
     let (mut at, mut operator) = (f.start, f.body);
@@ -101,9 +104,10 @@ fn encode_rest(f: &Function<'_>, mut push: impl FnMut(u8)) {
     }
 }
 
-/// What is known about the instruction at `offset`; `None` where no function starts at or before it.
+/// What is known about the instruction at `offset`; with [`NO_FUNCTION`] and no trap where no function starts at or
+/// before it.
 #[inline(never)]
-pub fn find(mut table: &[u8], offset: u32) -> Option<Found<'_>> {
+pub fn find(mut table: &[u8], offset: u32) -> Found<'_> {
     // Damage leads to wrong answers, never to a read outside the table or to an endless loop: each number takes a byte.
     let mut found = Found { start: 0, index: 0, operator: 0, trap: 0, name: &[] };
     let mut rest: &[u8] = &[];
@@ -116,10 +120,7 @@ pub fn find(mut table: &[u8], offset: u32) -> Option<Found<'_>> {
         found.operator = found.operator.wrapping_add(number(&mut table));
         rest = take(&mut table);
     }
-    if rest.is_empty() {
-        return None;
-    }
-    found.index = number(&mut rest);
+    found.index = number(&mut rest).wrapping_sub(1);
     found.name = take(&mut rest);
     let (mut at, mut operator) = (found.start, found.operator);
     while !rest.is_empty() && at <= offset {
@@ -131,7 +132,7 @@ pub fn find(mut table: &[u8], offset: u32) -> Option<Found<'_>> {
             (found.operator, found.trap) = (operator, trap);
         }
     }
-    Some(found)
+    found
 }
 
 /// Takes as many bytes from the front as the number says that stands before them, or all that there are.
@@ -163,11 +164,12 @@ mod tests {
         ];
         let table = table(&functions);
         let main = Found { start: 16, index: 7, operator: 90, trap: 0, name: b"main" };
-        assert_eq!([0, 15].map(|offset| find(&table, offset)), [None; 2]);
-        assert_eq!([16, 639].map(|offset| find(&table, offset)), [Some(main); 2]);
+        let nothing = Found { start: 0, index: NO_FUNCTION, operator: 0, trap: 0, name: b"" };
+        assert_eq!([0, 15].map(|offset| find(&table, offset)), [nothing; 2]);
+        assert_eq!([16, 639].map(|offset| find(&table, offset)), [main; 2]);
         let second = Found { start: 640, index: 8, operator: 50, trap: 0, name: b"" };
-        assert_eq!([640, 9999].map(|offset| find(&table, offset)), [Some(second); 2]);
-        assert_eq!(find(&[], 1), None);
+        assert_eq!([640, 9999].map(|offset| find(&table, offset)), [second; 2]);
+        assert_eq!(find(&[], 1), nothing);
     }
 
     #[test]
@@ -180,12 +182,15 @@ mod tests {
             site(70_000, 100, None),
         ];
         let table = table(&[Function { start: 600, index: 0, body: 100, sites: &sites, name: "" }]);
-        let at = |offset| find(&table, offset).map(|found| (found.operator, found.trap));
+        let at = |offset| {
+            let found = find(&table, offset);
+            (found.operator, found.trap)
+        };
         for site in sites {
-            assert_eq!(at(site.offset), Some((site.operator, site.trap.map_or(0, |trap| trap as u32))));
+            assert_eq!(at(site.offset), (site.operator, site.trap.map_or(0, |trap| trap as u32)));
         }
         for offset in [601, 899, 70_001] {
-            assert_eq!(at(offset), Some((100, 0)));
+            assert_eq!(at(offset), (100, 0));
         }
     }
 

@@ -9,7 +9,7 @@
 use core::mem::size_of;
 use std::prelude::rust_2024::*;
 
-use wasmelt_abi::code_map::{self, Found};
+use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
 use wasmelt_abi::positions;
 use wasmelt_abi::trap::Trap;
 
@@ -106,9 +106,9 @@ impl Captured {
 
 fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module, u32)> {
     let (module, offset) = store.code_at(pc)?;
-    let found = code_map::find(slice(&module.program().code.code_map), offset)?;
+    let found = code_map::find(slice(&module.program().code.code_map), offset);
     // Code that wasmelt made itself has no index.
-    (found.index != u32::MAX).then_some((found, module, offset))
+    (found.index != NO_FUNCTION).then_some((found, module, offset))
 }
 
 fn is_first_instruction(store: &Inner, pc: usize) -> bool {

@@ -61,7 +61,7 @@ fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
             }
         }
         FaultKind::Instruction | FaultKind::Arithmetic => {
-            let found = code_map::find(slice(&module.program().code.code_map), offset)?;
+            let found = code_map::find(slice(&module.program().code.code_map), offset);
             Trap::from_u8(found.trap as u8).map(Verdict::Trap)
         }
         _ => None,
