@@ -121,7 +121,7 @@ impl Instance {
         let program = self.program();
         // SAFETY: in a program of several instances, the contexts have room for it.
         let tell = |instance: Self, plan: &InstancePlan| unsafe {
-            let head = LinkedHead { plan: ptr::from_ref(plan) };
+            let head = LinkedHead { plan: ptr::from_ref(plan), first: self.vmctx };
             instance.vmctx.wrapping_offset(LINKED_HEAD_OFFSET as isize).cast::<LinkedHead>().write(head);
         };
         if program.others.len > 0 {
@@ -186,9 +186,13 @@ impl Instance {
         if program.others.len == 0 {
             return &program.first;
         }
-        let head = self.vmctx.wrapping_offset(LINKED_HEAD_OFFSET as isize).cast::<LinkedHead>();
         // SAFETY: contexts of such a program have this head, which was filled when the instance was made.
-        unsafe { &*(*head).plan }
+        unsafe { &*(*self.linked_head()).plan }
+    }
+
+    /// What contexts of programs of several instances have in addition.
+    fn linked_head(self) -> *mut LinkedHead {
+        self.vmctx.wrapping_offset(LINKED_HEAD_OFFSET as isize).cast()
     }
 
     /// The program that this is an instance of.
@@ -198,10 +202,13 @@ impl Instance {
     }
 
     /// The first instance of the program, in the same thread.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub fn first(self) -> Self {
-        Self { vmctx: self.vmctx.wrapping_sub(self.plan().distance as usize) }
+        if self.program().others.len == 0 {
+            return self;
+        }
+        // SAFETY: contexts of such a program have this head, which was filled when the instance was made.
+        Self { vmctx: unsafe { (*self.linked_head()).first } }
     }
 
     /// All instances of the program in the same thread, in order, with their plans; this is the first one.

@@ -141,6 +141,8 @@ pub struct LibraryHead {
 pub struct LinkedHead {
     /// What this context was made from.
     pub plan: *const InstancePlan,
+    /// The `vmctx` of the program's first instance in the same thread.
+    pub first: *mut u8,
 }
 
 /// Offset of [`LinkedHead`] from `vmctx`.
