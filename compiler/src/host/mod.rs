@@ -26,6 +26,7 @@ pub(crate) use system::*;
 
 /// What the processes that this one started and waited for took together, and this one itself.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(windows, allow(dead_code, reason = "the system keeps no such account"))]
 pub(crate) struct Usage {
     /// Seconds of all processors, of programs and of the system for them.
     pub(crate) cpu_seconds: f64,
