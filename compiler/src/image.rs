@@ -238,7 +238,7 @@ pub struct ImageFunction {
     pub relocs: Vec<Reloc>,
     /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
     pub traps: Vec<(u32, Trap)>,
-    /// Offset of the function's body in the module; 0 for code that wasmelt made.
+    /// Offset in the module of the function's body, or of an import that nothing provides; 0 for code that wasmelt made.
     pub body: u32,
     /// Which operators instructions come from that can trap, and calls, by their last byte: offset in `code`, and offset
     /// in the module. In order of the code.

@@ -84,7 +84,7 @@ impl Codegen<'_> {
 
     fn image_function(self, id: FuncId, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
         let piece = self.program.functions.piece(id);
-        let (index, name) = self.program.frame(id).unzip();
+        let frame = self.program.frame(id);
         let is_library = piece.instance().is_some_and(|i| self.program.instances[i].shape == Shape::Many);
         let relocs = code
             .buffer
@@ -116,16 +116,13 @@ impl Codegen<'_> {
         Ok(ImageFunction {
             id: id.as_u32(),
             symbol: self.program.symbol(id),
-            name: name.unwrap_or_default(),
-            index,
+            index: frame.as_ref().map(|frame| frame.index),
+            body: frame.as_ref().map_or(0, |frame| frame.offset),
+            name: frame.map_or_else(String::new, |frame| frame.name),
             code: code.code_buffer().to_vec(),
             align: alignment(self.isa, code),
             relocs,
             traps,
-            body: match piece {
-                Piece::Function(instance, f) => self.program.instances[instance].module.bodies[f].range.start as u32,
-                _ => 0,
-            },
             operators: operators(code),
             call_sites: call_sites(code)?,
             unwind,

@@ -97,6 +97,17 @@ impl Functions {
     }
 }
 
+/// What a backtrace shows of a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// Its index in the module's function index space.
+    pub index: u32,
+    /// Its name, empty where the module has none; an import's is `module.name`.
+    pub name: String,
+    /// Offset in the module of its body, or of the import.
+    pub offset: u32,
+}
+
 impl Program<'_> {
     /// The functions that something other than code refers to: what the runtime or a host calls, and functions whose
     /// reference is taken. All others are needed only where another one calls them.
@@ -136,24 +147,25 @@ impl Program<'_> {
         }
     }
 
-    /// What a backtrace shows of a function: its index, and its name, empty where the module has none. `None` for code
-    /// that wasmelt adds. A missing import is shown as its thunk, which traps.
-    pub fn frame(&self, id: FuncId) -> Option<(u32, String)> {
-        let (func, name) = match self.functions.piece(id) {
-            Piece::Function(instance, func) => {
+    /// What a backtrace shows of a function; `None` for code that wasmelt adds. A missing import is shown as its thunk,
+    /// which traps.
+    pub fn frame(&self, id: FuncId) -> Option<FrameInfo> {
+        let (func, name, offset) = match self.functions.piece(id) {
+            Piece::Function(instance, defined) => {
                 let module = &self.instances[instance].module;
-                let func = module.func_index(func);
-                (func, module.func_names.get(&func).map_or_else(String::new, |&name| name.to_owned()))
+                let func = module.func_index(defined);
+                let name = module.func_names.get(&func).map_or_else(String::new, |&name| name.to_owned());
+                (func, name, module.bodies[defined].range.start)
             }
             Piece::Thunk(instance, func) => {
                 let instance = &self.instances[instance];
                 let Callee::Missing(import) = instance.callees[func] else { return None };
                 let import = &instance.module.imports[import as usize];
-                (func, format!("{}.{}", import.module, import.name))
+                (func, format!("{}.{}", import.module, import.name), import.offset)
             }
             _ => return None,
         };
-        Some((func.as_u32(), name))
+        Some(FrameInfo { index: func.as_u32(), name, offset: offset as u32 })
     }
 
     /// Symbol of a function: what the name section calls it, else its index.
