@@ -83,7 +83,7 @@ fn parse_arguments(plan: &InvokePlan, arguments: impl Iterator<Item = &'static [
                 .decimal(index as u64 + 1, 0)
                 .text(" of ")
                 .untrusted(slice(&plan.name), 256);
-            report.text(" is no ").text(type_name(param)).text(": ").untrusted(argument, 256);
+            report.text(" is not of type ").text(type_name(param)).text(": ").untrusted(argument, 256);
             report.exit(USAGE_EXIT_CODE);
         };
         *value = parsed;

@@ -20,6 +20,22 @@ const ALL_TYPES: &str = r#"(module
     (func (export "nothing")))"#;
 
 #[test]
+fn a_reactor_is_initialised_by_its_host() {
+    let mut store = Store::new();
+    let reactor = instance(
+        &mut store,
+        "reactor",
+        r#"(module
+            (global $ready (mut i32) (i32.const 0))
+            (func (export "_initialize") (global.set $ready (i32.const 1)))
+            (func (export "ready") (result i32) (global.get $ready)))"#,
+    );
+    assert_eq!(call_i32(&mut store, reactor, "ready", &[]), 0);
+    call(&mut store, reactor, "_initialize", &[]).unwrap();
+    assert_eq!(call_i32(&mut store, reactor, "ready", &[]), 1);
+}
+
+#[test]
 fn values_of_every_type_go_both_ways() {
     let mut store = Store::new();
     let module = module("alltypes", ALL_TYPES);

@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out. One file per subcommand; what they share is in `args`.
 //!
 //! Exit codes: 0, 1 for a bad input or a refusal of the system, 2 for a wrong command line, 70 for a bug in wasmelt.
-//! `run` replaces the process by the guest, whose exit code it then is.
+//! `run` replaces the process by the guest, whose exit code it then is. README.md lists all of them.
 
 mod args;
 mod bench;

@@ -273,7 +273,8 @@ mod tests {
 
     #[test]
     fn what_is_no_module_is_said_to_be_none() {
-        assert!(from_text(b"hello", "x").unwrap_err().to_string().contains("not a WebAssembly module"));
+        assert!(from_text(b"hello", "x").unwrap_err().to_string().contains("other text"));
+        assert!(from_text(b"\0\0", "x").unwrap_err().to_string().contains("neither"));
         assert!(from_text(b"\xff(", "x").is_err());
         assert!(from_text(b"(module", "x").is_err());
         assert!(inspect(b"\0asm\x0d\0\x01\0", "x").unwrap_err().to_string().contains("component"));

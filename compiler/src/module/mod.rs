@@ -79,6 +79,8 @@ pub struct Import<'data> {
     pub name: &'data str,
     /// What is imported, and its place in the index space.
     pub entity: Entity,
+    /// Offset of the import in the module.
+    pub offset: usize,
 }
 
 /// Something that can be imported or exported, by its index.

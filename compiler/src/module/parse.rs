@@ -143,7 +143,7 @@ impl<'data> Reader<'data> {
                     }
                     .map_err(SectionError::Ours)?;
                     let entity = self.import_entity(import.ty)?;
-                    self.module.imports.push(Import { module: import.module, name: import.name, entity });
+                    self.module.imports.push(Import { module: import.module, name: import.name, entity, offset });
                 }
             }
             Payload::FunctionSection(funcs) => {

@@ -33,9 +33,12 @@ impl Entry {
             if let Some(start) = nullary("_start")? {
                 return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
             }
-            return Err(Error::input("the module exports no function `_start`, so there is nothing to run")
-                .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module)))
-                .hint("`--emit cdylib` or `staticlib` makes a library for a host program that calls the exports"));
+            let reactor = nullary("_initialize")?.map_or("", |_| ": it is a reactor, and `_initialize` prepares it");
+            return Err(Error::input(format!(
+                "the module exports no function `_start`, so there is nothing to run{reactor}"
+            ))
+            .hint(format!("`--invoke NAME` calls another export; {}", list_exports(module)))
+            .hint("`--emit cdylib` or `staticlib` makes a library for a host program that calls the exports"));
         };
         let Some(Entity::Func(func)) = module.export(name) else {
             return Err(Error::input(format!("the module exports no function `{name}`")).hint(list_exports(module)));

@@ -9,6 +9,10 @@
 //! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
 //! [`Error::Trap`], and leaves store and host intact.
 //!
+//! # Reactors
+//! Instantiation runs what the specification says, the start function. A reactor of WASI exports `_initialize`, and
+//! expects its host to call that function once, before all other exports.
+//!
 //! # What it does to the process
 //! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, which pass on to the
 //! handlers before them what is no trap of a guest. Handlers that are installed later must do the same for these. Each
