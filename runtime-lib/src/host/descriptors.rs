@@ -7,10 +7,10 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{Handle, OwnedHandle};
 use crate::sys::io_memory as memory;
 
-use super::error::{Errno, Result};
 use super::sandbox::Root;
 use super::tree::{self, Request};
 

@@ -8,11 +8,11 @@
 
 use core::ffi::CStr;
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, FileType, Handle, OFlags, Whence};
 use crate::sys::io_stream;
 
 use super::descriptors::{self, Descriptor};
-use super::error::{Errno, Result};
 use super::tree::{self, Request};
 
 /// How many cookies are made here: those behind `.` and `..`.

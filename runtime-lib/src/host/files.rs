@@ -3,9 +3,9 @@
 //! In come a [`Root`] and a [`Path`]; the sandbox turns them into a directory handle and one component, on which the
 //! operation works without following a link. Whether the grant allows changes is the caller's question, before.
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, FileType, Handle, Metadata, NewTime, OFlags, OwnedHandle};
 
-use super::error::{Errno, Result};
 use super::path::Path;
 use super::sandbox::Root;
 

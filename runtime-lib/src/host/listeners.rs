@@ -5,10 +5,10 @@
 
 use wasmelt_abi::descriptor::ListenGrant;
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::io_stream::{self, SocketAddress};
 
 use super::descriptors::{self, Kind};
-use super::error::{Errno, Result};
 use super::policy::{self, slice};
 use super::{preopens, restrict};
 

@@ -7,8 +7,8 @@ use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy, RelSlice};
 
 use crate::process;
+use crate::sys::errno::Result;
 
-use super::error::Result;
 use super::{restrict, words};
 
 /// The policy of the program that a context belongs to.

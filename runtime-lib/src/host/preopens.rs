@@ -7,10 +7,10 @@ use wasmelt_abi::descriptor::DirGrant;
 use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
 
 use crate::report::Report;
+use crate::sys::errno::{Errno, Result};
 use crate::sys::{Stream, fs};
 
 use super::descriptors::{self, Descriptor, Kind};
-use super::error::{Errno, Result};
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 use super::path::PATH_MAX;
 use super::path::Path;

@@ -21,13 +21,13 @@ use wasmelt_abi::descriptor::Policy;
 use wasmelt_abi::tree::{Node, Tree};
 
 use crate::sync::Lock;
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, FileType, Handle, Metadata, OFlags, Whence};
 use crate::sys::io_memory;
 use crate::sys::io_stream::Buffer;
 
 use super::descriptors::{self, Descriptor, Kind};
 use super::directory::Entry;
-use super::error::{Errno, Result};
 use super::path::Path;
 use super::policy::{self, slice};
 use super::{preopens, restrict};

@@ -11,7 +11,7 @@ use linux_raw_sys::general::{
 use rustix::fd::BorrowedFd;
 use rustix::fs::{AtFlags, Mode, Timestamps};
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::io_error::from_rustix;
 use super::io_syscall::call;

@@ -1,9 +1,9 @@
 //! `fd_*` other than moving bytes, directories' entries and grants: state and attributes of what is open.
 
 use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
 use crate::host::files;
 use crate::host::tree::{self, Request};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, Advice, FileType, Metadata, OFlags, Whence};
 use crate::sys::io_stream;
 

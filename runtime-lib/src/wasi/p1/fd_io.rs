@@ -1,10 +1,10 @@
 //! `fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`: moving bytes.
 
 use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::streams::{Buffers, moved};
 use crate::host::tree::{self, Request};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::Handle;
 use crate::sys::io_stream::{self, Buffer};
 

@@ -1,12 +1,12 @@
 //! `path_*`: files by path, each below a directory that the guest has open.
 
 use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
 use crate::host::files;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
 use crate::host::tree::{self, Request};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, FileType, Metadata, OFlags};
 
 use super::types::{

@@ -2,10 +2,10 @@
 
 use crate::host::clocks::Clock;
 use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::poll::{Waiter, Watch};
 use crate::host::tree::{self, Request};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, FileType, Metadata, Whence};
 
 use super::clock::clock;

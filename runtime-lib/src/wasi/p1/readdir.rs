@@ -1,8 +1,8 @@
 //! `fd_readdir`: the entries of a directory.
 
 use crate::host::directory::{Entries, Entry};
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
+use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
 

@@ -1,7 +1,7 @@
 //! Numbers and layouts of preview 1 that several families share.
 
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{Metadata, NewTime};
 
 /// `fd_read`.

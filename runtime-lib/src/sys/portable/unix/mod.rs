@@ -15,7 +15,7 @@ use std::vec::Vec;
 use cap_fs_ext::SystemTimeSpec;
 use cap_std::fs::{Dir, DirEntry, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::error::from_io;
 use super::fs::{Advice, FileType, Handle, Metadata, OFlags, with_file};

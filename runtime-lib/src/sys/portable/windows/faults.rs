@@ -85,13 +85,14 @@ pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemE
     set_handler::<H>()
 }
 
-/// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on.
+/// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on, and records the bounds
+/// of the stack that the thread has.
 ///
 /// # Safety
 /// As for [`install`].
 pub unsafe fn set_stack(stack_top: *mut u8) -> Result<(), SystemError> {
     OWN_STACK_TOP.set(stack_top);
-    Ok(())
+    super::stack::prepare()
 }
 
 /// Sends the faults of all threads to `H`, in front of whom they were sent to before.

@@ -39,7 +39,7 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessTimes, GetThreadTimes, TerminateProcess, WaitForSingleObject,
 };
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::error::from_io;
 use super::fs::{Advice, FileType, Handle, Metadata, OFlags, with_file};
