@@ -7,7 +7,8 @@ use wasmelt_abi::descriptor::{ProgramDescriptor, Rel};
 
 use crate::failure::Failure;
 use crate::instance::{Instance, slice};
-use crate::sys::faults::{self, Fault, FaultHandler, FaultKind};
+use crate::sys::fault::{Fault, FaultHandler, FaultKind};
+use crate::sys::faults;
 use crate::sys::{self, cpu};
 use crate::{process, trap};
 

@@ -9,7 +9,8 @@
 use core::ffi::CStr;
 
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, FileType, Handle, OFlags, Whence};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Handle, OFlags};
 use crate::sys::io_stream;
 
 use super::descriptors::{self, Descriptor};
@@ -78,7 +79,7 @@ impl Entries {
         cookie: u64,
         mut f: impl FnMut(&Entry<'_>) -> Result<bool>,
     ) -> Result<()> {
-        let mut own = fs::Metadata::UNKNOWN;
+        let mut own = Metadata::UNKNOWN;
         tree::call(Request::Metadata { descriptor: directory, result: &mut own })?;
         for number in cookie..u64::MAX {
             let name: &[u8] = if number == 0 { b"." } else { b".." };

@@ -4,7 +4,8 @@
 //! operation works without following a link. Whether the grant allows changes is the caller's question, before.
 
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, FileType, Handle, Metadata, NewTime, OFlags, OwnedHandle};
+use crate::sys::file::{FileType, Metadata, NewTime};
+use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
 
 use super::path::Path;
 use super::sandbox::Root;

@@ -22,7 +22,8 @@ use wasmelt_abi::tree::{Node, Tree};
 
 use crate::sync::Lock;
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, FileType, Handle, Metadata, OFlags, Whence};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Handle, OFlags};
 use crate::sys::io_memory;
 use crate::sys::io_stream::Buffer;
 

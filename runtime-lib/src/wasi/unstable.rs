@@ -6,7 +6,7 @@
 
 use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{Metadata, Whence};
+use crate::sys::file::{Metadata, Whence};
 
 use super::p1::poll::SubscriptionLayout;
 use super::p1::{fd, memory, path, poll, status};

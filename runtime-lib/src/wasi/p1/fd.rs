@@ -4,7 +4,8 @@ use crate::host::descriptors::{self, Descriptor, Kind};
 use crate::host::files;
 use crate::host::tree::{self, Request};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, Advice, FileType, Metadata, OFlags, Whence};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Advice, OFlags};
 use crate::sys::io_stream;
 
 use super::types::{

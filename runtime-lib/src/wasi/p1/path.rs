@@ -7,7 +7,8 @@ use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
 use crate::host::tree::{self, Request};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, FileType, Metadata, OFlags};
+use crate::sys::file::{FileType, Metadata};
+use crate::sys::fs::{self, OFlags};
 
 use super::types::{
     FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,

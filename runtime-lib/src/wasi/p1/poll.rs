@@ -6,7 +6,8 @@ use crate::host::guest_memory::GuestMemory;
 use crate::host::poll::{Waiter, Watch};
 use crate::host::tree::{self, Request};
 use crate::sys::errno::{Errno, Result};
-use crate::sys::fs::{self, FileType, Metadata, Whence};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs;
 
 use super::clock::clock;
 use super::types::check_flags;

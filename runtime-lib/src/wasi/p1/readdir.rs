@@ -69,7 +69,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fs::FileType;
+    use crate::sys::file::FileType;
 
     #[test]
     fn the_last_entry_is_cut_at_any_byte() {

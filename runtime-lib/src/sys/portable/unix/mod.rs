@@ -16,9 +16,10 @@ use cap_fs_ext::SystemTimeSpec;
 use cap_std::fs::{Dir, DirEntry, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 
 use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata};
 
 use super::error::from_io;
-use super::fs::{Advice, FileType, Handle, Metadata, OFlags, with_file};
+use super::fs::{Advice, Handle, OFlags, with_file};
 use super::handles::Object;
 use super::io_clock::{Clock, Watch};
 use super::io_stream::Buffer;
