@@ -7,17 +7,21 @@
 //! imports and drops the rest.
 
 pub mod clocks;
+pub mod descriptor;
 pub mod descriptors;
 pub mod directory;
+pub mod entry;
 pub mod files;
 pub mod guest_memory;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 pub mod harden;
 pub mod listeners;
+pub mod narrowing;
 pub mod path;
 pub mod policy;
 pub mod poll;
 pub mod preopens;
+pub mod refusal;
 pub mod restrict;
 pub mod sandbox;
 pub mod streams;

@@ -1,11 +1,12 @@
 //! `path_*`: files by path, each below a directory that the guest has open.
 
-use crate::host::descriptors::{self, Descriptor, Kind};
+use crate::host::descriptor::{Descriptor, Kind};
+use crate::host::descriptors;
 use crate::host::files;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
-use crate::host::tree::{self, Request};
+use crate::host::tree::request::{self, Request};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata};
 use crate::sys::fs::{self, OFlags};
@@ -23,7 +24,7 @@ type GuestPath = (u32, u32);
 #[cold]
 fn tree_metadata(directory: Descriptor, path: &Path) -> Result<Metadata> {
     let mut result = Metadata::UNKNOWN;
-    tree::call(Request::PathMetadata { directory, path, result: &mut result })?;
+    request::call(Request::PathMetadata { directory, path, result: &mut result })?;
     Ok(result)
 }
 
@@ -251,7 +252,7 @@ pub unsafe extern "C" fn path_open(
         let flags = open_flags(follow, oflags, rights, fdflags)?;
         let opened = match directory.is_of_tree() {
             // A descriptor's number fits 32 bits.
-            true => tree::call(Request::Open { directory, path: &store, flags })? as u32,
+            true => request::call(Request::Open { directory, path: &store, flags })? as u32,
             false => open(directory, &store, flags)?,
         };
         memory.write_u32(opened_at, opened)

@@ -1,6 +1,7 @@
 //! `fd_readdir`: the entries of a directory.
 
-use crate::host::directory::{Entries, Entry};
+use crate::host::directory::Entries;
+use crate::host::entry::Entry;
 use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::{Errno, Result};
 
