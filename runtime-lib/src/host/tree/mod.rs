@@ -32,7 +32,7 @@ use super::descriptors;
 use super::entry::Entry;
 use super::path::Path;
 use super::policy::{self, slice};
-use super::{narrowing, refusal};
+use super::{files, narrowing, refusal};
 use request::Request;
 
 pub mod request;
@@ -383,17 +383,11 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         }
     }
     let file = at.host_file()?;
-    if writes && file.read_only {
-        return Err(Errno::Perm);
-    }
-    let place = descriptors::reserve()?;
-    // What was granted is opened as it is, never made: a name that is gone stays gone.
-    let opened = fs::open_one(file.directory, file.name()?, flags & !OFlags::CREATE)?;
-    if writes && fs::is_process_file(opened.get())? {
-        return Err(Errno::Perm);
-    }
     let read_only = if file.read_only { Descriptor::READ_ONLY } else { 0 };
-    Ok(place.fill(opened, Kind::File, read_only, 0))
+    // What was granted is opened as it is, never made: a name that is gone stays gone. It counts as a file, also where
+    // somebody has put a directory there: what lies below that was not granted.
+    let flags = flags & !OFlags::CREATE;
+    files::open_at_new_number(read_only, flags, || Ok((fs::open_one(file.directory, file.name()?, flags)?, Kind::File)))
 }
 
 /// Runs `f` on an open embedded file, while no other thread uses one. Where another thread closed it since its number
