@@ -7,7 +7,8 @@ use wasmelt_abi::descriptor::{ProgramDescriptor, Rel};
 
 use crate::failure::Failure;
 use crate::instance::{Instance, slice};
-use crate::sys::faults::{self, Fault, FaultHandler, FaultKind};
+use crate::sys::fault::{Fault, FaultHandler, FaultKind};
+use crate::sys::faults;
 use crate::sys::{self, cpu};
 use crate::{process, trap};
 
@@ -88,7 +89,7 @@ unsafe fn run_on(program: &'static ProgramDescriptor, handler_stack: *mut u8) ->
     }
     #[cfg(windows)]
     // SAFETY: this thread does nothing more.
-    match unsafe { sys::stack::call_on_thread(program.stack_bytes, run_guest, instance.vmctx()) } {
+    match unsafe { sys::stack::call_on_thread(program.stack_bytes, run_guest_of_thread, instance.vmctx()) } {
         Err(error) => Failure::Commit.end([error.number().into(), 0]),
     }
 }
@@ -96,6 +97,19 @@ unsafe fn run_on(program: &'static ProgramDescriptor, handler_stack: *mut u8) ->
 /// The context of the process's first instance; null before it is complete.
 pub fn running() -> *mut u8 {
     RUNNING.load(Ordering::Relaxed)
+}
+
+/// Prepares the stack of the calling thread, which is the guest stack, and calls [`run_guest`].
+///
+/// # Safety
+/// As for [`run_guest`].
+#[cfg(windows)]
+unsafe extern "C" fn run_guest_of_thread(vmctx: *mut u8) -> ! {
+    if let Err(error) = sys::stack::prepare() {
+        Failure::Signals.end([error.number().into(), 0]);
+    }
+    // SAFETY: by this function's contract.
+    unsafe { run_guest(vmctx) }
 }
 
 /// Calls hooks and the program, on the guest stack.

@@ -19,7 +19,7 @@ use crate::backtrace::{self, Start};
 use crate::failure::Failure;
 use crate::instance::{Instance, slice};
 use crate::report::Report;
-use crate::sys::faults::{Fault, FaultKind};
+use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::{self, Stream};
 
 /// The trap that a fault is, `None` where no guest can have caused it. The instance is the program's first one.

@@ -19,7 +19,7 @@ use super::module::Module;
 use super::store::Inner;
 use crate::instance::slice;
 use crate::sys::cpu;
-use crate::sys::faults::Fault;
+use crate::sys::fault::Fault;
 
 /// How many frames a backtrace has at most.
 const MAX_FRAMES: usize = 64;

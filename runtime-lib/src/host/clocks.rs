@@ -3,11 +3,10 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::sys::errno::Result;
 use crate::sys::io_clock;
 
 pub use crate::sys::io_clock::Clock;
-
-use super::error::Result;
 
 /// What the real-time clock shows first: the start of the year 2000, in nanoseconds since 1970.
 const START_REALTIME: u64 = 946_684_800_000_000_000;

@@ -8,12 +8,15 @@
 
 use core::ffi::CStr;
 
-use crate::sys::fs::{self, FileType, Handle, OFlags, Whence};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Handle, OFlags};
 use crate::sys::io_stream;
 
-use super::descriptors::{self, Descriptor};
-use super::error::{Errno, Result};
-use super::tree::{self, Request};
+use super::descriptor::Descriptor;
+use super::descriptors;
+use super::entry::Entry;
+use super::tree::request::{self, Request};
 
 /// How many cookies are made here: those behind `.` and `..`.
 const OWN_COOKIES: u64 = 2;
@@ -31,19 +34,6 @@ pub struct Entries {
     buffer: [u8; BUFFER_BYTES],
     start: usize,
     end: usize,
-}
-
-/// An entry of a directory.
-#[derive(Debug)]
-pub struct Entry<'a> {
-    /// Continues behind this entry.
-    pub next_cookie: u64,
-    /// Number of the file on its device.
-    pub inode: u64,
-    /// Type of the file.
-    pub file_type: FileType,
-    /// Name of the file, as the file system has it.
-    pub name: &'a [u8],
 }
 
 impl Entries {
@@ -78,13 +68,13 @@ impl Entries {
         cookie: u64,
         mut f: impl FnMut(&Entry<'_>) -> Result<bool>,
     ) -> Result<()> {
-        let mut own = fs::Metadata::UNKNOWN;
-        tree::call(Request::Metadata { descriptor: directory, result: &mut own })?;
+        let mut own = Metadata::UNKNOWN;
+        request::call(Request::Metadata { descriptor: directory, result: &mut own })?;
         for number in cookie..u64::MAX {
             let name: &[u8] = if number == 0 { b"." } else { b".." };
             let mut entry = Entry { next_cookie: 0, inode: own.inode, file_type: FileType::Directory, name };
             if let Some(index) = number.checked_sub(OWN_COOKIES)
-                && tree::call(Request::Entry { directory, index, result: &mut entry })? == 0
+                && request::call(Request::Entry { directory, index, result: &mut entry })? == 0
             {
                 break;
             }

@@ -1,16 +1,93 @@
-//! Operations on files by path, each below the root that it is given.
+//! Operations on files by path: opening, below a directory that the guest has open, and all others, below a root.
 //!
 //! In come a [`Root`] and a [`Path`]; the sandbox turns them into a directory handle and one component, on which the
-//! operation works without following a link. Whether the grant allows changes is the caller's question, before.
+//! operation works without following a link. Whether the grant allows changes is the caller's question, before; opening
+//! asks it here.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: whatever a guest opens goes through `open_at_new_number`, the one function that gives a handle of  ║
+//! ║ the operating system to a guest while it runs. Nothing is opened for writing through a read-only grant, and  ║
+//! ║ nothing of `/proc`: a grant of `/` or `/proc` must not lead around the sandbox, and `/proc/self/mem` is this ║
+//! ║ process's memory, code and all.                                                                              ║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 
-use crate::sys::fs::{self, FileType, Handle, Metadata, NewTime, OFlags, OwnedHandle};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata, NewTime};
+use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
 
-use super::error::{Errno, Result};
+use super::descriptor::{Descriptor, Kind};
+use super::descriptors;
 use super::path::Path;
 use super::sandbox::Root;
+use super::tree::request::{self, Request};
 
 /// Flags for a handle that only says where something is.
 const LOCATION: OFlags = OFlags::PATH;
+
+/// What a number stands for, which must be a directory below which something can be opened.
+pub fn directory_to_open_in(fd: u32) -> Result<Descriptor> {
+    let descriptor = descriptors::get(fd)?;
+    match descriptor.kind {
+        Kind::Directory | Kind::TreeDirectory => Ok(descriptor),
+        Kind::File | Kind::TreeFile => Err(Errno::Notdir),
+        _ => Err(Errno::Badf),
+    }
+}
+
+/// Opens a path below a directory and gives a number to what was opened.
+pub fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
+    if directory.is_of_tree() {
+        // A descriptor's number fits 32 bits.
+        return request::call(Request::Open { directory, path, flags }).map(|fd| fd as u32);
+    }
+    open_at_new_number(directory.flags & Descriptor::READ_ONLY, flags, || {
+        let opened = match directory.root().open(path.as_c_str(), flags) {
+            Err(Errno::Notdir) if is_link(directory, path, flags) => return Err(Errno::Loop),
+            result => result?,
+        };
+        // What was opened for writing is not a directory.
+        let is_directory = !writes(flags)
+            && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);
+        Ok((opened, if is_directory { Kind::Directory } else { Kind::File }))
+    })
+}
+
+/// Whether something is opened for writing.
+fn writes(flags: OFlags) -> bool {
+    flags & OFlags::RWMODE != OFlags::RDONLY
+}
+
+/// Calls `open`, which opens something with `flags`, and gives a number to the result. `read_only` is
+/// [`Descriptor::READ_ONLY`] or 0, as the grant says.
+///
+/// The number is reserved first, so that no file is created which then has no number.
+pub(super) fn open_at_new_number(
+    read_only: u8,
+    flags: OFlags,
+    open: impl FnOnce() -> Result<(OwnedHandle, Kind)>,
+) -> Result<u32> {
+    if writes(flags) && read_only != 0 {
+        return Err(Errno::Perm);
+    }
+    let number = descriptors::reserve()?;
+    let (opened, kind) = open()?;
+    if writes(flags) && fs::is_process_file(opened.get())? {
+        return Err(Errno::Perm);
+    }
+    Ok(number.fill(opened, kind, read_only, 0))
+}
+
+/// Whether a path that does not name a directory names a symbolic link, which was not to be followed.
+#[cold]
+fn is_link(directory: Descriptor, path: &Path, flags: OFlags) -> bool {
+    if !flags.contains(OFlags::NOFOLLOW) || !flags.contains(OFlags::DIRECTORY) {
+        return false;
+    }
+    let opened = directory.root().open(path.as_c_str(), LOCATION.union(OFlags::NOFOLLOW));
+    opened
+        .and_then(|opened| fs::metadata(opened.get()))
+        .is_ok_and(|metadata| metadata.file_type == FileType::SymbolicLink)
+}
 
 /// Opens the directory that a path with a trailing slash names, following links as such a path does.
 fn open_directory(root: Root, path: &Path) -> Result<OwnedHandle> {

@@ -14,7 +14,7 @@ use core::sync::atomic::{Ordering, compiler_fence};
 
 use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
 
-use super::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 /// Linear memory 0 of the calling instance, as long as one host call lasts.
 ///

@@ -17,7 +17,8 @@ use crate::sys::fs::{self, OFlags};
 use crate::sys::walls::{self, FileRules};
 use crate::sys::{Stream, SystemError};
 
-use super::descriptors::{self, Descriptor, Kind};
+use super::descriptor::{Descriptor, Kind};
+use super::descriptors;
 use super::policy::{self, slice};
 use super::tree;
 

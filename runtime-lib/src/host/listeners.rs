@@ -5,12 +5,13 @@
 
 use wasmelt_abi::descriptor::ListenGrant;
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::io_stream::{self, SocketAddress};
 
-use super::descriptors::{self, Kind};
-use super::error::{Errno, Result};
+use super::descriptor::Kind;
+use super::descriptors;
 use super::policy::{self, slice};
-use super::{preopens, restrict};
+use super::{narrowing, refusal};
 
 /// Listens on the granted addresses, see [`wasmelt_abi::symbols::HOOK_LISTENERS`].
 ///
@@ -20,13 +21,13 @@ use super::{preopens, restrict};
 pub unsafe extern "C" fn wasmelt_hook_listeners(vmctx: *mut u8) {
     // SAFETY: the caller's promise.
     let Some(further) = (unsafe { policy::of(vmctx) }).further.get() else { return };
-    if restrict::has(b"no-listen") {
+    if narrowing::has(b"no-listen") {
         return;
     }
     // SAFETY: the compiler wrote it, in read-only data.
     for grant in slice(unsafe { &(*further).listeners }) {
         if let Err(error) = listen(grant) {
-            preopens::fail("listener on port", &decimal(grant.port), error);
+            refusal::fail("listener on port", &decimal(grant.port), error);
         }
     }
 }

@@ -7,7 +7,8 @@ use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use super::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
+
 use super::guest_memory::GuestMemory;
 
 /// The longest path with its final NUL, as in the kernel.

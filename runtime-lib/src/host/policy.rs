@@ -7,9 +7,9 @@ use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy, RelSlice};
 
 use crate::process;
+use crate::sys::errno::Result;
 
-use super::error::Result;
-use super::{restrict, words};
+use super::{narrowing, words};
 
 /// The policy of the program that a context belongs to.
 ///
@@ -82,7 +82,7 @@ fn select_variables<H: Iterator<Item = &'static [u8]>>(
 
 /// Whether whoever starts the program keeps a variable from the guest; the one that says so is always kept.
 fn is_dropped(name: &[u8]) -> bool {
-    name == restrict::VARIABLE || restrict::names(b"no-env", name)
+    name == narrowing::VARIABLE || narrowing::names(b"no-env", name)
 }
 
 /// Whether `variable` is `name=...`.

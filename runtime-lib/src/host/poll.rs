@@ -5,6 +5,7 @@
 
 use core::mem::MaybeUninit;
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::Handle;
 use crate::sys::io_clock;
 use crate::sys::io_memory;
@@ -12,7 +13,6 @@ use crate::sys::io_memory;
 pub use crate::sys::io_clock::Watch;
 
 use super::clocks::{self, Clock};
-use super::error::{Errno, Result};
 
 /// Handles that fit on the stack.
 const ON_STACK: usize = 32;

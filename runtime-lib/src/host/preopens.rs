@@ -4,18 +4,19 @@
 //! ends the process: a program that finds less than it was granted would fail later and less clearly.
 
 use wasmelt_abi::descriptor::DirGrant;
-use wasmelt_abi::trap::START_FAILED_EXIT_CODE;
 
-use crate::report::Report;
-use crate::sys::{Stream, fs};
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+use crate::sys::errno::Errno;
+use crate::sys::errno::Result;
+use crate::sys::fs;
 
-use super::descriptors::{self, Descriptor, Kind};
-use super::error::{Errno, Result};
+use super::descriptor::{Descriptor, Kind};
+use super::descriptors;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 use super::path::PATH_MAX;
 use super::path::Path;
 use super::policy::{self, slice};
-use super::restrict;
+use super::{narrowing, refusal};
 
 /// Opens the granted directories, see [`wasmelt_abi::symbols::HOOK_PREOPENS`].
 ///
@@ -29,12 +30,12 @@ pub unsafe extern "C" fn open_granted_directories(vmctx: *mut u8) {
     for grant in policy::directories(policy) {
         number += 1;
         let guest = slice(&grant.guest);
-        if restrict::names(b"no-dir", guest) {
+        if narrowing::names(b"no-dir", guest) {
             continue;
         }
-        let read_only = grant.flags & DirGrant::READ_ONLY != 0 || restrict::names(b"read-only", guest);
+        let read_only = grant.flags & DirGrant::READ_ONLY != 0 || narrowing::names(b"read-only", guest);
         if let Err(error) = open(grant, number, read_only) {
-            fail("directory", slice(&grant.host), error);
+            refusal::fail("directory", slice(&grant.host), error);
         }
     }
 }
@@ -57,7 +58,7 @@ fn open(grant: &'static DirGrant, number: u32, read_only: bool) -> Result<()> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_hook_dir_from_exe(_vmctx: *mut u8) {
     if let Err(error) = start_at_executable() {
-        fail("folder of the executable", b"/proc/self/exe", error);
+        refusal::fail("folder of the executable", b"/proc/self/exe", error);
     }
 }
 
@@ -74,47 +75,4 @@ fn start_at_executable() -> Result<()> {
     folder.set(executable.get(..folder_len.max(1)).ok_or(Errno::Noent)?)?;
     fs::start_granted_at(fs::open_granted(folder.as_c_str())?);
     Ok(())
-}
-
-/// Says what could not be opened, and ends the process.
-#[cold]
-pub(super) fn fail(what: &str, host: &[u8], error: Errno) -> ! {
-    let mut report = Report::new(Stream::Error);
-    report.failure().text("cannot open granted ").text(what).text(" '").bytes(host).text("': ").bytes(describe(error));
-    report.exit(START_FAILED_EXIT_CODE)
-}
-
-/// The words for an error of opening a directory.
-fn describe(error: Errno) -> &'static [u8] {
-    // One string, because a table of strings would need relocations in a position-independent executable.
-    const WORDS: &[u8] = b"\x2cno such file or directory\0\x02permission denied\0\x36not a directory\0\
-        \x20too many levels of symbolic links\0\x25file name too long\0\x21too many open files\0\
-        \x29too many open files in system\0\x3foperation not permitted\0";
-    for entry in WORDS.split(|&b| b == 0) {
-        if let Some((&number, words)) = entry.split_first()
-            && number == error as u8
-        {
-            return words;
-        }
-    }
-    b"the operating system refused"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_have_words() {
-        let of = |error| std::str::from_utf8(describe(error)).unwrap();
-        assert_eq!(of(Errno::Noent), "no such file or directory");
-        assert_eq!(of(Errno::Acces), "permission denied");
-        assert_eq!(of(Errno::Notdir), "not a directory");
-        assert_eq!(of(Errno::Loop), "too many levels of symbolic links");
-        assert_eq!(of(Errno::Nametoolong), "file name too long");
-        assert_eq!(of(Errno::Mfile), "too many open files");
-        assert_eq!(of(Errno::Nfile), "too many open files in system");
-        assert_eq!(of(Errno::Perm), "operation not permitted");
-        assert_eq!(of(Errno::Io), "the operating system refused");
-    }
 }

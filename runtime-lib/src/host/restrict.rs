@@ -24,13 +24,10 @@ use crate::instance::Instance;
 use crate::report::Report;
 use crate::sys::alarm::{self, AlarmHandler};
 use crate::sys::{Stream, fs};
-use crate::{exception, memory, process, table, threads, trap};
+use crate::{exception, memory, table, threads, trap};
 
 use super::policy::{self, slice};
-use super::{clocks, descriptors, tree, words};
-
-/// The variable. The guest never sees it.
-pub const VARIABLE: &[u8] = b"WASMELT_POLICY";
+use super::{clocks, descriptors, narrowing, tree, words};
 
 /// The limits that hold.
 struct Limits {
@@ -79,7 +76,7 @@ pub unsafe extern "C" fn wasmelt_hook_restrict(vmctx: *mut u8) {
         }
     }
     let counts_fuel = further.is_some_and(|further| further.fuel_offset != 0);
-    for item in items() {
+    for item in narrowing::items() {
         if let Err(why) = limits.narrow(item, policy, counts_fuel) {
             fail(why, item);
         }
@@ -199,24 +196,6 @@ fn is_granted<T>(
 ) -> Result<(), &'static str> {
     let found = name == b"*" || grants.iter().any(|grant| slice(name_of(grant)) == name);
     if found { Ok(()) } else { Err(NOT_GRANTED) }
-}
-
-/// The words of the variable.
-fn items() -> impl Iterator<Item = &'static [u8]> {
-    let variable = process::env().find_map(|variable| variable.strip_prefix(VARIABLE)?.strip_prefix(b"="));
-    variable.unwrap_or_default().split(|&b| b == b';').filter(|item| !item.is_empty())
-}
-
-/// Whether the variable has `word=name`, or `word=*`.
-pub fn names(word: &[u8], name: &[u8]) -> bool {
-    items().any(|item| {
-        words::split_once(item, b'=').is_some_and(|(found, value)| found == word && (value == name || value == b"*"))
-    })
-}
-
-/// Whether the variable has a word by itself.
-pub fn has(word: &[u8]) -> bool {
-    items().any(|item| item == word)
 }
 
 /// Says what is wrong, and ends the process.

@@ -5,9 +5,9 @@
 
 use core::mem::MaybeUninit;
 
+use crate::sys::errno::Result;
 use crate::sys::io_stream::Buffer;
 
-use super::error::Result;
 use super::guest_memory::GuestMemory;
 
 /// The most buffers that one call hands to the kernel. Moving fewer bytes than asked for is always allowed, so longer
@@ -70,7 +70,7 @@ pub fn moved(len_bytes: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::error::Errno;
+    use crate::sys::errno::Errno;
 
     fn gather(store: &mut [u8], at: u32, count: u32) -> Result<std::vec::Vec<(usize, usize)>> {
         // SAFETY: the slice outlives the value.

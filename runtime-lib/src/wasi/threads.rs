@@ -1,7 +1,7 @@
 //! wasi-threads: the function `thread-spawn` of the import module `wasi`.
 
-use crate::host::error::Errno;
 use crate::instance::Instance;
+use crate::sys::errno::Errno;
 use crate::threads;
 
 /// Starts a thread that calls the export `wasi_thread_start` of a new instance; its number, or the negative number of

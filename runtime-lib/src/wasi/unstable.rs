@@ -4,9 +4,9 @@
 //! A `filestat` counts links in 32 bits, `whence` has another order, and a clock's subscription has an identifier, which
 //! nobody uses. Source: `wasi_unstable.witx` of the WASI repository.
 
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
-use crate::sys::fs::{Metadata, Whence};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{Metadata, Whence};
 
 use super::p1::poll::SubscriptionLayout;
 use super::p1::{fd, memory, path, poll, status};

@@ -24,7 +24,7 @@ use super::backtrace::Captured;
 use super::builtins;
 use super::store::Inner;
 use crate::instance::slice;
-use crate::sys::faults::{Fault, FaultKind};
+use crate::sys::fault::{Fault, FaultKind};
 
 pub(super) use system::prepare_thread;
 

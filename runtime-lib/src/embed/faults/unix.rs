@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 use super::Answer;
 use crate::embed::Error;
 use crate::embed::reservation::Reservation;
-use crate::sys::faults::{Fault, FaultKind, HANDLER_STACK_BYTES};
+use crate::sys::fault::{Fault, FaultKind};
+use crate::sys::faults::HANDLER_STACK_BYTES;
 use crate::sys::pages::PAGE_BYTES;
 
 /// The signals that faults arrive as.

@@ -14,7 +14,7 @@ use windows_sys::Win32::System::Threading::GetCurrentThreadStackLimits;
 
 use super::Answer;
 use crate::embed::Error;
-use crate::sys::faults::{Fault, FaultKind};
+use crate::sys::fault::{Fault, FaultKind};
 
 /// Makes this thread and process ready for guest code. The bytes that are left of the host's stack, as far as is known.
 pub(in crate::embed) fn prepare_thread() -> Result<usize, Error> {

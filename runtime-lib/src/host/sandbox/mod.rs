@@ -21,9 +21,9 @@ use core::ffi::CStr;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
 
-use super::error::{Errno, Result};
 use super::path::{Path, Split};
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]

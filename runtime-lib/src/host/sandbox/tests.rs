@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use super::{BackEnd, Root};
-use crate::host::error::Errno;
 use crate::host::files;
 use crate::host::path::Path;
-use crate::sys::fs::{Handle, NewTime, OFlags, OwnedHandle, metadata, open_granted};
+use crate::sys::errno::Errno;
+use crate::sys::file::NewTime;
+use crate::sys::fs::{Handle, OFlags, OwnedHandle, metadata, open_granted};
 use crate::sys::io_stream::{Buffer, read};
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]

@@ -10,8 +10,8 @@
 
 use core::ffi::CStr;
 
-use crate::host::error::{Errno, Result};
 use crate::host::path::PATH_MAX;
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
 
 /// Links in one path, as in the kernel.

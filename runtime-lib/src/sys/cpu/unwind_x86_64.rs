@@ -66,7 +66,7 @@ pub fn stack_pointer() -> usize {
     value
 }
 
-/// The return address of a function that has not made a frame yet, from what [`crate::sys::faults::Fault`] has about
+/// The return address of a function that has not made a frame yet, from what [`crate::sys::fault::Fault`] has about
 /// it: where it lies.
 #[inline(always)]
 pub fn frameless_return_address(caller: usize, read: impl FnOnce(usize) -> Option<usize>) -> Option<usize> {

@@ -76,7 +76,7 @@ pub(super) struct Context {
 const _: () = assert!(core::mem::offset_of!(Context, fault_address) == 176);
 
 impl Context {
-    /// The program counter, the frame pointer and the link register, see [`super::faults::Fault`].
+    /// The program counter, the frame pointer and the link register, see [`super::super::fault::Fault`].
     pub(super) fn registers(&self) -> (usize, usize, usize) {
         (self.pc as usize, self.frame_pointer as usize, self.link as usize)
     }

@@ -17,47 +17,9 @@ use linux_raw_sys::general::{
     stack_t,
 };
 
+use crate::sys::fault::{Fault, FaultHandler, FaultKind};
+
 use super::{SystemError, arch};
-
-/// What the CPU objected to.
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// An access to memory that is not there or not allowed.
-    Access,
-    /// An access to a page that is allowed, whose bytes cannot be had: a file that shrank, a broken device.
-    Unavailable,
-    /// An instruction that does not exist.
-    Instruction,
-    /// Integer division.
-    Arithmetic,
-}
-
-/// A fault of the CPU.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// What kind.
-    pub kind: FaultKind,
-    /// The address that was accessed, for [`FaultKind::Access`] and [`FaultKind::Unavailable`].
-    pub address: usize,
-    /// The instruction.
-    pub pc: usize,
-    /// The frame pointer register.
-    pub frame_pointer: usize,
-    /// What leads to the caller of a function that has no frame yet: the stack pointer register, where the return
-    /// address lies, or on aarch64 the link register, which holds it.
-    pub stack_pointer: usize,
-}
-
-/// What is done about faults.
-pub trait FaultHandler {
-    /// Whether several threads may fault at once. Otherwise the first signal takes the handler away, and with it the need
-    /// for a system call where the signal is to end the process.
-    const OF_THREADS: bool;
-
-    /// Called on the alternate stack, in the middle of whatever faulted.
-    fn handle(fault: &Fault) -> !;
-}
 
 /// The signals that faults arrive as. A byte each, because an array would be copied to the stack first.
 const SIGNALS: u32 = u32::from_le_bytes([SIGSEGV as u8, SIGBUS as u8, SIGILL as u8, SIGFPE as u8]);

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::general::{__NR_clock_getres, __NR_clock_gettime, __NR_clock_nanosleep, __NR_ppoll};
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::fs::Handle;
 use super::io_syscall::call;

@@ -2,7 +2,7 @@
 
 use linux_raw_sys::errno as os;
 
-use crate::host::error::Errno;
+use crate::sys::errno::Errno;
 
 const COUNT: usize = 134;
 

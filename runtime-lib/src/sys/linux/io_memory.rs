@@ -2,7 +2,7 @@
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-use crate::host::error::Result;
+use crate::sys::errno::Result;
 
 use super::io_error::from_rustix;
 

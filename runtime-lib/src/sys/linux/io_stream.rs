@@ -5,7 +5,7 @@ use linux_raw_sys::general::{
     __NR_readv, __NR_recvmsg, __NR_sendmsg, __NR_setsockopt, __NR_shutdown, __NR_socket, __NR_writev,
 };
 
-use crate::host::error::Result;
+use crate::sys::errno::Result;
 
 use super::fs::{Handle, OwnedHandle};
 use super::io_syscall::call;

@@ -1,7 +1,7 @@
 //! System calls that rustix either does not offer or only offers in a form that guest memory cannot have (Rust slices)
 //! or that a freestanding process cannot link (`strlen`).
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::arch;
 use super::io_error::from_raw;

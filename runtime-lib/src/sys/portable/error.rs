@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind};
 
-use crate::host::error::Errno;
+use crate::sys::errno::Errno;
 
 /// The host's error for one of std's.
 pub(super) fn from_io(error: Error) -> Errno {

@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 use cap_std::fs::Dir;
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::listing::Listing;
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::host::error::Result;
+use crate::sys::errno::Result;
 
 use super::fs::Handle;
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::PoisonError;
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::error::from_io;
 use super::fs::{Handle, OwnedHandle};

@@ -11,7 +11,7 @@ use std::vec::Vec;
 
 use cap_std::fs::Dir;
 
-use crate::host::error::Result;
+use crate::sys::errno::Result;
 
 use super::error::from_io;
 

@@ -51,9 +51,6 @@ impl Start {
     #[cfg(windows)]
     fn run(self) {
         THREAD.set(self.thread);
-        if let Err(error) = super::stack::prepare() {
-            crate::failure::Failure::Signals.end([error.number().into(), 0]);
-        }
         // SAFETY: by the contract of `start`.
         unsafe { (self.function)(self.thread) }
     }

@@ -4,9 +4,9 @@
 
 use wasmelt_abi::descriptor::Policy;
 
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::policy;
+use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
 

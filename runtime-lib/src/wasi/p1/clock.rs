@@ -1,7 +1,7 @@
 //! `clock_*`: what time it is.
 
 use crate::host::clocks::{self, Clock};
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
 

@@ -1,10 +1,12 @@
 //! `fd_*` other than moving bytes, directories' entries and grants: state and attributes of what is open.
 
-use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
+use crate::host::descriptor::{Descriptor, Kind};
+use crate::host::descriptors;
 use crate::host::files;
-use crate::host::tree::{self, Request};
-use crate::sys::fs::{self, Advice, FileType, Metadata, OFlags, Whence};
+use crate::host::tree::request::{self, Request};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Advice, OFlags};
 use crate::sys::io_stream;
 
 use super::types::{
@@ -205,7 +207,7 @@ pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
     descriptors::get(fd).and_then(|descriptor| {
         if descriptor.is_of_tree() {
             let mut result = Metadata::UNKNOWN;
-            return tree::call(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
+            return request::call(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
         }
         if !descriptor.is_standard() {
             return fs::metadata(descriptor.handle);
@@ -272,7 +274,7 @@ pub(in crate::wasi) fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64>
     let descriptor = descriptors::get(fd)?;
     match descriptor.kind {
         Kind::File => fs::seek(descriptor.handle, offset, whence),
-        Kind::TreeFile => tree::call(Request::Seek { file: descriptor, offset, whence }),
+        Kind::TreeFile => request::call(Request::Seek { file: descriptor, offset, whence }),
         Kind::Stdin | Kind::Output | Kind::Socket => Err(Errno::Spipe),
         Kind::Free | Kind::Reserved | Kind::Directory | Kind::TreeDirectory => Err(Errno::Badf),
     }

@@ -1,10 +1,11 @@
 //! `fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`: moving bytes.
 
-use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
+use crate::host::descriptor::{Descriptor, Kind};
+use crate::host::descriptors;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::streams::{Buffers, moved};
-use crate::host::tree::{self, Request};
+use crate::host::tree::request::{self, Request};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::Handle;
 use crate::sys::io_stream::{self, Buffer};
 
@@ -41,7 +42,7 @@ fn read_embedded(
 ) -> Result<()> {
     let mut buffers = Buffers::new();
     buffers.read_guest(memory, list.0, list.1)?;
-    let len = tree::call(Request::Read { file, buffers: buffers.as_slice(), offset })?;
+    let len = request::call(Request::Read { file, buffers: buffers.as_slice(), offset })?;
     memory.write_u32(read_at, moved(len as usize))
 }
 

@@ -7,8 +7,8 @@
 //! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation of preview 1, so that
 //! a program finds the same errors in both. A pointer outside the memory is `EFAULT`.
 
-use crate::host::error::Result;
 use crate::host::guest_memory::GuestMemory;
+use crate::sys::errno::Result;
 
 pub mod args;
 pub mod clock;

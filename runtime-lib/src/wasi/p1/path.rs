@@ -1,13 +1,15 @@
 //! `path_*`: files by path, each below a directory that the guest has open.
 
-use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
+use crate::host::descriptor::Descriptor;
+use crate::host::descriptors;
 use crate::host::files;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
-use crate::host::tree::{self, Request};
-use crate::sys::fs::{self, FileType, Metadata, OFlags};
+use crate::host::tree::request::{self, Request};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::Metadata;
+use crate::sys::fs::OFlags;
 
 use super::types::{
     FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,
@@ -22,7 +24,7 @@ type GuestPath = (u32, u32);
 #[cold]
 fn tree_metadata(directory: Descriptor, path: &Path) -> Result<Metadata> {
     let mut result = Metadata::UNKNOWN;
-    tree::call(Request::PathMetadata { directory, path, result: &mut result })?;
+    request::call(Request::PathMetadata { directory, path, result: &mut result })?;
     Ok(result)
 }
 
@@ -182,41 +184,6 @@ fn open_flags(follow: bool, oflags: u32, rights: u64, fdflags: u32) -> Result<OF
     Ok(flags)
 }
 
-/// Whether what is no directory is a link, which was not to be followed.
-#[cold]
-fn is_link(directory: Descriptor, path: &Path, flags: OFlags) -> bool {
-    if !flags.contains(OFlags::NOFOLLOW) || !flags.contains(OFlags::DIRECTORY) {
-        return false;
-    }
-    let opened = directory.root().open(path.as_c_str(), OFlags::PATH | OFlags::NOFOLLOW);
-    opened
-        .and_then(|opened| fs::metadata(opened.get()))
-        .is_ok_and(|metadata| metadata.file_type == FileType::SymbolicLink)
-}
-
-/// Opens a path and gives it a number.
-fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
-    let writes = flags & OFlags::RWMODE != OFlags::RDONLY;
-    if writes {
-        directory.check_writable()?;
-    }
-    let place = descriptors::reserve()?;
-    let opened = match directory.root().open(path.as_c_str(), flags) {
-        Err(Errno::Notdir) if is_link(directory, path, flags) => return Err(Errno::Loop),
-        result => result?,
-    };
-    // SECURITY: a grant of `/` or `/proc` must not lead around the sandbox: `/proc/self/mem` is this process's memory,
-    // code and all.
-    if writes && fs::is_process_file(opened.get())? {
-        return Err(Errno::Perm);
-    }
-    // What was opened for writing is no directory.
-    let is_directory =
-        !writes && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);
-    let kind = if is_directory { Kind::Directory } else { Kind::File };
-    Ok(place.fill(opened, kind, directory.flags & Descriptor::READ_ONLY, 0))
-}
-
 /// Opens a file or directory and writes its descriptor.
 ///
 /// # Safety
@@ -241,19 +208,9 @@ pub unsafe extern "C" fn path_open(
         memory.bytes(opened_at, 4)?;
         let mut store = Path::new();
         store.read_guest(&memory, path, path_len)?;
-        let directory = descriptors::get(fd)?;
-        match directory.kind {
-            Kind::Directory | Kind::TreeDirectory => {}
-            Kind::File | Kind::TreeFile => return Err(Errno::Notdir),
-            _ => return Err(Errno::Badf),
-        }
+        let directory = files::directory_to_open_in(fd)?;
         let flags = open_flags(follow, oflags, rights, fdflags)?;
-        let opened = match directory.is_of_tree() {
-            // A descriptor's number fits 32 bits.
-            true => tree::call(Request::Open { directory, path: &store, flags })? as u32,
-            false => open(directory, &store, flags)?,
-        };
-        memory.write_u32(opened_at, opened)
+        memory.write_u32(opened_at, files::open(directory, &store, flags)?)
     }))
 }
 

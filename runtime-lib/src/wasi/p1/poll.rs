@@ -1,12 +1,14 @@
 //! `poll_oneoff`: waiting for clocks and descriptors.
 
 use crate::host::clocks::Clock;
-use crate::host::descriptors::{self, Descriptor, Kind};
-use crate::host::error::{Errno, Result};
+use crate::host::descriptor::{Descriptor, Kind};
+use crate::host::descriptors;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::poll::{Waiter, Watch};
-use crate::host::tree::{self, Request};
-use crate::sys::fs::{self, FileType, Metadata, Whence};
+use crate::host::tree::request::{self, Request};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs;
 
 use super::clock::clock;
 use super::types::check_flags;
@@ -170,8 +172,8 @@ pub(in crate::wasi) fn poll(
                 }
                 Subject::Embedded(file) => {
                     let mut metadata = Metadata::UNKNOWN;
-                    tree::call(Request::Metadata { descriptor: file, result: &mut metadata })?;
-                    let position = tree::call(Request::Seek { file, offset: 0, whence: Whence::Current })?;
+                    request::call(Request::Metadata { descriptor: file, result: &mut metadata })?;
+                    let position = request::call(Request::Seek { file, offset: 0, whence: Whence::Current })?;
                     let len_bytes = metadata.size_bytes.saturating_sub(position);
                     (FD_READ, Outcome { error: None, len_bytes, flags: if len_bytes == 0 { HANGUP } else { 0 } })
                 }

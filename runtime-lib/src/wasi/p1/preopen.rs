@@ -1,9 +1,9 @@
 //! `fd_prestat_*`: which directories were granted.
 
 use crate::host::descriptors;
-use crate::host::error::{Errno, Result};
 use crate::host::policy;
 use crate::host::tree;
+use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
 

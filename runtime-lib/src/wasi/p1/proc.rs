@@ -1,7 +1,7 @@
 //! `proc_*` and `sched_yield`: the process as a whole.
 
-use crate::host::error::Errno;
 use crate::sys;
+use crate::sys::errno::Errno;
 
 /// Ends the process. As for any process, its parent sees the low 8 bits of the code.
 ///

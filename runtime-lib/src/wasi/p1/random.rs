@@ -1,9 +1,9 @@
 //! `random_get`.
 
 use crate::host::clocks;
-use crate::host::error::Result;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::restrict;
+use crate::sys::errno::Result;
 use crate::sys::io_stream;
 
 use super::{memory, status};

@@ -1,8 +1,9 @@
 //! `fd_readdir`: the entries of a directory.
 
-use crate::host::directory::{Entries, Entry};
-use crate::host::error::{Errno, Result};
+use crate::host::directory::Entries;
+use crate::host::entry::Entry;
 use crate::host::guest_memory::GuestMemory;
+use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
 
@@ -69,7 +70,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fs::FileType;
+    use crate::sys::file::FileType;
 
     #[test]
     fn the_last_entry_is_cut_at_any_byte() {

@@ -1,8 +1,9 @@
 //! `sock_*`: sockets that the process was started with, as its standard streams, and connections accepted on them.
 
-use crate::host::descriptors::{self, Kind};
-use crate::host::error::{Errno, Result};
+use crate::host::descriptor::Kind;
+use crate::host::descriptors;
 use crate::host::streams::{Buffers, moved};
+use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::Handle;
 use crate::sys::io_stream;
 

@@ -1,8 +1,8 @@
 //! Numbers and layouts of preview 1 that several families share.
 
-use crate::host::error::{Errno, Result};
 use crate::host::guest_memory::GuestMemory;
-use crate::sys::fs::{Metadata, NewTime};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{Metadata, NewTime};
 
 /// `fd_read`.
 pub(super) const RIGHT_FD_READ: u64 = 1 << 1;
@@ -68,7 +68,7 @@ pub(super) fn write_filestat(memory: &GuestMemory, at: u32, metadata: &Metadata)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::fs::FileType;
+    use crate::sys::file::FileType;
 
     #[test]
     fn a_filestat_has_the_layout_of_the_specification() {

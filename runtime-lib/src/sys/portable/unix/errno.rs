@@ -2,7 +2,7 @@
 
 use core::ffi::c_int;
 
-use crate::host::error::Errno;
+use crate::sys::errno::Errno;
 
 const PAIRS: &[(c_int, Errno)] = &[
     (libc::E2BIG, Errno::Toobig),

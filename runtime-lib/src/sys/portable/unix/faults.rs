@@ -11,45 +11,7 @@
 use core::ffi::{c_int, c_void};
 
 use crate::sys::SystemError;
-
-/// What the CPU objected to.
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// An access to memory that is not there or not allowed.
-    Access,
-    /// An access to a page that is allowed, whose bytes cannot be had: a file that shrank, a broken device.
-    Unavailable,
-    /// An instruction that does not exist.
-    Instruction,
-    /// Integer division.
-    Arithmetic,
-}
-
-/// A fault of the CPU.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// What kind.
-    pub kind: FaultKind,
-    /// The address that was accessed, for [`FaultKind::Access`] and [`FaultKind::Unavailable`].
-    pub address: usize,
-    /// The instruction.
-    pub pc: usize,
-    /// The frame pointer register.
-    pub frame_pointer: usize,
-    /// What leads to the caller of a function that has no frame yet: the stack pointer register, where the return
-    /// address lies, or on aarch64 the link register, which holds it.
-    pub stack_pointer: usize,
-}
-
-/// What is done about faults.
-pub trait FaultHandler {
-    /// Whether several threads may fault at once.
-    const OF_THREADS: bool;
-
-    /// Called on the alternate stack, in the middle of whatever faulted.
-    fn handle(fault: &Fault) -> !;
-}
+use crate::sys::fault::{Fault, FaultHandler, FaultKind};
 
 /// The signals that faults arrive as.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];

@@ -15,10 +15,11 @@ use std::vec::Vec;
 use cap_fs_ext::SystemTimeSpec;
 use cap_std::fs::{Dir, DirEntry, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata};
 
 use super::error::from_io;
-use super::fs::{Advice, FileType, Handle, Metadata, OFlags, with_file};
+use super::fs::{Advice, Handle, OFlags, with_file};
 use super::handles::Object;
 use super::io_clock::{Clock, Watch};
 use super::io_stream::Buffer;

@@ -3,7 +3,7 @@
 use windows_sys::Win32::Foundation as win;
 use windows_sys::Win32::Networking::WinSock as sock;
 
-use crate::host::error::Errno;
+use crate::sys::errno::Errno;
 
 const PAIRS: &[(u32, Errno)] = &[
     (win::ERROR_ACCESS_DENIED, Errno::Acces),

@@ -23,47 +23,7 @@ use windows_sys::Win32::System::Diagnostics::Debug::{
 };
 
 use crate::sys::SystemError;
-
-/// What the CPU objected to.
-#[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// An access to memory that is not there or not allowed.
-    Access,
-    /// An access to a page that is allowed, whose bytes cannot be had: a file that shrank, a broken device.
-    Unavailable,
-    /// An instruction that does not exist.
-    Instruction,
-    /// Integer division.
-    Arithmetic,
-    /// The thread's stack is used up.
-    Stack,
-}
-
-/// A fault of the CPU.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// What kind.
-    pub kind: FaultKind,
-    /// The address that was accessed, for [`FaultKind::Access`] and [`FaultKind::Unavailable`].
-    pub address: usize,
-    /// The instruction.
-    pub pc: usize,
-    /// The frame pointer register.
-    pub frame_pointer: usize,
-    /// What leads to the caller of a function that has no frame yet: the stack pointer register, where the return
-    /// address lies, or on aarch64 the link register, which holds it.
-    pub stack_pointer: usize,
-}
-
-/// What is done about faults.
-pub trait FaultHandler {
-    /// Whether several threads may fault at once.
-    const OF_THREADS: bool;
-
-    /// Called on a stack for faults, in the middle of whatever faulted.
-    fn handle(fault: &Fault) -> !;
-}
+use crate::sys::fault::{Fault, FaultHandler, FaultKind};
 
 /// How many bytes a stack for faults has: a report, and what the system's functions need.
 pub const HANDLER_STACK_BYTES: usize = 64 << 10;
@@ -85,13 +45,14 @@ pub unsafe fn install<H: FaultHandler>(stack_top: *mut u8) -> Result<(), SystemE
     set_handler::<H>()
 }
 
-/// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on.
+/// Gives the calling thread the [`HANDLER_STACK_BYTES`] below `stack_top` to handle its faults on, and records the bounds
+/// of the stack that the thread has.
 ///
 /// # Safety
 /// As for [`install`].
 pub unsafe fn set_stack(stack_top: *mut u8) -> Result<(), SystemError> {
     OWN_STACK_TOP.set(stack_top);
-    Ok(())
+    super::stack::prepare()
 }
 
 /// Sends the faults of all threads to `H`, in front of whom they were sent to before.

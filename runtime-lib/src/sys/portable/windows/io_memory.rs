@@ -1,6 +1,6 @@
 //! Anonymous memory for host functions.
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
 
 use super::pages;
 

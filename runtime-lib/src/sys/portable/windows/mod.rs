@@ -39,10 +39,11 @@ use windows_sys::Win32::System::Threading::{
     GetCurrentProcess, GetCurrentThread, GetProcessTimes, GetThreadTimes, TerminateProcess, WaitForSingleObject,
 };
 
-use crate::host::error::{Errno, Result};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata};
 
 use super::error::from_io;
-use super::fs::{Advice, FileType, Handle, Metadata, OFlags, with_file};
+use super::fs::{Advice, Handle, OFlags, with_file};
 use super::handles::Object;
 use super::io_clock::{Clock, Watch};
 use super::io_stream::Buffer;

@@ -52,7 +52,8 @@ pub(super) fn adopt(limits: Range<usize>) {
     BOUNDS.set((limits.start, limits.end));
 }
 
-/// Takes note of the calling thread's stack, and keeps a part of it for faults.
+/// Records the bounds of the calling thread's stack, and keeps a part of the stack for faults. Each thread that runs guest
+/// code calls this first.
 pub(crate) fn prepare() -> Result<(), SystemError> {
     let mut guaranteed = GUARANTEED_BYTES;
     // SAFETY: the call reads and writes one number.
@@ -108,9 +109,6 @@ pub unsafe fn call_on_thread(
 unsafe extern "system" fn enter(argument: *mut c_void) -> u32 {
     // SAFETY: by this function's contract.
     let start = unsafe { &*argument.cast::<Start>() };
-    if let Err(error) = prepare() {
-        crate::failure::Failure::Signals.end([error.number().into(), 0]);
-    }
     // SAFETY: by the contract of `call_on_thread`.
     unsafe { (start.function)(start.argument) }
 }

@@ -11,7 +11,7 @@
 //! ║ the file by a link grants nothing new.                                                                       ║
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 //!
-//! Programs without such directories have none of this code: functions of WASI reach it through [`call`].
+//! Programs without such directories have none of this code: functions of WASI reach it through [`request::call`].
 
 use core::ffi::CStr;
 use core::ptr;
@@ -21,60 +21,25 @@ use wasmelt_abi::descriptor::Policy;
 use wasmelt_abi::tree::{Node, Tree};
 
 use crate::sync::Lock;
-use crate::sys::fs::{self, FileType, Handle, Metadata, OFlags, Whence};
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::{FileType, Metadata, Whence};
+use crate::sys::fs::{self, Handle, OFlags};
 use crate::sys::io_memory;
 use crate::sys::io_stream::Buffer;
 
-use super::descriptors::{self, Descriptor, Kind};
-use super::directory::Entry;
-use super::error::{Errno, Result};
+use super::descriptor::{Descriptor, Kind};
+use super::descriptors;
+use super::entry::Entry;
 use super::path::Path;
 use super::policy::{self, slice};
-use super::{preopens, restrict};
+use super::{files, narrowing, refusal};
+use request::Request;
 
-/// What a function of WASI wants of a tree.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "what the fields are is said by the variants and by the types")]
-pub enum Request<'a> {
-    /// Open a path below a directory; the result is the new number.
-    Open { directory: Descriptor, path: &'a Path, flags: OFlags },
-    /// The attributes of a path below a directory.
-    PathMetadata { directory: Descriptor, path: &'a Path, result: &'a mut Metadata },
-    /// The attributes of what is open.
-    Metadata { descriptor: Descriptor, result: &'a mut Metadata },
-    /// Read at an offset, or at the position, which moves; the result is how many bytes.
-    Read { file: Descriptor, buffers: &'a [Buffer], offset: Option<u64> },
-    /// Move the position; the result is the new one.
-    Seek { file: Descriptor, offset: i64, whence: Whence },
-    /// The entry of a directory with this number, from 0 on, as name, inode and type; the result is 0 behind the last.
-    Entry { directory: Descriptor, index: u64, result: &'a mut Entry<'static> },
-    /// The file is closed.
-    Close { file: Descriptor },
-}
-
-type Handler = unsafe extern "C" fn(request: *mut Request<'_>, result: *mut Result<u64>);
-
-/// What answers requests; null in a program without trees.
-static HANDLER: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
-
-/// Asks a tree for something. Descriptors of trees only exist where there is somebody to ask.
-pub fn call(mut request: Request<'_>) -> Result<u64> {
-    let handler = HANDLER.load(Ordering::Relaxed);
-    if handler.is_null() {
-        return Err(Errno::Badf);
-    }
-    let mut result = Err(Errno::Badf);
-    // SAFETY: only the hook writes it, with a function of this type, which answers before it returns.
-    unsafe { core::mem::transmute::<*mut (), Handler>(handler)(&raw mut request, &raw mut result) };
-    result
-}
-
-/// In [`Descriptor::grant`] of a tree's descriptor, beside the tree's number: it is not the tree itself.
-pub(super) const BELOW: u32 = 1 << 31;
+pub mod request;
 
 /// The guest's name of a tree that is itself what a descriptor stands for.
 pub fn guest_name(policy: &'static Policy, descriptor: &Descriptor) -> Option<&'static [u8]> {
-    if descriptor.kind != Kind::TreeDirectory || descriptor.grant & BELOW != 0 {
+    if descriptor.kind != Kind::TreeDirectory || descriptor.grant & Descriptor::BELOW != 0 {
         return None;
     }
     Some(slice(&trees(policy).get(descriptor.grant as usize)?.guest))
@@ -149,28 +114,28 @@ pub unsafe extern "C" fn wasmelt_hook_trees(vmctx: *mut u8) {
     // SAFETY: the caller's promise.
     let policy = unsafe { policy::of(vmctx) };
     POLICY.store(ptr::from_ref(policy).cast_mut(), Ordering::Relaxed);
-    HANDLER.store(core::hint::black_box(answer as Handler as *mut ()), Ordering::Relaxed);
-    let Ok(open) = io_memory::map(MAX_OPEN * size_of::<Open>()) else { preopens::fail("files", b"", Errno::Nomem) };
+    request::answer_with(answer);
+    let Ok(open) = io_memory::map(MAX_OPEN * size_of::<Open>()) else { refusal::fail("files", b"", Errno::Nomem) };
     // All zeros: every place is free.
     OPEN.store(open.cast(), Ordering::Relaxed);
     let is_host = |node: &&Node| node.kind == Node::HOST;
     let count: usize = trees(policy).iter().map(|tree| slice(&tree.nodes).iter().filter(is_host).count()).sum();
     let Ok(files) = io_memory::map(count.max(1) * size_of::<HostFile>()) else {
-        preopens::fail("files", b"", Errno::Nomem)
+        refusal::fail("files", b"", Errno::Nomem)
     };
     let files = files.cast::<HostFile>();
     let mut made = 0;
     for (number, tree) in (0..).zip(trees(policy)) {
         let guest = slice(&tree.guest);
-        if restrict::names(b"no-dir", guest) {
+        if narrowing::names(b"no-dir", guest) {
             continue;
         }
-        let read_only = restrict::names(b"read-only", guest);
+        let read_only = narrowing::names(b"read-only", guest);
         for node in slice(&tree.nodes).iter().filter(is_host) {
             match open_host_file(node, read_only || node.flags & Node::READ_ONLY != 0) {
                 // SAFETY: there is room for all host files of all trees.
                 Ok(file) => unsafe { files.add(made).write(file) },
-                Err(error) => preopens::fail("file", slice(&node.bytes), error),
+                Err(error) => refusal::fail("file", slice(&node.bytes), error),
             }
             made += 1;
         }
@@ -178,7 +143,7 @@ pub unsafe extern "C" fn wasmelt_hook_trees(vmctx: *mut u8) {
             Ok(place) => {
                 _ = place.fill_with(Handle::from_number(0), Kind::TreeDirectory, Descriptor::READ_ONLY, number)
             }
-            Err(error) => preopens::fail("directory", guest, error),
+            Err(error) => refusal::fail("directory", guest, error),
         }
     }
     HOST_FILE_COUNT.store(made, Ordering::Relaxed);
@@ -199,7 +164,7 @@ fn open_host_file(node: &'static Node, read_only: bool) -> Result<HostFile> {
     Ok(file)
 }
 
-/// See [`Handler`].
+/// See [`request::Handler`].
 unsafe extern "C" fn answer(request: *mut Request<'_>, result: *mut Result<u64>) {
     // SAFETY: `call` passes both, and waits.
     unsafe { *result = perform(&mut *request) }
@@ -274,7 +239,7 @@ impl Place {
         // SAFETY: the hook stored it, and it is read-only data.
         let policy: &'static Policy =
             unsafe { POLICY.load(Ordering::Relaxed).cast_const().as_ref() }.ok_or(Errno::Badf)?;
-        let tree = descriptor.grant & !BELOW;
+        let tree = descriptor.grant & !Descriptor::BELOW;
         let nodes = slice(&trees(policy).get(tree as usize).ok_or(Errno::Badf)?.nodes);
         Ok(Self { nodes, tree, index: descriptor.handle.number() })
     }
@@ -397,7 +362,7 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         Node::DIRECTORY if writes => return Err(Errno::Isdir),
         Node::DIRECTORY => {
             let handle = Handle::from_number(at.index);
-            let grant = at.tree | BELOW;
+            let grant = at.tree | Descriptor::BELOW;
             return Ok(descriptors::reserve()?.fill_with(handle, Kind::TreeDirectory, Descriptor::READ_ONLY, grant));
         }
         _ if flags.contains(OFlags::DIRECTORY) => return Err(Errno::Notdir),
@@ -418,17 +383,11 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         }
     }
     let file = at.host_file()?;
-    if writes && file.read_only {
-        return Err(Errno::Perm);
-    }
-    let place = descriptors::reserve()?;
-    // What was granted is opened as it is, never made: a name that is gone stays gone.
-    let opened = fs::open_one(file.directory, file.name()?, flags & !OFlags::CREATE)?;
-    if writes && fs::is_process_file(opened.get())? {
-        return Err(Errno::Perm);
-    }
     let read_only = if file.read_only { Descriptor::READ_ONLY } else { 0 };
-    Ok(place.fill(opened, Kind::File, read_only, 0))
+    // What was granted is opened as it is, never made: a name that is gone stays gone. It counts as a file, also where
+    // somebody has put a directory there: what lies below that was not granted.
+    let flags = flags & !OFlags::CREATE;
+    files::open_at_new_number(read_only, flags, || Ok((fs::open_one(file.directory, file.name()?, flags)?, Kind::File)))
 }
 
 /// Runs `f` on an open embedded file, while no other thread uses one. Where another thread closed it since its number

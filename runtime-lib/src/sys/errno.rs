@@ -1,10 +1,10 @@
-//! Why an operation failed: one list of errors for everything below, whatever the platform and the WASI version.
+//! Why an operation failed: one list of errors for all platforms and all versions of WASI.
 
-/// The result of an operation of the host.
+/// The result of an operation of the operating system, or of `host`.
 pub type Result<T, E = Errno> = core::result::Result<T, E>;
 
 /// An error. The list and its numbers are those of WASI preview 1, the longest one of all versions: a front of another
-/// version maps them, and `sys` maps the platform's numbers to them.
+/// version maps them, and each platform maps its own numbers to them.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errno {
