@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(size_of::<DirGrant>(), 20);
         assert_eq!(size_of::<EnvGrant>(), 20);
         assert_eq!(size_of::<Policy>(), 32);
-        assert_eq!(size_of::<FurtherPolicy>(), 64);
+        assert_eq!(size_of::<FurtherPolicy>(), 80);
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(size_of::<Positions>(), 12);
