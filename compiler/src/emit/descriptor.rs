@@ -81,8 +81,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
     if !image.is_library() {
         // Keeps the version check alive: the archive must define the symbol that carries this version. Who loads a
         // library reads the version from its descriptor.
-        let anchor = blob.alloc::<Rel<u8>>(1);
-        blob.refer(anchor, Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
+        blob.refer(program + offset_of!(ProgramDescriptor, anchor), Target::Runtime(symbols::ABI_ANCHOR.to_owned()), 0);
     }
     write_head(&mut blob, program, image, layout)?;
     let others = image.instances.len().saturating_sub(1);

@@ -199,8 +199,7 @@ fn the_descriptor_is_what_the_contract_says() {
     assert_eq!(s.u32(at!(0, ProgramDescriptor, code.text_bytes)), 84);
     assert_eq!(s.reference(at!(0, ProgramDescriptor, entry)), Some((".text".to_owned(), 0)));
     assert_eq!(s.reference(at!(0, ProgramDescriptor, invoke_entry)), Some((".text".to_owned(), 32)));
-    let anchor = size_of::<ProgramDescriptor>();
-    assert_eq!(s.reference(anchor), Some((symbols::ABI_ANCHOR.to_owned(), 0)));
+    assert_eq!(s.reference(at!(0, ProgramDescriptor, anchor)), Some((symbols::ABI_ANCHOR.to_owned(), 0)));
 
     let (hooks, count) = s.slice(at!(0, ProgramDescriptor, hooks));
     let hooks: Vec<_> = (0..count).map(|i| s.reference(hooks + i * size_of::<Rel<u8>>()).unwrap()).collect();

@@ -205,6 +205,8 @@ pub struct ProgramDescriptor {
     pub policy: Policy,
     /// What a library imports and exports; none in executables.
     pub interface: Rel<Interface>,
+    /// [`crate::symbols::ABI_ANCHOR`] in executables, so that an archive of another version does not link.
+    pub anchor: Rel<u8>,
 }
 
 /// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(size_of::<DirGrant>(), 20);
         assert_eq!(size_of::<EnvGrant>(), 20);
         assert_eq!(size_of::<Policy>(), 32);
-        assert_eq!(size_of::<FurtherPolicy>(), 64);
+        assert_eq!(size_of::<FurtherPolicy>(), 80);
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(size_of::<Positions>(), 12);
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(offset_of!(ProgramDescriptor, code), 120);
         assert_eq!(offset_of!(ProgramDescriptor, entry), 160);
         assert_eq!(offset_of!(ProgramDescriptor, policy), 184);
-        assert_eq!(size_of::<ProgramDescriptor>(), 216);
+        assert_eq!(size_of::<ProgramDescriptor>(), 224);
         assert_eq!(offset_of!(InstancePlan, memories), 16);
         assert_eq!(size_of::<InstancePlan>(), 64);
     }
