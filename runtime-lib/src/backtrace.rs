@@ -206,7 +206,12 @@ impl Report {
 
     /// Adds a function and where in the module the operator is, as a line's rest.
     pub(crate) fn in_module(&mut self, found: &Found<'_>) {
-        self.function(found).text(" (offset ").hexadecimal(found.operator.into()).text(")\n");
+        self.function(found);
+        if found.operator != 0 {
+            // What wasmelt puts in the place of a missing import comes from no operator.
+            self.text(" at offset ").hexadecimal(found.operator.into());
+        }
+        self.text("\n");
     }
 }
 
@@ -247,25 +252,25 @@ mod tests {
 
     #[test]
     fn frames_have_names_or_numbers_and_offsets_in_the_module() {
-        let expected = "    0: f (offset 0x84)\n    1: <wasm function 1> (offset 0x77)\n    2: main (offset 0x64)\n";
+        let expected = "    0: f at offset 0x84\n    1: <wasm function 1> at offset 0x77\n    2: main at offset 0x64\n";
         assert_eq!(backtrace(40, [20, 9, 70].into_iter()), expected);
     }
 
     #[test]
     fn recursion_is_counted_and_length_is_bounded() {
         let recursion = core::iter::repeat_n(20, 500).chain([9]);
-        let expected = "    0: f (offset 0x84)\n    1: <wasm function 1> (offset 0x77)\n       \
-                        ... (499 more of the same call)\n  501: main (offset 0x64)\n";
+        let expected = "    0: f at offset 0x84\n    1: <wasm function 1> at offset 0x77\n       \
+                        ... (499 more of the same call)\n  501: main at offset 0x64\n";
         assert_eq!(backtrace(40, recursion), expected);
         let alternating = backtrace(40, (0..1000).map(|i| 41 + i % 2));
         assert_eq!(alternating.lines().count(), MAX_LINES as usize + 1);
-        assert!(alternating.ends_with("   63: f (offset 0x84)\n       ... (937 more frames)\n"), "{alternating}");
+        assert!(alternating.ends_with("   63: f at offset 0x84\n       ... (937 more frames)\n"), "{alternating}");
     }
 
     #[test]
     fn the_caller_is_shown_where_no_frame_was_made_yet() {
         // The word at the stack pointer is 0 here, so no caller is found there and the frames follow.
-        assert_eq!(backtrace(32, [9].into_iter()), "    0: f (offset 0x84)\n    1: main (offset 0x64)\n");
+        assert_eq!(backtrace(32, [9].into_iter()), "    0: f at offset 0x84\n    1: main at offset 0x64\n");
     }
 
     #[test]

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(printed(&table, 12), "main at a.c:3\n");
         assert_eq!(printed(&table, 15), "inner at a.c:70\n       main at a.c:9:5\n");
         assert_eq!(printed(&table, 20), "main\n");
-        assert_eq!(printed(&table, 10), "main (offset 0xa)\n");
-        assert_eq!(printed(&[], 12), "main (offset 0xc)\n");
+        assert_eq!(printed(&table, 10), "main at offset 0xa\n");
+        assert_eq!(printed(&[], 12), "main at offset 0xc\n");
     }
 }

@@ -101,8 +101,8 @@ fn backtraces_name_functions_of_all_modules() {
         assert_eq!(names.collect::<Vec<_>>(), [("inner", "divide"), ("outer", "middle"), ("outer", "")]);
         let [divide, middle, last] = [0, 1, 2].map(|number| trap.backtrace[number].module_offset);
         let expected = format!(
-            "wasm trap: integer divide by zero\n    0: divide (offset {divide:#x})\n    1: middle (offset {middle:#x})\n    \
-             2: <wasm function 2> (offset {last:#x})"
+            "wasm trap: integer divide by zero\n    0: divide at offset {divide:#x}\n    1: middle at offset {middle:#x}\n    \
+             2: <wasm function 2> at offset {last:#x}"
         );
         assert_eq!(trap.to_string(), expected);
         assert!(trap.backtrace.iter().all(|frame| frame.positions.is_empty()));

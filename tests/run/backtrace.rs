@@ -107,8 +107,8 @@ fn offsets(options: &[&str], are_exact: bool) -> Result<(), Failed> {
     for (number, name) in SHOWN.iter().enumerate() {
         let line = lines.next().unwrap_or_default();
         let offset = line
-            .strip_prefix(&format!("    {number}: {name} (offset 0x"))
-            .and_then(|rest| usize::from_str_radix(rest.strip_suffix(')')?, 16).ok());
+            .strip_prefix(&format!("    {number}: {name} at offset 0x"))
+            .and_then(|rest| usize::from_str_radix(rest, 16).ok());
         let Some(found) = offset.and_then(|offset| wasm.get(offset)) else {
             return Err(format!("frame {number} is {line:?} in:\n{printed}").into());
         };

@@ -6,7 +6,7 @@ use super::module::Memory;
 use super::{Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::plain::Plain;
-use crate::report::{self, Export, Import, Provenance};
+use crate::report::{self, Export, Import, LinkedImport, LinkedModule, Provenance};
 
 /// The line above capabilities. Code that somebody else made can do what it likes, whatever its file says.
 const CAPABILITIES: &str = "capabilities, if you made this file yourself";
@@ -93,6 +93,7 @@ impl Text {
             false => self.interface(&made_by.imports, &made_by.exports),
             true => self.line("imports and exports: too many to be listed"),
         }
+        self.modules(&made_by.modules);
         self.sizes(&report.sections, &report.largest_functions);
     }
 
@@ -212,6 +213,22 @@ impl Text {
         }
         if policy.harden {
             self.line("  the operating system refuses everything else");
+        }
+    }
+
+    /// The modules of a program of several, with what each imports and from whom.
+    fn modules(&mut self, modules: &[LinkedModule]) {
+        if modules.is_empty() {
+            return;
+        }
+        self.line(format_args!("modules: {}", modules.len()));
+        for LinkedModule { name, source, imports, .. } in modules {
+            self.line(format_args!("  {}: {}, {}", Plain(name), Plain(&source.name), Bytes(source.bytes)));
+            for LinkedImport { import, provider } in imports {
+                let provider = provider.as_ref().map_or("the runtime", |name| name.as_str());
+                let (module, name) = (Plain(&import.module), Plain(&import.name));
+                self.line(format_args!("    {module}.{name} from {}", Plain(provider)));
+            }
         }
     }
 

@@ -99,7 +99,8 @@ pub struct Frame {
     pub function_index: u32,
     /// Its name from the name section, demangled; empty without one.
     pub function_name: String,
-    /// Offset in the module of the operator that is being executed.
+    /// Offset in the module of the operator that is being executed, of the function's body where that is not known; 0 for
+    /// what stands for a missing import.
     pub module_offset: u32,
     /// Where in source files it is: first the operator's own position, then, where functions were inlined, those of
     /// their calls. The last is in the function itself. Empty where the library was compiled without `-g`, or nothing is
@@ -133,7 +134,9 @@ impl fmt::Display for Frame {
         }
         if self.positions.is_empty() {
             self.name(f, &self.function_name)?;
-            write!(f, " (offset {:#x})", self.module_offset)?;
+            if self.module_offset != 0 {
+                write!(f, " at offset {:#x}", self.module_offset)?;
+            }
         }
         Ok(())
     }

@@ -190,7 +190,7 @@ fn backtraces(modules: &Modules) {
     let instance = traps_instance(modules, &mut store);
     let Err(Error::Trap(trap)) = call(&mut store, instance, "unreachable", &[]) else { panic!("no trap") };
     let text = trap.to_string();
-    let lines: Vec<&str> = text.lines().map(|line| line.split(" (offset 0x").next().unwrap_or_default()).collect();
+    let lines: Vec<&str> = text.lines().map(|line| line.split(" at offset 0x").next().unwrap_or_default()).collect();
     assert_eq!(lines, ["wasm trap: unreachable", "    0: inner", "    1: middle", "    2: outer"], "{text}");
     assert!(trap.backtrace.iter().all(|frame| frame.module == "traps"));
 

@@ -9,9 +9,6 @@ use crate::error::{Error, Result};
 /// What `--help` does not show.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ForeignArgs {
-    #[arg(long, value_name = "NAME=PATH", hide = true)]
-    preload: Vec<String>,
-
     #[arg(long, value_name = "STRATEGY", hide = true)]
     profile: Vec<String>,
 
@@ -34,8 +31,7 @@ pub(in crate::cli) struct ForeignArgs {
 impl ForeignArgs {
     /// Refuses or takes note of them.
     pub(in crate::cli) fn apply(&self, asked: &mut Asked) -> Result<()> {
-        let refused: [(&[String], &str, &str); 4] = [
-            (&self.preload, "--preload", "a program is made of one module: link the modules before they are compiled"),
+        let refused: [(&[String], &str, &str); 3] = [
             (&self.config, "--config", "`--policy FILE` reads capabilities and limits from a file"),
             (&self.gdbstub, "--gdbstub", "gdb and lldb debug the executable itself: `-g` writes what they need"),
             (&self.emit_clif, "--emit-clif", "`wasmelt compile --emit clif` writes it to one file"),

@@ -1,0 +1,1 @@
+(module (import "math" "memory" (memory 3)) (func (export "_start")))
