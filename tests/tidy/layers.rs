@@ -234,7 +234,9 @@ pub(crate) fn unsafe_only_in_the_runtime(files: &[File]) -> Vec<String> {
         let is_host = HOSTS.contains(&file.path.as_str());
         for (number, line) in code_lines(&file.text) {
             let word = line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe");
-            if word && !(is_host && BY_HOSTS.iter().any(|what| line.contains(what))) {
+            // How a guest program exports a function: it runs in the sandbox.
+            let is_export = file.path.starts_with("examples/") && line.trim() == "#[unsafe(no_mangle)]";
+            if word && !is_export && !(is_host && BY_HOSTS.iter().any(|what| line.contains(what))) {
                 breaches.push(format!("{}:{number}: `unsafe` outside runtime-lib/", file.path));
             }
         }
