@@ -166,7 +166,7 @@ const BORDERS: &[Border] = &[
     },
     Border {
         folder: "runtime-lib/src/host/",
-        forbidden: &["crate::wasi"],
+        forbidden: &["wasi", "wasi_snapshot_preview1", "wasi_unstable"],
         reason: "host/ is free of any version of WASI",
     },
     Border {
@@ -189,6 +189,20 @@ pub(crate) fn use_only_what_they_may(files: &[File]) -> Vec<String> {
                 for word in border.forbidden.iter().filter(|word| names(&line, word)) {
                     breaches.push(format!("{}:{number}: `{word}`: {}", file.path, border.reason));
                 }
+            }
+        }
+    }
+    breaches
+}
+
+/// `sys/` is the ground floor of the runtime: a path that starts at the crate leads into `sys/` itself.
+pub(crate) fn sys_stands_on_nothing(files: &[File]) -> Vec<String> {
+    let mut breaches = Vec::new();
+    for file in rust(files).filter(|file| file.path.starts_with("runtime-lib/src/sys/")) {
+        for (number, line) in code_lines(before_unit_tests(&file.text)) {
+            let mut paths = line.split("crate::").skip(1);
+            if paths.any(|path| path.split(|c: char| !c.is_alphanumeric() && c != '_').next() != Some("sys")) {
+                breaches.push(format!("{}:{number}: sys/ names another part of the runtime", file.path));
             }
         }
     }
