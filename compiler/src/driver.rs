@@ -97,6 +97,12 @@ impl Stages<'_> {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
                 .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
         }
+        if options.shape() == Shape::Many && options.trace_wasi {
+            return Err(Error::usage(
+                "a library has no functions of WASI but those of its host, which `--trace` cannot see",
+            )
+            .hint("the host can print what its functions are called with"));
+        }
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
             self.notes.push(
                 "lines are written for backtraces alone: on macOS, what debuggers read stays in objects, `--emit obj`",
@@ -160,7 +166,7 @@ impl Stages<'_> {
                 Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
-        let needs = Needs::of(&program);
+        let needs = Needs { is_traced: options.trace_wasi, ..Needs::of(&program) };
         Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 

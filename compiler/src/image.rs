@@ -33,6 +33,8 @@ pub struct Image<'a> {
     pub layout: Option<Layout>,
     /// Records say in which instance a function runs, see [`wasmelt_abi::context::WideRecord`].
     pub has_wide_records: bool,
+    /// Host functions print what they are called with.
+    pub trace_wasi: bool,
     /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
     /// Bytes that the payload of the largest exception takes.

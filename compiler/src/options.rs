@@ -49,6 +49,8 @@ pub struct Options {
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
     pub unknown_imports: UnknownImports,
+    /// Print each call of WASI, `--trace wasi`.
+    pub trace_wasi: bool,
     /// Who links.
     pub linker: Linker,
     /// Which runtime executables get.
@@ -88,6 +90,7 @@ impl Default for Options {
             branch_hinting: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
+            trace_wasi: false,
             linker: Linker::Embedded,
             runtime: Runtime::default_for(&target_lexicon::HOST),
             runtime_dir: None,

@@ -38,6 +38,8 @@ mod sandbox;
 #[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
+mod trace;
+#[cfg(target_os = "linux")]
 mod trees;
 #[cfg(target_os = "linux")]
 mod windows_host;
@@ -76,6 +78,7 @@ fn on_linux() -> Vec<Trial> {
         exhaustion::trials,
         sandbox::trials,
         threads::trials,
+        trace::trials,
         trees::trials,
         windows_host::trials,
     ]

@@ -69,6 +69,10 @@ pub(super) struct CodeArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = UnknownImportsArg::Deny)]
     unknown_imports: UnknownImportsArg,
 
+    /// Print each call of WASI to standard error when the program runs, with arguments and errors, and which grant was missing
+    #[arg(long, value_name = "WHAT", value_enum)]
+    trace: Option<TraceArg>,
+
     /// Link a module whose exports later modules import under this name; modules are instantiated in order, the main one last
     #[arg(long = "preload", value_name = "NAME=PATH", value_parser = values::preload)]
     preloads: Vec<(String, PathBuf)>,
@@ -258,6 +262,12 @@ enum UnknownImportsArg {
     Trap,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TraceArg {
+    /// Calls of WASI
+    Wasi,
+}
+
 /// What options and the policy file grant together.
 pub(super) struct Granted {
     pub(super) policy: Policy,
@@ -374,6 +384,7 @@ impl CommonArgs {
             nan_canonicalization: code.nan_canonicalization || deterministic,
             debug_info: code.debug_info,
             invoke: code.invoke.clone(),
+            trace_wasi: code.trace.is_some(),
             unknown_imports: match code.unknown_imports {
                 UnknownImportsArg::Deny => UnknownImports::Deny,
                 UnknownImportsArg::Trap => UnknownImports::Trap,

@@ -78,12 +78,13 @@ impl Layout {
 pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, platform: Platform) -> Result<Text> {
     let mut bytes = vec![platform.arch.padding(); layout.len_bytes as usize];
     let mut references = Vec::new();
+    let host_prefix = if image.trace_wasi { symbols::TRACE_PREFIX } else { "" };
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
         let start = start as usize;
         bytes[start..start + function.code.len()].copy_from_slice(&function.code);
     }
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
-        relocate(function, start, layout, program, platform, &mut bytes, &mut references)
+        relocate(function, start, layout, program, platform, host_prefix, &mut bytes, &mut references)
             .map_err(|e| e.context(format!("function {}", function.symbol)))?;
     }
     Ok(Text { bytes, references })
@@ -96,6 +97,7 @@ fn relocate(
     layout: &Layout,
     program: &Program,
     platform: Platform,
+    host_prefix: &str,
     bytes: &mut [u8],
     references: &mut Vec<Reference>,
 ) -> Result<()> {
@@ -119,7 +121,9 @@ fn relocate(
                 }
             }
             RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin_symbol(builtin, platform).to_owned()), 0),
-            RelocTarget::Host(host) => leave(Target::Runtime(format!("{}.{}", host.module, host.name)), 0),
+            RelocTarget::Host(host) => {
+                leave(Target::Runtime(format!("{host_prefix}{}.{}", host.module, host.name)), 0);
+            }
             RelocTarget::Record(instance, index) => leave(Target::Program, program.record(instance, index)?),
             RelocTarget::ConstTable(instance, index) => {
                 leave(Target::Program, program.const_table(instance, index)?);

@@ -130,10 +130,11 @@ impl Text {
         self.field(
             "flags",
             format_args!(
-                "{level}{checks}{}{}{}{}",
+                "{level}{checks}{}{}{}{}{}",
                 flag(!made_by.spectre_mitigations, " --spectre-mitigations=n"),
                 flag(made_by.nan_canonicalization, " --nan-canonicalization"),
                 flag(made_by.unknown_imports == UnknownImports::Trap, " --unknown-imports trap"),
+                flag(made_by.trace_wasi, " --trace wasi"),
                 flag(!made_by.runtime.is_default(), " --runtime portable"),
             ),
         );

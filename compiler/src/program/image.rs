@@ -23,6 +23,7 @@ impl<'data> Program<'data> {
             invoke_entry: number(Piece::InvokeEntry),
             invoke: self.entry.invoke.as_ref().map(|(_, invoke)| invoke.clone()),
             thread_entry: number(Piece::ThreadEntry),
+            trace_wasi: options.trace_wasi,
             fuel_offset: self.fuel_offset(),
             exception_payload_bytes: payloads.max().unwrap_or(0),
             stack_bytes: options.stack_bytes,

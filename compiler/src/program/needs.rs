@@ -29,6 +29,9 @@ pub struct Needs {
     pub waits: bool,
     /// It calls the export of `--invoke`.
     pub invokes: bool,
+    /// Its calls of WASI are printed.
+    #[serde(default)]
+    pub is_traced: bool,
 }
 
 impl Needs {
@@ -53,6 +56,7 @@ impl Needs {
             takes_memory: makes_instances || instances().any(Instance::needs_memory_at_run_time),
             waits: instances().any(|i| i.module.memories.values().any(|memory| memory.shared)),
             invokes: program.entry.invoke.is_some(),
+            is_traced: false,
         }
     }
 
@@ -75,8 +79,10 @@ impl Needs {
             (uses_descriptors && !policy.dirs.is_empty(), symbols::HOOK_PREOPENS),
             (uses_descriptors && !policy.tcp_listen.is_empty(), symbols::HOOK_LISTENERS),
             (uses_descriptors && has_trees, symbols::HOOK_TREES),
-            // Last but one: all that was granted is open, and what comes after runs the guest.
+            // All that was granted is open, and what comes after runs the guest.
             (policy.harden, symbols::HOOK_HARDEN),
+            // It runs the program itself. What `--invoke` runs ends without a summary.
+            (self.is_traced && !self.invokes, symbols::HOOK_TRACE),
             (self.invokes, symbols::HOOK_INVOKE),
         ];
         hooks.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, hook)| hook).collect()

@@ -60,6 +60,9 @@ pub struct Provenance {
     /// Results of relaxed SIMD operators are the same on every CPU.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub relaxed_simd_deterministic: bool,
+    /// Calls of WASI are printed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace_wasi: bool,
     /// What imports do that nothing provides.
     pub unknown_imports: UnknownImports,
     /// Export that is called instead of `_start`.
@@ -229,6 +232,7 @@ impl Provenance {
             runtime: options.runtime,
             library: options.library.clone(),
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
+            trace_wasi: options.trace_wasi,
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),
             stack_bytes: options.stack_bytes,

@@ -39,6 +39,12 @@ pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 /// Runtime hook that makes the operating system refuse what the program cannot need.
 pub const HOOK_HARDEN: &str = "wasmelt_hook_harden";
 
+/// What the name of a host function that is traced starts with; its own symbol follows, see [`crate::host`].
+pub const TRACE_PREFIX: &str = "wasmelt_trace.";
+
+/// Runtime hook that runs a program whose calls are traced, and says at its end which grants were missing.
+pub const HOOK_TRACE: &str = "wasmelt_hook_trace";
+
 /// Runtime hook that parses the command line, calls the export that `--invoke` names and prints its results. It is the
 /// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";

@@ -2,4 +2,5 @@
 
 pub mod p1;
 pub mod threads;
+pub mod trace;
 pub mod unstable;

@@ -1,0 +1,381 @@
+//! What `--trace wasi` adds: each function of WASI once more, under a symbol that starts with
+//! [`wasmelt_abi::symbols::TRACE_PREFIX`]. It calls the function itself, then prints a line with the arguments, what was
+//! written into the guest's memory, and the error.
+//!
+//! Only executables that were compiled for it refer to these symbols. The first call that failed and that a grant would
+//! have allowed is followed by a line that names the grant. The program's end repeats the line, but for that by a trap.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: what a guest passes is read within its memory, after the call, and printed as untrusted text. A trace says
+// nothing to the guest: the results are those of the functions themselves.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::executable;
+use crate::host::descriptors::{self, Descriptor};
+use crate::host::error::Errno;
+use crate::host::guest_memory::GuestMemory;
+use crate::instance::Instance;
+use crate::report::Report;
+use crate::sys::{self, Stream};
+
+use super::{p1, threads, unstable};
+
+/// How much of a string of the guest is printed, in bytes.
+const MAX_STRING_BYTES: usize = 256;
+
+/// Names of errors by number, from 1 on.
+const ERRORS: &str = "TOOBIG
+ACCES
+ADDRINUSE
+ADDRNOTAVAIL
+AFNOSUPPORT
+AGAIN
+ALREADY
+BADF
+BADMSG
+BUSY
+CANCELED
+CHILD
+CONNABORTED
+CONNREFUSED
+CONNRESET
+DEADLK
+DESTADDRREQ
+DOM
+DQUOT
+EXIST
+FAULT
+FBIG
+HOSTUNREACH
+IDRM
+ILSEQ
+INPROGRESS
+INTR
+INVAL
+IO
+ISCONN
+ISDIR
+LOOP
+MFILE
+MLINK
+MSGSIZE
+MULTIHOP
+NAMETOOLONG
+NETDOWN
+NETRESET
+NETUNREACH
+NFILE
+NOBUFS
+NODEV
+NOENT
+NOEXEC
+NOLCK
+NOLINK
+NOMEM
+NOMSG
+NOPROTOOPT
+NOSPC
+NOSYS
+NOTCONN
+NOTDIR
+NOTEMPTY
+NOTRECOVERABLE
+NOTSOCK
+NOTSUP
+NOTTY
+NXIO
+OVERFLOW
+OWNERDEAD
+PERM
+PIPE
+PROTO
+PROTONOSUPPORT
+PROTOTYPE
+RANGE
+ROFS
+SPIPE
+SRCH
+STALE
+TIMEDOUT
+TXTBSY
+XDEV
+NOTCAPABLE
+";
+
+/// Grants that calls failed for want of, by number.
+const ADVICE: &str = "the guest looked for a directory, and none is granted: --dir HOST::GUEST grants one
+a path leads out of the granted directories: --dir HOST::GUEST grants another one
+a directory or file is granted read-only: without `:ro` it can be changed
+the guest accepts connections, and no address is granted: --tcplisten ADDRESS grants one
+the limit of open files is reached: --max-open-files N sets another one
+";
+
+/// What was advised so far: the bit of each number.
+static ADVISED: AtomicU32 = AtomicU32::new(0);
+
+macro_rules! traced {
+    ($($module:literal, $front:ident $(::$part:ident)*($($arg:ident:$ty:ident)*) $words:literal;)*) => {
+        $(const _: () = {
+            /// # Safety
+            /// As for the function that is traced.
+            #[unsafe(export_name = concat!("wasmelt_trace.", $module, ".", traced!(@name $($part)*)))]
+            unsafe extern "C" fn traced(vmctx: *mut u8, $($arg: $ty),*) -> u32 {
+                // SAFETY: by this function's contract.
+                unsafe {
+                    let result = $front $(::$part)*(vmctx, $($arg),*);
+                    tell(vmctx, $words, &[$($arg.into()),*], result);
+                    result
+                }
+            }
+        };)*
+
+        /// What is traced: module and words.
+        #[cfg(test)]
+        const TRACED: &[(&str, &str)] = &[$(($module, $words)),*];
+    };
+    (@name $family:ident $name:ident) => { stringify!($name) };
+    (@name $name:ident) => { stringify!($name) };
+}
+
+// The words are the function's name, then for each argument a name and what it is:
+//
+// * `f`, `d`, `x`, `p`: 32 bits that are a descriptor, a number, flags, or the address of something that is not shown;
+// * `D`, `i`, `X`: 64 bits that are a number without or with a sign, or flags;
+// * `s`, `t`: address and length of a string that the guest passes, or that it gets;
+// * `o`, `O`: address of a number of 32 or 64 bits that the guest gets.
+traced! {
+    "wasi_snapshot_preview1", p1::args::args_get(a:u32 b:u32) "args_get argv:p argv_buf:p";
+    "wasi_snapshot_preview1", p1::args::args_sizes_get(a:u32 b:u32) "args_sizes_get argc:o bytes:o";
+    "wasi_snapshot_preview1", p1::args::environ_get(a:u32 b:u32) "environ_get environ:p environ_buf:p";
+    "wasi_snapshot_preview1", p1::args::environ_sizes_get(a:u32 b:u32) "environ_sizes_get count:o bytes:o";
+    "wasi_snapshot_preview1", p1::clock::clock_res_get(a:u32 b:u32) "clock_res_get clock:d resolution:O";
+    "wasi_snapshot_preview1", p1::clock::clock_time_get(a:u32 b:u64 c:u32) "clock_time_get clock:d precision:D time:O";
+    "wasi_snapshot_preview1", p1::fd::fd_advise(a:u32 b:u64 c:u64 d:u32) "fd_advise fd:f offset:D len:D advice:d";
+    "wasi_snapshot_preview1", p1::fd::fd_allocate(a:u32 b:u64 c:u64) "fd_allocate fd:f offset:D len:D";
+    "wasi_snapshot_preview1", p1::fd::fd_close(a:u32) "fd_close fd:f";
+    "wasi_snapshot_preview1", p1::fd::fd_datasync(a:u32) "fd_datasync fd:f";
+    "wasi_snapshot_preview1", p1::fd::fd_fdstat_get(a:u32 b:u32) "fd_fdstat_get fd:f stat:p";
+    "wasi_snapshot_preview1", p1::fd::fd_fdstat_set_flags(a:u32 b:u32) "fd_fdstat_set_flags fd:f flags:x";
+    "wasi_snapshot_preview1", p1::fd::fd_fdstat_set_rights(a:u32 b:u64 c:u64) "fd_fdstat_set_rights fd:f base:X inheriting:X";
+    "wasi_snapshot_preview1", p1::fd::fd_filestat_get(a:u32 b:u32) "fd_filestat_get fd:f stat:p";
+    "wasi_snapshot_preview1", p1::fd::fd_filestat_set_size(a:u32 b:u64) "fd_filestat_set_size fd:f size:D";
+    "wasi_snapshot_preview1", p1::fd::fd_filestat_set_times(a:u32 b:u64 c:u64 d:u32) "fd_filestat_set_times fd:f atim:D mtim:D flags:x";
+    "wasi_snapshot_preview1", p1::fd_io::fd_pread(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_pread fd:f iovs:p iovs_len:d offset:D nread:o";
+    "wasi_snapshot_preview1", p1::preopen::fd_prestat_dir_name(a:u32 b:u32 c:u32) "fd_prestat_dir_name fd:f path:t";
+    "wasi_snapshot_preview1", p1::preopen::fd_prestat_get(a:u32 b:u32) "fd_prestat_get fd:f prestat:p";
+    "wasi_snapshot_preview1", p1::fd_io::fd_pwrite(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_pwrite fd:f iovs:p iovs_len:d offset:D nwritten:o";
+    "wasi_snapshot_preview1", p1::fd_io::fd_read(a:u32 b:u32 c:u32 d:u32) "fd_read fd:f iovs:p iovs_len:d nread:o";
+    "wasi_snapshot_preview1", p1::readdir::fd_readdir(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_readdir fd:f buf:p buf_len:d cookie:D used:o";
+    "wasi_snapshot_preview1", p1::fd::fd_renumber(a:u32 b:u32) "fd_renumber from:f to:f";
+    "wasi_snapshot_preview1", p1::fd::fd_seek(a:u32 b:u64 c:u32 d:u32) "fd_seek fd:f offset:i whence:d position:O";
+    "wasi_snapshot_preview1", p1::fd::fd_sync(a:u32) "fd_sync fd:f";
+    "wasi_snapshot_preview1", p1::fd::fd_tell(a:u32 b:u32) "fd_tell fd:f position:O";
+    "wasi_snapshot_preview1", p1::fd_io::fd_write(a:u32 b:u32 c:u32 d:u32) "fd_write fd:f iovs:p iovs_len:d nwritten:o";
+    "wasi_snapshot_preview1", p1::path::path_create_directory(a:u32 b:u32 c:u32) "path_create_directory fd:f path:s";
+    "wasi_snapshot_preview1", p1::path::path_filestat_get(a:u32 b:u32 c:u32 d:u32 e:u32) "path_filestat_get fd:f lookup:x path:s stat:p";
+    "wasi_snapshot_preview1", p1::path::path_filestat_set_times(a:u32 b:u32 c:u32 d:u32 e:u64 f:u64 g:u32) "path_filestat_set_times fd:f lookup:x path:s atim:D mtim:D flags:x";
+    "wasi_snapshot_preview1", p1::path::path_link(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32 g:u32) "path_link old_fd:f lookup:x old:s new_fd:f new:s";
+    "wasi_snapshot_preview1", p1::path::path_open(a:u32 b:u32 c:u32 d:u32 e:u32 f:u64 g:u64 h:u32 i:u32) "path_open fd:f lookup:x path:s oflags:x rights:X inheriting:X fdflags:x opened:o";
+    "wasi_snapshot_preview1", p1::path::path_readlink(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "path_readlink fd:f path:s buf:p buf_len:d used:o";
+    "wasi_snapshot_preview1", p1::path::path_remove_directory(a:u32 b:u32 c:u32) "path_remove_directory fd:f path:s";
+    "wasi_snapshot_preview1", p1::path::path_rename(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "path_rename old_fd:f old:s new_fd:f new:s";
+    "wasi_snapshot_preview1", p1::path::path_symlink(a:u32 b:u32 c:u32 d:u32 e:u32) "path_symlink target:s fd:f path:s";
+    "wasi_snapshot_preview1", p1::path::path_unlink_file(a:u32 b:u32 c:u32) "path_unlink_file fd:f path:s";
+    "wasi_snapshot_preview1", p1::poll::poll_oneoff(a:u32 b:u32 c:u32 d:u32) "poll_oneoff in:p out:p subscriptions:d events:o";
+    "wasi_snapshot_preview1", p1::proc::proc_raise(a:u32) "proc_raise signal:d";
+    "wasi_snapshot_preview1", p1::random::random_get(a:u32 b:u32) "random_get buf:p len:d";
+    "wasi_snapshot_preview1", p1::proc::sched_yield() "sched_yield";
+    "wasi_snapshot_preview1", p1::sock::sock_accept(a:u32 b:u32 c:u32) "sock_accept fd:f flags:x accepted:o";
+    "wasi_snapshot_preview1", p1::sock::sock_recv(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "sock_recv fd:f iovs:p iovs_len:d flags:x nread:o roflags:p";
+    "wasi_snapshot_preview1", p1::sock::sock_send(a:u32 b:u32 c:u32 d:u32 e:u32) "sock_send fd:f iovs:p iovs_len:d flags:x nwritten:o";
+    "wasi_snapshot_preview1", p1::sock::sock_shutdown(a:u32 b:u32) "sock_shutdown fd:f how:x";
+    "wasi_unstable", unstable::fd_filestat_get(a:u32 b:u32) "fd_filestat_get fd:f stat:p";
+    "wasi_unstable", unstable::fd_seek(a:u32 b:u64 c:u32 d:u32) "fd_seek fd:f offset:i whence:d position:O";
+    "wasi_unstable", unstable::path_filestat_get(a:u32 b:u32 c:u32 d:u32 e:u32) "path_filestat_get fd:f lookup:x path:s stat:p";
+    "wasi_unstable", unstable::poll_oneoff(a:u32 b:u32 c:u32 d:u32) "poll_oneoff in:p out:p subscriptions:d events:o";
+}
+
+/// Ends the process, see [`p1::proc::proc_exit`].
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[unsafe(export_name = "wasmelt_trace.wasi_snapshot_preview1.proc_exit")]
+unsafe extern "C" fn proc_exit(vmctx: *mut u8, code: u32) {
+    let mut report = Report::new(Stream::Error);
+    report.text("wasi: proc_exit(code=").decimal(code.into(), 0).text(")\n");
+    finish(&mut report);
+    // SAFETY: by this function's contract.
+    unsafe { p1::proc::proc_exit(vmctx, code) }
+}
+
+/// Starts a thread, see [`threads::thread_spawn`].
+///
+/// # Safety
+/// `vmctx` is a live context, whose code is the caller.
+#[unsafe(export_name = "wasmelt_trace.wasi.thread-spawn")]
+unsafe extern "C" fn thread_spawn(vmctx: *mut u8, start_arg: u32) -> u32 {
+    // SAFETY: by this function's contract.
+    let result = unsafe { threads::thread_spawn(vmctx, start_arg) };
+    let mut report = Report::new(Stream::Error);
+    report.text("wasi: thread-spawn(start_arg=").hexadecimal(start_arg.into()).text(") = ");
+    signed(&mut report, i64::from(result.cast_signed()));
+    report.text("\n").flush();
+    result
+}
+
+/// Runs the program, see [`wasmelt_abi::symbols::HOOK_TRACE`].
+///
+/// # Safety
+/// `vmctx` is the context of a complete instance in which no code has run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_trace(vmctx: *mut u8) {
+    // SAFETY: by this function's contract. The entry is called once: this function does not return.
+    unsafe { executable::call(&Instance::from_vmctx(vmctx).program().entry, vmctx) };
+    finish(&mut Report::new(Stream::Error));
+    sys::exit(0)
+}
+
+/// Prints a call that returned.
+///
+/// # Safety
+/// `vmctx` is a live context.
+#[inline(never)]
+unsafe fn tell(vmctx: *mut u8, words: &str, mut args: &[u64], result: u32) {
+    // SAFETY: by this function's contract.
+    let memory = unsafe { GuestMemory::of(vmctx) };
+    let mut report = Report::new(Stream::Error);
+    // As bytes: what searches in text can panic, with messages whose addresses would have to be relocated.
+    let mut words = words.as_bytes().split(|&byte| byte == b' ');
+    let name = words.next().unwrap_or_default();
+    report.text("wasi: ").bytes(name).text("(");
+    let mut is_read_only = false;
+    for (number, word) in words.enumerate() {
+        let &[ref label @ .., b':', kind] = word else { continue };
+        report.text(if number == 0 { "" } else { ", " }).bytes(label).text("=");
+        let mut next = || {
+            let (&first, rest) = args.split_first()?;
+            args = rest;
+            Some(first)
+        };
+        let value = next().unwrap_or(0);
+        let len = if matches!(kind, b's' | b't') { next().unwrap_or(0) } else { 0 };
+        is_read_only |= kind == b'f' && is_granted_read_only(value as u32);
+        argument(&mut report, &memory, kind, value, len, result == 0);
+    }
+    report.text(") = ");
+    match result {
+        0 => report.text("0"),
+        error => report.text("E").entry(ERRORS, error as usize - 1),
+    };
+    report.text("\n");
+    if let Some(advice) = advice(name, result, is_read_only)
+        && ADVISED.fetch_or(1 << advice, Ordering::Relaxed) & 1 << advice == 0
+    {
+        advise(&mut report, advice);
+    }
+    report.flush();
+}
+
+fn is_granted_read_only(fd: u32) -> bool {
+    descriptors::get(fd).is_ok_and(|descriptor| descriptor.flags & Descriptor::READ_ONLY != 0)
+}
+
+/// Prints an argument of a kind, see [`traced`].
+fn argument(report: &mut Report, memory: &GuestMemory, kind: u8, value: u64, len: u64, is_success: bool) {
+    let at = value as u32;
+    let mut text = [0; MAX_STRING_BYTES];
+    let text = text.get_mut(..(len as usize).min(MAX_STRING_BYTES)).unwrap_or_default();
+    let is_text = kind == b's' || kind == b't' && is_success;
+    let got = match kind {
+        b'o' if is_success => memory.read_u32(at).ok().map(u64::from),
+        b'O' if is_success => memory.read(at).ok().map(u64::from_le_bytes),
+        _ => None,
+    };
+    match (kind, got) {
+        _ if is_text && memory.read_bytes(at, text).is_ok() => {
+            let more = if len as usize > text.len() { "..." } else { "" };
+            report.text("\"").untrusted(text, MAX_STRING_BYTES).text(more).text("\"");
+        }
+        (_, Some(got)) => _ = report.decimal(got, 0),
+        (b'f' | b'd' | b'D', _) => _ = report.decimal(value, 0),
+        (b'i', _) => signed(report, value.cast_signed()),
+        _ => _ = report.hexadecimal(value),
+    }
+}
+
+fn signed(report: &mut Report, value: i64) {
+    report.text(if value < 0 { "-" } else { "" }).decimal(value.unsigned_abs(), 0);
+}
+
+/// The number of the grant that would have let a call succeed.
+fn advice(name: &[u8], result: u32, is_read_only: bool) -> Option<u32> {
+    let is = |error: Errno| result == error as u32;
+    let is_path = name.starts_with(b"path_");
+    match name {
+        b"sock_accept" if is(Errno::Badf) || is(Errno::Notsock) => Some(3),
+        // Libraries of C look for directories from descriptor 3 on, and there is none of that number.
+        b"fd_prestat_get" if is(Errno::Badf) => descriptors::get(3).is_err().then_some(0),
+        _ if is(Errno::Mfile) => Some(4),
+        _ if is_path && is(Errno::Badf) => descriptors::get(3).is_err().then_some(0),
+        _ if is(Errno::Perm) && is_read_only => Some(2),
+        _ if is_path && is(Errno::Perm) => Some(1),
+        _ => None,
+    }
+}
+
+fn advise(report: &mut Report, advice: u32) {
+    report.text("wasi: hint: ").entry(ADVICE, advice as usize).text("\n");
+}
+
+/// Prints what was advised, at the program's end.
+fn finish(report: &mut Report) {
+    let advised = ADVISED.load(Ordering::Relaxed);
+    for advice in (0..u32::BITS).filter(|advice| advised & 1 << advice != 0) {
+        advise(report, advice);
+    }
+    report.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+    use wasmelt_abi::descriptor::ValueType;
+    use wasmelt_abi::host::{THREAD_SPAWN, host_functions};
+    use wasmelt_abi::symbols::TRACE_PREFIX;
+
+    #[test]
+    fn every_function_is_traced_with_all_its_arguments() {
+        for function in host_functions().filter(|f| f.name != "proc_exit" && f.name != THREAD_SPAWN.name) {
+            let is_this = |(module, words): &&(&str, &str)| {
+                *module == function.module && words.split(' ').next() == Some(function.name)
+            };
+            let (_, words) = TRACED.iter().find(is_this).unwrap_or_else(|| panic!("{}", function.name));
+            let kinds = words.split(' ').skip(1).map(|word| word.split_once(':').unwrap().1);
+            let params: Vec<ValueType> = kinds
+                .flat_map(|kind| match kind {
+                    "s" | "t" => vec![ValueType::I32; 2],
+                    "D" | "i" | "X" => vec![ValueType::I64],
+                    "f" | "d" | "x" | "p" | "o" | "O" => vec![ValueType::I32],
+                    other => panic!("{other}"),
+                })
+                .collect();
+            assert_eq!(params, function.params, "{words}");
+        }
+        assert_eq!(TRACE_PREFIX, "wasmelt_trace.");
+    }
+
+    #[test]
+    fn errors_have_their_names() {
+        let names: Vec<&str> = ERRORS.lines().collect();
+        for error in [Errno::Toobig, Errno::Badf, Errno::Noent, Errno::Perm, Errno::Notcapable] {
+            let name: String = std::format!("{error:?}").to_uppercase();
+            assert_eq!(names[error as usize - 1], name);
+        }
+        assert_eq!(names.len(), Errno::Notcapable as usize);
+        assert_eq!(ADVICE.lines().count(), 5);
+    }
+}
