@@ -1,111 +1,30 @@
-//! Backtraces of guest code: in comes where the stack stands; out come lines with the functions' names, and where in the
-//! source, or in the module, they are.
-//!
-//! Frames are found by frame pointers, which all generated code keeps. The runtime is compiled to keep them too, so a
-//! trap inside a host function shows the guest functions that called it.
+//! Backtraces of an executable: in comes where the stack stands; out come lines with the functions' names, and where in
+//! the source, or in the module, they are.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: runs in the signal handler. The stack's contents are data of unknown quality: each frame address is
-// checked to lie in the guest stack and above the one before, so a walk ends and reads nothing else. Names come from
-// the module: the compiler has escaped them and cut them to a moderate length, see `wasmelt_abi::code_map`.
+// Security: runs in the signal handler. The walk over the stack is `guests::stack`. Names come from the module: the
+// compiler has escaped them and cut them to a moderate length, see `wasmelt_abi::code_map`.
 // ---------------------------------------------------------------------------------------------------------------
-
-use core::mem::size_of;
-use core::ops::Range;
 
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
 use wasmelt_abi::descriptor::Positions;
 
+use crate::guests::stack::{Start, visit_calls};
 use crate::instance::{Instance, slice};
 use crate::positions::PrintPositions;
 use crate::report::Report;
-use crate::sys::cpu;
 
 /// How many lines a backtrace has at most.
 const MAX_LINES: u32 = 64;
 
-/// Where a walk starts.
-#[derive(Clone, Copy, Debug)]
-pub struct Start {
-    /// The instruction that trapped; 0 when it is one of the runtime, which is not shown.
-    pub pc: usize,
-    /// The frame pointer register.
-    pub frame_pointer: usize,
-    /// What leads to the caller where no frame is made yet: the stack pointer or link register; 0 when `pc` is.
-    pub stack_pointer: usize,
-}
-
 /// Prints the functions that are being executed, the innermost first.
-pub fn print(report: &mut Report, instance: Instance, start: Start) {
-    let text = instance.text();
-    let mut walk =
-        Walk { stack: instance.stack(), text: text.clone(), frame_pointer: start.frame_pointer, in_guest: false };
+pub(crate) fn print(report: &mut Report, instance: Instance, start: Start) {
     let mut lines = Lines { report, instance, frames: 0, shown: 0, last: 0, repeated: 0, hidden: 0 };
-    if text.contains(&start.pc) {
-        walk.in_guest = true;
-        let offset = (start.pc - text.start) as u32;
+    visit_calls(&instance, start, |_, offset| {
         lines.push(offset);
-        // A function that faults in its first instruction has not made a frame yet: its caller's is the innermost.
-        if find(instance, offset).start == offset
-            && let Some(caller) =
-                cpu::frameless_return_address(start.stack_pointer, |at| walk.read(at)).and_then(|pc| walk.in_text(pc))
-        {
-            lines.push(caller);
-        }
-    }
-    for offset in walk {
-        lines.push(offset);
-    }
+        true
+    });
     lines.finish();
-}
-
-/// The calls that are being executed: offsets in the text of the call instructions' last bytes.
-struct Walk {
-    stack: Range<usize>,
-    text: Range<usize>,
-    frame_pointer: usize,
-    /// Frames of the runtime may come first, but not between those of the guest and not after them.
-    in_guest: bool,
-}
-
-impl Walk {
-    /// A word of the guest stack.
-    #[inline(never)]
-    fn read(&self, address: usize) -> Option<usize> {
-        let inside = address >= self.stack.start && address.checked_add(size_of::<usize>())? <= self.stack.end;
-        // SAFETY: the address was just checked, and the guest stack is readable.
-        (inside && address.is_multiple_of(size_of::<usize>()))
-            .then(|| unsafe { (address as *const usize).read_volatile() })
-    }
-
-    /// The offset in the text of the call that returns to `return_address`.
-    #[inline(never)]
-    fn in_text(&self, return_address: usize) -> Option<u32> {
-        let call = return_address.checked_sub(1)?;
-        self.text.contains(&call).then(|| (call - self.text.start) as u32)
-    }
-}
-
-impl Iterator for Walk {
-    type Item = u32;
-
-    fn next(&mut self) -> Option<u32> {
-        loop {
-            let frame = self.frame_pointer;
-            let caller = self.read(frame)?;
-            let return_address = self.read(frame.checked_add(size_of::<usize>())?)?;
-            // The stack grows downwards, so callers lie above; anything else ends the walk here or at the next step.
-            self.frame_pointer = if caller > frame { caller } else { 0 };
-            match self.in_text(return_address) {
-                Some(offset) => {
-                    self.in_guest = true;
-                    return Some(offset);
-                }
-                None if self.in_guest => return None,
-                None => {}
-            }
-        }
-    }
 }
 
 /// What is known about an instruction.
@@ -125,6 +44,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    #[inline(never)]
     fn push(&mut self, offset: u32) {
         if self.shown >= MAX_LINES {
             self.hidden += 1;
@@ -271,20 +191,5 @@ mod tests {
     fn the_caller_is_shown_where_no_frame_was_made_yet() {
         // The word at the stack pointer is 0 here, so no caller is found there and the frames follow.
         assert_eq!(backtrace(32, [9].into_iter()), "    0: f at offset 0x84\n    1: main at offset 0x64\n");
-    }
-
-    #[test]
-    fn a_broken_stack_ends_the_walk() {
-        let instance = Instance::create(TestProgram::with_memory(0, 0).leak()).unwrap();
-        let (stack, text) = (instance.stack(), instance.text());
-        for frame_pointer in [0, 8, stack.start - 8, stack.end - 8, stack.start + 4, usize::MAX - 7] {
-            let mut walk = Walk { stack: stack.clone(), text: text.clone(), frame_pointer, in_guest: true };
-            assert_eq!(walk.next(), None, "{frame_pointer:#x}");
-        }
-        // A frame that is its own caller.
-        let frame = stack.end - 64;
-        // SAFETY: the two words lie in the stack.
-        unsafe { (frame as *mut [usize; 2]).write([frame, text.start + 20]) };
-        assert_eq!(Walk { stack, text, frame_pointer: frame, in_guest: true }.count(), 1);
     }
 }

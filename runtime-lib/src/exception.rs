@@ -1,14 +1,12 @@
-//! Exceptions of the guest: making them, finding their handlers, and freeing those that nothing refers to any more.
+//! Exceptions of an executable: making them, throwing them, and freeing those that nothing refers to any more.
 //!
-//! A handler is found by walking frame pointers: each return address into generated code is looked up among the calls
-//! that handlers reach. References to exceptions (`exnref`) may lie in locals, globals, tables and other exceptions;
-//! when no free exception is left, all of these are searched for words that look like one ("conservative marking"),
-//! and the rest is freed. So exceptions need neither counts nor barriers, and throwing costs no more than the walk.
+//! Handlers are found by `guests::handlers`. References to exceptions (`exnref`) may lie in locals, globals, tables and
+//! other exceptions; when no free exception is left, all of these are searched (`guests::marking`), and the rest is
+//! freed. So exceptions need neither counts nor barriers, and throwing costs no more than the walk.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: the walk trusts return addresses on the guest's stack, which guest code cannot write (linear memory lies
-// elsewhere); every frame address is checked to lie in that stack all the same. A word that merely looks like a
-// reference keeps an exception alive and does no other harm: marking never writes to anything but exceptions.
+// Security: a heap says of a word that it is an exception only where a cell of the heap begins, and all cells that were
+// ever handed out are exceptions. All that can hold a reference is named in `Heap::mark_and_sweep`.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::mem::size_of;
@@ -16,9 +14,12 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 
 use wasmelt_abi::context::Exception;
-use wasmelt_abi::descriptor::{CallSite, ExceptionHandler, FurtherPolicy, ProgramDescriptor};
+use wasmelt_abi::descriptor::{FurtherPolicy, ProgramDescriptor};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
+use crate::guests::handlers::{self, Landing};
+use crate::guests::marking::{Cells, Marking, mark};
+use crate::guests::stack::Frames;
 use crate::instance::{Instance, slice};
 use crate::sys::{self, cpu, pages};
 use crate::{threads, trap};
@@ -37,13 +38,6 @@ pub fn limit(bytes: u64) {
 
 /// What is made usable at first.
 const FIRST_BYTES: usize = 1 << 16;
-
-/// States of [`Exception::mark`].
-mod mark {
-    pub(super) const UNSEEN: u32 = 0;
-    pub(super) const SEEN: u32 = 1;
-    pub(super) const FREE: u32 = 2;
-}
 
 /// The exceptions of a thread's instance. One guest thread uses it at a time; the atomics only keep the statics sound.
 #[derive(Debug)]
@@ -89,57 +83,22 @@ pub fn new(instance: Instance, tag: u32) -> *mut Exception {
 pub unsafe fn throw(instance: Instance, exception: *mut Exception) -> ! {
     // Landing pads go on from the first instance.
     let instance = instance.first();
-    // SAFETY: by this function's contract.
-    let tag = unsafe { (*exception).tag };
-    let (stack, text) = (instance.stack(), instance.text());
-    let read = |address: usize| {
-        let inside = address >= stack.start && address <= stack.end - size_of::<usize>();
-        // SAFETY: the address lies in the guest stack.
-        inside.then(|| unsafe { (address as *const usize).read() })
-    };
-    // A frame is known by the address where the caller's frame pointer and the return address lie.
-    let frame_at = |frame: usize| Some((read(frame)?, read(frame.wrapping_add(size_of::<usize>()))?));
     #[cfg(not(windows))]
-    let (mut frame, mut next) = (sys::frame_pointer(), frame_at(sys::frame_pointer()));
+    let frames = Frames::new(&instance, sys::frame_pointer());
+    // Frames of the runtime keep no frame pointers there.
     #[cfg(windows)]
-    let (mut frame, mut next) = (0, sys::stack::innermost_frame(&text).map(|(pc, frame_pointer)| (frame_pointer, pc)));
-    let mut in_guest = false;
-    while let Some((caller, return_address)) = next {
-        if text.contains(&return_address) {
-            in_guest = true;
-            let offset = (return_address - text.start) as u32;
-            if let Some((site, handler)) = find_handler(instance.program(), offset, tag) {
-                let landing_pad = text.start + handler.landing_offset as usize;
-                let stack_pointer = caller - site.frame_bytes as usize;
-                // SAFETY: the table says so for the call that returns to this address.
-                unsafe { cpu::resume(landing_pad, stack_pointer, caller, instance.vmctx(), exception as usize) }
-            }
-        } else if in_guest {
-            break;
-        }
-        if caller <= frame {
-            break;
-        }
-        frame = caller;
-        next = frame_at(frame);
+    let frames = {
+        let (pc, pointer) = sys::stack::innermost_frame(&instance.text()).unwrap_or((0, 0));
+        Frames::from_call(&instance, pc, pointer)
+    };
+    // SAFETY: the frames are those of the caller; by this function's contract the exception can be read.
+    let landing = unsafe { handlers::find(&instance, frames, (*exception).tag) };
+    if let Some(Landing { code, stack_pointer, frame_pointer }) = landing {
+        // SAFETY: the handler is that of a call which is being executed.
+        unsafe { cpu::resume(code, stack_pointer, frame_pointer, instance.vmctx(), exception as usize) }
     }
     // SAFETY: generated code of this instance is the caller.
     unsafe { trap::raise(instance.vmctx(), Trap::UncaughtException) }
-}
-
-/// The handler of a call, by the offset of its return address, for exceptions of this tag.
-fn find_handler(program: &ProgramDescriptor, return_offset: u32, tag: u32) -> Option<(CallSite, ExceptionHandler)> {
-    let (site, handlers) = handlers_of(program, return_offset)?;
-    let handler = handlers.iter().find(|handler| handler.tag == tag || handler.tag == ExceptionHandler::ALL)?;
-    Some((*site, *handler))
-}
-
-/// A call within the reach of handlers, by the offset of its return address, and the handlers.
-pub(crate) fn handlers_of(program: &ProgramDescriptor, return_offset: u32) -> Option<(&CallSite, &[ExceptionHandler])> {
-    let sites = slice(&program.code.call_sites);
-    let site = sites.get(sites.binary_search_by_key(&return_offset, |site| site.return_offset).ok()?)?;
-    let first = site.first_handler as usize;
-    Some((site, slice(&program.code.handlers).get(first..first + site.handler_count as usize)?))
 }
 
 #[cold]
@@ -226,40 +185,35 @@ impl Heap {
         }
     }
 
-    /// Bytes that were freed.
+    /// Bytes that were freed. The instance is the first one of its program.
     fn mark_and_sweep(&self, instance: Instance, cell_bytes: usize) -> usize {
-        let marking = Marking {
-            base: self.base.load(Relaxed) as usize,
-            used: self.used.load(Relaxed),
-            cell_bytes,
-            pending: core::cell::Cell::new(ptr::null_mut()),
-        };
-        // A value that lives across the call is in a register that callees keep, which no frame of the runtime need have
-        // stored, or in the stack: in the guest's frames, or where a frame of the runtime stored such a register. All of
-        // that lies above the stack pointer; it need not lie above a frame pointer.
-        let registers = cpu::callee_saved();
-        marking.words(registers.as_ptr() as usize, registers.as_ptr_range().end as usize);
+        let (base, used) = (self.base.load(Relaxed) as usize, self.used.load(Relaxed));
+        let mut marking = Marking::new(Used { base, used, cell_bytes });
         let stack = instance.stack();
-        marking.words(cpu::stack_pointer().max(stack.start), stack.end);
+        let end = stack.end;
+        // SAFETY: the guest's stack can be read. The guest has called, so this runs on it.
+        unsafe { marking.stack(stack, end) };
         for (instance, plan) in instance.all() {
             let vmctx = instance.vmctx() as usize;
-            marking.words(vmctx - plan.context_bytes as usize, vmctx);
+            // SAFETY: the instance's context.
+            unsafe { marking.words(vmctx - plan.context_bytes as usize..vmctx) };
             for plan in slice(&plan.tables) {
-                // SAFETY: the record is the instance's own.
-                let table = unsafe { &*instance.table_at(plan) };
-                let start = table.base as usize;
-                marking.words(start, start + table.length_elements as usize * size_of::<u64>());
+                // SAFETY: the record is the instance's own, and its table has this length.
+                unsafe {
+                    let table = &*instance.table_at(plan);
+                    let start = table.base as usize;
+                    marking.words(start..start + table.length_elements as usize * size_of::<u64>());
+                }
             }
         }
-        marking.finish();
-        self.sweep(&marking)
+        self.sweep(&marking.finish())
     }
 
-    fn sweep(&self, marking: &Marking) -> usize {
+    fn sweep(&self, cells: &Used) -> usize {
         let (mut freed, mut offset) = (0, 0);
         // Not `step_by`, which panics for steps of zero, and does not know that there are none.
-        while offset < marking.used {
-            let cell = (marking.base + offset) as *mut Exception;
+        while offset < cells.used {
+            let cell = (cells.base + offset) as *mut Exception;
             // SAFETY: all cells below `used` were written.
             let exception = unsafe { &mut *cell };
             match exception.mark {
@@ -268,61 +222,28 @@ impl Heap {
                     exception.mark = mark::FREE;
                     exception.next = self.free.load(Relaxed);
                     self.free.store(cell, Relaxed);
-                    freed += marking.cell_bytes;
+                    freed += cells.cell_bytes;
                 }
                 _ => {}
             }
-            offset += marking.cell_bytes;
+            offset += cells.cell_bytes;
         }
         freed
     }
 }
 
-/// One search for exceptions that are still referred to.
-struct Marking {
+/// The cells of a heap that were ever handed out.
+struct Used {
     base: usize,
+    /// Their length together, in bytes.
     used: usize,
     cell_bytes: usize,
-    /// Exceptions that were seen and whose values are still to be searched.
-    pending: core::cell::Cell<*mut Exception>,
 }
 
-impl Marking {
-    /// Searches the words between two addresses.
-    fn words(&self, start: usize, end: usize) {
-        let start = start.next_multiple_of(size_of::<usize>());
-        for address in (start..end & !(size_of::<usize>() - 1)).step_by(size_of::<usize>()) {
-            // SAFETY: the callers name readable memory.
-            let word = unsafe { (address as *const usize).read_volatile() };
-            self.word(word);
-        }
-    }
-
-    fn word(&self, word: usize) {
-        let offset = word.wrapping_sub(self.base);
-        if offset >= self.used || !offset.is_multiple_of(self.cell_bytes) {
-            return;
-        }
-        // SAFETY: the address of a cell that was written.
-        let exception = unsafe { &mut *(word as *mut Exception) };
-        if exception.mark == mark::UNSEEN {
-            exception.mark = mark::SEEN;
-            exception.next = self.pending.get();
-            self.pending.set(exception);
-        }
-    }
-
-    /// Searches the values of exceptions that were found.
-    fn finish(&self) {
-        loop {
-            let exception = self.pending.get();
-            if exception.is_null() {
-                return;
-            }
-            // SAFETY: a cell that was seen.
-            self.pending.set(unsafe { (*exception).next });
-            let cell = exception as usize;
-            self.words(cell + size_of::<Exception>(), cell + self.cell_bytes);
-        }
+impl Cells for Used {
+    #[inline(always)]
+    fn len_bytes(&self, address: usize) -> Option<usize> {
+        let offset = address.wrapping_sub(self.base);
+        (offset < self.used && offset.is_multiple_of(self.cell_bytes)).then_some(self.cell_bytes)
     }
 }

@@ -16,6 +16,7 @@ use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan, ProgramDescriptor, RelSl
 use wasmelt_abi::layout::{STACK_GUARD_BYTES, dropped_bytes};
 
 use crate::failure::Failure;
+use crate::guests;
 use crate::memops;
 use crate::memory::SharedMemory;
 use crate::sys::{SystemError, pages};
@@ -343,9 +344,7 @@ impl Instance {
 
     /// Addresses of the generated code.
     pub fn text(self) -> Range<usize> {
-        let code = &self.program().code;
-        let start = code.text.get().unwrap_or(ptr::null()) as usize;
-        start..start + code.text_bytes as usize
+        guests::text(&self.program().code)
     }
 }
 

@@ -17,6 +17,7 @@ pub mod exception;
 pub mod executable;
 pub mod failure;
 pub mod float;
+mod guests;
 pub mod host;
 pub mod instance;
 pub mod invoke;

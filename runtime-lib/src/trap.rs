@@ -1,102 +1,139 @@
-//! Traps: in comes a fault of the CPU or a trap that the runtime raises; out comes the message with a backtrace and
-//! the exit code.
+//! Traps of an executable: in comes a fault of the CPU or a trap that the runtime raises; out comes the message with a
+//! backtrace and the exit code.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: `judge` decides what is a guest's trap and what is a bug of the runtime. It must never take the second
-// for the first: a fault counts as the guest's only where generated code is known to fault, by its address and its
-// place. All of this runs in a signal handler: no allocation, no lock, no panic, nothing trusted that the guest could
-// have written.
+// Security: what is a guest's trap and what is a bug of the runtime is decided by `guests::judge`; here is said where
+// the guests of an executable are. All of this runs in a signal handler: no allocation, no lock, no panic, nothing
+// trusted that the guest could have written.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::ops::Range;
 use core::ptr;
 
-use wasmelt_abi::code_map;
 use wasmelt_abi::context::Memory;
-use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan};
+use wasmelt_abi::descriptor::{Code, InstancePlan, MemoryPlan};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
-use crate::backtrace::{self, Start};
+use crate::backtrace;
 use crate::failure::Failure;
+use crate::guests::judge::{Verdict, judge};
+use crate::guests::stack::Start;
+use crate::guests::{Guests, InMemory};
 use crate::instance::{Instance, slice};
 use crate::report::Report;
 use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::{self, Stream};
 
-/// The trap that a fault is, `None` where no guest can have caused it. The instance is the program's first one.
-pub fn judge(fault: &Fault, instance: Instance) -> Option<Trap> {
-    let access = fault.kind == FaultKind::Access;
-    if access && instance.stack_guard().contains(&fault.address) {
-        // Whatever the code: host functions run on the guest's stack.
-        return Some(Trap::StackExhausted);
+/// The guests of an executable, by the first instance; in a program of several, code uses its memories alone.
+impl Guests for Instance {
+    // Host functions run on it.
+    const SHARES_STACK: bool = true;
+
+    #[inline(never)]
+    fn code_at(&self, address: usize) -> Option<(&Code, u32)> {
+        let text = self.text();
+        text.contains(&address).then(|| (&self.program().code, (address - text.start) as u32))
     }
+
+    fn frames(&self) -> Range<usize> {
+        self.stack()
+    }
+
+    fn stack_guard(&self) -> Range<usize> {
+        (*self).stack_guard()
+    }
+
     #[cfg(windows)]
-    if fault.kind == FaultKind::Stack && !instance.stack().is_empty() {
-        return Some(Trap::StackExhausted);
+    fn overflows_at(&self, _address: usize) -> bool {
+        // The thread's own stack is the guest's, where the thread runs guests.
+        !self.stack().is_empty()
     }
-    let text = instance.text();
-    if !text.contains(&fault.pc) {
-        return None;
+
+    #[inline(always)]
+    fn memory_at(&self, address: usize) -> Option<InMemory> {
+        memory_of(*self, &self.program().first, address)
     }
-    match fault.kind {
-        FaultKind::Access => {
-            is_out_of_any(fault.address, instance, &instance.program().first).then_some(Trap::MemoryOutOfBounds)
-        }
-        FaultKind::Unavailable => None,
-        #[cfg(windows)]
-        FaultKind::Stack => None,
-        FaultKind::Instruction | FaultKind::Arithmetic => {
-            let offset = u32::try_from(fault.pc - text.start).ok()?;
-            Trap::from_u8(code_map::find(slice(&instance.program().code.code_map), offset).trap as u8)
-        }
+
+    unsafe fn tag_number(&self, _vmctx: usize, index: u32) -> Option<u32> {
+        // Handlers in programs have the numbers themselves.
+        Some(index)
     }
 }
 
-/// The same in a program of several instances, whose code may use the memories of all of them.
-pub(crate) fn judge_all(fault: &Fault, instance: Instance) -> Option<Trap> {
-    judge(fault, instance).or_else(|| {
-        let by_guest = fault.kind == FaultKind::Access && instance.text().contains(&fault.pc);
-        let outside = || instance.all().any(|(instance, plan)| is_out_of_any(fault.address, instance, plan));
-        (by_guest && outside()).then_some(Trap::MemoryOutOfBounds)
-    })
+/// The guests of a program whose code may use the memories of all its instances, by the first one.
+struct AllInstances(Instance);
+
+impl Guests for AllInstances {
+    const SHARES_STACK: bool = Instance::SHARES_STACK;
+
+    fn code_at(&self, address: usize) -> Option<(&Code, u32)> {
+        self.0.code_at(address)
+    }
+
+    fn frames(&self) -> Range<usize> {
+        self.0.frames()
+    }
+
+    fn stack_guard(&self) -> Range<usize> {
+        self.0.stack_guard()
+    }
+
+    #[cfg(windows)]
+    fn overflows_at(&self, address: usize) -> bool {
+        self.0.overflows_at(address)
+    }
+
+    fn memory_at(&self, address: usize) -> Option<InMemory> {
+        // An instance that imports a memory cannot say how long it is; its owner can.
+        let found = || self.0.all().filter_map(|(instance, plan)| memory_of(instance, plan, address));
+        found().find(|found| *found == InMemory::Inside).or_else(|| found().next())
+    }
+
+    unsafe fn tag_number(&self, _vmctx: usize, index: u32) -> Option<u32> {
+        Some(index)
+    }
 }
 
-/// Whether an address lies in the reservation of a memory of an instance, but outside the memory.
+/// Where an address lies in the reservations of an instance's memories.
 #[inline(always)]
-fn is_out_of_any(address: usize, instance: Instance, plan: &InstancePlan) -> bool {
-    slice(&plan.memories).iter().any(|memory| is_out_of_bounds(address, instance, memory))
+fn memory_of(instance: Instance, plan: &InstancePlan, address: usize) -> Option<InMemory> {
+    slice(&plan.memories).iter().find_map(|memory| in_reservation(address, instance, memory))
 }
 
-/// Whether an address lies in the reservation of a memory, but outside the memory.
-fn is_out_of_bounds(address: usize, instance: Instance, plan: &MemoryPlan) -> bool {
+/// Where an address lies in the reservation of a memory.
+fn in_reservation(address: usize, instance: Instance, plan: &MemoryPlan) -> Option<InMemory> {
     // SAFETY: a record, or a reference to one, which begins with the base as well, is the instance's own; the guest
     // cannot write to contexts.
     let memory = unsafe { ptr::read_volatile(instance.memory_place(plan).cast::<Memory>()) };
-    // The length of a memory that others use too may have changed since the fault: then its whole reservation counts.
-    let length_bytes = if plan.flags == 0 { memory.length_bytes } else { 0 };
-    let end = plan.reserve_bytes.saturating_add(plan.guard_bytes);
-    address.checked_sub(memory.base as usize).is_some_and(|offset| (length_bytes..end).contains(&(offset as u64)))
+    let offset = address.wrapping_sub(memory.base as usize) as u64;
+    if offset >= plan.reserve_bytes.saturating_add(plan.guard_bytes) {
+        return None;
+    }
+    // The length of a memory that others use too may have changed since the fault, which was out of bounds then.
+    let inside = plan.flags == 0 && offset < memory.length_bytes;
+    Some(if inside { InMemory::Inside } else { InMemory::Outside })
 }
 
 /// Ends the process after a fault in a program of one instance: with the trap's message where it was a trap.
 pub fn on_fault(fault: &Fault, instance: Instance) -> ! {
-    end_after(fault, instance, judge(fault, instance))
+    end_after(fault, instance, judge(fault, &instance))
 }
 
 /// The same in any program.
 pub(crate) fn on_fault_in_any(fault: &Fault, instance: Instance) -> ! {
-    end_after(fault, instance, judge_all(fault, instance))
+    end_after(fault, instance, judge(fault, &AllInstances(instance)))
 }
 
 #[inline(always)]
-fn end_after(fault: &Fault, instance: Instance, trap: Option<Trap>) -> ! {
-    match trap {
-        Some(trap) => end(
-            trap,
-            instance,
-            Start { pc: fault.pc, frame_pointer: fault.frame_pointer, stack_pointer: fault.stack_pointer },
-        ),
+fn end_after(fault: &Fault, instance: Instance, verdict: Option<Verdict>) -> ! {
+    let trap = match verdict {
+        Some(Verdict::Trap(trap)) => trap,
+        // The access was out of bounds when it was made.
+        Some(Verdict::GoodNow) => Trap::MemoryOutOfBounds,
         None => on_runtime_fault(fault),
-    }
+    };
+    let Fault { pc, frame_pointer, stack_pointer, .. } = *fault;
+    end(trap, instance, Start { pc, frame_pointer, stack_pointer })
 }
 
 /// Ends the process after a fault that no guest can have caused.
@@ -159,7 +196,13 @@ mod tests {
         program.encode(&[Function { start: 0, index: 0, body: 0, name: "", sites: &sites }]);
         let instance = Instance::create(program.leak()).unwrap();
         let (text, memory) = (instance.text().start, instance.vmctx() as usize);
-        let at = |kind, address, pc| judge(&Fault { kind, address, pc, frame_pointer: 0, stack_pointer: 0 }, instance);
+        let at = |kind, address, pc| {
+            let fault = Fault { kind, address, pc, frame_pointer: 0, stack_pointer: 0 };
+            judge(&fault, &instance).map(|verdict| match verdict {
+                Verdict::Trap(trap) => trap,
+                Verdict::GoodNow => panic!("executables do not look"),
+            })
+        };
         let access = |address, pc| at(FaultKind::Access, address, pc);
 
         let oob = Some(Trap::MemoryOutOfBounds);

@@ -2,11 +2,9 @@
 //! positions.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: capturing runs in the signal handler: no allocation, no lock, and every frame address is checked to lie in
-// the guest's stack and above the one before.
+// Security: capturing runs in the signal handler: no allocation and no lock. The walk over the stack is `guests::stack`.
 // ---------------------------------------------------------------------------------------------------------------
 
-use core::mem::size_of;
 use std::prelude::rust_2024::*;
 
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
@@ -17,8 +15,9 @@ use super::activation::Activation;
 use super::error::{Frame, GuestTrap, Position};
 use super::module::Module;
 use super::store::Inner;
+use crate::guests::stack::{Start, visit_calls};
+use crate::guests::text;
 use crate::instance::slice;
-use crate::sys::cpu;
 use crate::sys::fault::Fault;
 
 /// How many frames a backtrace has at most.
@@ -43,17 +42,9 @@ impl Captured {
     /// # Safety
     /// The activation is the one whose guest code is being executed.
     pub(super) unsafe fn of_fault(store: &Inner, activation: *const Activation, fault: &Fault) -> Self {
-        let mut captured = Self::default();
-        captured.push(store, fault.pc);
-        // At the first instruction of a function the frame is still its caller's.
-        if is_first_instruction(store, fault.pc)
-            && let Some(return_address) = cpu::frameless_return_address(fault.stack_pointer, |at| read(store, at))
-        {
-            captured.push(store, return_address.wrapping_sub(1));
-        }
+        let Fault { pc, frame_pointer, stack_pointer, .. } = *fault;
         // SAFETY: by this function's contract.
-        unsafe { captured.walk(store, activation, fault.frame_pointer) };
-        captured
+        unsafe { Self::walk(store, activation, Start { pc, frame_pointer, stack_pointer }) }
     }
 
     /// Where the frame with this frame pointer was called, and so on.
@@ -61,39 +52,32 @@ impl Captured {
     /// # Safety
     /// The activation is the one whose guest code is being executed.
     pub(super) unsafe fn of_frames(store: &Inner, activation: *const Activation, frame_pointer: usize) -> Self {
-        let mut captured = Self::default();
         // SAFETY: by this function's contract.
-        unsafe { captured.walk(store, activation, frame_pointer) };
-        captured
+        unsafe { Self::walk(store, activation, Start { pc: 0, frame_pointer, stack_pointer: 0 }) }
     }
 
-    unsafe fn walk(&mut self, store: &Inner, mut activation: *const Activation, frame_pointer: usize) {
-        let mut frame = frame_pointer;
+    /// # Safety
+    /// The activation is the one whose guest code is being executed.
+    unsafe fn walk(store: &Inner, mut activation: *const Activation, mut start: Start) -> Self {
+        let mut captured = Self::default();
         loop {
-            for (_, return_address) in frames(store, frame) {
-                if !self.push(store, return_address.wrapping_sub(1)) {
-                    return;
-                }
-            }
+            visit_calls(store, start, |code, offset| captured.push(text(code).start + offset as usize));
             // SAFETY: outer activations lie on the host's stack above this one.
             unsafe {
                 activation = (*activation).outer;
-                if activation.is_null() {
-                    return;
+                if captured.is_cut || activation.is_null() {
+                    return captured;
                 }
-                frame = (*activation).guest_frame;
+                start = Start { pc: 0, frame_pointer: (*activation).guest_frame, stack_pointer: 0 };
             }
         }
     }
 
-    /// Takes note of an address, where it is one of generated code; whether there may be more.
-    fn push(&mut self, store: &Inner, pc: usize) -> bool {
-        if store.code_at(pc).is_none() {
-            return true;
-        }
-        let place = self.pcs.get_mut(self.count).map(|place| *place = pc);
-        self.count += usize::from(place.is_some());
-        self.is_cut = place.is_none();
+    /// Records the address of an instruction of generated code. Returns false when there is no room for more.
+    fn push(&mut self, pc: usize) -> bool {
+        let room = self.pcs.get_mut(self.count).map(|room| *room = pc);
+        self.count += usize::from(room.is_some());
+        self.is_cut = room.is_none();
         !self.is_cut
     }
 
@@ -104,30 +88,22 @@ impl Captured {
     }
 }
 
-fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module, u32)> {
-    let (module, offset) = store.code_at(pc)?;
+fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module)> {
+    let (module, offset) = store.module_at(pc)?;
     let found = code_map::find(slice(&module.program().code.code_map), offset);
     // Code that wasmelt made itself has no index.
-    (found.index != NO_FUNCTION).then_some((found, module, offset))
-}
-
-fn is_first_instruction(store: &Inner, pc: usize) -> bool {
-    match find(store, pc) {
-        Some((found, _, offset)) => found.start == offset,
-        // A function of the runtime asks for its stack at its first instruction.
-        None => true,
-    }
+    (found.index != NO_FUNCTION).then_some((found, module))
 }
 
 fn describe(store: &Inner, pc: usize) -> Option<Frame> {
-    let (found, module, _) = find(store, pc)?;
+    let (found, module) = find(store, pc)?;
     // SAFETY: the compiler wrote it; it is read-only data of the module, which is loaded.
     let table =
         module.program().code.positions.get().map_or(&[][..], |positions| slice(unsafe { &(*positions).table }));
-    let function_name = text(found.name);
+    let function_name = string(found.name);
     let position = |position: positions::Position<'_>| Position {
-        function: position.function.map_or_else(|| function_name.clone(), text),
-        file: text(position.file),
+        function: position.function.map_or_else(|| function_name.clone(), string),
+        file: string(position.file),
         line: position.line,
         column: position.column,
     };
@@ -141,26 +117,6 @@ fn describe(store: &Inner, pc: usize) -> Option<Frame> {
     })
 }
 
-fn text(bytes: &[u8]) -> String {
+fn string(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A word of the guest's stack.
-pub(super) fn read(store: &Inner, address: usize) -> Option<usize> {
-    let stack = store.frames();
-    let inside = address >= stack.start && address.checked_add(size_of::<usize>())? <= stack.end;
-    // SAFETY: the address was just checked, and the guest's stack is readable.
-    (inside && address.is_multiple_of(size_of::<usize>())).then(|| unsafe { (address as *const usize).read_volatile() })
-}
-
-/// For the frame with this frame pointer and those around it, up to where the host entered: the caller's frame pointer
-/// and the address to return to.
-pub(super) fn frames(store: &Inner, mut frame: usize) -> impl Iterator<Item = (usize, usize)> {
-    core::iter::from_fn(move || {
-        let caller = read(store, frame)?;
-        let return_address = read(store, frame.checked_add(size_of::<usize>())?)?;
-        // The stack grows downwards, so callers lie above; anything else ends the walk at the next step.
-        frame = if caller > frame { caller } else { 0 };
-        Some((caller, return_address))
-    })
 }

@@ -1,37 +1,34 @@
 //! Exceptions of a store's guests: making them, finding their handlers across instances, and freeing those that
 //! nothing refers to any more.
 //!
-//! Handlers are found by walking frame pointers through the code of any module, as in executables. The heap differs:
+//! Handlers are found (`guests::handlers`) and exceptions marked (`guests::marking`) as in executables. The heap differs:
 //! here each exception is an allocation of its own, of the size that its tag says, and what may refer to exceptions is
-//! the contexts and tables of all instances and the references that the host holds.
+//! the contexts, tables and globals of all instances and the references that the host holds.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: the walk trusts return addresses on the guest's stack, which guest code cannot write; frame addresses are
-// checked all the same. A word that merely looks like a reference keeps an exception alive and does no other harm: it
-// is compared with the addresses of exceptions, never followed.
+// Security: a word is an exception only where it is the address of one that the heap has made and not freed. All that
+// can hold a reference is named in `collect`.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::cell::RefCell;
 use core::mem::size_of;
-use core::ops::Range;
 use core::ptr::{self, NonNull};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::HashMap;
 use std::prelude::rust_2024::*;
 use std::sync::Arc;
 
-use wasmelt_abi::context::{self, LIBRARY_HEAD_OFFSET, LibraryHead};
-use wasmelt_abi::descriptor::ExceptionHandler;
+use wasmelt_abi::context;
 
 use super::activation::{self, Activation, Raised};
 use super::arch::Resume;
-use super::backtrace;
 use super::store::{Inner, Store, StoreId};
 use super::tag::TagEntity;
 use super::value::{self, Val};
 use super::{Error, Tag};
-use crate::exception::handlers_of;
-use crate::sys::cpu;
+use crate::guests::handlers::{self, Landing};
+use crate::guests::marking::{Cells, Marking, mark};
+use crate::guests::stack::Frames;
 
 /// The heap is searched for garbage when it has grown by this much, and by as much as was alive the last time.
 const COLLECT_BYTES: usize = 1 << 20;
@@ -62,8 +59,7 @@ impl Exception {
         let (number, signature) =
             unsafe { (tag.as_ref().number, inner.types.entry(tag.as_ref().type_id).signature.clone()) };
         let values = value::lower_all(inner, values, &signature.params)?;
-        let used_stack = inner.used_stack();
-        let Some(exception) = make(inner, number, values.len(), used_stack) else {
+        let Some(exception) = make(inner, number, values.len()) else {
             return Err(Error::system(OUT_OF_MEMORY));
         };
         // SAFETY: the exception was made with room for these values.
@@ -108,12 +104,11 @@ impl Inner {
         self.tags.at(unsafe { (*exception).tag } as usize)
     }
 
-    /// The part of the guest's stack that is in use while the host runs.
-    fn used_stack(&self) -> Range<usize> {
+    /// Where the part of the guest's stack begins that is in use while the host runs.
+    fn used_stack(&self) -> usize {
         // SAFETY: an activation that the store names is there.
         let start = unsafe { self.activation.as_ref() }.map(|activation| activation.guest_stack);
-        let end = self.stack().end;
-        start.unwrap_or(end)..end
+        start.unwrap_or(self.stack().end)
     }
 }
 
@@ -138,15 +133,12 @@ unsafe fn current_store() -> *mut Inner {
 ///
 /// # Safety
 /// Called for generated code with its context and the number of a tag, on the guest's stack.
-pub(super) unsafe extern "C" fn allocate(_vmctx: *mut u8, tag: u32, frame: usize) -> Allocated {
+pub(super) unsafe extern "C" fn allocate(_vmctx: *mut u8, tag: u32) -> Allocated {
     // SAFETY: by this function's contract; nobody else uses the store meanwhile.
     unsafe {
         let store = &mut *current_store();
         let values = store.types.entry(store.tags.at(tag as usize).as_ref().type_id).signature.params.len();
-        // References may be in registers that callees keep and nobody has stored yet: this array is in the searched part.
-        let registers = cpu::callee_saved();
-        let start = (registers.as_ptr() as usize).min(frame);
-        match make(store, tag, values, start..store.stack().end) {
+        match make(store, tag, values) {
             Some(exception) => Allocated { exception, instead: ptr::null() },
             None => {
                 let raised = Raised::Error(Error::system(OUT_OF_MEMORY));
@@ -191,13 +183,9 @@ pub(super) unsafe fn continue_at_handler(store: *mut Inner, exception: Exception
 unsafe fn find(store: *mut Inner, exception: *mut context::Exception, frame: usize) -> *const Resume {
     // SAFETY: by this function's contract.
     let (inner, activation, tag) = unsafe { (&mut *store, (*store).activation, (*exception).tag) };
-    for (frame_pointer, return_address) in backtrace::frames(inner, frame) {
-        // The address of the call: what follows a module's last call may be another module's code.
-        let Some((module, offset)) = inner.code_at(return_address.wrapping_sub(1)) else { continue };
-        let Some((site, handlers)) = handlers_of(module.program(), offset + 1) else { continue };
-        let stack_pointer = frame_pointer.wrapping_sub(site.frame_bytes as usize);
-        let Some(landing_offset) = handler_of(inner, handlers, stack_pointer, tag) else { continue };
-        let code = module.text().start + landing_offset as usize;
+    // SAFETY: the frames are those of the code that is being executed.
+    if let Some(landing) = unsafe { handlers::find(inner, Frames::new(inner, frame), tag) } {
+        let Landing { code, stack_pointer, frame_pointer } = landing;
         // SAFETY: the activation is there.
         unsafe { (*activation).resume = Resume { code, stack_pointer, frame_pointer, value: exception as usize } };
         // SAFETY: as above.
@@ -208,32 +196,10 @@ unsafe fn find(store: *mut Inner, exception: *mut context::Exception, frame: usi
     unsafe { Activation::end(activation, Raised::Exception(held)) }
 }
 
-/// The landing pad for exceptions with this tag's number among the handlers of a call.
-fn handler_of(store: &Inner, handlers: &[ExceptionHandler], stack_pointer: usize, tag: u32) -> Option<u32> {
-    let mut tag_ids: *const u32 = ptr::null();
-    for handler in handlers {
-        match handler.tag {
-            ExceptionHandler::ALL => return Some(handler.landing_offset),
-            ExceptionHandler::CONTEXT => {
-                let vmctx = backtrace::read(store, stack_pointer.wrapping_add(handler.landing_offset as usize))?;
-                let head = (vmctx as *const u8).wrapping_offset(LIBRARY_HEAD_OFFSET as isize).cast::<LibraryHead>();
-                // SAFETY: the frame keeps its context there, as the compiler says.
-                tag_ids = unsafe { (*head).tag_ids };
-            }
-            // SAFETY: the array has a number for each tag of the module.
-            index if !tag_ids.is_null() && unsafe { *tag_ids.add(index as usize) } == tag => {
-                return Some(handler.landing_offset);
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
 /// The exceptions of a store.
 pub(super) struct Heap {
-    /// Size of each exception, and whether it was seen by the search that is under way.
-    cells: HashMap<usize, (usize, bool)>,
+    /// Size of each exception, by its address.
+    cells: Lengths,
     /// What the host holds.
     held: RefCell<HashMap<usize, Arc<Held>>>,
     bytes: usize,
@@ -244,7 +210,7 @@ pub(super) struct Heap {
 impl Heap {
     pub(super) fn new(max_bytes: usize) -> Self {
         let collect_at = COLLECT_BYTES.min(max_bytes);
-        Self { cells: HashMap::new(), held: RefCell::default(), bytes: 0, collect_at, max_bytes }
+        Self { cells: Lengths::default(), held: RefCell::default(), bytes: 0, collect_at, max_bytes }
     }
 
     /// A reference for the host.
@@ -265,8 +231,8 @@ impl Heap {
             return None;
         }
         // SAFETY: the cell is new, and has room for the head.
-        unsafe { cell.write(context::Exception { tag, mark: 0, next: ptr::null_mut() }) };
-        self.cells.insert(cell as usize, (len_bytes, false));
+        unsafe { cell.write(context::Exception { tag, mark: mark::UNSEEN, next: ptr::null_mut() }) };
+        self.cells.0.insert(cell as usize, len_bytes);
         self.bytes += len_bytes;
         Some(cell)
     }
@@ -274,8 +240,10 @@ impl Heap {
     /// Frees what was not seen.
     fn sweep(&mut self) {
         let bytes = &mut self.bytes;
-        self.cells.retain(|&address, (len_bytes, seen)| {
-            if !core::mem::take(seen) {
+        self.cells.0.retain(|&address, len_bytes| {
+            // SAFETY: all cells are exceptions.
+            let exception = unsafe { &mut *(address as *mut context::Exception) };
+            if core::mem::replace(&mut exception.mark, mark::UNSEEN) == mark::UNSEEN {
                 *bytes -= *len_bytes;
                 // SAFETY: the cell was allocated with this layout, and nothing refers to it.
                 unsafe { dealloc(address as *mut u8, layout(*len_bytes)) };
@@ -289,7 +257,7 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        for (&address, &(len_bytes, _)) in &self.cells {
+        for (&address, &len_bytes) in &self.cells.0 {
             // SAFETY: the cell was allocated with this layout, and its store is gone.
             unsafe { dealloc(address as *mut u8, layout(len_bytes)) };
         }
@@ -302,64 +270,46 @@ fn layout(len_bytes: usize) -> Layout {
 }
 
 /// Makes an exception with room for values; `None` when there is no memory for it.
-fn make(store: &mut Inner, tag: u32, values: usize, stack: Range<usize>) -> Option<*mut context::Exception> {
+fn make(store: &mut Inner, tag: u32, values: usize) -> Option<*mut context::Exception> {
     let len_bytes = size_of::<context::Exception>() + values * size_of::<[u64; 2]>();
     if store.exceptions.bytes + len_bytes > store.exceptions.collect_at {
-        collect(store, stack);
+        collect(store);
     }
     store.exceptions.allocate(tag, len_bytes)
 }
 
 /// Frees the exceptions that nothing refers to.
-fn collect(store: &mut Inner, stack: Range<usize>) {
-    let mut search = Search { cells: core::mem::take(&mut store.exceptions.cells), pending: Vec::new() };
-    search.words(stack);
-    for instance in store.instances.iter() {
-        // SAFETY: the store owns its instances.
-        search.words(unsafe { instance.as_ref() }.context_range());
-    }
-    for table in store.tables.iter() {
-        // SAFETY: the store owns its tables.
-        search.words(unsafe { table.as_ref() }.exception_words());
-    }
-    for global in store.globals.iter() {
-        // SAFETY: the store owns its globals, each of which has room for one word at least.
-        search.words(unsafe { global.as_ref() }.words());
+fn collect(store: &mut Inner) {
+    let mut marking = Marking::new(core::mem::take(&mut store.exceptions.cells));
+    // SAFETY: the guest's stack can be read, and so can what the store owns: contexts of its instances, its tables, its
+    // globals, each of which has room for one word at least.
+    unsafe {
+        marking.stack(store.stack(), store.used_stack());
+        for instance in store.instances.iter() {
+            marking.words(instance.as_ref().context_range());
+        }
+        for table in store.tables.iter() {
+            marking.words(table.as_ref().exception_words());
+        }
+        for global in store.globals.iter() {
+            marking.words(global.as_ref().words());
+        }
     }
     // What only the heap's own list holds is not held any more.
     store.exceptions.held.get_mut().retain(|_, held| Arc::strong_count(held) > 1);
     for &address in store.exceptions.held.get_mut().keys() {
-        search.word(address);
+        marking.word(address);
     }
-    while let Some(values) = search.pending.pop() {
-        search.words(values);
-    }
-    store.exceptions.cells = search.cells;
+    store.exceptions.cells = marking.finish();
     store.exceptions.sweep();
 }
 
-/// One search for exceptions that are referred to.
-struct Search {
-    cells: HashMap<usize, (usize, bool)>,
-    /// Values of exceptions that were seen and are still to be searched.
-    pending: Vec<Range<usize>>,
-}
+/// Lengths of exceptions in bytes, by their addresses.
+#[derive(Default)]
+struct Lengths(HashMap<usize, usize>);
 
-impl Search {
-    /// Searches the words in a range of readable memory.
-    fn words(&mut self, range: Range<usize>) {
-        let start = range.start.next_multiple_of(size_of::<usize>());
-        for address in (start..range.end & !(size_of::<usize>() - 1)).step_by(size_of::<usize>()) {
-            // SAFETY: the callers name readable memory.
-            self.word(unsafe { (address as *const usize).read_volatile() });
-        }
-    }
-
-    fn word(&mut self, word: usize) {
-        if let Some((len_bytes, seen)) = self.cells.get_mut(&word)
-            && !core::mem::replace(seen, true)
-        {
-            self.pending.push(word + size_of::<context::Exception>()..word + *len_bytes);
-        }
+impl Cells for Lengths {
+    fn len_bytes(&self, address: usize) -> Option<usize> {
+        self.0.get(&address).copied()
     }
 }

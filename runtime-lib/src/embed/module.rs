@@ -15,6 +15,7 @@ use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
 use super::{Error, FuncType, arch, registry};
+use crate::guests;
 use crate::instance::slice;
 
 /// A file with modules in it, loaded into the process. It stays there as long as any of its modules is in use.
@@ -209,8 +210,7 @@ impl Module {
 
     /// Addresses of its code.
     pub(super) fn text(&self) -> Range<usize> {
-        let start = self.0.program.code.text.get().map_or(0, |text| text as usize);
-        start..start + self.0.program.code.text_bytes as usize
+        guests::text(&self.0.program.code)
     }
 
     /// The type of what an import or export is.

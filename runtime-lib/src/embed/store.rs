@@ -174,12 +174,12 @@ impl Inner {
     }
 
     /// Addresses that frames of guests may have.
-    pub(super) fn frames(&self) -> Range<usize> {
+    pub(super) fn frame_addresses(&self) -> Range<usize> {
         self.stack.as_ref().map_or(0..0, Stack::frames)
     }
 
     /// Addresses of the guard below it.
-    pub(super) fn stack_guard(&self) -> Range<usize> {
+    pub(super) fn guard(&self) -> Range<usize> {
         self.stack.as_ref().map_or(0..0, Stack::guard)
     }
 
@@ -210,7 +210,7 @@ impl Inner {
     }
 
     /// The module whose code is at this address, and its offset in the code.
-    pub(super) fn code_at(&self, address: usize) -> Option<(&Module, u32)> {
+    pub(super) fn module_at(&self, address: usize) -> Option<(&Module, u32)> {
         let at = self.code.partition_point(|(range, _)| range.start <= address);
         let (range, module) = self.code.get(at.checked_sub(1)?)?;
         range.contains(&address).then(|| (module, (address - range.start) as u32))

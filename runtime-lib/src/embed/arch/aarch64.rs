@@ -274,7 +274,6 @@ pub(in crate::embed) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32
     naked_asm!(
         "stp x29, x30, [sp, #-16]!",
         "mov x29, sp",
-        "mov x2, x29",
         "bl {function}",
         "cbnz x1, 2f",
         "ldp x29, x30, [sp], #16",

@@ -149,7 +149,6 @@ pub(in crate::embed) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
-        "mov rdx, rbp",
         "call {function}",
         "test rdx, rdx",
         "jnz 2f",

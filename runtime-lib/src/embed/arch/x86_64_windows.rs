@@ -294,7 +294,6 @@ pub(in crate::embed) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32
         "push rbp",
         "mov rbp, rsp",
         "sub rsp, 48",
-        "mov r9, rbp",
         "mov r8d, edx",
         "mov rdx, rcx",
         "lea rcx, [rsp + 32]",

@@ -1,12 +1,10 @@
-//! Faults of guest code in a host process: what is a guest's trap, and what is none of ours. How the system delivers
-//! faults is in `unix` (signals) and `windows` (exceptions).
+//! Faults of guest code in a host process: what follows from them. How the system delivers faults is in `unix` (signals)
+//! and `windows` (exceptions).
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: `judge` decides what is a guest's trap. It must never take a fault of the host for one: a fault counts
-// only at an instruction of generated code that this activation's store has loaded, and for an access only inside the
-// reservation of one of the store's memories but outside the memory, or in the guard of its stack. All of it runs in
-// the middle of what faulted: it allocates nothing, takes no lock, and believes only what the system and this crate
-// wrote.
+// Security: what is a guest's trap is decided by `guests::judge`; here is said where the guests of a store are. Code is
+// what the store has loaded, and an access is judged by the store's own memories and its stack. All of it runs in the
+// middle of what faulted: it allocates nothing, takes no lock, and believes only what the system and this crate wrote.
 // ---------------------------------------------------------------------------------------------------------------
 
 #[cfg(unix)]
@@ -16,55 +14,67 @@ mod system;
 #[path = "windows.rs"]
 mod system;
 
-use wasmelt_abi::code_map;
-use wasmelt_abi::trap::Trap;
+use core::ops::Range;
+
+use wasmelt_abi::context::{LIBRARY_HEAD_OFFSET, LibraryHead};
+use wasmelt_abi::descriptor::Code;
 
 use super::activation::{self, Activation, Raised};
 use super::backtrace::Captured;
 use super::builtins;
 use super::store::Inner;
-use crate::instance::slice;
-use crate::sys::fault::{Fault, FaultKind};
+use crate::guests::judge::{Verdict, judge};
+use crate::guests::{Guests, InMemory};
+use crate::sys::fault::Fault;
 
 pub(super) use system::prepare_thread;
 
-/// What a fault is to the host.
-enum Verdict {
-    Trap(Trap),
-    /// Another thread has grown the memory meanwhile: the access is good now.
-    Retry,
-}
+impl Guests for Inner {
+    const SHARES_STACK: bool = false;
 
-/// What a fault means, `None` where it is none of this store's guests'.
-fn judge(fault: &Fault, store: &Inner) -> Option<Verdict> {
-    let in_guest = store.code_at(fault.pc);
-    if fault.kind == FaultKind::Access && store.stack_guard().contains(&fault.address) {
-        // Code of the runtime touches the guest's stack first of all, and asks for enough of it.
-        let by_guest = in_guest.is_some() || builtins::asks_for_stack(fault.pc);
-        return by_guest.then_some(Verdict::Trap(Trap::StackExhausted));
+    fn code_at(&self, address: usize) -> Option<(&Code, u32)> {
+        self.module_at(address).map(|(module, offset)| (&module.program().code, offset))
     }
-    // Where a guest traps at the end of its stack, it is the system's own code that uses up the rest of it, on the way to
-    // the handler. Nothing of the runtime does: it has asked for enough.
+
+    fn frames(&self) -> Range<usize> {
+        self.frame_addresses()
+    }
+
+    fn stack_guard(&self) -> Range<usize> {
+        self.guard()
+    }
+
     #[cfg(windows)]
-    if fault.kind == FaultKind::Stack {
-        return store.stack_guard().contains(&fault.address).then_some(Verdict::Trap(Trap::StackExhausted));
+    fn overflows_at(&self, address: usize) -> bool {
+        // The system's own code uses up the rest of the stack only on the way to the handler of a guest's trap; the
+        // runtime has asked for enough.
+        self.guard().contains(&address)
     }
-    let (module, offset) = in_guest?;
-    match fault.kind {
-        FaultKind::Access => {
-            let memory = store.memory_ranges.iter().find(|memory| memory.range.contains(&fault.address))?;
-            let inside = fault.address - memory.range.start < memory.length_bytes() as usize;
-            match (inside, memory.shared) {
-                (false, _) => Some(Verdict::Trap(Trap::MemoryOutOfBounds)),
-                (true, true) => Some(Verdict::Retry),
-                (true, false) => None,
-            }
+
+    fn memory_at(&self, address: usize) -> Option<InMemory> {
+        let memory = self.memory_ranges.iter().find(|memory| memory.range.contains(&address))?;
+        let inside = address - memory.range.start < memory.length_bytes() as usize;
+        Some(match (inside, memory.shared) {
+            (false, _) => InMemory::Outside,
+            (true, false) => InMemory::Inside,
+            (true, true) => InMemory::InsideShared,
+        })
+    }
+
+    fn asks_for_stack(&self, pc: usize) -> bool {
+        builtins::asks_for_stack(pc)
+    }
+
+    unsafe fn tag_number(&self, vmctx: usize, index: u32) -> Option<u32> {
+        if vmctx == 0 {
+            return None;
         }
-        FaultKind::Instruction | FaultKind::Arithmetic => {
-            let found = code_map::find(slice(&module.program().code.code_map), offset);
-            Trap::from_u8(found.trap as u8).map(Verdict::Trap)
+        let head = (vmctx as *const u8).wrapping_offset(LIBRARY_HEAD_OFFSET as isize).cast::<LibraryHead>();
+        // SAFETY: by this function's contract it is a context of a library, which has a number for each tag of the module.
+        unsafe {
+            let numbers = (*head).tag_ids;
+            (!numbers.is_null()).then(|| *numbers.add(index as usize))
         }
-        _ => None,
     }
 }
 
@@ -97,7 +107,7 @@ unsafe fn answer(fault: &Fault) -> Answer {
                 (&raw mut (*activation).raised).write(Some(Raised::Trap(trap)));
                 Answer::End(activation)
             }
-            Some(Verdict::Retry) => Answer::Retry,
+            Some(Verdict::GoodNow) => Answer::Retry,
             None => Answer::PassOn,
         }
     }
