@@ -10,9 +10,9 @@ use crate::emit::{self};
 use crate::error::{Error, Result};
 use crate::harden;
 use crate::link;
-use crate::module::{self, FuncIndex, Module};
+use crate::module::{self, Module};
 use crate::options::{Emit, Options, Policy, Shape};
-use crate::program::Program;
+use crate::program::{ConstTable, Program};
 use crate::report;
 use crate::translate::FuncEnv;
 use crate::trees;
@@ -181,8 +181,8 @@ fn image<'a>(
     note: String,
 ) -> Result<Image<'a>> {
     let instance = program.main();
-    let table = |table: &Vec<Option<FuncIndex>>| {
-        table.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
+    let table = |table: &ConstTable| {
+        table.elements.iter().map(|f| f.map(|f| instance.image_record(f)).transpose()).collect::<Result<Vec<_>>>()
     };
     let [to_wasm, to_host] = &compiled.trampolines;
     let interface = options

@@ -50,12 +50,12 @@ pub const FEATURES: &[Feature] = &[
     on("threads", WasmFeatures::THREADS),
     off("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     off("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
+    off("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     unsupported("gc", WasmFeatures::GC),
     unsupported("memory-control", WasmFeatures::MEMORY_CONTROL),
     unsupported("stack-switching", WasmFeatures::STACK_SWITCHING),
     unsupported("shared-everything-threads", WasmFeatures::SHARED_EVERYTHING_THREADS),
     unsupported("custom-descriptors", WasmFeatures::CUSTOM_DESCRIPTORS),
-    unsupported("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     unsupported("component-model", WasmFeatures::COMPONENT_MODEL),
 ];
 

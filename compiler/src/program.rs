@@ -96,7 +96,7 @@ pub struct Instance<'data> {
     /// Layouts of tables that can change.
     pub table_plans: Vec<TablePlan>,
     /// Tables that never change.
-    pub const_tables: Vec<Vec<Option<FuncIndex>>>,
+    pub const_tables: Vec<ConstTable>,
     /// Functions whose reference is taken, in order of their records.
     pub records: Vec<FuncIndex>,
     /// Record of a function.
@@ -107,6 +107,8 @@ pub struct Instance<'data> {
     pub place_of: SecondaryMap<DefinedFuncIndex, Option<u32>>,
     /// Imported functions whose reference is taken: each gets a function of its own that calls the import.
     pub thunks: Vec<FuncIndex>,
+    /// Place of an imported function in `thunks`.
+    thunk_of: HashMap<FuncIndex, u32>,
     /// Element segments for `table.init` at run time; empty where unused.
     pub element_segments: PrimaryMap<ElemIndex, Elements>,
     /// Offset of the first [`FuncRef`](wasmelt_abi::context::FuncRef) from `vmctx`, in the `Many` shape: one for each of `records`.
@@ -180,6 +182,35 @@ pub enum TablePlace {
     Const(u32),
     /// In memory of its own, by index into [`Instance::table_plans`].
     Dynamic(u32),
+}
+
+/// A table of functions that never changes.
+#[derive(Clone, Debug)]
+pub struct ConstTable {
+    /// Its elements.
+    pub elements: Vec<Option<FuncIndex>>,
+    /// Whether any is null.
+    pub has_null: bool,
+    /// The type of all functions in it; `None` where they differ, or where there are none.
+    type_id: Option<TypeId>,
+}
+
+impl ConstTable {
+    fn new(elements: Vec<Option<FuncIndex>>) -> Self {
+        Self { elements, has_null: false, type_id: None }
+    }
+
+    /// Whether each element is a function of this type.
+    pub fn is_all_of(&self, ty: TypeId) -> bool {
+        self.elements.is_empty() || (self.type_id == Some(ty) && !self.has_null)
+    }
+
+    /// Finds what code asks about all elements at once, when they are complete.
+    fn finish(&mut self, type_ids: &PrimaryMap<FuncIndex, TypeId>) {
+        self.has_null = self.elements.iter().any(Option::is_none);
+        let mut types = self.elements.iter().flatten().map(|&func| type_ids[func]);
+        self.type_id = types.next().filter(|&first| types.all(|ty| ty == first));
+    }
 }
 
 /// A step of instantiation that needs code.
@@ -330,6 +361,7 @@ impl<'data> Instance<'data> {
             live: Vec::new(),
             place_of: SecondaryMap::new(),
             thunks: Vec::new(),
+            thunk_of: HashMap::new(),
             context_bytes: head_bytes as u32,
             initial: Vec::new(),
             actions: Vec::new(),
@@ -356,7 +388,7 @@ impl<'data> Instance<'data> {
     pub fn image_record(&self, func: FuncIndex) -> Result<Record> {
         let function = match self.module.defined_func(func) {
             Some(defined) => self.place_of[defined],
-            None => self.thunks.iter().position(|&t| t == func).map(|i| (self.live.len() + i) as u32),
+            None => self.thunk_of.get(&func).map(|thunk| self.live.len() as u32 + thunk),
         };
         let function = function.ok_or_else(|| {
             Error::internal(format!("{} is referred to but was dropped", self.module.describe_func(func)))
@@ -366,8 +398,11 @@ impl<'data> Instance<'data> {
 
     /// Takes note that a function's reference is taken.
     fn refer(&mut self, func: FuncIndex) {
-        if self.module.defined_func(func).is_none() && !self.thunks.contains(&func) {
-            self.thunks.push(func);
+        if self.module.defined_func(func).is_none() {
+            let next = self.thunks.len() as u32;
+            if *self.thunk_of.entry(func).or_insert(next) == next {
+                self.thunks.push(func);
+            }
         }
     }
 

@@ -210,7 +210,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let index = self.zero_extend(index);
         let code = match self.env.instance.tables[table] {
             TablePlace::Const(place) => {
-                let length = self.env.instance.const_tables[place as usize].len() as u64;
+                let length = self.env.instance.const_tables[place as usize].elements.len() as u64;
                 let bound = self.ins().iconst(types::I64, length as i64);
                 let index = self.check_index(index, bound, Trap::UndefinedElement);
                 let base = self.symbol(Name::ConstTable(place));
@@ -267,11 +267,9 @@ impl<'a> FuncTranslator<'a, '_> {
     /// Traps unless the record in a table that never changes has this type. Null elements have a type that no function
     /// has, so that one comparison finds both.
     fn check_const_type(&mut self, record: Value, type_id: TypeId, place: u32) {
-        let instance = self.env.instance;
-        let elements = &instance.const_tables[place as usize];
-        let same = |f: &Option<FuncIndex>| f.is_none_or(|f| instance.type_ids[f] == type_id);
-        let (all_match, has_null) = (elements.iter().all(same), elements.iter().any(Option::is_none));
-        if all_match && !has_null {
+        let table = &self.env.instance.const_tables[place as usize];
+        let has_null = table.has_null;
+        if table.is_all_of(type_id) {
             return;
         }
         let flags = self.record_flags();

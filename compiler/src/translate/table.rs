@@ -39,7 +39,7 @@ impl FuncTranslator<'_, '_> {
                 self.ins().load(types::I64, flags, address, offset + TABLE_LENGTH_OFFSET)
             }
             TablePlace::Const(place) => {
-                let length = self.env.instance.const_tables[place as usize].len();
+                let length = self.env.instance.const_tables[place as usize].elements.len();
                 self.ins().iconst(types::I64, length as i64)
             }
             TablePlace::Unused => self.ins().iconst(types::I64, 0),
