@@ -28,6 +28,8 @@ pub struct Compilation {
     pub timings: Vec<(&'static str, Duration)>,
     /// What the user should know although it is no error.
     pub notes: Vec<&'static str>,
+    /// What may interest the user who asks for details.
+    pub details: Vec<String>,
 }
 
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
@@ -37,15 +39,16 @@ pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dy
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new() };
+    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
     let bytes = pool.install(|| stages.run(input, source_name, options)).map_err(|e| e.context(source_name))?;
-    Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes })
+    Ok(Compilation { bytes, timings: stages.timings, notes: stages.notes, details: stages.details })
 }
 
 struct Stages<'p> {
     progress: &'p dyn Progress,
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
+    details: Vec<String>,
 }
 
 impl Stages<'_> {
@@ -62,12 +65,13 @@ impl Stages<'_> {
         if options.debug_info && !options.strip && !options.writes_debug_info() && options.emit.is_linked() {
             self.notes.push("no debug information is written: on macOS it stays in objects, `--emit obj`");
         }
-        let isa = codegen::isa(options)?;
+        let isas = codegen::Isas::new(options)?;
+        let isa = &*isas.full;
         let mut module = self.stage("parse", || module::parse(&wasm, options.features))?;
         if !options.branch_hinting {
             module.ignore_branch_hints();
         }
-        let note = report::Provenance::build(&wasm, source_name, &module, options, &*isa)?.to_json();
+        let note = report::Provenance::build(&wasm, source_name, &module, options, isa)?.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::single(module, options),
             Shape::Many => Program::library(module, options),
@@ -75,7 +79,7 @@ impl Stages<'_> {
         let env = FuncEnv {
             program: &program,
             instance: program.main(),
-            isa: &*isa,
+            isa,
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
@@ -90,11 +94,15 @@ impl Stages<'_> {
             false => None,
         };
         let progress = self.progress;
-        let compiled = self.stage("compile", || codegen::compile(env, listing, source_map.as_ref(), progress))?;
+        let compiled =
+            self.stage("compile", || codegen::compile(env, &isas, listing, source_map.as_ref(), progress))?;
+        self.details.extend(compiled.least_effort.iter().map(|function| {
+            format!("{function} is compiled without optimisation: it is too large to optimise in reasonable time")
+        }));
         if listing != Listing::None {
             return Ok(compiled.listings.join("\n").into_bytes());
         }
-        let mut image = image(&program, compiled, options, codegen::cpu_features(&*isa)?, note)?;
+        let mut image = image(&program, compiled, options, codegen::cpu_features(isa)?, note)?;
         image.debug = source_map.map(|map| {
             if map.is_damaged {
                 self.notes.push("the module's debug information is damaged: some functions have no source lines");

@@ -16,6 +16,7 @@ use crate::options::{
 };
 
 use super::embed::Embed;
+use super::limits::LimitArgs;
 use super::policy_file::PolicyFile;
 use super::{embed, values, wasmtime};
 
@@ -199,6 +200,8 @@ pub(super) struct CommonArgs {
     pub(super) code: CodeArgs,
     #[command(flatten)]
     link: LinkArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) report: ReportArgs,
 }

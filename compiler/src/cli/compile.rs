@@ -101,7 +101,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let bytes = input.read()?;
     times.stage("read");
-    let compilation = progress::compile(&bytes, &input.name, &options, report)?;
+    let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
     times.stages(&compilation.timings);
     sink.write(&compilation.bytes)?;
     times.stage("write");

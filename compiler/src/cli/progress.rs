@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::ReportArgs;
+use super::args::CommonArgs;
 use super::print_note;
 use crate::driver::{self, Compilation, NoProgress, Progress};
 use crate::error::Result;
@@ -18,17 +18,32 @@ const DELAY: Duration = Duration::from_millis(500);
 /// How often the bar moves while a stage reports nothing.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Compiles with a progress bar on a terminal.
-pub(super) fn compile(input: &[u8], name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
+/// Compiles with a progress bar on a terminal, within limits.
+pub(super) fn compile(input: &[u8], name: &str, options: &Options, common: &CommonArgs) -> Result<Compilation> {
+    let CommonArgs { report, limits, .. } = common;
     // Drawn on standard error, and only where that is a terminal: see `ProgressDrawTarget::stderr`.
-    if report.quiet {
-        return driver::compile(input, name, options, &NoProgress);
+    let bar = (!report.quiet).then(Bar::start);
+    let compilation = if limits.any() {
+        let shown = bar.as_ref().map(|bar| bar.bar.clone());
+        let (input, name, options) = (input.to_vec(), name.to_owned(), options.clone());
+        limits.enforce(move || driver::compile(&input, &name, &options, progress(&shown)))?
+    } else {
+        driver::compile(input, name, options, progress(&bar.as_ref().map(|bar| bar.bar.clone())))?
+    };
+    drop(bar);
+    if !report.quiet {
+        for note in &compilation.notes {
+            print_note(&format!("note: {name}: {note}"));
+        }
     }
-    let compilation = driver::compile(input, name, options, &Bar::start())?;
-    for note in &compilation.notes {
-        print_note(&format!("note: {name}: {note}"));
+    for detail in compilation.details.iter().filter(|_| report.verbose) {
+        print_note(&format!("{name}: {detail}"));
     }
     Ok(compilation)
+}
+
+fn progress(bar: &Option<ProgressBar>) -> &dyn Progress {
+    bar.as_ref().map_or(&NoProgress, |bar| bar as &dyn Progress)
 }
 
 /// A progress bar that appears after a while and is gone without a trace in the end.
@@ -54,19 +69,19 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl Progress for ProgressBar {
     fn stage(&self, name: &'static str) {
-        self.bar.set_message(name);
-        self.bar.unset_length();
-        self.bar.set_style(style("{spinner} {msg}"));
+        self.set_message(name);
+        self.unset_length();
+        self.set_style(style("{spinner} {msg}"));
     }
 
     fn functions(&self, done: usize, total: usize) {
-        if self.bar.length() != Some(total as u64) {
-            self.bar.set_length(total as u64);
-            self.bar.set_style(style("{spinner} {msg} [{bar:32}] {pos}/{len} functions"));
+        if self.length() != Some(total as u64) {
+            self.set_length(total as u64);
+            self.set_style(style("{spinner} {msg} [{bar:32}] {pos}/{len} functions"));
         }
-        self.bar.set_position(done as u64);
+        self.set_position(done as u64);
     }
 }
 

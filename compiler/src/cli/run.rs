@@ -90,7 +90,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         }
     }
 
-    let compilation = progress::compile(&bytes, &input.name, &options, report)?;
+    let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
     times.stages(&compilation.timings);
     let stored = cache.and_then(|cache| match cache.store(&key, &compilation.bytes) {
         Ok(path) => Some(path),

@@ -2,6 +2,7 @@
 //!
 //! What comes out does not depend on the number of threads: each function is compiled by itself and put in its place.
 
+mod effort;
 mod isa;
 
 use std::collections::HashMap;
@@ -28,7 +29,9 @@ use crate::program::{self, Trampolines, TypeId};
 use crate::progress::Progress;
 use crate::translate::{self, FuncEnv, Name};
 
-pub use isa::{DEFAULT_X86_64_CPU, cpu_features, isa, known_cpu_features};
+use effort::Effort;
+
+pub use isa::{DEFAULT_X86_64_CPU, Isas, cpu_features, known_cpu_features};
 
 /// One piece of code to make.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +71,8 @@ pub struct Compiled {
     pub thread_entry: Option<u32>,
     /// The listing that was asked for, one text per function.
     pub listings: Vec<String>,
+    /// Functions that were compiled with less effort than the options ask for.
+    pub least_effort: Vec<String>,
 }
 
 /// Compiles all live functions of the instance, and its entries.
@@ -75,6 +80,7 @@ pub struct Compiled {
 /// With a source map, functions get lines.
 pub fn compile(
     env: FuncEnv<'_>,
+    isas: &Isas,
     listing: Listing,
     source_map: Option<&SourceMap>,
     progress: &dyn Progress,
@@ -93,6 +99,7 @@ pub fn compile(
         pieces.len() as u32 - 1
     });
     let types = program::types_by_number(&env.instance.module);
+    let compiler = Compiler { env, isas, types, listing, source_map };
     let mut trampolines = [HashMap::new(), HashMap::new()];
     if env.shape == Shape::Many {
         let Trampolines { to_wasm, to_host } = env.instance.trampolines();
@@ -118,7 +125,7 @@ pub fn compile(
             || (Context::new(), FunctionBuilderContext::new()),
             |(context, builder_context), i| {
                 context.clear();
-                let result = compile_piece(env, &types, pieces[i], listing, source_map, context, builder_context);
+                let result = compiler.compile(pieces[i], context, builder_context);
                 let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
                 progress.functions(done, pieces.len());
                 (i, result)
@@ -129,13 +136,16 @@ pub fn compile(
 
     // The first error in order wins, so that messages do not depend on the threads.
     let mut functions = Vec::with_capacity(results.len());
-    let mut listings = Vec::new();
-    for (_, result) in results {
-        let (function, text) = result?;
+    let (mut listings, mut least_effort) = (Vec::new(), Vec::new());
+    for (i, result) in results {
+        let CompiledPiece { function, listing, effort } = result?;
         functions.push(function);
-        listings.extend(text);
+        listings.extend(listing);
+        if effort != Effort::Full {
+            least_effort.push(describe(env, pieces[i]));
+        }
     }
-    Ok(Compiled { functions, entry, invoke_entry, thread_entry, trampolines, listings })
+    Ok(Compiled { functions, entry, invoke_entry, thread_entry, trampolines, listings, least_effort })
 }
 
 fn size(env: FuncEnv<'_>, piece: Piece) -> usize {
@@ -160,50 +170,72 @@ fn describe(env: FuncEnv<'_>, piece: Piece) -> String {
     }
 }
 
-fn compile_piece(
-    env: FuncEnv<'_>,
-    types: &[TypeIndex],
-    piece: Piece,
+/// What all pieces are compiled with.
+struct Compiler<'a> {
+    env: FuncEnv<'a>,
+    isas: &'a Isas,
+    /// Each different type, by its number.
+    types: Vec<TypeIndex>,
     listing: Listing,
-    source_map: Option<&SourceMap>,
-    context: &mut Context,
-    builder_context: &mut FunctionBuilderContext,
-) -> Result<(ImageFunction, Option<String>)> {
-    let place = || describe(env, piece);
-    match piece {
-        Piece::Function(f) => translate::translate_function(env, f, builder_context, &mut context.func),
-        Piece::Thunk(f) => translate::translate_thunk(env, f, builder_context, &mut context.func),
-        Piece::Entry => translate::translate_entry(env, builder_context, &mut context.func),
-        Piece::InvokeEntry => translate::translate_invoke_entry(env, builder_context, &mut context.func),
-        Piece::ToWasm(id) => {
-            let ty = &env.instance.module.types[types[id as usize]];
-            translate::translate_to_wasm(env, id, ty, builder_context, &mut context.func)
-        }
-        Piece::ToHost(id) => {
-            let ty = &env.instance.module.types[types[id as usize]];
-            translate::translate_to_host(env, ty, builder_context, &mut context.func)
-        }
-        Piece::ThreadEntry => translate::translate_thread_entry(env, builder_context, &mut context.func),
-    }
-    .context(place)?;
+    source_map: Option<&'a SourceMap>,
+}
 
-    let mut text = (listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
-    context.set_disasm(listing == Listing::Asm);
-    context.compile(env.isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
-    let Some(code) = context.take_compiled_code() else {
-        return Err(Error::internal("Cranelift compiled nothing").context(place()));
-    };
-    if listing == Listing::Asm {
-        let asm = code.vcode.as_deref().unwrap_or_default();
-        text = Some(format!("# {}\n{}:\n{asm}", place(), symbol(env, piece)));
+/// What becomes of a piece.
+struct CompiledPiece {
+    function: ImageFunction,
+    listing: Option<String>,
+    effort: Effort,
+}
+
+impl Compiler<'_> {
+    fn compile(
+        &self,
+        piece: Piece,
+        context: &mut Context,
+        builder_context: &mut FunctionBuilderContext,
+    ) -> Result<CompiledPiece> {
+        let env = self.env;
+        let place = || describe(env, piece);
+        let effort = self.translate(piece, builder_context, &mut context.func).context(place)?;
+        let mut listing =
+            (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
+        context.set_disasm(self.listing == Listing::Asm);
+        let isa = self.isas.of(effort);
+        context.compile(isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
+        let Some(code) = context.take_compiled_code() else {
+            return Err(Error::internal("Cranelift compiled nothing").context(place()));
+        };
+        if self.listing == Listing::Asm {
+            let asm = code.vcode.as_deref().unwrap_or_default();
+            listing = Some(format!("# {}\n{}:\n{asm}", place(), symbol(env, piece)));
+        }
+        let mut function = image_function(env, piece, &code, &context.func).context(place)?;
+        if let (Some(source_map), Piece::Function(f)) = (self.source_map, piece) {
+            let places = code.buffer.get_srclocs_sorted().iter();
+            let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
+            function.debug = Some(source_map.function(env.instance.module.bodies[f].range.clone(), places));
+        }
+        Ok(CompiledPiece { function, listing, effort })
     }
-    let mut function = image_function(env, piece, &code, &context.func).context(place)?;
-    if let (Some(source_map), Piece::Function(f)) = (source_map, piece) {
-        let places = code.buffer.get_srclocs_sorted().iter();
-        let places = places.map(|place| (place.start, (!place.loc.is_default()).then(|| place.loc.bits())));
-        function.debug = Some(source_map.function(env.instance.module.bodies[f].range.clone(), places));
+
+    /// Translates a piece, and says how much is to be done for it then.
+    fn translate(&self, piece: Piece, context: &mut FunctionBuilderContext, func: &mut Function) -> Result<Effort> {
+        let env = self.env;
+        let type_of = |id: TypeId| &env.instance.module.types[self.types[id as usize]];
+        match piece {
+            Piece::Function(f) => {
+                let locals = translate::translate_function(env, f, context, func)?;
+                return Ok(Effort::of_body(&env.instance.module.bodies[f].facts, locals, func));
+            }
+            Piece::Thunk(f) => translate::translate_thunk(env, f, context, func),
+            Piece::Entry => translate::translate_entry(env, context, func),
+            Piece::InvokeEntry => translate::translate_invoke_entry(env, context, func),
+            Piece::ToWasm(id) => translate::translate_to_wasm(env, id, type_of(id), context, func),
+            Piece::ToHost(id) => translate::translate_to_host(env, type_of(id), context, func),
+            Piece::ThreadEntry => translate::translate_thread_entry(env, context, func),
+        }?;
+        Ok(Effort::of(func))
     }
-    Ok((function, text))
 }
 
 fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {

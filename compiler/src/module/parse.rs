@@ -360,7 +360,7 @@ fn validate_body<'data>(
         facts.visit(&op);
     }
     ops.finish()?;
-    facts.finish();
+    facts.finish(validator.len_locals());
     *allocations = validator.into_allocations();
     let range = body.range();
     Ok(Body { body, range, facts, hints: BranchHints::default() })

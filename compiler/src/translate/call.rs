@@ -156,12 +156,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let area = self.env.returns_in_memory(ty).then(|| match self.return_area {
             // A tail call's results are those of the caller: they go where the caller's were to go.
             Some(area) if tail => area,
-            _ => {
-                let size = 16 * ty.results.len() as u32;
-                let slot =
-                    self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
-                self.ins().stack_addr(types::I64, slot, 0)
-            }
+            _ => self.area_for_results(ty),
         });
         args.extend(area);
         args.extend(operands);
@@ -194,6 +189,18 @@ impl<'a> FuncTranslator<'a, '_> {
                 }
             }
         }
+    }
+
+    /// The address of room for the results of a call. All calls have the same: results are read when the call is done.
+    fn area_for_results(&mut self, ty: &FuncType) -> Value {
+        let slot = match self.area_for_results {
+            Some(slot) => slot,
+            None => self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4)),
+        };
+        self.area_for_results = Some(slot);
+        let data = &mut self.builder.func.sized_stack_slots[slot];
+        data.size = data.size.max(16 * ty.results.len() as u32);
+        self.ins().stack_addr(types::I64, slot, 0)
     }
 
     // ┌───────────────────────────────────────────────────────────────────────────────────────────────────────────┐

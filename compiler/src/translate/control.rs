@@ -14,7 +14,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, BrTable, ValType};
 
 use super::{BodyError, FuncTranslator, Region, clif_type};
-use crate::module::{FuncType, TypeIndex};
+use crate::module::{FuncType, LoopFacts, TypeIndex};
 
 /// An entry of the control stack.
 pub(super) struct Frame {
@@ -35,6 +35,8 @@ pub(super) enum Kind {
     },
     Loop {
         header: ir::Block,
+        /// Whether branches lead back to the header.
+        repeats: bool,
     },
     If {
         next: Next,
@@ -195,11 +197,14 @@ impl FuncTranslator<'_, '_> {
         self.place(header, false);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
-        self.enter_loop();
+        let LoopFacts { repeats, .. } = self.enter_loop();
         self.jump(header, &args);
         self.builder.switch_to_block(header);
+        if !repeats {
+            self.builder.seal_block(header);
+        }
         self.stack.extend_from_slice(self.builder.block_params(header));
-        self.push_frame(Kind::Loop { header }, height, params.len(), results.len());
+        self.push_frame(Kind::Loop { header, repeats }, height, params.len(), results.len());
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) {
@@ -242,10 +247,11 @@ impl FuncTranslator<'_, '_> {
             Kind::Dead => {
                 self.control.pop();
             }
-            Kind::Loop { header } => {
+            Kind::Loop { header, repeats } => {
                 // A loop is left by falling through: its results are already on the stack.
-                let header = *header;
-                self.builder.seal_block(header);
+                if *repeats {
+                    self.builder.seal_block(*header);
+                }
                 self.leave_loop();
                 self.control.pop();
             }
@@ -309,7 +315,7 @@ impl FuncTranslator<'_, '_> {
     fn target(&mut self, depth: u32, rarely: bool) -> (ir::Block, usize) {
         let index = self.control.len() - 1 - depth as usize;
         let frame = &self.control[index];
-        if let Kind::Loop { header } = frame.kind {
+        if let Kind::Loop { header, .. } = frame.kind {
             return (header, frame.params);
         }
         let arity = frame.results;

@@ -23,7 +23,7 @@ use crate::module::TagIndex;
 
 /// Most handlers that a call names one by one, so that what calls name grows as the calls do. Beyond, a call names one
 /// for all exceptions, whose code chooses.
-const MAX_LISTED_HANDLERS: usize = 16;
+const MAX_LISTED_HANDLERS: usize = 8;
 
 impl FuncTranslator<'_, '_> {
     /// The handlers that reach code in the frame at this depth.
