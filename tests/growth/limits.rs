@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// A module that takes a while.
 fn module() -> String {
     let shape = SHAPES.iter().find(|shape| shape.name == "straight_code").expect("there is such a shape");
-    (shape.module)(10 * shape.start)
+    (shape.module)(20 * shape.start)
 }
 
 fn exceeded(limit: [&str; 2], message: &str) -> Result<(), Failed> {

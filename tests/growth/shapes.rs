@@ -4,17 +4,17 @@
 use std::fmt::Display;
 
 /// A family of modules.
-pub struct Shape {
-    pub name: &'static str,
-    /// A size that is quick to compile, and beyond the floors of the compiler's budgets.
-    pub start: usize,
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    /// A size that is quick to compile.
+    pub(crate) start: usize,
     /// The module of a size, as text.
-    pub module: fn(usize) -> String,
+    pub(crate) module: fn(usize) -> String,
 }
 
 macro_rules! shapes {
     ($($name:ident $start:literal $module:expr;)*) => {
-        pub const SHAPES: &[Shape] = &[$(Shape { name: stringify!($name), start: $start, module: $module }),*];
+        pub(crate) const SHAPES: &[Shape] = &[$(Shape { name: stringify!($name), start: $start, module: $module }),*];
     };
 }
 
@@ -23,9 +23,9 @@ shapes! {
     blocks_deep 2000 |n| body("", format!("{}{}", "block ".repeat(n), "end ".repeat(n)));
     loops_deep 2000 |n| body("(local i32)", format!("{}(local.set 0 (i32.add (local.get 0) (i32.const 1))) \
         (br_if 0 (local.get 0)) {}", "loop ".repeat(n), "end ".repeat(n)));
-    branches_to_one_block 12000 |n| body("(local i32)", format!("(block {})",
+    branches_to_one_block 1000 |n| body("(local i32)", format!("(block {})",
         each(n, |i| format!("(br_if 0 (i32.add (local.get 0) (i32.const {i})))"))));
-    ifs 12000 |n| body("(local i32)",
+    ifs 1000 |n| body("(local i32)",
         each(n, |i| format!("(if (local.get 0) (then (local.set 0 (i32.const {i}))))")));
     br_table 1000 |n| body("(local i32)", format!("{}(br_table {} (local.get 0)){}",
         "(block ".repeat(n), each(n, |i| i), ")".repeat(n)));
@@ -42,13 +42,13 @@ shapes! {
         "(br_if 0 (local.get 0)) end ".repeat(n)));
     locals_of_one_loop 3000 |n| locals(n, format!("(loop {} (br_if 0 (local.get 0)))",
         each(n, |i| format!("(local.set {i} (i32.add (local.get {i}) (local.get {})))", (i * 7 + 1) % n))));
-    ifs_and_locals 3000 |n| locals(n, each(n, |i|
+    ifs_and_locals 2000 |n| locals(n, each(n, |i|
         format!("(if (local.get {i}) (then (local.set {} (i32.const {i}))))", i * 7 % n)));
     locals_across_ifs 2000 |n| module("(memory 1) (func $f (result i32) (i32.const 1))", &locals_of(n), format!("{}{}{}",
         each(n, |i| format!("(local.set {i} (call $f))")), IF.repeat(n),
         each(n, |i| format!("(i32.store (i32.const 8) (local.get {i}))"))));
     // Values.
-    straight_code 4000 |n| module("(memory 1)", "(local i32)", each(n, |i| format!("(i32.store offset={} (i32.const 0) \
+    straight_code 2000 |n| module("(memory 1)", "(local i32)", each(n, |i| format!("(i32.store offset={} (i32.const 0) \
         (i32.add (i32.load offset={} (i32.const 0)) (local.get 0)))", i % 60_000, i * 7 % 60_000)));
     live_values 4000 |n| module("(func $f (result i32) (i32.const 1))", "",
         format!("{}{}", "(call $f)".repeat(n), "drop ".repeat(n)));
@@ -66,7 +66,7 @@ shapes! {
         "(catch $t $b)".repeat(n), "(call $f)".repeat(n)));
     different_clauses 1000 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!(
         "(block $b (try_table {} {}))", each(n, |i| format!("(catch {i} $b)")), "(call $f)".repeat(n)));
-    nested_try_tables 4000 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!("{}{}{}",
+    nested_try_tables 500 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!("{}{}{}",
         each(n, |i| format!("block try_table (catch {i} 0)")), "call $f ".repeat(n), "end end ".repeat(n)));
     delegates 1000 |n| module("(tag $t)", "",
         format!("{}throw $t {}", "try ".repeat(n), "delegate 0 ".repeat(n)));

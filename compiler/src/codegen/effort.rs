@@ -40,12 +40,6 @@ impl Effort {
 
     /// The effort for code without loops.
     pub(super) fn of(func: &Function) -> Self {
-        if let Ok(e) = std::env::var("WLEAN") {
-            return match &*e {
-                "full" => Self::Full,
-                _ => Self::Least,
-            };
-        }
         let (edges, pairs) = edges(func);
         if edges > MAX_EDGES || pairs > MAX_EDGE_PAIRS { Self::Least } else { Self::Full }
     }
