@@ -253,8 +253,8 @@ mod tests {
 
     /// Two functions under one module name: the proposal's first form, and the second, in which both have the same type.
     const COMPACT_IMPORTS: [&[u8]; 2] = [
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0d\x01\x01m\0\x7f\x02\x01a\0\0\x01b\0\0",
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0b\x01\x01m\0\x7e\0\0\x02\x01a\x01b",
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0e\x01\x01m\0\x7f\x02\x01a\0\0\x01b\0\0",
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0c\x01\x01m\0\x7e\0\0\x02\x01a\x01b",
     ];
 
     #[test]

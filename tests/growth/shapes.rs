@@ -66,7 +66,7 @@ shapes! {
         "(catch $t $b)".repeat(n), "(call $f)".repeat(n)));
     different_clauses 1000 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!(
         "(block $b (try_table {} {}))", each(n, |i| format!("(catch {i} $b)")), "(call $f)".repeat(n)));
-    nested_try_tables 500 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!("{}{}{}",
+    nested_try_tables 1000 |n| module(&format!("{} (func $f)", "(tag)".repeat(n)), "", format!("{}{}{}",
         each(n, |i| format!("block try_table (catch {i} 0)")), "call $f ".repeat(n), "end end ".repeat(n)));
     delegates 1000 |n| module("(tag $t)", "",
         format!("{}throw $t {}", "try ".repeat(n), "delegate 0 ".repeat(n)));
