@@ -38,6 +38,8 @@ pub struct Compilation {
     pub timings: Vec<(&'static str, Duration)>,
     /// What the user should know although it is no error.
     pub notes: Vec<&'static str>,
+    /// What may interest the user who asks for details.
+    pub details: Vec<String>,
 }
 
 /// Compiles one module: `input` are the bytes of a `.wasm` or `.wat` file, `source_name` is its name for messages and
@@ -66,9 +68,9 @@ fn with_stages(
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
     let passes = optimize::passes(options);
-    let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new() };
+    let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
     let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
-    Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes })
+    Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes, details: stages.details })
 }
 
 /// What there is before anything is linked.
@@ -83,6 +85,7 @@ struct Stages<'p> {
     passes: Vec<optimize::Pass>,
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
+    details: Vec<String>,
 }
 
 impl Stages<'_> {
@@ -115,8 +118,9 @@ impl Stages<'_> {
         let mut modules = self.stage("parse", || parse_all(&sources, options))?;
         let main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
         let options = &*self.options_for(&main.module, options);
-        let isa = codegen::isa(options)?;
-        let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, &*isa)?;
+        let isas = codegen::Isas::new(options)?;
+        let isa = &*isas.full;
+        let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, isa)?;
         let provenance = report::Provenance { modules: linked_modules(&sources)?, ..provenance }.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::executable(modules, main, options),
@@ -136,13 +140,17 @@ impl Stages<'_> {
             program: &program,
             index: program.entry.instance,
             instance: program.main(),
-            isa: &*isa,
+            isa,
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
-        let codegen = Codegen { program: &program, isa: &*isa, listing, source_maps: &source_maps };
+        let codegen = Codegen { program: &program, isas: &isas, listing, source_maps: &source_maps };
         let compiled = self.functions(env, codegen)?;
+        self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
+            let function = program.describe(FuncId::from_u32(compiled.function.id));
+            format!("{function} is compiled without optimisation: it is too large to optimise in reasonable time")
+        }));
         if listing != Listing::None {
             let listings: Vec<_> = compiled.into_iter().filter_map(|compiled| compiled.listing).collect();
             return Ok(Made::Output(listings.join("\n").into_bytes()));
@@ -151,7 +159,7 @@ impl Stages<'_> {
         if source_maps.iter().any(|map| map.is_damaged) {
             self.notes.push("the module's debug information is damaged: some functions have no source lines");
         }
-        let mut image = Image { functions, cpu_features: codegen::cpu_features(&*isa)?, ..program.image(options)? };
+        let mut image = Image { functions, cpu_features: codegen::cpu_features(isa)?, ..program.image(options)? };
         if options.strip {
             // Backtraces show the offsets of functions then.
             image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
@@ -400,7 +408,8 @@ mod tests {
 
     fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
         let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
-        let mut stages = Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new() };
+        let mut stages =
+            Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
         stages.object(MODULE.as_bytes(), "test.wat", &options).unwrap()
     }
 

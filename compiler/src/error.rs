@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Io,
     /// The linker failed; exit code 1.
     Link,
+    /// The compilation exceeded a limit of the command line; exit code 3.
+    Limit,
     /// A bug in wasmelt; exit code 70.
     Internal,
 }
@@ -109,6 +111,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self.kind {
             ErrorKind::Usage => 2,
+            ErrorKind::Limit => 3,
             ErrorKind::Internal => 70,
             ErrorKind::Input | ErrorKind::Io | ErrorKind::Link => 1,
         }

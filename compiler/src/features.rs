@@ -50,12 +50,12 @@ pub const FEATURES: &[Feature] = &[
     on("threads", WasmFeatures::THREADS),
     off("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     off("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
+    off("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     unsupported("gc", WasmFeatures::GC),
     unsupported("memory-control", WasmFeatures::MEMORY_CONTROL),
     unsupported("stack-switching", WasmFeatures::STACK_SWITCHING),
     unsupported("shared-everything-threads", WasmFeatures::SHARED_EVERYTHING_THREADS),
     unsupported("custom-descriptors", WasmFeatures::CUSTOM_DESCRIPTORS),
-    unsupported("compact-imports", WasmFeatures::COMPACT_IMPORTS),
     unsupported("component-model", WasmFeatures::COMPONENT_MODEL),
 ];
 
@@ -289,6 +289,26 @@ mod tests {
         ("custom-descriptors", &["(type $t (func)) (func (param (ref null (exact $t))))"]),
         ("memory-control", &["(memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))"]),
     ];
+
+    /// Two functions under one module name: the proposal's first form, and the second, in which both have the same type.
+    const COMPACT_IMPORTS: [&[u8]; 2] = [
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0e\x01\x01m\0\x7f\x02\x01a\0\0\x01b\0\0",
+        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02\x0c\x01\x01m\0\x7e\0\0\x02\x01a\x01b",
+    ];
+
+    #[test]
+    fn compact_imports_are_off_and_can_be_switched_on() {
+        for wasm in COMPACT_IMPORTS {
+            let error = crate::module::parse(wasm, default_features()).unwrap_err();
+            assert!(error.hints()[0].ends_with("`-W compact-imports` switches it on"), "{error}, {:?}", error.hints());
+            let mut features = default_features();
+            parse_flag(&mut features, "compact-imports").unwrap();
+            let module = crate::module::parse(wasm, features).unwrap();
+            let names: Vec<_> = module.imports.iter().map(|import| (import.module, import.name)).collect();
+            assert_eq!(names, [("m", "a"), ("m", "b")]);
+            assert!(crate::report::features_used(wasm).unwrap().contains("compact-imports"));
+        }
+    }
 
     #[test]
     fn errors_name_the_proposal_that_is_missing() {

@@ -147,7 +147,7 @@ pub struct Instance<'data> {
     /// Layouts of tables that can change.
     pub table_plans: Vec<TablePlan>,
     /// Tables that never change.
-    pub const_tables: Vec<Vec<Option<FuncIndex>>>,
+    pub const_tables: Vec<ConstTable>,
     /// Functions whose reference is taken, in order of their records.
     pub records: Vec<FuncIndex>,
     /// Record of a function.
@@ -249,6 +249,35 @@ pub enum TablePlace {
     Dynamic(u32),
     /// The same of another instance of the program.
     Foreign(InstanceIndex, u32),
+}
+
+/// A table of functions that never changes.
+#[derive(Clone, Debug)]
+pub struct ConstTable {
+    /// Its elements.
+    pub elements: Vec<Option<FuncIndex>>,
+    /// Whether any is null.
+    pub has_null: bool,
+    /// The type of all functions in it; `None` where they differ, or where there are none.
+    type_id: Option<TypeId>,
+}
+
+impl ConstTable {
+    fn new(elements: Vec<Option<FuncIndex>>) -> Self {
+        Self { elements, has_null: false, type_id: None }
+    }
+
+    /// Whether each element is a function of this type.
+    pub fn is_all_of(&self, ty: TypeId) -> bool {
+        self.elements.is_empty() || (self.type_id == Some(ty) && !self.has_null)
+    }
+
+    /// Finds what code asks about all elements at once, when they are complete.
+    fn finish(&mut self, type_ids: &PrimaryMap<FuncIndex, TypeId>) {
+        self.has_null = self.elements.iter().any(Option::is_none);
+        let mut types = self.elements.iter().flatten().map(|&func| type_ids[func]);
+        self.type_id = types.next().filter(|&first| types.all(|ty| ty == first));
+    }
 }
 
 /// A step of instantiation that needs code.

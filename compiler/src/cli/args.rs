@@ -18,6 +18,7 @@ use crate::options::{
 
 use super::embed::Embed;
 use super::input::Input;
+use super::limits::LimitArgs;
 use super::policy_file::PolicyFile;
 use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
 use super::{embed, grants, print_note, values, wasmtime};
@@ -232,6 +233,8 @@ pub(super) struct CommonArgs {
     pub(super) code: CodeArgs,
     #[command(flatten)]
     link: LinkArgs,
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) report: ReportArgs,
     #[command(flatten)]

@@ -124,7 +124,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     identify::expect_module(&bytes, &input.name)?;
     let sink = Output::create(&output, options.emit, Some(&input.file))?;
     times.stage("read");
-    let compilation = progress::compile(&bytes, &input.name, &options, report)?;
+    let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
     times.stages(&compilation.timings);
     if !report.quiet {
         grants::missing(&options.policy, &options.target).iter().for_each(print_warning);

@@ -101,6 +101,7 @@ pub(super) fn error(error: &Error) -> bool {
         ErrorKind::Input => "input",
         ErrorKind::Io => "io",
         ErrorKind::Link => "link",
+        ErrorKind::Limit => "limit",
         ErrorKind::Internal => "internal",
     };
     print(&Message::Error { kind, exit_code: error.exit_code(), message: &error.to_string(), hints: error.hints() })

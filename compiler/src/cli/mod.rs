@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. One file per subcommand; what they share is in `args`.
 //!
-//! Exit codes: 0, 1 for a bad input or a refusal of the system, 2 for a wrong command line, 70 for a bug in wasmelt.
+//! Exit codes: 0, 1 for a bad input or a refusal of the system, 2 for a wrong command line, 3 for a compilation beyond
+//! the limits of the command line, 70 for a bug in wasmelt.
 //! `run` replaces the process by the guest, whose exit code it then is. README.md lists all of them.
 
 mod args;
@@ -13,6 +14,7 @@ mod grant;
 mod grants;
 mod input;
 mod inspect;
+mod limits;
 mod man_pages;
 mod message;
 mod policy_file;

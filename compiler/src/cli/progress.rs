@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::args::ReportArgs;
+use super::args::{CommonArgs, ReportArgs};
 use super::{message, print_note};
 use crate::driver::{self, Compilation, NoProgress, Progress};
 use crate::error::Result;
@@ -19,30 +19,45 @@ const DELAY: Duration = Duration::from_millis(500);
 /// How often the bar moves while a stage reports nothing.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Compiles with a progress bar on a terminal.
-pub(super) fn compile(input: &[u8], name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
-    show(name, report, |progress| driver::compile(input, name, options, progress))
+/// Compiles with a progress bar on a terminal, within limits.
+pub(super) fn compile(input: &[u8], name: &str, options: &Options, common: &CommonArgs) -> Result<Compilation> {
+    let CommonArgs { limits, report, .. } = common;
+    if !limits.any() {
+        return show(name, report, |bar| driver::compile(input, name, options, progress(bar)));
+    }
+    // The work goes on in a thread of its own, which may outlive this one.
+    let (input, source, options) = (input.to_vec(), name.to_owned(), options.clone());
+    show(name, report, |bar| {
+        let bar = bar.cloned();
+        limits.enforce(move || driver::compile(&input, &source, &options, progress(bar.as_ref())))
+    })
 }
 
 /// Links a program once more, with a progress bar on a terminal.
 pub(super) fn link(unlinked: &Unlinked, name: &str, options: &Options, report: &ReportArgs) -> Result<Compilation> {
-    show(name, report, |progress| driver::link(unlinked, name, options, progress))
+    show(name, report, |bar| driver::link(unlinked, name, options, progress(bar)))
 }
 
 fn show(
     name: &str,
     report: &ReportArgs,
-    work: impl FnOnce(&dyn Progress) -> Result<Compilation>,
+    work: impl FnOnce(Option<&ProgressBar>) -> Result<Compilation>,
 ) -> Result<Compilation> {
     // Drawn on standard error, and only where that is a terminal: see `ProgressDrawTarget::stderr`.
-    if report.quiet {
-        return work(&NoProgress);
-    }
-    let compilation = work(&Bar::start())?;
-    for note in &compilation.notes {
+    let bar = (!report.quiet).then(Bar::start);
+    let compilation = work(bar.as_ref().map(|bar| &bar.bar))?;
+    drop(bar);
+    for note in compilation.notes.iter().filter(|_| !report.quiet) {
         print_note(&format!("note: {name}: {note}"));
     }
+    for detail in compilation.details.iter().filter(|_| report.verbose) {
+        print_note(&format!("{name}: {detail}"));
+    }
     Ok(compilation)
+}
+
+fn progress(bar: Option<&ProgressBar>) -> &dyn Progress {
+    bar.map_or(&NoProgress, |bar| bar as &dyn Progress)
 }
 
 /// A progress bar that appears after a while and is gone without a trace in the end.
@@ -68,19 +83,19 @@ impl Bar {
     }
 }
 
-impl Progress for Bar {
+impl Progress for ProgressBar {
     fn stage(&self, name: &'static str) {
-        self.bar.set_message(name);
-        self.bar.unset_length();
-        self.bar.set_style(style("{spinner} {msg}"));
+        self.set_message(name);
+        self.unset_length();
+        self.set_style(style("{spinner} {msg}"));
     }
 
     fn functions(&self, done: usize, total: usize) {
-        if self.bar.length() != Some(total as u64) {
-            self.bar.set_length(total as u64);
-            self.bar.set_style(style("{spinner} {msg} [{bar:32}] {pos}/{len} functions"));
+        if self.length() != Some(total as u64) {
+            self.set_length(total as u64);
+            self.set_style(style("{spinner} {msg} [{bar:32}] {pos}/{len} functions"));
         }
-        self.bar.set_position(done as u64);
+        self.set_position(done as u64);
     }
 }
 

@@ -103,7 +103,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<()> {
         }
     }
 
-    let compilation = compilation(&bytes, (Path::new(module), &input.name), &options, cache.as_ref(), report)?;
+    let compilation = compilation(&bytes, (Path::new(module), &input.name), &options, cache.as_ref(), &args.common)?;
     times.stages(&compilation.timings);
     let stored = cache.and_then(|cache| note_failure(cache.store(&key, &compilation.bytes), report));
     times.stage("store");
@@ -129,9 +129,10 @@ fn compilation(
     (module, name): (&Path, &str),
     options: &Options,
     cache: Option<&Cache>,
-    report: &ReportArgs,
+    common: &CommonArgs,
 ) -> Result<Compilation> {
-    let Some(cache) = cache else { return progress::compile(bytes, name, options, report) };
+    let report = &common.report;
+    let Some(cache) = cache else { return progress::compile(bytes, name, options, common) };
     let key = Key::of_code(bytes, module, options);
     if let Some(unlinked) = cache.find_code(&key) {
         if report.verbose {
@@ -139,7 +140,7 @@ fn compilation(
         }
         return progress::link(&unlinked, name, options, report);
     }
-    let compilation = progress::compile(bytes, name, options, report)?;
+    let compilation = progress::compile(bytes, name, options, common)?;
     if let Some(unlinked) = &compilation.unlinked {
         note_failure(cache.store_code(&key, unlinked), report);
     }

@@ -5,6 +5,7 @@ use cranelift_codegen::settings::{self, Configurable as _, Flags, SettingKind};
 use target_lexicon::{Architecture, Triple};
 use wasmelt_abi::descriptor::{CpuFeature, CpuFeatures};
 
+use super::effort::Effort;
 use crate::error::{Error, Result};
 use crate::options::{Cpu, OptLevel, Options, Shape};
 
@@ -90,11 +91,32 @@ pub fn known_cpu_features(triple: &Triple) -> Result<&'static [CpuFeature]> {
     Machine::of(triple).map(|machine| machine.features)
 }
 
-/// The machine that code is generated for.
-pub fn isa(options: &Options) -> Result<OwnedTargetIsa> {
+/// The machine that code is generated for, once for each effort.
+pub struct Isas {
+    /// Of [`Effort::Full`]: it stands for all where the effort does not matter.
+    pub full: OwnedTargetIsa,
+    least: OwnedTargetIsa,
+}
+
+impl Isas {
+    /// The machine that the options ask for.
+    pub fn new(options: &Options) -> Result<Self> {
+        Ok(Self { full: isa(options, Effort::Full)?, least: isa(options, Effort::Least)? })
+    }
+
+    /// The machine for this effort.
+    pub(super) fn of(&self, effort: Effort) -> &dyn isa::TargetIsa {
+        match effort {
+            Effort::Full => &*self.full,
+            Effort::Least => &*self.least,
+        }
+    }
+}
+
+fn isa(options: &Options, effort: Effort) -> Result<OwnedTargetIsa> {
     let triple = &options.target;
     let machine = Machine::of(triple)?;
-    let flags = flags(options)?;
+    let flags = flags(options, effort)?;
     let mut builder = match options.cpu {
         Cpu::Native => native_builder(triple)?,
         _ => isa::lookup(triple.clone())
@@ -147,16 +169,19 @@ fn enable_cpu(builder: &mut isa::Builder, name: &str, levels: &[Level]) -> Resul
     }
 }
 
-fn flags(options: &Options) -> Result<Flags> {
+fn flags(options: &Options, effort: Effort) -> Result<Flags> {
     let mut builder = settings::builder();
     let opt_level = match options.opt_level {
+        _ if effort == Effort::Least => "none",
         OptLevel::None => "none",
         OptLevel::Speed => "speed",
         OptLevel::Size => "speed_and_size",
     };
+    let regalloc_algorithm = if effort == Effort::Least { "single_pass" } else { "backtracking" };
     let bool = |b: bool| if b { "true" } else { "false" };
     let values = [
         ("opt_level", opt_level),
+        ("regalloc_algorithm", regalloc_algorithm),
         ("enable_verifier", bool(cfg!(debug_assertions))),
         // Symbols are reached relative to the program counter, which is position independent without a GOT.
         ("is_pic", "false"),

@@ -1,5 +1,6 @@
 //! CLIF to machine code, one function at a time, into owned data.
 
+mod effort;
 mod isa;
 
 use cranelift_codegen::binemit::CodeOffset;
@@ -19,9 +20,11 @@ use crate::error::{Error, Result, ResultExt as _};
 use crate::image::{CallSite, FunctionDebug, Handler, ImageFunction, Reloc, RelocTarget};
 use crate::options::Shape;
 use crate::program::{FuncId, Piece, Program};
-use crate::translate::{self, Clif, Name};
+use crate::translate::{self, Clif, Locals, Name};
 
-pub use isa::{DEFAULT_X86_64_CPU, cpu_features, cpu_names, isa, known_cpu_features};
+use effort::Effort;
+
+pub use isa::{DEFAULT_X86_64_CPU, Isas, cpu_features, cpu_names, known_cpu_features};
 
 /// Which text a compilation is to give besides code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +42,8 @@ pub enum Listing {
 pub struct Codegen<'a> {
     /// The program.
     pub program: &'a Program<'a>,
-    /// The target.
-    pub isa: &'a dyn TargetIsa,
+    /// The target, for each effort.
+    pub isas: &'a Isas,
     /// What is wanted besides code.
     pub listing: Listing,
     /// One for each instance, from which functions get lines; none without debug information.
@@ -54,18 +57,23 @@ pub struct Compiled {
     pub function: ImageFunction,
     /// The listing that was asked for.
     pub listing: Option<String>,
+    /// It is compiled with less effort than the options ask for.
+    pub has_least_effort: bool,
 }
 
 impl Codegen<'_> {
     /// Compiles a function in `context`, whose allocations are used again.
     pub fn compile(self, clif: Clif, context: &mut Context) -> Result<Compiled> {
-        let Clif { id, func } = clif;
+        let Clif { id, func, locals } = clif;
         let place = || self.program.describe(id);
         context.func = func;
         let mut listing =
             (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
         context.set_disasm(self.listing == Listing::Asm);
-        context.compile(self.isa, &mut ControlPlane::default()).map_err(|e| codegen_error(&e).context(place()))?;
+        let effort = self.effort(id, locals, &context.func);
+        context
+            .compile(self.isas.of(effort), &mut ControlPlane::default())
+            .map_err(|e| codegen_error(&e).context(place()))?;
         let Some(code) = context.take_compiled_code() else {
             return Err(Error::internal("Cranelift compiled nothing").context(place()));
         };
@@ -75,7 +83,16 @@ impl Codegen<'_> {
         }
         let mut function = self.image_function(id, &code, &context.func).context(place)?;
         function.debug = self.debug(id, &code);
-        Ok(Compiled { function, listing })
+        Ok(Compiled { function, listing, has_least_effort: effort != Effort::Full })
+    }
+
+    fn effort(self, id: FuncId, locals: Locals, func: &Function) -> Effort {
+        match self.program.functions.piece(id) {
+            Piece::Function(instance, defined) => {
+                Effort::of_body(&self.program.instances[instance].module.bodies[defined].facts, locals, func)
+            }
+            _ => Effort::of(func),
+        }
     }
 
     /// Lines of a function; units count through those of all instances.
@@ -120,15 +137,16 @@ impl Codegen<'_> {
             .filter_map(|&MachTrap { offset, code }| translate::trap_of(code).map(|trap| (offset as CodeOffset, trap)))
             .collect();
         traps.sort_unstable();
-        let unwind =
-            code.create_unwind_info(self.isa).map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
+        let unwind = code
+            .create_unwind_info(&*self.isas.full)
+            .map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
         Ok(ImageFunction {
             id: id.as_u32(),
             symbol: self.program.symbol(id),
             name: name.unwrap_or_default(),
             index,
             code: code.code_buffer().to_vec(),
-            align: alignment(self.isa, code),
+            align: alignment(&*self.isas.full, code),
             relocs,
             traps,
             body: match piece {

@@ -57,3 +57,11 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+/// How much memory this process has, in bytes; `None` where the system does not tell in this way, which Linux does.
+pub(crate) fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}

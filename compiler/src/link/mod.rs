@@ -86,6 +86,11 @@ pub fn runtime_place(target: &Triple, runtime_dir: Option<&Path>) -> &'static st
     }
 }
 
+/// Removes the temporary files of linkers that run, when a compilation is abandoned and the process is to end.
+pub fn remove_temporary_files() {
+    files::remove_all();
+}
+
 /// Who would link for `target`, or `missing`.
 pub fn linker_name(target: &Triple) -> String {
     if target.binary_format == BinaryFormat::Elf {

@@ -1,7 +1,7 @@
 //! What one function body refers to: gathered while it is validated, so that whole-program decisions (which functions
 //! are reachable, which globals and tables never change) cost no further pass over the code.
 
-use wasmparser::Operator;
+use wasmparser::{Catch, Operator};
 
 use super::{DataIndex, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
 
@@ -36,10 +36,29 @@ pub struct BodyFacts {
     pub grows_table: bool,
     /// Whether exceptions are made.
     pub throws: bool,
-    /// For each loop, in order of its start, whether a call occurs in it.
-    pub loop_calls: Vec<bool>,
+    /// Each loop, in order of its start.
+    pub loops: Vec<LoopFacts>,
+    /// Sum over all operators of the number of loops that each lies in.
+    pub loop_nesting: u64,
+    /// Number of operators.
+    pub operators: u64,
+    /// Locals that operators read or write, at most.
+    pub locals_accessed: u64,
+    /// Number of operators at which straight code ends or that calls may leave: about as many basic blocks there are.
+    pub blocks: u64,
     /// While the body is visited: for each open block, the loop that it is.
     open_blocks: Vec<Option<u32>>,
+    /// While the body is visited: the loops among them.
+    open_loops: Vec<u32>,
+}
+
+/// What is known about a loop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopFacts {
+    /// Whether a call occurs in it, of a wasm function or of the runtime.
+    pub calls: bool,
+    /// Whether a branch leads back to its start.
+    pub repeats: bool,
 }
 
 impl BodyFacts {
@@ -47,6 +66,9 @@ impl BodyFacts {
     pub fn visit(&mut self, op: &Operator<'_>) {
         self.visit_structure(op);
         match *op {
+            Operator::LocalGet { .. } | Operator::LocalSet { .. } | Operator::LocalTee { .. } => {
+                self.locals_accessed += 1
+            }
             Operator::MemoryGrow { .. } => self.grows_memory = true,
             Operator::Call { function_index } => self.calls.push(FuncIndex::from_u32(function_index)),
             Operator::ReturnCall { function_index } => {
@@ -90,18 +112,36 @@ impl BodyFacts {
         }
     }
 
-    /// Follows blocks, and finds loops in which nothing is called, neither wasm functions nor the runtime.
+    /// Follows blocks, and finds out about loops.
     fn visit_structure(&mut self, op: &Operator<'_>) {
+        self.blocks += u64::from(ends_block(op));
+        self.operators += 1;
+        self.loop_nesting += self.open_loops.len() as u64;
         match op {
             Operator::Loop { .. } => {
-                self.open_blocks.push(Some(self.loop_calls.len() as u32));
-                self.loop_calls.push(false);
+                self.open_blocks.push(Some(self.loops.len() as u32));
+                self.open_loops.push(self.loops.len() as u32);
+                self.loops.push(LoopFacts::default());
             }
-            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } | Operator::Try { .. } => {
+            Operator::TryTable { try_table } => {
+                for catch in &try_table.catches {
+                    let (Catch::One { label, .. }
+                    | Catch::OneRef { label, .. }
+                    | Catch::All { label }
+                    | Catch::AllRef { label }) = *catch;
+                    self.branch(label);
+                }
                 self.open_blocks.push(None);
             }
-            Operator::End | Operator::Delegate { .. } => {
-                self.open_blocks.pop();
+            Operator::Block { .. } | Operator::If { .. } | Operator::Try { .. } => self.open_blocks.push(None),
+            Operator::End | Operator::Delegate { .. } => self.close_block(),
+            Operator::Br { relative_depth }
+            | Operator::BrIf { relative_depth }
+            | Operator::BrOnNull { relative_depth }
+            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
+            Operator::BrTable { targets } => {
+                targets.targets().flatten().for_each(|depth| self.branch(depth));
+                self.branch(targets.default());
             }
             Operator::Call { .. }
             | Operator::CallIndirect { .. }
@@ -124,23 +164,44 @@ impl BodyFacts {
             | Operator::TableFill { .. }
             | Operator::TableCopy { .. }
             | Operator::TableInit { .. }
-            | Operator::ElemDrop { .. } => {
-                for open in self.open_blocks.iter().flatten() {
-                    self.loop_calls[*open as usize] = true;
-                }
-            }
+            | Operator::ElemDrop { .. } => self.call(),
             _ => {}
         }
     }
 
-    /// Sorts the lists and removes repetitions.
-    pub fn finish(&mut self) {
+    /// Takes a call into account. Loops around the innermost one learn of it when that ends.
+    fn call(&mut self) {
+        if let Some(&innermost) = self.open_loops.last() {
+            self.loops[innermost as usize].calls = true;
+        }
+    }
+
+    /// Takes a branch into account.
+    fn branch(&mut self, depth: u32) {
+        if let Some(&Some(target)) = self.open_blocks.iter().nth_back(depth as usize) {
+            self.loops[target as usize].repeats = true;
+        }
+    }
+
+    fn close_block(&mut self) {
+        if let Some(Some(ended)) = self.open_blocks.pop() {
+            self.open_loops.pop();
+            if self.loops[ended as usize].calls {
+                self.call();
+            }
+        }
+    }
+
+    /// Sorts the lists and removes repetitions; the function has so many locals.
+    pub fn finish(&mut self, locals: u32) {
         fn tidy<T: Ord>(list: &mut Vec<T>) {
             list.sort_unstable();
             list.dedup();
             list.shrink_to_fit();
         }
         self.open_blocks = Vec::new();
+        self.open_loops = Vec::new();
+        self.locals_accessed = self.locals_accessed.min(u64::from(locals));
         tidy(&mut self.calls);
         tidy(&mut self.tail_calls);
         tidy(&mut self.ref_funcs);
@@ -151,4 +212,28 @@ impl BodyFacts {
         tidy(&mut self.data_used);
         tidy(&mut self.elements_used);
     }
+}
+
+/// Whether an operator ends a basic block, or may end one.
+fn ends_block(op: &Operator<'_>) -> bool {
+    matches!(
+        op,
+        Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::End
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
+            | Operator::TryTable { .. }
+            | Operator::Try { .. }
+            | Operator::Catch { .. }
+            | Operator::CatchAll
+            | Operator::Delegate { .. }
+            | Operator::Call { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+    )
 }

@@ -45,7 +45,7 @@ limits! {
     DATA_SEGMENTS: "data segments", 100_000, Some(100_000), "in the data section";
     TABLE_ELEMENTS: "elements of a table", 10_000_000, Some(10_000_000), "its minimum; growing beyond fails";
     SEGMENT_ELEMENTS: "elements of an element segment", 10_000_000, Some(10_000_000), "in each segment";
-    MEMORY64_PAGES: "pages of a 64-bit memory", (1 << 37) - 1, Some((1 << 37) - 1), "its minimum, and its maximum";
+    MEMORY64_PAGES: "pages of a 64-bit memory", (1 << 37) - 1, Some((1 << 37) - 1), "its minimum, of 64 KiB each; growing beyond fails";
     PARAMS: "parameters", 1_000, Some(1_000), "of each function type, also those of blocks and tags";
     RESULTS: "results", 1_000, Some(1_000), "of each function type, also those of blocks";
     BODY_BYTES: "bytes of a function body", 7_654_321, Some(7_654_321), "local declarations and operators";
@@ -53,6 +53,9 @@ limits! {
     CATCHES: "catch clauses", 10_000, None, "of each `try_table`";
     NAME_BYTES: "bytes of a name", 100_000, None, "of each import, export and section";
 }
+
+/// Pages have 64 KiB, unless a memory's type says otherwise.
+const PAGE_SIZE_LOG2: u32 = 16;
 
 impl Limit {
     /// Fails where there are more; `offset` is where that shows.
@@ -123,9 +126,13 @@ pub(super) fn check_table(ty: &wasmparser::TableType, offset: usize) -> Result<(
     TABLE_ELEMENTS.check(ty.initial, offset)
 }
 
-/// Checks a memory's lengths; those of 32-bit memories are a matter of validation.
+/// Checks a memory's length at instantiation; that of 32-bit memories is a matter of validation.
 pub(super) fn check_memory(ty: &wasmparser::MemoryType, offset: usize) -> Result<()> {
-    if ty.memory64 { MEMORY64_PAGES.check(ty.initial.max(ty.maximum.unwrap_or(0)), offset) } else { Ok(()) }
+    let pages = match ty.page_size_log2 {
+        Some(log2) if log2 < PAGE_SIZE_LOG2 => ty.initial >> (PAGE_SIZE_LOG2 - log2),
+        _ => ty.initial,
+    };
+    if ty.memory64 { MEMORY64_PAGES.check(pages, offset) } else { Ok(()) }
 }
 
 /// Checks the declarations of a function's locals, without making any.

@@ -120,13 +120,17 @@ fn tables_and_memories_are_so_large() {
         });
         Module::new().section(&tables).clone().finish()
     });
-    let memory = |minimum, maximum| {
+    let memory = |minimum, maximum, page_size_log2| {
         let mut memories = MemorySection::new();
-        memories.memory(MemoryType { minimum, maximum, memory64: true, shared: false, page_size_log2: None });
+        memories.memory(MemoryType { minimum, maximum, memory64: true, shared: false, page_size_log2 });
         Module::new().section(&memories).clone().finish()
     };
-    check_limit("pages of a 64-bit memory", |pages| memory(pages, None));
-    check_limit("pages of a 64-bit memory", |pages| memory(0, Some(pages)));
+    check_limit("pages of a 64-bit memory", |pages| memory(pages, None, None));
+    // Only what there is from the start counts: all that a type may say is valid.
+    assert_eq!(verdict(&memory(0, Some(1 << 48), None)), "");
+    let features = default_features() | wasmparser::WasmFeatures::CUSTOM_PAGE_SIZES;
+    let byte_pages = memory((1 << 37) + 1, Some(u64::MAX), Some(0));
+    assert!(parse(&byte_pages, features).is_ok());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 use wasmparser::{FunctionBody, RefType, ValType};
 
 pub use const_expr::{ConstExpr, ConstOp, ConstValue};
-pub use facts::BodyFacts;
+pub use facts::{BodyFacts, LoopFacts};
 pub use hints::BranchHints;
 pub(crate) use limits::TABLE_ELEMENTS;
 pub use limits::{LIMITS, Limit};

@@ -28,7 +28,9 @@ pub fn parse(bytes: &[u8], accepted: WasmFeatures) -> Result<Module<'_>> {
     check_header(bytes)?;
     let mut reader = Reader { bytes, module: Module::default(), bodies: Vec::new(), hints: None, accepted };
     let mut validator = Validator::new_with_features(accepted);
-    for payload in Parser::new(0).parse_all(bytes) {
+    let mut parser = Parser::new(0);
+    parser.set_features(accepted);
+    for payload in parser.parse_all(bytes) {
         let payload = payload.map_err(|e| reader.error(&e))?;
         limits::check_section(&reader.module, &payload)?;
         match validator.payload(&payload).map_err(|e| reader.error_in(Some(&payload), &e))? {
@@ -358,7 +360,7 @@ fn validate_body<'data>(
         facts.visit(&op);
     }
     ops.finish()?;
-    facts.finish();
+    facts.finish(validator.len_locals());
     *allocations = validator.into_allocations();
     let range = body.range();
     Ok(Body { body, range, facts, hints: BranchHints::default() })

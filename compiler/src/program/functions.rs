@@ -103,7 +103,7 @@ impl Program<'_> {
     pub fn roots(&self) -> impl Iterator<Item = FuncId> + '_ {
         let called = self.functions.pieces.iter().filter(|(_, piece)| !matches!(piece, Piece::Function(..)));
         let referred = self.instances.iter().flat_map(move |(index, instance)| {
-            let elements = instance.const_tables.iter().flatten().flatten();
+            let elements = instance.const_tables.iter().flat_map(|table| &table.elements).flatten();
             let funcs = instance.records.iter().chain(elements).filter_map(|&func| instance.module.defined_func(func));
             funcs.filter_map(move |func| self.functions.id(Piece::Function(index, func)))
         });

@@ -5,10 +5,9 @@ use std::borrow::Cow;
 use wasmelt_abi::context::MEMORY0_BASE_OFFSET;
 use wasmelt_abi::descriptor::MemoryPlan as MemoryFlags;
 
-use super::{Instance, InstanceIndex, Piece, Program};
+use super::{ConstTable, Instance, InstanceIndex, Piece, Program};
 use crate::error::Result;
 use crate::image::{Image, InstanceImage, MemoryPlan};
-use crate::module::FuncIndex;
 use crate::options::Options;
 
 impl<'data> Program<'data> {
@@ -40,8 +39,8 @@ impl<'data> Program<'data> {
         instance: &'a Instance<'data>,
         options: &Options,
     ) -> Result<InstanceImage<'a>> {
-        let table = |table: &Vec<Option<FuncIndex>>| {
-            table.iter().map(|f| f.map(|f| self.record(index, f)).transpose()).collect::<Result<Vec<_>>>()
+        let table = |table: &ConstTable| {
+            table.elements.iter().map(|f| f.map(|f| self.record(index, f)).transpose()).collect::<Result<Vec<_>>>()
         };
         let library = options.library.as_ref();
         let interface = library.map(|name| instance.interface(name, self, index)).transpose()?;

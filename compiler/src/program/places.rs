@@ -9,13 +9,19 @@ use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags
 use wasmparser::ValType;
 
 use super::{
-    Action, Callee, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance,
-    InstanceIndex, MAX_MEMORY64_BYTES, TablePlace,
+    Action, Callee, ConstTable, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace,
+    Instance, InstanceIndex, MAX_MEMORY64_BYTES, TablePlace,
 };
 use crate::error::{Error, Result};
 use crate::image::{MemoryPlan, TablePlan};
 use crate::module::{ConstValue, ElementMode, TABLE_ELEMENTS, TableIndex};
 use crate::options::{BoundsChecks, Options, Shape};
+
+/// A table that never changes becomes read-only data where it is no longer than this, or where at least one element in
+/// [`TABLE_MAX_DILUTION`] is given by a segment. Otherwise it is made when the program starts: files grow with modules,
+/// not with the numbers in them.
+const SMALL_TABLE_ELEMENTS: u64 = 4096;
+const TABLE_MAX_DILUTION: u64 = 4;
 
 impl Instance<'_> {
     pub(super) fn place_globals(&mut self) -> Result<()> {
@@ -175,6 +181,7 @@ impl Instance<'_> {
             let read = facts.tables_read.iter().filter(|_| self.shape == Shape::Many || self.has_wide_records);
             read.for_each(|t| changes[t.index()] = true);
         }
+        let given = self.given_elements();
         for index in self.module.tables.keys().collect::<Vec<_>>() {
             let (owner, theirs) = self.owners.tables[index];
             if let Some(table) = earlier.get(owner).map(|owner| owner.tables[theirs]) {
@@ -187,6 +194,8 @@ impl Instance<'_> {
                 continue;
             }
             let table = self.module.tables[index].clone();
+            let is_sparse =
+                table.minimum > SMALL_TABLE_ELEMENTS && table.minimum / TABLE_MAX_DILUTION > given[index.index()];
             let imported = index.index() < self.module.imported_tables;
             let limit = options.policy.max_table_elements.filter(|_| !imported).unwrap_or(u64::MAX);
             if table.minimum > limit {
@@ -199,7 +208,7 @@ impl Instance<'_> {
             let is_func = table.element.is_func_ref();
             if self.is_shared_table(index)
                 || changes[index.index()]
-                || (used[index.index()] && (!is_func || !self.is_known_table(index)))
+                || (used[index.index()] && (!is_func || is_sparse || !self.is_known_table(index)))
                 || self.has_unknown_offset(index)
                 || (used[index.index()] && self.has_foreign_elements(index))
             {
@@ -221,10 +230,23 @@ impl Instance<'_> {
                 let fill = table.init.as_ref().and_then(|init| self.evaluate(init)).and_then(ConstValue::as_func);
                 fill.into_iter().for_each(|func| self.refer(func));
                 self.tables[index] = TablePlace::Const(self.const_tables.len() as u32);
-                self.const_tables.push(vec![fill; table.minimum as usize]);
+                self.const_tables.push(ConstTable::new(vec![fill; table.minimum as usize]));
             }
         }
-        self.place_elements()
+        self.place_elements()?;
+        self.const_tables.iter_mut().for_each(|table| table.finish(&self.type_ids));
+        Ok(())
+    }
+
+    /// How many elements the segments give to each table at instantiation.
+    fn given_elements(&self) -> Vec<u64> {
+        let mut given = vec![0; self.module.tables.len()];
+        for segment in self.module.elements.values() {
+            if let ElementMode::Active(table, _) = segment.mode {
+                given[table.index()] += segment.elements.len() as u64;
+            }
+        }
+        given
     }
 
     /// Whether only an instance knows where a segment is placed, and whether it fits.

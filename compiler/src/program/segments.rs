@@ -40,7 +40,7 @@ impl<'data> Instance<'data> {
                     for (i, element) in segment.elements.iter().enumerate() {
                         let func = self.evaluate(element).and_then(ConstValue::as_func);
                         func.into_iter().for_each(|func| self.refer(func));
-                        self.const_tables[place as usize][offset as usize + i] = func;
+                        self.const_tables[place as usize].elements[offset as usize + i] = func;
                     }
                 }
             }

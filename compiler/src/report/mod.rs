@@ -304,7 +304,7 @@ mod tests {
     fn build(name: &str, options: &Options) -> Provenance {
         let wasm = wat::parse_str(MODULE).unwrap();
         let module = crate::module::parse(&wasm, options.features).unwrap();
-        Provenance::build(&wasm, name, &module, options, &*codegen::isa(options).unwrap()).unwrap()
+        Provenance::build(&wasm, name, &module, options, &*codegen::Isas::new(options).unwrap().full).unwrap()
     }
 
     #[test]

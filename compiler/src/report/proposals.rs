@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use wasmparser::{
     AbstractHeapType, BlockType, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind,
-    FunctionBody, HeapType, Operator, Parser, Payload, RefType, TableInit, TypeRef, ValType,
+    FunctionBody, HeapType, Import, Imports, Operator, Parser, Payload, RefType, TableInit, TypeRef, ValType,
 };
 
 use crate::options::FeatureNames;
@@ -26,6 +26,7 @@ proposals! {
     mvp mutable_global multi_value multi_memory memory64 extended_const custom_page_sizes sign_extension
     saturating_float_to_int bulk_memory reference_types tail_call simd relaxed_simd threads exceptions legacy_exceptions
     function_references gc memory_control shared_everything_threads stack_switching wide_arithmetic custom_descriptors
+    compact_imports
 }
 
 macro_rules! define_proposal_of {
@@ -112,10 +113,14 @@ impl Used {
                 }
             }
             Payload::ImportSection(section) => {
-                for import in section.into_imports() {
-                    let ty = import?.ty;
-                    self.add_if(matches!(ty, TypeRef::Global(ty) if ty.mutable), Proposal::mutable_global);
-                    self.entity(ty, spaces);
+                for group in section {
+                    let group = group?;
+                    self.add_if(!matches!(group, Imports::Single(..)), Proposal::compact_imports);
+                    for import in group {
+                        let (_, Import { ty, .. }) = import?;
+                        self.add_if(matches!(ty, TypeRef::Global(ty) if ty.mutable), Proposal::mutable_global);
+                        self.entity(ty, spaces);
+                    }
                 }
             }
             Payload::TableSection(section) => {

@@ -177,12 +177,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let area = self.env.returns_in_memory(ty).then(|| match self.return_area {
             // A tail call's results are those of the caller: they go where the caller's were to go.
             Some(area) if tail => area,
-            _ => {
-                let size = 16 * ty.results.len() as u32;
-                let slot =
-                    self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, size, 4));
-                self.ins().stack_addr(types::I64, slot, 0)
-            }
+            _ => self.area_for_results(ty),
         });
         args.extend(area);
         args.extend(operands);
@@ -219,6 +214,18 @@ impl<'a> FuncTranslator<'a, '_> {
         }
     }
 
+    /// The address of room for the results of a call. All calls have the same: results are read when the call is done.
+    fn area_for_results(&mut self, ty: &FuncType) -> Value {
+        let slot = match self.area_for_results {
+            Some(slot) => slot,
+            None => self.builder.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4)),
+        };
+        self.area_for_results = Some(slot);
+        let data = &mut self.builder.func.sized_stack_slots[slot];
+        data.size = data.size.max(16 * ty.results.len() as u32);
+        self.ins().stack_addr(types::I64, slot, 0)
+    }
+
     // ┌───────────────────────────────────────────────────────────────────────────────────────────────────────────┐
     // │ SECURITY: indirect calls. The index is checked against the table's length, the element against null, and   │
     // │ its type against the type that the operator names, before any code address is formed. Elements hold code   │
@@ -233,7 +240,7 @@ impl<'a> FuncTranslator<'a, '_> {
         let index = self.zero_extend(index);
         let code = match self.env.instance.tables[table] {
             TablePlace::Const(place) => {
-                let length = self.env.instance.const_tables[place as usize].len() as u64;
+                let length = self.env.instance.const_tables[place as usize].elements.len() as u64;
                 let bound = self.ins().iconst(types::I64, length as i64);
                 let index = self.check_index(index, bound, Trap::UndefinedElement);
                 let base = self.symbol(Name::ConstTable(self.env.index, place));
@@ -290,11 +297,9 @@ impl<'a> FuncTranslator<'a, '_> {
     /// Traps unless the record in a table that never changes has this type. Null elements have a type that no function
     /// has, so that one comparison finds both.
     fn check_const_type(&mut self, record: Value, type_id: TypeId, place: u32) {
-        let instance = self.env.instance;
-        let elements = &instance.const_tables[place as usize];
-        let same = |f: &Option<FuncIndex>| f.is_none_or(|f| instance.type_ids[f] == type_id);
-        let (all_match, has_null) = (elements.iter().all(same), elements.iter().any(Option::is_none));
-        if all_match && !has_null {
+        let table = &self.env.instance.const_tables[place as usize];
+        let has_null = table.has_null;
+        if table.is_all_of(type_id) {
             return;
         }
         let flags = self.record_flags();

@@ -6,13 +6,15 @@
 //! Branch hints decide which blocks are cold, and so out of the way of the others: the unlikely side of an `if` or
 //! `br_if`, what lies in it, and what is only branched to from there.
 
+use std::rc::Rc;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder as _, JumpTableData, Value, types};
 use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, BrTable, ValType};
 
 use super::{BodyError, FuncTranslator, Region, clif_type};
-use crate::module::{FuncType, TypeIndex};
+use crate::module::{FuncType, LoopFacts, TypeIndex};
 
 /// An entry of the control stack.
 pub(super) struct Frame {
@@ -21,6 +23,8 @@ pub(super) struct Frame {
     pub(super) height: usize,
     pub(super) params: usize,
     pub(super) results: usize,
+    /// The handlers that reach the calls in it.
+    pub(super) handlers: Handlers,
 }
 
 pub(super) enum Kind {
@@ -31,6 +35,8 @@ pub(super) enum Kind {
     },
     Loop {
         header: ir::Block,
+        /// Whether branches lead back to the header.
+        repeats: bool,
     },
     If {
         next: Next,
@@ -41,10 +47,10 @@ pub(super) enum Kind {
     Else {
         next: Next,
     },
-    /// `try_table`, whose handlers reach the calls in it.
+    /// `try_table`: the blocks of its clauses.
     TryTable {
         next: Next,
-        handlers: Vec<Handler>,
+        clauses: Vec<ir::Block>,
     },
     /// The body of a legacy `try`: all exceptions go to its pad, where the clauses that follow choose.
     Try {
@@ -98,6 +104,10 @@ pub(super) struct Handler {
     pub(super) block: ir::Block,
 }
 
+/// Handlers in the order in which they are asked, each tag once and nothing after one for all exceptions. Frames share
+/// them with the frames in them.
+pub(super) type Handlers = Rc<[Handler]>;
+
 /// The block after a frame, made at the first branch to it.
 #[derive(Clone)]
 pub(super) struct Next {
@@ -125,7 +135,13 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn push_function_frame(&mut self, ty: &FuncType) {
         let next = Self::next_of(ty.results.clone());
-        self.control.push(Frame { kind: Kind::Block { next }, height: 0, params: 0, results: ty.results.len() });
+        self.push_frame(Kind::Block { next }, 0, 0, ty.results.len());
+    }
+
+    /// Opens a frame that the handlers around it reach.
+    pub(super) fn push_frame(&mut self, kind: Kind, height: usize, params: usize, results: usize) {
+        let handlers = self.handlers(0);
+        self.control.push(Frame { kind, height, params, results, handlers });
     }
 
     fn block_with_params(&mut self, types: &[ValType]) -> ir::Block {
@@ -164,7 +180,7 @@ impl FuncTranslator<'_, '_> {
 
     /// A structured operator in code that cannot be reached.
     pub(super) fn dead_frame(&mut self) {
-        self.control.push(Frame { kind: Kind::Dead, height: self.stack.len(), params: 0, results: 0 });
+        self.push_frame(Kind::Dead, self.stack.len(), 0, 0);
     }
 
     pub(super) fn block(&mut self, ty: BlockType) {
@@ -172,7 +188,7 @@ impl FuncTranslator<'_, '_> {
         let height = self.stack.len() - params.len();
         let (params, results_len) = (params.len(), results.len());
         let next = Self::next_of(results);
-        self.control.push(Frame { kind: Kind::Block { next }, height, params, results: results_len });
+        self.push_frame(Kind::Block { next }, height, params, results_len);
     }
 
     pub(super) fn loop_(&mut self, ty: BlockType) {
@@ -181,11 +197,14 @@ impl FuncTranslator<'_, '_> {
         self.place(header, false);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
-        self.enter_loop();
+        let LoopFacts { repeats, .. } = self.enter_loop();
         self.jump(header, &args);
         self.builder.switch_to_block(header);
+        if !repeats {
+            self.builder.seal_block(header);
+        }
         self.stack.extend_from_slice(self.builder.block_params(header));
-        self.control.push(Frame { kind: Kind::Loop { header }, height, params: params.len(), results: results.len() });
+        self.push_frame(Kind::Loop { header, repeats }, height, params.len(), results.len());
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) {
@@ -204,7 +223,7 @@ impl FuncTranslator<'_, '_> {
         let (params, results_len) = (params.len(), results.len());
         let next = Self::next_of(results);
         let kind = Kind::If { next, otherwise, params: saved };
-        self.control.push(Frame { kind, height, params, results: results_len });
+        self.push_frame(kind, height, params, results_len);
     }
 
     pub(super) fn else_(&mut self) {
@@ -228,10 +247,11 @@ impl FuncTranslator<'_, '_> {
             Kind::Dead => {
                 self.control.pop();
             }
-            Kind::Loop { header } => {
+            Kind::Loop { header, repeats } => {
                 // A loop is left by falling through: its results are already on the stack.
-                let header = *header;
-                self.builder.seal_block(header);
+                if *repeats {
+                    self.builder.seal_block(*header);
+                }
                 self.leave_loop();
                 self.control.pop();
             }
@@ -248,9 +268,9 @@ impl FuncTranslator<'_, '_> {
                 self.reachable = false;
                 self.end_with_next();
             }
-            Kind::TryTable { handlers, .. } => {
-                let handlers = handlers.clone();
-                handlers.into_iter().for_each(|handler| self.builder.seal_block(handler.block));
+            Kind::TryTable { clauses, .. } => {
+                let clauses = clauses.clone();
+                clauses.into_iter().for_each(|block| self.builder.seal_block(block));
                 self.end_with_next();
             }
             Kind::Try { .. } | Kind::Catch { .. } => {
@@ -295,7 +315,7 @@ impl FuncTranslator<'_, '_> {
     fn target(&mut self, depth: u32, rarely: bool) -> (ir::Block, usize) {
         let index = self.control.len() - 1 - depth as usize;
         let frame = &self.control[index];
-        if let Kind::Loop { header } = frame.kind {
+        if let Kind::Loop { header, .. } = frame.kind {
             return (header, frame.params);
         }
         let arity = frame.results;

@@ -4,6 +4,8 @@
 //! return address, walking frame pointers, and continues at its block with the exception's reference. An exception is
 //! a [`wasmelt_abi::context::Exception`]: its tag, then its values, 16 bytes each.
 
+use std::collections::HashSet;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     self, BlockArg, ExceptionTableData, ExceptionTableItem, ExceptionTag, InstBuilder as _, Value, types,
@@ -14,31 +16,20 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, Catch, TryTable};
 
 use super::call::Target;
-use super::control::{Frame, Handler, Kind};
-use super::{FuncTranslator, Region, clif_type};
+use super::control::{Frame, Handler, Handlers, Kind};
+use super::{FuncTranslator, Region, clif_type, trap_code};
 use crate::error::{Error, Result};
 use crate::module::TagIndex;
 
+/// Most handlers that a call names one by one, so that what calls name grows as the calls do. Beyond, a call names one
+/// for all exceptions, whose code chooses.
+const MAX_LISTED_HANDLERS: usize = 8;
+
 impl FuncTranslator<'_, '_> {
-    /// The handlers that reach code in the frame at this depth, innermost first.
-    pub(super) fn handlers(&self, depth: u32) -> Vec<Handler> {
-        let mut found = Vec::new();
-        for frame in self.control.iter().rev().skip(depth as usize) {
-            match &frame.kind {
-                Kind::TryTable { handlers, .. } => {
-                    found.extend(handlers);
-                    if handlers.iter().any(|handler| handler.tag.is_none()) {
-                        break;
-                    }
-                }
-                Kind::Try { pad, .. } => {
-                    found.push(Handler { tag: None, block: *pad });
-                    break;
-                }
-                _ => {}
-            }
-        }
-        found
+    /// The handlers that reach code in the frame at this depth.
+    pub(super) fn handlers(&self, depth: u32) -> Handlers {
+        let frame = self.control.iter().nth_back(depth as usize);
+        frame.map_or_else(Handlers::default, |frame| frame.handlers.clone())
     }
 
     /// Calls within the reach of handlers. The results.
@@ -94,12 +85,33 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn try_table(&mut self, try_table: &TryTable) {
-        let (params, results) = self.block_signature(try_table.ty);
+        let (params, results_types) = self.block_signature(try_table.ty);
         let body = self.builder.create_block();
         self.jump(body, &[]);
         self.builder.seal_block(body);
+        let around = self.handlers(0);
+        let (handlers, mut clauses) = self.clauses(try_table, &around);
+        let handlers = match handlers.len() > MAX_LISTED_HANDLERS {
+            false => handlers.into(),
+            true => {
+                let pad = self.dispatching_pad(&handlers);
+                clauses.push(pad);
+                Handlers::from([Handler { tag: None, block: pad }])
+            }
+        };
+        self.builder.switch_to_block(body);
+        let height = self.stack.len() - params.len();
+        let (params, results) = (params.len(), results_types.len());
+        let kind = Kind::TryTable { next: Self::next_of(results_types), clauses };
+        self.control.push(Frame { kind, height, params, results, handlers });
+    }
+
+    /// The blocks of a `try_table`'s clauses, and the handlers that reach the calls in it: its own, then those `around`
+    /// it. Clauses that no exception can reach have no block.
+    fn clauses(&mut self, try_table: &TryTable, around: &[Handler]) -> (Vec<Handler>, Vec<ir::Block>) {
+        let mut handlers = Vec::new();
+        let mut tags = HashSet::new();
         // Labels of the clauses count from outside the block.
-        let mut handlers = Vec::with_capacity(try_table.catches.len());
         for catch in &try_table.catches {
             let (tag, label, with_reference) = match *catch {
                 Catch::One { tag, label } => (Some(tag), label, false),
@@ -107,27 +119,62 @@ impl FuncTranslator<'_, '_> {
                 Catch::All { label } => (None, label, false),
                 Catch::AllRef { label } => (None, label, true),
             };
-            let block = self.new_handler_block();
-            self.builder.switch_to_block(block);
-            let exception = self.builder.block_params(block)[0];
-            self.enter_landing_pad();
-            self.fuel_reload();
-            let height = self.stack.len();
-            if let Some(tag) = tag {
-                self.push_payload(tag, exception);
+            if tags.insert(tag) {
+                handlers.push(Handler { tag, block: self.clause(tag, label, with_reference) });
             }
-            if with_reference {
-                self.push(exception);
+            if tag.is_none() {
+                break;
             }
-            self.branch_to(label);
-            self.stack.truncate(height);
-            handlers.push(Handler { tag, block });
         }
-        self.builder.switch_to_block(body);
-        let height = self.stack.len() - params.len();
-        let (params, results_len) = (params.len(), results.len());
-        let kind = Kind::TryTable { next: Self::next_of(results), handlers };
-        self.control.push(Frame { kind, height, params, results: results_len });
+        let clauses = handlers.iter().map(|handler| handler.block).collect();
+        if !tags.contains(&None) {
+            handlers.extend(around.iter().filter(|handler| !tags.contains(&handler.tag)));
+        }
+        (handlers, clauses)
+    }
+
+    /// The block of a clause.
+    fn clause(&mut self, tag: Option<u32>, label: u32, with_reference: bool) -> ir::Block {
+        let block = self.new_handler_block();
+        self.builder.switch_to_block(block);
+        let exception = self.builder.block_params(block)[0];
+        self.enter_landing_pad();
+        self.fuel_reload();
+        let height = self.stack.len();
+        if let Some(tag) = tag {
+            self.push_payload(tag, exception);
+        }
+        if with_reference {
+            self.push(exception);
+        }
+        self.branch_to(label);
+        self.stack.truncate(height);
+        block
+    }
+
+    /// A block that handles all exceptions: it goes to the first of these handlers that wants an exception, and throws on
+    /// what none of them wants. So a call names one handler in place of many.
+    fn dispatching_pad(&mut self, handlers: &[Handler]) -> ir::Block {
+        let pad = self.new_handler_block();
+        self.builder.switch_to_block(pad);
+        let exception = self.builder.block_params(pad)[0];
+        self.enter_landing_pad();
+        let found = self.exception_tag(exception);
+        for &Handler { tag, block } in handlers {
+            let Some(tag) = tag else {
+                self.jump(block, &[exception]);
+                return pad;
+            };
+            let wanted = self.tag_number(tag);
+            let matches = self.ins().icmp(IntCC::Equal, found, wanted);
+            let others = self.builder.create_block();
+            self.builder.set_cold_block(others);
+            self.ins().brif(matches, block, &[BlockArg::Value(exception)], others, &[]);
+            self.builder.seal_block(others);
+            self.builder.switch_to_block(others);
+        }
+        self.throw_on(exception, &[]);
+        pad
     }
 
     pub(super) fn throw(&mut self, tag: u32) -> Result<()> {
@@ -153,16 +200,28 @@ impl FuncTranslator<'_, '_> {
 
     /// Throws to the handlers that reach code in the frame at this depth; what follows cannot be reached.
     fn throw_to(&mut self, exception: Value, depth: u32) {
-        let vmctx = self.vmctx();
         let handlers = self.handlers(depth);
+        self.throw_on(exception, &handlers);
+        self.set_unreachable();
+    }
+
+    /// Throws to these handlers, and ends the block at hand.
+    fn throw_on(&mut self, exception: Value, handlers: &[Handler]) {
+        let vmctx = self.vmctx();
         if handlers.is_empty() {
             self.call_builtin(Builtin::exception_throw, &[vmctx, exception]);
         } else {
             let target = self.builtin(Builtin::exception_throw);
-            self.try_call(target, &[vmctx, exception], &handlers);
+            self.try_call(target, &[vmctx, exception], handlers);
         }
         // The runtime does not come back.
-        self.trap(Trap::UncaughtException);
+        self.ins().trap(trap_code(Trap::UncaughtException));
+    }
+
+    /// The tag of an exception.
+    fn exception_tag(&mut self, exception: Value) -> Value {
+        let flags = self.trusted_region(Region::Exceptions).with_readonly();
+        self.ins().load(types::I32, flags, exception, EXCEPTION_TAG_OFFSET)
     }
 
     pub(super) fn legacy_try(&mut self, ty: BlockType) {
@@ -171,7 +230,8 @@ impl FuncTranslator<'_, '_> {
         let height = self.stack.len() - params.len();
         let (params, results_len) = (params.len(), results.len());
         let kind = Kind::Try { next: Self::next_of(results), pad };
-        self.control.push(Frame { kind, height, params, results: results_len });
+        let handlers = Handlers::from([Handler { tag: None, block: pad }]);
+        self.control.push(Frame { kind, height, params, results: results_len, handlers });
     }
 
     /// Ends the body or clause at hand and goes to where the exceptions are that it does not handle; their reference,
@@ -199,7 +259,10 @@ impl FuncTranslator<'_, '_> {
     }
 
     fn set_legacy_clause(&mut self, exception: Value, others: Option<ir::Block>) {
+        // The pad catches nothing of what the clauses throw.
+        let around = self.handlers(1);
         let frame = self.control.last_mut().expect("validation keeps the control stack in order");
+        frame.handlers = around;
         if let Kind::Try { next, .. } | Kind::Catch { next, .. } = &frame.kind {
             frame.kind = Kind::Catch { next: next.clone(), exception, others };
         }
@@ -207,8 +270,7 @@ impl FuncTranslator<'_, '_> {
 
     pub(super) fn legacy_catch(&mut self, tag: u32) {
         let Some(exception) = self.legacy_next_clause() else { return };
-        let flags = self.trusted_region(Region::Exceptions).with_readonly();
-        let found = self.ins().load(types::I32, flags, exception, EXCEPTION_TAG_OFFSET);
+        let found = self.exception_tag(exception);
         let number = self.tag_number(tag);
         let matches = self.ins().icmp(IntCC::Equal, found, number);
         let (clause, others) = (self.builder.create_block(), self.builder.create_block());

@@ -6,6 +6,7 @@
 
 mod atomic;
 mod bounds;
+mod budget;
 mod bulk;
 mod call;
 mod control;
@@ -29,17 +30,18 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cranelift_codegen::ir::{
-    self, AbiParam, AliasRegionData, Function, InstBuilder as _, MemFlagsData, Signature, Type, UserFuncName, Value,
-    types,
+    self, AbiParam, AliasRegionData, Function, InstBuilder as _, MemFlagsData, Signature, StackSlotData, StackSlotKind,
+    Type, UserFuncName, Value, types,
 };
 use cranelift_codegen::isa::{CallConv, TargetIsa};
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use target_lexicon::Architecture;
+use variable::Local;
 use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, Module, TagIndex};
+use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, LoopFacts, Module, TagIndex};
 use crate::options::Shape;
 use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
@@ -63,6 +65,9 @@ pub struct FuncEnv<'a> {
     /// Whether relaxed operators do what the specification's deterministic profile says.
     pub relaxed_simd_deterministic: bool,
 }
+
+/// Alignment of locals in the frame: that of the largest.
+const LOCALS_ALIGN_LOG2: u8 = 4;
 
 /// Most float results that are returned in registers; what has more returns through memory.
 const MAX_FLOAT_RESULTS: usize = 8;
@@ -151,6 +156,15 @@ enum Region {
     Fuel,
 }
 
+/// Where the locals of a function live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locals {
+    /// In values, as far as the function is concerned that is made.
+    Variables,
+    /// In the frame, because the function would have too many values otherwise, see [`budget`].
+    Frame,
+}
+
 /// A function of the program as CLIF.
 #[derive(Debug)]
 pub struct Clif {
@@ -158,6 +172,8 @@ pub struct Clif {
     pub id: FuncId,
     /// Its code. What it refers to outside is a [`Name`].
     pub func: Function,
+    /// Where its locals live.
+    pub locals: Locals,
 }
 
 /// Translates a function of the program into `func`, which is empty: its allocations are used again.
@@ -170,8 +186,9 @@ pub fn translate(
     let piece = env.program.functions.piece(id);
     let env = piece.instance().map_or(env, |instance| env.of(instance));
     let ty = |id: TypeId| &env.module().types[env.instance.types[id as usize]];
+    let mut locals = Locals::Variables;
     match piece {
-        Piece::Function(_, f) => translate_function(env, f, builder_context, &mut func),
+        Piece::Function(_, f) => translate_function(env, f, builder_context, &mut func).map(|found| locals = found),
         Piece::Thunk(_, f) => entry::translate_thunk(env, f, builder_context, &mut func),
         Piece::Entry => entry::translate_entry(env, builder_context, &mut func),
         Piece::InvokeEntry => entry::translate_invoke_entry(env, builder_context, &mut func),
@@ -180,7 +197,7 @@ pub fn translate(
         Piece::ThreadEntry => entry::translate_thread_entry(env, builder_context, &mut func),
     }
     .context(|| env.program.describe(id))?;
-    Ok(Clif { id, func })
+    Ok(Clif { id, func, locals })
 }
 
 /// Translates one function body.
@@ -189,19 +206,46 @@ fn translate_function(
     defined: DefinedFuncIndex,
     builder_context: &mut FunctionBuilderContext,
     func: &mut Function,
-) -> Result<()> {
+) -> Result<Locals> {
+    let body = &env.module().bodies[defined];
+    if budget::may_use_variables(body) {
+        match translate_body(env, defined, Locals::Variables, builder_context, func) {
+            Ok(()) if !budget::exceeds_joins(body, func) => return Ok(Locals::Variables),
+            Ok(()) | Err(BodyError::TooManyJoins) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    *func = Function::new();
+    *builder_context = FunctionBuilderContext::new();
+    translate_body(env, defined, Locals::Frame, builder_context, func)?;
+    Ok(Locals::Frame)
+}
+
+/// Translates one function body with its locals in one or the other.
+fn translate_body(
+    env: FuncEnv<'_>,
+    defined: DefinedFuncIndex,
+    locals: Locals,
+    builder_context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<(), BodyError> {
     let module = env.module();
     let index = module.func_index(defined);
     let ty = module.func_type(index);
     func.signature = env.signature(ty);
     func.name = UserFuncName::User(Name::Function(env.function(env.index, defined)?).to_clif());
+    let body = &module.bodies[defined];
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
-    translator.loop_calls = &module.bodies[defined].facts.loop_calls;
-    translator.hints = Some((module.bodies[defined].range.start, &module.bodies[defined].hints));
-    translator.function_body(index, &module.bodies[defined].body).map_err(|e| match e {
-        BodyError::Wasm(e) => Error::internal(format!("a validated body could not be read: {e}")),
-        BodyError::Ours(e) => e,
-    })?;
+    translator.loops = &body.facts.loops;
+    translator.hints = Some((body.range.start, &body.hints));
+    match locals {
+        Locals::Variables => translator.most_values = budget::most_values(body),
+        Locals::Frame => {
+            let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, LOCALS_ALIGN_LOG2);
+            translator.locals_in_frame = Some(translator.builder.create_sized_stack_slot(slot));
+        }
+    }
+    translator.function_body(index, &body.body)?;
     translator.builder.finalize(env.isa.frontend_config());
     Ok(())
 }
@@ -209,6 +253,18 @@ fn translate_function(
 enum BodyError {
     Wasm(wasmparser::Error),
     Ours(Error),
+    /// Locals make too many block parameters, see [`budget`].
+    TooManyJoins,
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Wasm(e) => Self::internal(format!("a validated body could not be read: {e}")),
+            BodyError::Ours(e) => e,
+            BodyError::TooManyJoins => Self::internal("locals that lie in the frame make no block parameters"),
+        }
+    }
 }
 
 impl From<wasmparser::Error> for BodyError {
@@ -233,18 +289,24 @@ struct FuncTranslator<'a, 'b> {
     control: Vec<control::Frame>,
     /// Whether the code at hand can be reached; operators are skipped where not.
     reachable: bool,
-    locals: Vec<Variable>,
+    locals: Vec<Local>,
+    /// Where locals lie that are no variables.
+    locals_in_frame: Option<ir::StackSlot>,
+    /// Most values that the function may have before its locals are taken out of them.
+    most_values: usize,
     /// Result types of the function.
     results: Box<[ValType]>,
     /// Address for results, where they are returned in memory.
     return_area: Option<Value>,
+    /// Where calls return results in memory.
+    area_for_results: Option<ir::StackSlot>,
     vmctx: Option<Value>,
     /// The pinned register's value and the block it was read in, since the last call.
     pinned: Option<(ir::Block, Value)>,
     /// The pinned register's value for the loop without calls at hand, and the height of the control stack outside it.
     pinned_in_loop: Option<(usize, Value)>,
-    /// Which loops of the body have calls, and how many have been entered.
-    loop_calls: &'a [bool],
+    /// The loops of the body, and how many have been entered.
+    loops: &'a [LoopFacts],
     loops_entered: usize,
     /// Where the body starts in the file, and its branch hints.
     hints: Option<(usize, &'a BranchHints)>,
@@ -272,12 +334,15 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             control: Vec::new(),
             reachable: true,
             locals: Vec::new(),
+            locals_in_frame: None,
+            most_values: usize::MAX,
             results: Box::default(),
             return_area: None,
+            area_for_results: None,
             vmctx: None,
             pinned: None,
             pinned_in_loop: None,
-            loop_calls: &[],
+            loops: &[],
             loops_entered: 0,
             hints: None,
             cold: false,
@@ -315,6 +380,9 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             self.operator(&op)?;
             if self.reachable {
                 self.fuel_after(&op);
+            }
+            if self.builder.func.dfg.num_values() > self.most_values {
+                return Err(BodyError::TooManyJoins);
             }
         }
         Ok(())

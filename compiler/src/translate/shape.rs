@@ -17,7 +17,7 @@ use wasmelt_abi::descriptor::TablePlan as TableFlags;
 use super::call::Code;
 use super::crossing::RunsIn;
 use super::{FuncTranslator, Name};
-use crate::module::MemoryIndex;
+use crate::module::{LoopFacts, MemoryIndex};
 use crate::options::Shape;
 use crate::program::{GlobalPlace, InstanceIndex, TypeId};
 
@@ -56,13 +56,15 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// Takes note of the start of a loop, before its header: one without calls gets a value for all of it.
-    pub(super) fn enter_loop(&mut self) {
-        let calls = self.loop_calls.get(self.loops_entered).copied().unwrap_or(true);
+    /// Records the start of a loop, before its header: one without calls gets a value for all of it. What is known about
+    /// the loop.
+    pub(super) fn enter_loop(&mut self) -> LoopFacts {
+        let facts = self.loops.get(self.loops_entered).copied().unwrap_or(LoopFacts { calls: true, repeats: true });
         self.loops_entered += 1;
-        if self.env.shape == Shape::Single && self.vmctx.is_none() && !calls && self.pinned_in_loop.is_none() {
+        if self.env.shape == Shape::Single && self.vmctx.is_none() && !facts.calls && self.pinned_in_loop.is_none() {
             self.pinned_in_loop = Some((self.control.len(), self.builder.ins().get_pinned_reg(types::I64)));
         }
+        facts
     }
 
     /// Takes note of the end of a loop, whose frame is still on the control stack.

@@ -36,7 +36,7 @@ impl FuncTranslator<'_, '_> {
             TablePlace::Dynamic(place) => self.dynamic_length(self.env.index, place),
             TablePlace::Foreign(owner, place) => self.dynamic_length(owner, place),
             TablePlace::Const(place) => {
-                let length = self.env.instance.const_tables[place as usize].len();
+                let length = self.env.instance.const_tables[place as usize].elements.len();
                 self.ins().iconst(types::I64, length as i64)
             }
             TablePlace::Unused => self.ins().iconst(types::I64, 0),

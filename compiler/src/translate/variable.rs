@@ -1,12 +1,22 @@
 //! Locals, globals and references to functions.
 
 use cranelift_codegen::ir::{self, InstBuilder as _, Value, types};
+use cranelift_frontend::Variable;
 use wasmparser::{FunctionBody, ValType};
 
 use super::{BodyError, FuncTranslator, Region, clif_type};
 use crate::error::{Error, Result};
 use crate::module::{ConstExpr, ConstOp, ConstValue, FuncIndex, FuncType, GlobalIndex};
 use crate::program::GlobalPlace;
+
+/// Where a local lives.
+#[derive(Clone, Copy)]
+pub(super) enum Local {
+    /// In values of the intermediate form, which makes block parameters of them where control flow joins.
+    Variable(Variable),
+    /// In the frame, see [`super::budget`].
+    Frame { slot: ir::StackSlot, offset: i32, ty: ir::Type },
+}
 
 impl FuncTranslator<'_, '_> {
     /// The region of a global's value. Imported globals of libraries may be the same one.
@@ -27,9 +37,7 @@ impl FuncTranslator<'_, '_> {
             self.return_area = params.next();
         }
         for (value, &ty) in params.zip(&ty.params) {
-            let local = self.builder.declare_var(clif_type(ty));
-            self.builder.def_var(local, value);
-            self.locals.push(local);
+            self.declare_local(ty, value);
         }
     }
 
@@ -39,12 +47,32 @@ impl FuncTranslator<'_, '_> {
             let (count, ty) = group?;
             let zero = self.zero(ty);
             for _ in 0..count {
-                let local = self.builder.declare_var(clif_type(ty));
-                self.builder.def_var(local, zero);
-                self.locals.push(local);
+                self.declare_local(ty, zero);
             }
         }
         Ok(())
+    }
+
+    fn declare_local(&mut self, ty: ValType, value: Value) {
+        let ty = clif_type(ty);
+        let local = match self.locals_in_frame {
+            None => Local::Variable(self.builder.declare_var(ty)),
+            Some(slot) => {
+                let data = &mut self.builder.func.sized_stack_slots[slot];
+                let offset = data.size.next_multiple_of(ty.bytes());
+                data.size = offset + ty.bytes();
+                Local::Frame { slot, offset: offset as i32, ty }
+            }
+        };
+        self.define_local(local, value);
+        self.locals.push(local);
+    }
+
+    fn define_local(&mut self, local: Local, value: Value) {
+        match local {
+            Local::Variable(variable) => self.builder.def_var(variable, value),
+            Local::Frame { slot, offset, .. } => _ = self.ins().stack_store(types::I64, value, slot, offset),
+        }
     }
 
     /// The default value of a type.
@@ -59,18 +87,21 @@ impl FuncTranslator<'_, '_> {
     }
 
     pub(super) fn local_get(&mut self, index: u32) {
-        let value = self.builder.use_var(self.locals[index as usize]);
+        let value = match self.locals[index as usize] {
+            Local::Variable(variable) => self.builder.use_var(variable),
+            Local::Frame { slot, offset, ty } => self.ins().stack_load(types::I64, ty, slot, offset),
+        };
         self.push(value);
     }
 
     pub(super) fn local_set(&mut self, index: u32) {
         let value = self.pop();
-        self.builder.def_var(self.locals[index as usize], value);
+        self.define_local(self.locals[index as usize], value);
     }
 
     pub(super) fn local_tee(&mut self, index: u32) {
         let value = self.pop();
-        self.builder.def_var(self.locals[index as usize], value);
+        self.define_local(self.locals[index as usize], value);
         self.push(value);
     }
 

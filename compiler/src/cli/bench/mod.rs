@@ -117,7 +117,7 @@ fn contenders(args: &BenchArgs, module: &[u8], name: &str, folder: &Path) -> Res
         let path = folder.join(file);
         let start = Instant::now();
         let sink = Output::create(&path, Emit::Exe, None)?;
-        sink.write(&progress::compile(bytes, name, &options, &args.common.report)?.bytes)?;
+        sink.write(&progress::compile(bytes, name, &options, &args.common)?.bytes)?;
         let preparation = Some(start.elapsed().as_secs_f64());
         let version = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
         Ok(Contender { name: row, version, command: Ok(Command::new(path)), preparation })
