@@ -76,18 +76,17 @@ impl Layout {
 
 /// Writes the section. References into the program's data need to know what lies where in it.
 pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, platform: Platform) -> Result<Text> {
-    let mut bytes = vec![platform.arch.padding(); layout.len_bytes as usize];
-    let mut references = Vec::new();
+    let mut text = Text { bytes: vec![platform.arch.padding(); layout.len_bytes as usize], references: Vec::new() };
     let host_prefix = if image.trace_wasi { symbols::TRACE_PREFIX } else { "" };
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
         let start = start as usize;
-        bytes[start..start + function.code.len()].copy_from_slice(&function.code);
+        text.bytes[start..start + function.code.len()].copy_from_slice(&function.code);
     }
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
-        relocate(function, start, layout, program, platform, host_prefix, &mut bytes, &mut references)
+        relocate(function, start, layout, program, platform, host_prefix, &mut text)
             .map_err(|e| e.context(format!("function {}", function.symbol)))?;
     }
-    Ok(Text { bytes, references })
+    Ok(text)
 }
 
 /// Fills in the references of one function, or passes them on to the linker.
@@ -98,9 +97,9 @@ fn relocate(
     program: &Program,
     platform: Platform,
     host_prefix: &str,
-    bytes: &mut [u8],
-    references: &mut Vec<Reference>,
+    text: &mut Text,
 ) -> Result<()> {
+    let Text { bytes, references } = text;
     for reloc in &function.relocs {
         let encoding = Encoding::of(reloc.kind, platform.arch)?;
         let offset = u64::from(start) + u64::from(reloc.offset);
