@@ -38,12 +38,12 @@ pub struct BodyFacts {
     pub throws: bool,
     /// For each loop, in order of its start, whether a call occurs in it.
     pub loop_calls: Vec<bool>,
-    /// While the body is visited: for each open block, the loop that it is.
+    /// While the body is visited: for each open block, the number of the loop if the block is one.
     open_blocks: Vec<Option<u32>>,
 }
 
 impl BodyFacts {
-    /// Takes note of one operator.
+    /// Records one operator.
     pub fn visit(&mut self, op: &Operator<'_>) {
         self.visit_structure(op);
         match *op {
