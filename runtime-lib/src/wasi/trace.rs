@@ -13,8 +13,9 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::executable;
-use crate::host::descriptors::{self, Descriptor};
-use crate::host::error::Errno;
+use crate::host::descriptor::Descriptor;
+use crate::host::descriptors;
+use crate::sys::errno::Errno;
 use crate::host::guest_memory::GuestMemory;
 use crate::instance::Instance;
 use crate::report::Report;
