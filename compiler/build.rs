@@ -1,4 +1,4 @@
-//! Leaves the freestanding runtime archives in `OUT_DIR`, compressed, where the compiler embeds them: so its binary is
+//! Writes the freestanding runtime archives into `OUT_DIR`, compressed. The compiler embeds them, so that its binary is
 //! complete by itself. In a checkout they are built from source, for each architecture whose standard library Rust has
 //! here; the packed crate holds them, as `cargo xtask package` put them there.
 

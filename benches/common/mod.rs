@@ -144,7 +144,7 @@ pub fn print_row(cells: &[String]) {
     println!("{}", line.trim_end());
 }
 
-/// A peer on PATH; says so where there is none.
+/// A peer on PATH. A missing peer is reported.
 pub fn peer(name: &str) -> Option<PathBuf> {
     let found = support::find_program(name);
     if found.is_none() {

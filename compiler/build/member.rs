@@ -1,5 +1,5 @@
-//! Prunes a member of the runtime archive: in goes an object as rustc writes it, out comes one with nothing but what a
-//! program needs. What is in a member is in every executable whose code it serves.
+//! Prunes a member of the runtime archive: in goes an object as rustc writes it, out comes an object with only what a
+//! program needs. Every executable that uses a member contains all of it.
 
 use object::build::elf::{Builder, Section, SectionData, SectionId};
 use object::elf;

@@ -1,4 +1,4 @@
-//! The pipeline: one line per stage, and the only place that knows their order.
+//! The pipeline: one line per stage. No other file knows the order of the stages.
 
 use std::borrow::Cow;
 use std::mem;
@@ -36,7 +36,7 @@ pub struct Compilation {
     pub unlinked: Option<Box<Unlinked>>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
-    /// What the user should know although it is no error.
+    /// What the user should know although it is not an error.
     pub notes: Vec<&'static str>,
     /// What may interest the user who asks for details.
     pub details: Vec<String>,

@@ -1,4 +1,4 @@
-//! What a file is that is not a module: in come its bytes and its name, out comes an error that says what the file is
+//! Files that are not modules: in come the bytes and the name of a file, out comes an error that says what the file is
 //! and how to get a module from it.
 
 use object::{FileKind, Object as _};

@@ -82,7 +82,7 @@ impl Output {
             Sink::Stdout => {
                 let mut stdout = io::stdout().lock();
                 match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-                    // A reader that has seen enough is no failure.
+                    // A reader may have seen enough.
                     Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                     other => other,
                 }

@@ -1,5 +1,5 @@
-//! Text that others chose, such as names in a module or of a file, as it may stand in a message: on one line, and nothing in
-//! it steers a terminal or changes how the rest of the line reads.
+//! Text that cannot be trusted, such as names in a module or of a file, made fit for a message. The result is one line,
+//! does not control a terminal, and does not change how the rest of the line reads.
 
 use std::fmt::{self, Display, Write as _};
 

@@ -568,7 +568,7 @@ impl<'data> Instance<'data> {
         self.callees.values().any(|callee| matches!(callee, Callee::Host(host) if std::ptr::eq(*host, &THREAD_SPAWN)))
     }
 
-    /// Whether any memory exists whose accesses rely on inaccessible pages.
+    /// The plan of a memory.
     pub fn memory(&self, index: MemoryIndex) -> &MemoryPlan {
         &self.memories[index]
     }

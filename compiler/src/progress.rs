@@ -1,6 +1,6 @@
-//! How far a compilation is, for whoever waits for it.
+//! Progress of a compilation, for those who wait for it.
 
-/// Is told how far a compilation is.
+/// Receives the progress of a compilation.
 pub trait Progress: Sync {
     /// A stage begins: "parse", "translate and compile", "emit", "link".
     fn stage(&self, name: &'static str);
@@ -8,7 +8,7 @@ pub trait Progress: Sync {
     fn functions(&self, done: usize, total: usize);
 }
 
-/// Nobody looks.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProgress;
 

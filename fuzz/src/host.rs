@@ -1,4 +1,4 @@
-//! What modules get for their imports, the same whoever runs them: everything follows from the number of the import.
+//! What modules get for their imports. Each engine gives the same: everything follows from the number of the import.
 
 use wasmparser::{RefType, ValType};
 
@@ -14,7 +14,7 @@ pub const MEMORY_START: &[u8] = b"what an imported memory begins with";
 /// Results of an imported function; `None` where it traps, as `unreachable` does.
 pub fn call(import: usize, params: &[ValType], args: &[Bits], results: &[ValType]) -> Option<Vec<Bits>> {
     let seed = params.iter().zip(args).fold(import as u64, |seed, (&ty, &bits)| {
-        // Other bits of a NaN are no difference.
+        // Other bits of a NaN do not count as a difference.
         let bits = if is_nan(ty, bits) { Bits::MAX } else { bits };
         Random::new(seed ^ bits as u64, (bits >> 64) as u64).next()
     });

@@ -1,5 +1,5 @@
-//! Makes modules of `wasm-smith` ones that end, however they are called: their fuel can be filled up from outside, and
-//! waiting for other threads, which there are none of, takes no time.
+//! Changes modules of `wasm-smith` so that every call of them ends: their fuel can be refilled from outside, and a wait
+//! for other threads, which do not exist, takes no time.
 
 use std::convert::Infallible;
 

@@ -23,7 +23,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `end`; 0 where there is none.
+    /// A number below `end`; 0 when `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         // The bias is that of 64 bits over a length in memory: none that matters.
         if end == 0 { 0 } else { (self.next() % end as u64) as usize }

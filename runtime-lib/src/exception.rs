@@ -211,7 +211,7 @@ impl Heap {
 
     fn sweep(&self, cells: &Used) -> usize {
         let (mut freed, mut offset) = (0, 0);
-        // Not `step_by`, which panics for steps of zero, and does not know that there are none.
+        // Not `step_by`, which panics for steps of zero, and cannot know that no step is zero.
         while offset < cells.used {
             let cell = (cells.base + offset) as *mut Exception;
             // SAFETY: all cells below `used` were written.

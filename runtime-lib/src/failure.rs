@@ -1,7 +1,7 @@
-//! The end of a process that is not the program's doing: it cannot start, or the runtime has a bug. In comes what went
-//! wrong; out come a line on standard error and the exit code.
+//! The end of a process for a reason outside the program: the program cannot start, or the runtime has a bug. In comes
+//! what went wrong; out come a line on standard error and the exit code.
 //!
-//! All of it is one function and one list, because this is in every executable and hardly ever runs.
+//! One function and one list hold everything, because this code is in every executable and hardly ever runs.
 
 use wasmelt_abi::trap::{RUNTIME_BUG_EXIT_CODE, START_FAILED_EXIT_CODE};
 

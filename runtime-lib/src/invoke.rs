@@ -118,7 +118,7 @@ fn value_type(code: u8) -> Option<ValueType> {
     [I32, I64, F32, F64, V128, FuncRef, ExternRef].into_iter().find(|&t| t as u8 == code)
 }
 
-/// A value as generated code passes it, `None` where the text is none. References cannot be written.
+/// A value as generated code passes it; `None` when the text is not a value of the type. References cannot be written.
 fn parse(argument: &[u8], param: u8) -> Option<[u64; 2]> {
     let text = core::str::from_utf8(argument).ok()?;
     Some(match value_type(param)? {

@@ -1,9 +1,9 @@
 //! `memory.atomic.wait` and `notify`: threads that sleep until another one wakes them by an address.
 //!
-//! In comes the host's address of a cell of linear memory, which the caller has checked. A kernel's futex compares 32
-//! bits only and wakes in no order that the specification would accept, so the queues are here: an address belongs to
-//! one of some buckets, each with a lock and a list of sleeping threads, the first to come first. Comparing and joining
-//! the list is one step under the lock, as is taking threads off it: a wake-up between the two cannot be lost.
+//! In comes the host's address of a cell of linear memory, which the caller has checked. A kernel's futex compares only
+//! 32 bits and does not wake in the order that the specification asks for, so the queues are here: an address belongs
+//! to one of some buckets, each with a lock and a list of sleeping threads, the first to come first. Comparing and
+//! joining the list is one step under the lock, as is taking threads off it: a wake-up between the two cannot be lost.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: a list links places on the stacks of sleeping threads. A thread leaves only after it was taken off its
@@ -125,9 +125,9 @@ fn bucket(address: usize) -> &'static Bucket {
 }
 
 /// Sleeps until another thread calls [`notify`] for this address or `timeout_ns` nanoseconds have passed, unless the
-/// cell does not hold what was expected. A negative time is none.
+/// cell does not hold what was expected. A negative time means no limit.
 pub fn wait(cell: Cell<'_>, timeout_ns: i64) -> Wake {
-    // A clock that cannot be read is no reason to sleep for ever: the time is over then.
+    // When the clock cannot be read, the time counts as over: a thread must not sleep for ever.
     let deadline =
         u64::try_from(timeout_ns).ok().map(|ns| io_clock::now(Clock::Monotonic).unwrap_or(0).saturating_add(ns));
     let bucket = bucket(cell.address());

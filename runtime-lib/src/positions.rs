@@ -1,5 +1,5 @@
-//! A frame of a backtrace with its lines in source files: in come a function and an operator, out come as many lines as
-//! functions were inlined there, and one.
+//! A frame of a backtrace with its lines in source files: in come a function and an operator, out come the line of the
+//! operator and one line for each function that was inlined around it.
 //!
 //! Only executables with a table of positions contain this code: their descriptor refers to it.
 

@@ -26,7 +26,7 @@ pub unsafe fn init(initial_stack: *const usize) {
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 static OF_MAIN: [AtomicPtr<*const c_char>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 
-/// Remembers the arguments and the environment of the process in the encoding of guests: UTF-8, and what is no Unicode
+/// Remembers the arguments and the environment of the process in the encoding of guests: UTF-8, and what is not Unicode
 /// as the standard library writes it.
 #[cfg(windows)]
 pub fn init_from_system() {

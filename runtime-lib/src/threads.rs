@@ -1,8 +1,9 @@
-//! Guest threads: starting one, what it runs, its end; and what keeps threads out of each other's way in the runtime.
+//! Guest threads: how a thread starts, what it runs, how it ends, and the locks that the runtime needs because of
+//! threads.
 //!
 //! In comes the instance that asks for a thread; out comes a native thread that runs in an instance of its own, with
 //! its own stack, context and exceptions, and with the memories that the module imports. A program that cannot start
-//! threads has none of this but [`own_heap`].
+//! threads contains only [`own_heap`] of this file.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: the record of a thread, its stack and its context lie outside linear memory. A thread's fault is judged
@@ -343,7 +344,7 @@ unsafe extern "C" fn guard(step: Step, number: u32) -> *const Descriptor {
     ptr::null()
 }
 
-/// Takes note that the calling thread is going to use a handle; with [`LOCK`].
+/// Records that the calling thread is going to use a handle. [`LOCK`] must be held.
 fn use_handle(handle: Handle) {
     // Standard streams stay open.
     if handle.number() > Handle::STDERR.number() {

@@ -27,7 +27,7 @@ fn module_with(name: &str, wat: &str, options: &[&str]) -> Module {
 }
 
 fn load(library: &Path, name: &str) -> Result<Module, Error> {
-    // SAFETY: these tests load what wasmelt has just made, and what is no library at all.
+    // SAFETY: these tests load what wasmelt has just made, and files that are not libraries.
     unsafe { Module::load(library, name) }
 }
 

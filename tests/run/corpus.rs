@@ -1,4 +1,4 @@
-//! Programs that nobody wrote for wasmelt: the rows of a corpus manifest, compiled, run in a scratch copy of the
+//! Programs that were not written for wasmelt: the rows of a corpus manifest, compiled, run in a scratch copy of the
 //! corpus' data, and compared by SHA-256 of their output.
 //!
 //! `WASMELT_CORPUS` names the folder with `manifest.tsv`, by default `../shared/corpus` beside the repository;

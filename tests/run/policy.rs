@@ -50,7 +50,7 @@ fn not_at(place: Place) -> &'static [&'static str] {
     match place {
         // The emulator is what has a name, memory and arguments there.
         Place::Foreign(System::LinuxAarch64) => &["dir_from_exe"],
-        // Names and variables that are no text, and what Wine adds to the environment.
+        // Names and variables that are not text, and what Wine adds to the environment.
         Place::Foreign(_) => &["dir_from_exe", "odd_arguments_and_variables"],
         _ => &[],
     }

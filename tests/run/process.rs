@@ -12,7 +12,7 @@ use libtest_mimic::{Failed, Trial};
 use crate::support::place::{self, Place};
 use crate::{modules, support};
 
-/// What is no matter of the portable runtime: it copies data into memory, and `run` is a command of the compiler.
+/// What does not concern the portable runtime: it copies data into memory, and `run` is a command of the compiler.
 const NOT_ON_PORTABLE: [&str; 2] = ["large_data_is_mapped", "run_is_a_drop_in"];
 
 pub(crate) fn trials() -> Vec<Trial> {

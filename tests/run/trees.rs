@@ -208,7 +208,7 @@ fn embedded_cannot_be_changed_or_left() -> Result<(), Failed> {
         fails(&probe, args, REFUSED)?;
     }
     for path in ["/assets/..", "/assets/../etc/passwd", "/assets/sub/../../etc/passwd", "/assets/../assets/file"] {
-        // The C library of the guest may take `..` apart itself; what is left is no grant.
+        // The C library of the guest may take `..` apart itself; what is left is not a grant.
         fails(&probe, &["cat", path], &[REFUSED, NOT_THERE].concat())?;
     }
     works(&probe, &["cat", "/box/file"], "box")?;

@@ -166,7 +166,7 @@ fn files_are_written_whole_or_not_at_all() -> Result<(), Failed> {
     compile("hello.wat", r"missing\old.o")?.expect_code(1)?.expect_stderr(r"cannot write missing\old.o: ")?;
     compile("hello.wat", ".")?.expect_code(1)?.expect_stderr("is a directory")?;
     compile("hello.wat", "NUL")?.expect_code(0)?;
-    // A file that is open elsewhere is none that may be replaced: here the program that is being run.
+    // A file that is open elsewhere cannot be replaced: here the program that is being run.
     let program = at("running.exe");
     fs::copy(env::var_os(VARIABLE).ok_or("it is not named")?, &program)?;
     let mut itself = foreign::wine_command()?;

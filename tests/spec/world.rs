@@ -29,7 +29,7 @@ pub(crate) struct World<'s> {
     outcomes: Vec<Outcome>,
 }
 
-/// What a name stands for, or why there is none.
+/// What a name stands for, or why it stands for nothing.
 type Slot = Result<Known, Reason>;
 
 #[derive(Clone)]

@@ -150,7 +150,7 @@ pub fn run(command: &mut Command, stdin: &[u8]) -> Result<Outcome, Failed> {
         .spawn()
         .map_err(|e| format!("cannot start {}: {e}", program.display()))?;
     let (mut to_child, stdin) = (child.stdin.take().expect("piped"), stdin.to_vec());
-    // A process that ends without reading its input is no failure.
+    // A process may end without reading its input.
     let writer = thread::spawn(move || drop(to_child.write_all(&stdin)));
     let stdout = read_in_background(child.stdout.take().expect("piped"));
     let stderr = read_in_background(child.stderr.take().expect("piped"));

@@ -1,5 +1,5 @@
-//! Where the executables of a test run, for tests that know nothing of it: here, here on the portable runtime, or as
-//! programs of another system.
+//! Where the executables of a test run: on this system, on this system with the portable runtime, or as programs of
+//! another system. The tests themselves do not know which.
 
 use std::cell::Cell;
 use std::env;

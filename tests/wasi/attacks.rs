@@ -1,5 +1,5 @@
 //! Attacks on the walls of the file system, by each of the ways in which paths are resolved: with `openat2`, without it,
-//! and by the portable runtime. Each says what it tries and what must not come of it.
+//! and by the portable runtime. Each attack says what it tries and what must not happen.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -74,7 +74,7 @@ fn licenses() -> Result<String> {
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("unknown").to_owned();
     let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
-    // Those of tests and of this program are among them: a list that is too long is no harm.
+    // Those of tests and of this program are among them: a list that is too long does no harm.
     let lines: BTreeSet<String> = packages
         .iter()
         .filter(|package| !package["source"].is_null())

@@ -102,7 +102,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
             if let Some(text) = wasmtime::asked_for(&error) {
                 return finish(print_text(text));
             }
-            // Help and version go to standard output and are no failure. Whether someone reads them is not ours.
+            // Help and version go to standard output and are not failures. Whether they can be written does not matter.
             let _ = message::usage(&error) || error.print().is_ok();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -206,7 +206,7 @@ fn print_line(style: Style, label: &str, text: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{label}:{style:#} {text}");
 }
 
-/// Prints a line to standard error that is no complaint.
+/// Prints a line to standard error that is neither an error nor a warning.
 fn print_note(text: &str) {
     if message::note(text) {
         return;
@@ -214,7 +214,7 @@ fn print_note(text: &str) {
     let _ = writeln!(anstream::stderr(), "{}", Plain(text));
 }
 
-/// Prints text to standard output. A reader that has seen enough is no failure.
+/// Prints text to standard output. A reader may close the pipe when it has seen enough.
 fn print_text(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,5 +1,5 @@
-//! `wasmelt run`: compiles a module into the cache, or finds it there, and becomes its executable; on Windows, where no
-//! process can become another, it waits for it and ends as it ended.
+//! `wasmelt run`: compiles a module into the cache, or finds the executable there, and replaces this process by the
+//! executable. On Windows, where that is impossible, `run` waits for the executable and ends with its exit code.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -147,7 +147,7 @@ fn compilation(
     Ok(compilation)
 }
 
-/// What was stored; that it could not be is no failure.
+/// What was stored. A program that cannot be stored still runs.
 fn note_failure<T>(stored: io::Result<T>, report: &ReportArgs) -> Option<T> {
     stored
         .inspect_err(|e| {

@@ -163,7 +163,7 @@ fn enable_cpu(builder: &mut isa::Builder, name: &str, levels: &[Level]) -> Resul
             }
             Ok(())
         }
-        // What is left are names of CPUs, which Cranelift has for x86 only; others of its settings are none.
+        // Other names are those of CPUs, which Cranelift has for x86 only. Other settings of Cranelift are not CPUs.
         None if !is_x86_64 || name.starts_with("has_") => Err(unknown()),
         None => builder.enable(name).map_err(|_| unknown()),
     }

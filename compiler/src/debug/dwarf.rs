@@ -315,7 +315,7 @@ impl<'data> Reader<'_, 'data> {
     }
 
     /// Whether a sequence starts within a function that is compiled, and goes forward. Linkers give those of functions
-    /// that they drop an address that is none.
+    /// that they drop an address that does not exist.
     fn is_wanted(&self, sequence: &[(u64, gimli::LineRow)], end: u64) -> bool {
         let Some(&(start, _)) = sequence.first() else { return false };
         let after = self.bodies.partition_point(|body| body.start as u64 <= start);

@@ -1,6 +1,6 @@
-//! What is checked before `gimli` reads a table: how long it is, since many units can ask for the same bytes; and that
-//! each directory and file of a line program takes room. The format allows for entries of no length, of which a few bytes
-//! can ask for any number.
+//! Checks that are made before `gimli` reads a table. The length is checked, since many units can ask for the same
+//! bytes. Each directory and file of a line program must take at least one byte: the format allows empty entries, and a
+//! few bytes could then ask for any number of them.
 
 use gimli::{DwForm, EndianSlice, Format, LittleEndian, Reader as _, Result, constants};
 

@@ -44,7 +44,7 @@ impl<'a> Table<'a> {
         Self {
             map,
             strings: Vec::new(),
-            // Offset 0 is no scope.
+            // Offset 0 does not name a scope.
             scopes: vec![0],
             string_offsets: HashMap::new(),
             file_offsets: HashMap::new(),

@@ -1,5 +1,5 @@
-//! What of an object follows from the module and from how it is compiled: everything but hooks, policy and notes. The cache
-//! and executables that can be linked again keep it.
+//! The part of an object that follows from the module and from how it is compiled: everything except hooks, policy and
+//! notes. The cache keeps this part, and so do executables that can be linked again.
 
 use object::BinaryFormat;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,5 @@
-//! Debug information, DWARF 4: compilation units, the functions in them, and which line code belongs to. Neither
-//! variables nor types: where a value lies in the course of a function is not known.
+//! Debug information, DWARF 4: compilation units, their functions, and which line code belongs to. There are no
+//! variables and no types, because the compiler does not know where a value lies in the course of a function.
 //!
 //! Addresses are distances from the section of code. References from one section to another are relocations, but for
 //! Mach-O, where each object's sections stay as they are and nothing is relocated but addresses.

@@ -1,7 +1,7 @@
-//! Notes: where an executable comes from and what it may do; and, where it was asked for, what it can be linked from again.
-//! They are written into objects, kept by the linker, and read from both. The content of the first is JSON, which this file
-//! does not look at. Both are compressed with zstd: for a small program the JSON would be a tenth of the executable
-//! otherwise.
+//! Notes. The first says where an executable comes from and what it may do, as JSON, which this file does not
+//! interpret. The second, written on request, holds what the executable can be linked from again. Notes are written
+//! into objects, the linker keeps them, and they are read from objects and executables. Both are compressed with zstd:
+//! uncompressed, the JSON would be a tenth of a small executable.
 
 use std::io::Read;
 

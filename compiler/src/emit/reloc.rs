@@ -1,5 +1,5 @@
-//! Relocations: the one place that knows how an instruction set encodes a reference, both for references that are
-//! resolved here and for those that become relocations of the object.
+//! Relocations: the one file that knows how an instruction set encodes a reference. References within the text are
+//! resolved here, the others become relocations of the object.
 
 use cranelift_codegen::binemit::Reloc as Kind;
 use object::write::{Relocation, SymbolId};

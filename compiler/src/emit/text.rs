@@ -1,5 +1,5 @@
-//! The text section: functions one behind the other, references between them filled in, the others left to the linker;
-//! and the code map, which says which function lies where and where it traps.
+//! The text section: the functions in order. References between functions are filled in here, the linker fills in the
+//! others. Also the code map, which says where each function lies and where it traps.
 
 use std::collections::{BTreeMap, HashMap};
 

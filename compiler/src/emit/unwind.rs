@@ -1,5 +1,5 @@
-//! Unwind information: how to find the caller of each function, for debuggers and profilers. The runtime does not read
-//! it. Nothing of it has to be relocated when a program starts.
+//! Unwind information: how debuggers and profilers find the caller of each function. The runtime does not read unwind
+//! information, and no part of it is relocated when a program starts.
 //!
 //! | system  | sections            | form |
 //! |---------|---------------------|------|

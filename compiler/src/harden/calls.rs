@@ -1,5 +1,5 @@
-//! System calls of Linux that the runtime makes, and which host function makes which: the one table that `--harden`
-//! follows from. Who adds a system call to the runtime adds it here.
+//! The system calls of Linux that the runtime makes, and which host function makes which: the one table that `--harden`
+//! follows from. A system call that is added to the runtime must be added here.
 
 use target_lexicon::Architecture;
 

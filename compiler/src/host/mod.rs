@@ -2,7 +2,7 @@
 //! that depends on it; each system has the same functions, in `unix` or `windows`, and Linux and the others differ in what
 //! can be done without a file's name.
 //!
-//! What a program is made *for* has no place here: the same command line makes the same bytes on every host.
+//! Nothing here depends on the target: the same command line makes the same bytes on every host.
 
 #[cfg(target_os = "linux")]
 #[path = "linux.rs"]

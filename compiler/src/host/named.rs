@@ -1,4 +1,5 @@
-//! Every file has a name on macOS and Windows: the same functions as on Linux, which say so or do without.
+//! macOS and Windows have no files without names. The functions are those of Linux: they report that, or use a named
+//! file.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,12 +7,12 @@ use std::path::Path;
 
 use super::{Start, command, exit_code, restrict_to_executing, wait_for};
 
-/// There are none.
+/// Always fails: this system has no files without names.
 pub(crate) fn create_nameless(_target: &Path, _mode: u32) -> io::Result<File> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// There are none.
+/// Always fails: this system has no files without names.
 pub(crate) fn put_in_place(_file: &File, _target: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }

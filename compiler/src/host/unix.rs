@@ -33,7 +33,7 @@ pub(crate) fn is_stdout(path: &Path) -> bool {
     path == Path::new("/dev/stdout")
 }
 
-/// Opens what is written as it is and not replaced: a device, pipe or socket. `None` where the path is none of them.
+/// Opens what is written as it is and not replaced: a device, pipe or socket. `None` when the path is something else.
 pub(crate) fn open_stream(path: &Path) -> Option<io::Result<File>> {
     let metadata = fs::metadata(path).ok().filter(|metadata| !metadata.is_file() && !metadata.is_dir())?;
     // A socket cannot be opened.

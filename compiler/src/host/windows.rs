@@ -39,7 +39,7 @@ pub(crate) fn is_stdout(_path: &Path) -> bool {
     false
 }
 
-/// Opens what is written as it is and not replaced: a device, a pipe. `None` where the path is none of them.
+/// Opens what is written as it is and not replaced: a device, a pipe. `None` when the path is something else.
 pub(crate) fn open_stream(path: &Path) -> Option<io::Result<File>> {
     let name = path.to_str()?;
     let is_device = ["NUL", "CON", "CONOUT$"].iter().any(|device| name.eq_ignore_ascii_case(device));

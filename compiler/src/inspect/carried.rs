@@ -48,7 +48,7 @@ struct Lines {
 
 impl Lines {
     fn new(policy: &options::Policy, stack_bytes: u64, files: BTreeSet<String>) -> Self {
-        // Numbers that are no limit.
+        // Numbers that mean no limit.
         let fuel = policy.fuel.filter(|&fuel| fuel != u64::MAX);
         let max_open_files = policy.max_open_files.filter(|&max| max != u32::MAX);
         // Limits that every program has.

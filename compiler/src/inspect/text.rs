@@ -1,4 +1,4 @@
-//! Reports as text for people. Names come from files that nobody vouches for: control characters in them are escaped.
+//! Reports as text for people. Names come from files that cannot be trusted: control characters in them are escaped.
 
 use std::fmt::{self, Display, Write as _};
 

@@ -133,7 +133,7 @@ fn system_library(inputs: Inputs<'_>) -> Result<String> {
     let unreadable = |e: object::Error| Error::link(format!("an input of the linker cannot be read: {e}"));
     let (mut defined, mut undefined) = (BTreeSet::new(), BTreeSet::new());
     let mut read = |data: &[u8]| -> Result<(), object::Error> {
-        // An archive also holds members that are no objects: the metadata of a library of Rust.
+        // An archive also holds members that are not objects: the metadata of a library of Rust.
         let Ok(file) = object::File::parse(data) else { return Ok(()) };
         for symbol in file.symbols().filter(|symbol| symbol.is_global() || symbol.is_undefined()) {
             let name = String::from_utf8_lossy(symbol.name_bytes()?).into_owned();

@@ -149,7 +149,7 @@ fn ld_arguments(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Vec<&'static s
         "--no-eh-frame-hdr",
         "-z",
         "noexecstack",
-        // The segment that it asks for is protected by a dynamic linker, and there is none.
+        // A dynamic linker would protect the segment that this option asks for, and there is no dynamic linker.
         "-z",
         "norelro",
     ]);

@@ -1,6 +1,7 @@
-//! Executables and libraries of Windows as they are handed out: a linker that keeps debug information (`-g`) also names a
-//! file with a copy of it, a "program database" with a number that follows from its folder. It is temporary and gone, so
-//! nothing may look for it, and same input gives same bytes.
+//! Executables and libraries of Windows after linking. A linker that keeps debug information (`-g`) also names a file
+//! with a copy of that information, a "program database", with a number that follows from the linker's folder. That
+//! file was temporary. So the reference to the file is removed: no debugger looks for it, and same input gives same
+//! bytes.
 
 use object::LittleEndian as LE;
 use object::pe::{IMAGE_DIRECTORY_ENTRY_DEBUG, ImageDebugDirectory};

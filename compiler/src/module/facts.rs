@@ -46,7 +46,7 @@ pub struct BodyFacts {
     pub locals_accessed: u64,
     /// Number of operators at which straight code ends or that calls may leave: about as many basic blocks there are.
     pub blocks: u64,
-    /// While the body is visited: for each open block, the loop that it is.
+    /// While the body is visited: for each open block, the number of the loop if the block is one.
     open_blocks: Vec<Option<u32>>,
     /// While the body is visited: the loops among them.
     open_loops: Vec<u32>,
@@ -62,7 +62,7 @@ pub struct LoopFacts {
 }
 
 impl BodyFacts {
-    /// Takes note of one operator.
+    /// Records one operator.
     pub fn visit(&mut self, op: &Operator<'_>) {
         self.visit_structure(op);
         match *op {

@@ -1,8 +1,8 @@
 //! Branch hints: which way a branch is likely to go, from the custom section `metadata.code.branch_hint`
 //! (<https://github.com/WebAssembly/branch-hinting>).
 //!
-//! Hints say nothing about what a program does, so that nothing in them is an error: what cannot be read is ignored
-//! with all that follows it, and a hint that stands at no branch is never asked for.
+//! Hints do not change what a program does, so nothing in them is an error. A hint that cannot be read is ignored, with
+//! all hints after it, and a hint that does not belong to a branch has no effect.
 
 use std::collections::HashMap;
 

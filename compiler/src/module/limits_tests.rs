@@ -1,4 +1,4 @@
-//! Every limit is accepted and one more is refused, with the limit's name, both numbers and the place.
+//! Every limit is accepted, and one more is refused with the limit's name, both numbers and the offset.
 //!
 //! Large counts stand in front of sections that end there: a count within the limit fails later, for another reason.
 

@@ -1,4 +1,4 @@
-//! Which functions need which, as CLIF says.
+//! Which functions each function refers to, read from its CLIF.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Imports of a program: each is a function of the runtime, or an error that says what there is.
+//! Imports of a program: each is a function of the runtime, or an error that says what the runtime has.
 
 use wasmelt_abi::host::{HostFunction, WASI_P1};
 use wasmparser::ValType;

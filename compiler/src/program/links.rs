@@ -1,5 +1,5 @@
-//! How the instances of a program are connected: each import is met by an instance that comes earlier, by the runtime,
-//! or it is an error that says what there is.
+//! How the instances of a program are connected. An earlier instance or the runtime provides each import. An import
+//! that nothing provides is an error that says what is available.
 
 use std::collections::{BTreeMap, HashMap};
 

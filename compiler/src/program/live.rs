@@ -1,4 +1,5 @@
-//! Which functions of a program can be reached, and which of them may leave another instance behind than they found.
+//! Which functions of a program can be reached, and which of them may return with the pinned register of another
+//! instance.
 
 use std::collections::{HashMap, HashSet};
 

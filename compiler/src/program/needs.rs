@@ -1,5 +1,5 @@
-//! What a program needs of the runtime and of the system, whatever it is granted: with the policy it decides which hooks are
-//! linked and which system calls are allowed.
+//! What a program needs of the runtime and of the system, independent of its policy. The needs and the policy together
+//! decide which hooks are linked and which system calls are allowed.
 
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
-//! Which toolchain a module comes from whose imports nothing provides, and how that toolchain makes a module for WASI.
+//! Recognises the toolchain of a module by an import that nothing provides, and says how that toolchain builds for
+//! WASI.
 
 use wasmparser::ValType;
 

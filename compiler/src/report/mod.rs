@@ -248,7 +248,7 @@ impl Provenance {
 
     /// The text of the note. What is empty, absent or false is left out.
     pub fn to_json(&self) -> String {
-        // Only a map with keys that are no strings, or a failing `Serialize`, could fail: there is neither.
+        // Only a map with keys that are not strings, or a failing `Serialize`, could fail: there is neither.
         let mut value = serde_json::to_value(self).unwrap_or_default();
         leave_out_empty(&mut value);
         value.to_string()

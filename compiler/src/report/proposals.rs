@@ -59,7 +59,7 @@ pub fn features_used(wasm: &[u8]) -> wasmparser::Result<FeatureNames> {
     used.add_if(spaces.tables > 1, Proposal::reference_types);
     let in_bodies = bodies.par_iter().map(Used::body).try_reduce(|| Used(0), |a, b| Ok(Used(a.0 | b.0)))?;
     used.0 |= in_bodies.0;
-    // `mvp` is no proposal.
+    // `mvp` is not a proposal.
     let names = NAMES.iter().enumerate().skip(1).filter(|(bit, _)| used.0 & (1 << bit) != 0);
     Ok(names.filter_map(|(_, name)| feature_name(name)).collect())
 }

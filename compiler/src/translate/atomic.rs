@@ -15,7 +15,7 @@ use crate::module::MemoryIndex;
 use types::{I8, I16, I32, I64};
 
 impl FuncTranslator<'_, '_> {
-    /// Translates an atomic operator; `false` when it is none.
+    /// Translates an atomic operator; `false` when the operator is not atomic.
     pub(super) fn atomic_operator(&mut self, op: &Operator<'_>) -> bool {
         #[rustfmt::skip]
         match op {

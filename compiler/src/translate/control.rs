@@ -79,7 +79,7 @@ impl Kind {
         }
     }
 
-    /// Whether the end of the frame throws on what none of its clauses caught.
+    /// Whether the end of the frame throws again what no clause of the frame caught.
     pub(super) fn throws_at_end(&self) -> bool {
         matches!(self, Self::Try { .. } | Self::Catch { .. })
     }

@@ -1,9 +1,10 @@
-//! What instances of a program do with one another: each context lies at a distance from the others that is known when
-//! code is generated, so what another instance owns is reached from the pinned register by a constant.
+//! Access from one instance of a program to another. The distances between contexts are known when code is generated,
+//! so code reaches what another instance owns by a constant offset from the pinned register.
 //!
-//! A function finds the pinned register as its own instance's, and leaves it so. A caller sets it for a function of
-//! another instance and sets it back. The exception are functions that *stray*: they end with a tail call of a function
-//! of another instance, which has no frame to come back to. Their callers keep the register's value in their frame.
+//! On entry to a function and on return, the pinned register is that of the function's own instance. A caller sets the
+//! register for a function of another instance, and sets it back after the call. Functions that *stray* are the
+//! exception: they end with a tail call of a function of another instance, and have no frame to return to. Their
+//! callers keep the value of the register in their own frame.
 
 use cranelift_codegen::ir::{InstBuilder as _, Value, types};
 use wasmelt_abi::context::WideRecord;

@@ -364,7 +364,7 @@ fn vector_operators_become_the_instructions_made_for_them() {
     }
 }
 
-/// What makes accesses atomic is in the instruction; and none of them is moved or left out across one.
+/// An atomic access is an atomic instruction, and no access is moved across it or left out.
 #[test]
 fn atomic_operators_become_atomic_instructions() {
     let v3 = isa(X86_64, V3, &[("opt_level", "speed")]);

@@ -1,4 +1,4 @@
-//! The two shapes of an instance, and the only place that tells them apart.
+//! The two shapes of an instance, and what differs between them in code.
 //!
 //! In the `Single` shape the context of the instance whose code runs is known through the pinned register, which also is
 //! the base of its memory 0; what instances do with one another is in `crossing`. In the `Many` shape (libraries) every function takes the context's address as its hidden first
@@ -56,8 +56,8 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// Records the start of a loop, before its header: one without calls gets a value for all of it. What is known about
-    /// the loop.
+    /// Records the start of a loop, before its header: a loop without calls gets one value for the whole loop. Returns what
+    /// is known about the loop.
     pub(super) fn enter_loop(&mut self) -> LoopFacts {
         let facts = self.loops.get(self.loops_entered).copied().unwrap_or(LoopFacts { calls: true, repeats: true });
         self.loops_entered += 1;
@@ -67,14 +67,14 @@ impl FuncTranslator<'_, '_> {
         facts
     }
 
-    /// Takes note of the end of a loop, whose frame is still on the control stack.
+    /// Records the end of a loop, whose frame is still on the control stack.
     pub(super) fn leave_loop(&mut self) {
         if self.pinned_in_loop.is_some_and(|(depth, _)| depth + 1 == self.control.len()) {
             self.pinned_in_loop = None;
         }
     }
 
-    /// Takes note of a call: a value that was read before it is not to be kept in a register across it.
+    /// Records a call: a value that was read before the call must not be kept in a register across it.
     pub(super) fn forget_vmctx(&mut self) {
         self.pinned = None;
     }

@@ -1,7 +1,7 @@
 //! Runtime functions that generated code calls, other than the host functions that a module imports.
 //!
-//! Each is an `extern "C"` symbol in a section of its own, so that the linker keeps just those that are used. Checks
-//! that can trap are made by generated code or reported by a result: no builtin ever traps by itself.
+//! Each is an `extern "C"` symbol in a section of its own, so that the linker keeps only those that a program uses. No
+//! builtin traps by itself: generated code makes the checks that can trap, or the result tells it to trap.
 
 /// Type of a builtin's parameter or result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ macro_rules! for_each_builtin {
         $mac! {
             /// Grows the memory with this index by `delta_pages`; the old length in pages, or -1 and nothing changed.
             memory_grow(vmctx: Pointer, memory_index: I32, delta_pages: I64) -> I64;
-            /// Copies bytes between places that may overlap; the caller has checked both ranges.
+            /// Copies bytes between ranges that may overlap; the caller has checked both ranges.
             memory_copy(dest: Pointer, src: Pointer, len_bytes: I64);
             /// Sets bytes; the caller has checked the range.
             memory_fill(dest: Pointer, value: I32, len_bytes: I64);

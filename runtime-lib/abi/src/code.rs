@@ -1,5 +1,5 @@
-//! What the runtime knows about generated code: where it is, where it traps, which function lies where, and which calls
-//! exception handlers reach. It is the same for all instances, whose number and plans code knows already.
+//! What the runtime knows about generated code: where the code is, where it traps, which function lies where, and which
+//! calls exception handlers reach. All instances of a program share this.
 
 use crate::rel::{Rel, RelSlice};
 
@@ -30,9 +30,9 @@ pub struct ExceptionHandler {
 impl ExceptionHandler {
     /// It handles all exceptions.
     pub const ALL: u32 = u32::MAX;
-    /// No handler: says where the frame keeps its `vmctx`. `landing_offset` is the distance in bytes from the stack
-    /// pointer at the call up to that place. In libraries it comes before handlers with tags, whose numbers only the
-    /// context knows.
+    /// Not a handler: says where the frame keeps its `vmctx`. `landing_offset` is the distance in bytes from the stack
+    /// pointer at the call up to the saved `vmctx`. In libraries this entry comes before handlers with tags, whose
+    /// numbers only the context knows.
     pub const CONTEXT: u32 = u32::MAX - 1;
 }
 
@@ -56,7 +56,7 @@ pub struct Code {
     pub text_bytes: u32,
     /// Which function lies where, and where it traps, see [`crate::code_map`].
     pub code_map: RelSlice<u8>,
-    /// Which lines of source files code comes from; none where nothing is known.
+    /// Which lines of source files code comes from; absent when nothing is known.
     pub positions: Rel<Positions>,
     /// Calls within the reach of exception handlers.
     pub call_sites: RelSlice<CallSite>,

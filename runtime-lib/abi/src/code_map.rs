@@ -19,7 +19,7 @@
 //! * the distance from the site before, or from the function's start;
 //! * `(zigzag(distance) << 1) | has_trap`, with the distance in the module of its operator from that of the site before,
 //!   or from the function's body;
-//! * where it has one, the number of its [`Trap`](crate::trap::Trap).
+//! * where it has one, the number of its [`Trap`].
 //!
 //! Accesses to linear memory have no trap: a fault of generated code whose address lies in the reservation of a memory
 //! is an out-of-bounds access by itself.

@@ -1,7 +1,7 @@
 //! The context of a module instance: what generated code and the runtime both read and write.
 //!
-//! A context is known by one address, `vmctx`, and lies *below* it: the fixed head directly below, the part that
-//! differs from module to module below the head. Every offset into it is negative.
+//! One address, `vmctx`, identifies a context. The context lies *below* that address: first the fixed head, and below
+//! the head the part that differs from module to module. Every offset into a context is negative.
 //!
 //! ```text
 //!            lower addresses                                                     higher addresses
@@ -16,9 +16,9 @@
 //! number added to the base, so no guest access can reach below it. In the `Many` shape `vmctx` is a parameter and
 //! memory 0 is found through the head.
 //!
-//! Memory 0 is also apart from the context where several threads share it: then the pinned register holds `vmctx`, a
-//! [`MemoryRef`] stands in the part below the head, and the head's own record is a copy for host functions, whose
-//! length generated code renews before it calls one.
+//! Memory 0 lies elsewhere when several threads share it. Then the pinned register holds `vmctx`, a [`MemoryRef`]
+//! stands in the part below the head, and the record in the head is a copy for host functions. Generated code renews
+//! the length in that copy before it calls a host function.
 
 use core::mem::{offset_of, size_of};
 
@@ -29,7 +29,7 @@ use crate::instance::InstancePlan;
 #[repr(C)]
 #[derive(Debug)]
 pub struct Memory {
-    /// First byte of the memory. Never moves: the whole of what the memory may ever use is reserved.
+    /// First byte of the memory. A memory never moves: all address space that it may ever use is reserved.
     pub base: *mut u8,
     /// Current length in bytes; a multiple of the page size.
     pub length_bytes: u64,
@@ -72,7 +72,7 @@ pub struct FuncRecord {
 }
 
 impl FuncRecord {
-    /// The type number that no function has: a null element of a table that never changes.
+    /// A type number that no function has. It marks a null element of a table that never changes.
     pub const NULL_TYPE: u32 = u32::MAX;
     /// The null element.
     pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
@@ -90,7 +90,8 @@ pub struct WideRecord {
 
 /// What a function reference of the `Many` shape points to: all that a call needs, whoever calls.
 ///
-/// They lie in contexts, one for each import and for each function whose reference is taken, and live as long.
+/// These structures lie in contexts, one for each import and each function whose reference is taken, and live as long
+/// as the context.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FuncRef {
@@ -117,7 +118,7 @@ impl FuncRef {
 #[repr(C)]
 #[derive(Debug)]
 pub struct HostFunc {
-    /// Is given this structure's address and the arguments, 16 bytes each, which it replaces by the results.
+    /// Gets the address of this structure and the arguments, 16 bytes each, and replaces the arguments by the results.
     pub entry: unsafe extern "C" fn(host_func: *mut HostFunc, values: *mut [u64; 2]),
 }
 
@@ -125,9 +126,9 @@ pub struct HostFunc {
 #[repr(C)]
 #[derive(Debug)]
 pub struct LibraryHead {
-    /// Number of each tag, by its index in the module: tags are the same where their numbers are.
+    /// Number of each tag, by its index in the module. Tags with equal numbers are the same tag.
     pub tag_ids: *const u32,
-    /// Number of each function type, by its number in the module: types are equal where these numbers are.
+    /// Number of each function type, by its number in the module. Types with equal numbers are equal.
     pub type_ids: *const u32,
     /// The runtime's functions, in the order of [`crate::builtin::Builtin::ALL`].
     pub builtins: *const *const u8,
@@ -153,8 +154,8 @@ pub const LIBRARY_HEAD_OFFSET: i32 = -((HEAD_BYTES + size_of::<LibraryHead>()) a
 
 /// An exception that was thrown. References to exceptions (`exnref`) are its address.
 ///
-/// Exceptions are made by `exception_new` and never change afterwards. They are freed when nothing on the guest's
-/// stack, in a context, a table or another exception looks like a reference to them.
+/// `exception_new` makes exceptions, and they never change afterwards. An exception is freed when nothing on the guest's
+/// stack, in a context, a table or another exception looks like a reference to it.
 #[repr(C, align(16))]
 #[derive(Debug)]
 pub struct Exception {
@@ -178,8 +179,8 @@ pub const EXCEPTION_PAYLOAD_OFFSET: i32 = size_of::<Exception>() as i32;
 #[repr(C)]
 #[derive(Debug)]
 pub struct VmContextHead {
-    /// Bytes of a data or element segment that was dropped are no longer there: one bit per segment, element segments
-    /// first; `null` when the module has neither `data.drop` nor `elem.drop`.
+    /// Which segments were dropped: one bit for each segment, element segments first. `null` when the module has
+    /// neither `data.drop` nor `elem.drop`. A dropped segment has no bytes.
     pub dropped_segments: *mut u64,
     /// The program that this context belongs to. Written by the runtime before any guest code runs.
     pub program: *const ProgramDescriptor,

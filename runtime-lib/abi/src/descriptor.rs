@@ -1,8 +1,8 @@
 //! What the compiler tells the runtime about a program: one read-only structure without absolute addresses.
 //!
-//! References inside it are 32-bit offsets from the field that holds them ([`Rel`], [`RelSlice`]). So a position
-//! independent executable has nothing to relocate here, whatever the size of the program, and the same bytes mean the
-//! same on ELF, Mach-O and COFF. The compiler writes it with [`crate::symbols::PROGRAM`] at its start.
+//! References inside the structure are 32-bit offsets from the field that holds them ([`Rel`], [`RelSlice`]). So a
+//! position independent executable has nothing to relocate here, whatever the size of the program, and the same bytes
+//! mean the same on ELF, Mach-O and COFF. The symbol [`crate::symbols::PROGRAM`] is at the start of the structure.
 
 use crate::interface::Interface;
 use crate::layout::Layout;
@@ -24,7 +24,7 @@ pub struct DirGrant {
 }
 
 impl DirGrant {
-    /// Nothing below it can be changed through this grant.
+    /// Nothing below the directory can be changed through this grant.
     pub const READ_ONLY: u32 = 1;
 }
 
@@ -41,11 +41,11 @@ pub struct EnvGrant {
 }
 
 impl EnvGrant {
-    /// The value is the host's at run time; where the host has none, the guest has none.
+    /// The value is the host's at run time. When the host does not have the variable, neither does the guest.
     pub const INHERIT: u32 = 1;
 }
 
-/// What the guest may do outside its sandbox. Nothing is allowed that is not named here.
+/// What the guest may do outside its sandbox. Everything that is not named here is forbidden.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Policy {
@@ -57,7 +57,7 @@ pub struct Policy {
     pub dirs: RelSlice<DirGrant>,
     /// Granted environment variables; a later one replaces an earlier one of the same name.
     pub env: RelSlice<EnvGrant>,
-    /// Limits and rarer grants; none where all of them have their default. Only hooks read them.
+    /// Limits and rarer grants; absent when all of them have their defaults. Only hooks read them.
     pub further: Rel<FurtherPolicy>,
 }
 
@@ -65,9 +65,9 @@ pub struct Policy {
 #[repr(C)]
 #[derive(Debug)]
 pub struct FurtherPolicy {
-    /// Wall-clock time that the program may take, in nanoseconds; 0 is no limit.
+    /// Wall-clock time that the program may take, in nanoseconds; 0 means no limit.
     pub timeout_ns: u64,
-    /// Instructions that the program may execute; `u64::MAX` is no limit. Code does not read it: its counter in the
+    /// Instructions that the program may execute; `u64::MAX` means no limit. Code does not read it: its counter in the
     /// context, at `fuel_offset`, starts at the negative number and counts up to zero.
     pub fuel: u64,
     /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
@@ -76,7 +76,7 @@ pub struct FurtherPolicy {
     pub max_exception_bytes: u64,
     /// [`FurtherPolicy::STDIN_NULL`] and so on.
     pub flags: u32,
-    /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` is no limit.
+    /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` means no limit.
     pub max_open_files: u32,
     /// Addresses to listen on before the guest runs; their descriptors follow those of the directories.
     pub listeners: RelSlice<ListenGrant>,

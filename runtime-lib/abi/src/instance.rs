@@ -98,7 +98,8 @@ pub struct ElementSegment {
 #[repr(C, align(8))]
 #[derive(Debug)]
 pub struct InstancePlan {
-    /// Its `vmctx` lies so many bytes above that of the program's first instance. Code has the same number in it.
+    /// Distance in bytes from the `vmctx` of the program's first instance up to the `vmctx` of this one. Generated code
+    /// contains the same number.
     pub distance: u64,
     /// Bytes of context below `vmctx`, head included; a multiple of 16.
     pub context_bytes: u32,

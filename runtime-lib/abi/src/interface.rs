@@ -168,7 +168,7 @@ pub struct EntityPlan {
     pub context_offset: i32,
     /// Logarithm of a memory's page size.
     pub page_size_log2: u16,
-    /// The constants below.
+    /// A combination of the constants below.
     pub flags: u16,
     /// Zero.
     pub reserved: u32,
@@ -189,8 +189,8 @@ impl EntityPlan {
 #[repr(C)]
 #[derive(Debug)]
 pub struct ElementPlan {
-    /// For each element the index of its function in [`Interface::funcs`], plus 1; 0 is null. Empty with
-    /// `context_offset`.
+    /// For each element the index of its function in [`Interface::funcs`], plus 1; 0 is null. Empty when
+    /// `context_offset` is not 0.
     pub funcs: RelSlice<u32>,
     /// Where the elements are in the context, 8 bytes each as in a table, when they are known at instantiation only;
     /// 0 otherwise.
@@ -223,7 +223,7 @@ pub struct Interface {
     pub elements: RelSlice<ElementPlan>,
     /// Offset of the first [`crate::context::FuncRef`] from `vmctx`.
     pub func_refs_offset: i32,
-    /// How many at the front of each list are imported, by [`Kind`].
+    /// How many entries at the front of each list are imported, by [`Kind`].
     pub imported: [u32; 5],
 }
 

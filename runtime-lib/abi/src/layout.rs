@@ -12,8 +12,8 @@
 // stack must have an inaccessible guard below it that no frame can jump over.
 // ---------------------------------------------------------------------------------------------------------------
 
-/// Inaccessible address space below the guest stack. Generated code and the runtime touch every page of a large
-/// frame, so one page would do; the rest costs nothing.
+/// Inaccessible address space below the guest stack. Generated code and the runtime touch every page of a large frame,
+/// so one page would be enough; the other pages cost nothing.
 pub const STACK_GUARD_BYTES: u64 = 1 << 20;
 
 /// Addresses on a user's side of the address space, on every 64-bit platform.

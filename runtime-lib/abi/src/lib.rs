@@ -1,6 +1,6 @@
 //! The contract between wasmelt's compiler and its runtime.
 //!
-//! Everything that crosses the border between generated code and the runtime is described here once: the layout of a
+//! Everything that generated code and the runtime share is described here once: the layout of a
 //! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
 //! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions

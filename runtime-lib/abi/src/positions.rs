@@ -185,7 +185,7 @@ impl<'a> Positions<'a> {
             *field = leb128::read(&mut rest)? as u32;
         }
         let [parent, name, file, line, column] = fields;
-        // Each lies behind the one around it: so a damaged table is no endless walk.
+        // Each lies behind the one around it: so a walk through a damaged table ends.
         (parent < offset).then_some(Scope { parent, name, file, line, column })
     }
 }

@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 
-/// A reference to a `T`: the distance in bytes from this field to the referent; 0 is none.
+/// A reference to a `T`: the distance in bytes from this field to the referent. 0 means that there is no referent.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Rel<T> {
@@ -13,7 +13,7 @@ pub struct Rel<T> {
 }
 
 impl<T> Rel<T> {
-    /// The address that is referred to, `None` where nothing is.
+    /// Returns the address of the referent, or `None`.
     #[inline]
     pub fn get(&self) -> Option<*const T> {
         let here = core::ptr::from_ref(self).cast::<u8>();
@@ -32,7 +32,8 @@ pub struct RelSlice<T> {
 }
 
 impl<T> RelSlice<T> {
-    /// Address of the first element, aligned also when there are none, and number of elements.
+    /// Returns the address of the first element, which is aligned even when the slice is empty, and the number of
+    /// elements.
     #[inline]
     pub fn get(&self) -> (*const T, usize) {
         // Without elements the distance may be 0. The address is aligned then as well, because the fields of this type

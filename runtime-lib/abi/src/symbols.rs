@@ -6,7 +6,7 @@ pub const ABI_ANCHOR: &str = "wasmelt_abi_4";
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
 
-/// What the name of a library's [`crate::descriptor::ProgramDescriptor`] starts with; the library's own name follows.
+/// Prefix of the symbol of a library's [`crate::descriptor::ProgramDescriptor`]; the library's own name follows.
 pub const LIBRARY_PREFIX: &str = "wasmelt_module_";
 
 /// First byte of generated code, defined by the object.

@@ -3,12 +3,12 @@
 /// Exit code of a process whose guest trapped: that of a process ended by `SIGABRT`, as in wasmtime.
 pub const TRAP_EXIT_CODE: i32 = 134;
 
-/// Exit code after a fault of the runtime itself, which is a bug in wasmelt and never the guest's doing:
+/// Exit code after a fault of the runtime itself. Such a fault is a bug in wasmelt, never caused by the guest alone.
 /// `EX_SOFTWARE` of `sysexits.h(3)`.
 pub const RUNTIME_BUG_EXIT_CODE: i32 = 70;
 
-/// Exit code where the program could not be started: a missing CPU feature, a granted directory that is not there, no
-/// address space. `EX_UNAVAILABLE` of `sysexits.h(3)`.
+/// Exit code when the program could not start: a CPU feature, a granted directory or address space is missing.
+/// `EX_UNAVAILABLE` of `sysexits.h(3)`.
 pub const START_FAILED_EXIT_CODE: i32 = 69;
 
 macro_rules! traps {

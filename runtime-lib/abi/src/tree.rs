@@ -3,7 +3,7 @@
 
 use crate::descriptor::RelSlice;
 
-/// A directory that the guest finds as a granted one.
+/// A directory that the guest finds as if it were granted.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Tree {

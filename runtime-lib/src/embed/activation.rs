@@ -1,4 +1,4 @@
-//! Calls into guest code and out of it: what the host sees of a call that returned, trapped, threw or was stopped.
+//! Calls into guest code and out of it. A call returns to the host, traps, throws or is stopped.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: an activation is what a trap returns to. The thread's and the store's lists of them must always name the
@@ -169,7 +169,7 @@ impl Activation {
 /// Called by [`arch::call_host`], for the store's current activation.
 pub(super) unsafe extern "C" fn host_function(host_func: *mut HostFunc, values: *mut [u64; 2]) -> *const Resume {
     let host_func: *mut HostFuncData = host_func.cast();
-    // While the host function runs, faults of this thread are none of the guest's.
+    // While the host function runs, faults of this thread do not belong to the guest.
     let activation = CURRENT.with(|current| current.replace(ptr::null_mut()));
     // SAFETY: generated code passes a host function of its store, which lives as long as that, and room for the
     // arguments and results of its type. Nobody uses the store while guest code runs: this is the only reference.

@@ -8,30 +8,30 @@ use wasmelt_abi::trap::Trap;
 
 use super::Exception;
 
-/// Why a call into this interface did not do what was asked.
+/// Why a call of this interface failed.
 #[derive(Debug)]
 pub enum Error {
     /// The guest trapped.
     Trap(GuestTrap),
     /// The guest threw an exception that it did not catch. A host function that returns it throws it again.
     Exception(Exception),
-    /// Imports do not fit: which one, what was expected and what was found.
+    /// An import is missing or has the wrong type: the text names the import, the expected type and the found one.
     Unlinkable(String),
-    /// The system or a file could not provide what is needed.
+    /// The operating system refused something, or a file is not what it should be.
     System(String),
-    /// A value, an index or a handle that this call does not accept.
+    /// The caller passed a value, an index or a handle that this call does not accept.
     Usage(String),
-    /// What a host function failed with.
+    /// A host function failed with this error of its own.
     Host(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// A trap that a host function raises.
+    /// Makes a trap, for a host function to return.
     pub fn trap(trap: Trap) -> Self {
         Self::Trap(GuestTrap { trap, backtrace: Vec::new(), is_cut: false })
     }
 
-    /// An error of the host's own, for a host function to stop its guest with.
+    /// Makes an error of the host's own. A host function that returns the error stops its guest.
     pub fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Host(error.into())
     }
@@ -65,14 +65,14 @@ impl std::error::Error for Error {
     }
 }
 
-/// A trap, and the guest's functions that were being executed.
+/// A trap, and the functions of guests that were running when it happened.
 #[derive(Clone, Debug)]
 pub struct GuestTrap {
     /// Why the guest was stopped.
     pub trap: Trap,
-    /// The innermost functions, the innermost first.
+    /// The functions that were running, innermost first, up to a limit.
     pub backtrace: Vec<Frame>,
-    /// Whether there were more than are shown.
+    /// Whether more functions were running than the backtrace holds.
     pub is_cut: bool,
 }
 

@@ -2,8 +2,8 @@
 //! nothing refers to any more.
 //!
 //! Handlers are found (`guests::handlers`) and exceptions marked (`guests::marking`) as in executables. The heap differs:
-//! here each exception is an allocation of its own, of the size that its tag says, and what may refer to exceptions is
-//! the contexts, tables and globals of all instances and the references that the host holds.
+//! each exception is an allocation of its own, of the size that its tag says. References to exceptions may lie in the
+//! contexts, tables and globals of all instances, and in what the host holds.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: a word is an exception only where it is the address of one that the heap has made and not freed. All that
@@ -33,7 +33,7 @@ use crate::guests::stack::Frames;
 /// The heap is searched for garbage when it has grown by this much, and by as much as was alive the last time.
 const COLLECT_BYTES: usize = 1 << 20;
 
-/// An exception that the host holds. As long as one of the copies is there, the exception is.
+/// An exception that the host holds. The exception lives as long as one of the clones.
 #[derive(Clone, Debug)]
 pub struct Exception {
     store: StoreId,
@@ -51,7 +51,7 @@ impl PartialEq for Exception {
 }
 
 impl Exception {
-    /// Makes an exception, for a host function to throw: by returning [`Error::Exception`] with it.
+    /// Makes an exception. A host function throws it by returning [`Error::Exception`].
     pub fn new(store: &mut Store, tag: Tag, values: &[Val]) -> Result<Self, Error> {
         let inner = &mut store.inner;
         let tag = inner.follow(tag.0)?;
@@ -67,14 +67,14 @@ impl Exception {
         Ok(inner.exceptions.hold(inner.id, exception))
     }
 
-    /// Its tag.
+    /// Returns the tag of the exception.
     pub fn tag(&self, store: &Store) -> Result<Tag, Error> {
         let inner = &store.inner;
         let tag = inner.tag(self.pointer(inner)?);
         Ok(Tag(inner.handle(tag)))
     }
 
-    /// Its values.
+    /// Returns the values of the exception.
     pub fn values(&self, store: &Store) -> Result<Vec<Val>, Error> {
         let inner = &store.inner;
         let exception = self.pointer(inner)?;
@@ -119,8 +119,8 @@ pub(super) struct Allocated {
     instead: *const Resume,
 }
 
-/// The store whose guest code this thread executes, by the address that its user has lent: one that was kept since
-/// another call would be none that may be written to.
+/// The store whose guest code this thread executes. The address comes from the current call: an address that was kept
+/// from an earlier call must not be written to.
 ///
 /// # Safety
 /// Guest code has called.

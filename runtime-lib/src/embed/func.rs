@@ -15,7 +15,7 @@ use super::store::{Handle, Inner, Store};
 use super::value::{self, Val};
 use super::{Error, FuncType, activation, arch};
 
-/// A function of a store.
+/// A function of a store: a function of a guest, or one of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Func(pub(super) Handle<FuncRef>);
 
@@ -23,13 +23,13 @@ pub struct Func(pub(super) Handle<FuncRef>);
 /// which calls it again by way of a guest.
 type Body = Box<dyn Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync>;
 
-/// A function of the host, as guests refer to it.
+/// A host function, in the form that references of guests point to.
 #[repr(C)]
 pub(super) struct HostFuncData {
     head: HostFunc,
     /// For [`arch::call_host`].
     pub(super) store: *mut Inner,
-    /// Without code until a module of the store brings some for this type.
+    /// Has no code until a module of the store brings code for this type.
     pub(super) reference: FuncRef,
     signature: Arc<Signature>,
     body: Body,
@@ -55,13 +55,13 @@ impl HostFuncData {
 }
 
 impl Func {
-    /// Makes a function of the host that guests can call.
+    /// Makes a host function that guests can call.
     ///
-    /// It gets the store of the caller, and may call guests in turn. An error that it returns ends the guest's call
-    /// with that error, except [`Error::Exception`], which the guest's handlers may catch. When it panics, so does the
-    /// host's call into the guest.
+    /// The function gets the store of the caller, and may call guests. When the function returns an error, the host's
+    /// call into the guest returns that error, except [`Error::Exception`], which handlers of the guest may catch. When
+    /// the function panics, the panic goes on in the host's call into the guest.
     ///
-    /// An [`Error::System`] where the store has no room for another function type.
+    /// Returns [`Error::System`] when the store has no room for another function type.
     pub fn new(
         store: &mut Store,
         ty: FuncType,
@@ -90,13 +90,13 @@ impl Func {
         Ok(Self(inner.handle(reference)))
     }
 
-    /// Its type.
+    /// Returns the type of the function.
     pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
         let reference = store.inner.func(self)?;
         Ok(store.inner.types.entry(reference.type_id).public.clone())
     }
 
-    /// Calls it with as many values as it has parameters, of their types.
+    /// Calls the function. `args` has one value of the right type for each parameter; the results come back in order.
     pub fn call(self, store: &mut Store, args: &[Val]) -> Result<Vec<Val>, Error> {
         let inner = &mut store.inner;
         let FuncRef { code, vmctx, type_id, owner } = *inner.func(self)?;
@@ -124,7 +124,7 @@ impl Func {
         Ok(unsafe { value::raise_all(&store.inner, values.as_ptr(), &signature.results) })
     }
 
-    /// The reference that guests get.
+    /// The function reference in the form that guests use.
     pub(super) fn for_guests(self, store: &Inner) -> Result<NonNull<FuncRef>, Error> {
         let reference = store.follow(self.0)?;
         // SAFETY: the store owns what its handles refer to.

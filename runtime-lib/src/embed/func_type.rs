@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use super::types::{HeapType, RefType, ValType};
 
-/// The type of a function, also that of a tag: the parameters are the values of its exceptions. Copies share the lists.
+/// The type of a function or of a tag. The parameters of a tag are the values of its exceptions. Clones share the
+/// lists.
 #[derive(Clone)]
 pub struct FuncType(Arc<Signature>);
 
@@ -30,7 +31,7 @@ struct Signature {
 }
 
 impl FuncType {
-    /// The type of functions with these parameters and results.
+    /// Makes the type with these parameters and results.
     pub fn new(params: impl IntoIterator<Item = ValType>, results: impl IntoIterator<Item = ValType>) -> Self {
         let (params, results): (Box<_>, Box<_>) = (params.into_iter().collect(), results.into_iter().collect());
         let mut hasher = DefaultHasher::new();

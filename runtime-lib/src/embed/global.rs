@@ -74,7 +74,7 @@ impl Inner {
 }
 
 impl Global {
-    /// Makes a global.
+    /// Makes a global with this type and value.
     pub fn new(store: &mut Store, ty: GlobalType, value: &Val) -> Result<Self, Error> {
         let inner = &mut store.inner;
         let code = inner.types.code(&ty.content)?;
@@ -84,13 +84,13 @@ impl Global {
         Ok(Self(inner.handle(entity)))
     }
 
-    /// Its type.
+    /// Returns the type of the global.
     pub fn ty(self, store: &Store) -> Result<GlobalType, Error> {
         let global = store.inner.global(self)?;
         Ok(GlobalType { content: store.inner.types.val_type(global.ty), mutable: global.mutable })
     }
 
-    /// Its value.
+    /// Returns the value of the global.
     pub fn get(self, store: &Store) -> Result<Val, Error> {
         let global = store.inner.global(self)?;
         let (raw, ty) = (global.read(), global.ty);
@@ -98,7 +98,7 @@ impl Global {
         Ok(unsafe { value::raise(&store.inner, raw, ty) })
     }
 
-    /// Changes its value.
+    /// Sets the value of the global, which must be mutable.
     pub fn set(self, store: &mut Store, value: &Val) -> Result<(), Error> {
         let global = store.inner.global(self)?;
         if !global.mutable {

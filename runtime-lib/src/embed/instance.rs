@@ -91,7 +91,7 @@ impl Drop for Context {
 }
 
 impl InstanceData {
-    /// The instance whose context generated code has passed.
+    /// Returns the instance that a context belongs to, which generated code has passed.
     ///
     /// # Safety
     /// `vmctx` is the context of an instance that is there, and nobody else uses its store meanwhile.
@@ -124,7 +124,7 @@ impl InstanceData {
         self.tables.get(index as usize).map(|table| unsafe { table.as_ref() })
     }
 
-    /// The bytes of a data segment, none once it was dropped.
+    /// The bytes of a data segment; empty once the segment was dropped.
     pub(super) fn data_segment(&self, index: u32) -> Option<&[u8]> {
         let segment = slice(&self.module.plan().data_segments).get(index as usize)?;
         Some(if self.is_dropped(self.data_bit(index)) { &[] } else { slice(&segment.bytes) })
@@ -198,10 +198,11 @@ impl InstanceData {
 }
 
 impl Instance {
-    /// Makes an instance: connects it with `imports`, in the order of [`Module::imports`], places its segments and runs
-    /// its start function.
+    /// Instantiates a module: connects `imports`, in the order of [`Module::imports`], applies the segments and runs
+    /// the start function.
     ///
-    /// A trap on the way is the error. What happened to imported tables and memories before stays, as specified.
+    /// When instantiation traps, the trap is the error. Changes that were made to imported tables and memories before
+    /// the trap stay, as the specification says.
     pub fn new(store: &mut Store, module: &Module, imports: &[Extern]) -> Result<Self, Error> {
         let instance = instantiate::instantiate(store, module, imports)?;
         Ok(Self(store.inner.handle(instance)))
@@ -212,20 +213,20 @@ impl Instance {
         Some(unsafe { store.inner.follow(self.0).ok()?.as_ref() })
     }
 
-    /// The export of this name; `None` also with a store that is not the instance's.
+    /// Returns the export with this name, or `None`. `None` also when `store` is not the store of the instance.
     pub fn export(self, store: &Store, name: &str) -> Option<Extern> {
         let data = self.data(store)?;
         data.export(&store.inner, data.module.export_entry(name)?)
     }
 
-    /// All exports with their names.
+    /// Returns all exports with their names.
     pub fn exports(self, store: &Store) -> impl Iterator<Item = (&str, Extern)> {
         let data = self.data(store);
         let entries = data.into_iter().flat_map(|data| data.module.export_entries().map(move |entry| (data, entry)));
         entries.filter_map(|(data, (name, entry))| Some((name, data.export(&store.inner, entry)?)))
     }
 
-    /// The exported function of this name.
+    /// Returns the exported function with this name, or `None`.
     pub fn func(self, store: &Store, name: &str) -> Option<Func> {
         match self.export(store, name)? {
             Extern::Func(func) => Some(func),
@@ -233,7 +234,7 @@ impl Instance {
         }
     }
 
-    /// What it is an instance of; `None` with a store that is not the instance's.
+    /// Returns the module of the instance, or `None` when `store` is not the store of the instance.
     pub fn module(self, store: &Store) -> Option<&Module> {
         Some(&self.data(store)?.module)
     }

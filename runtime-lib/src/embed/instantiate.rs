@@ -1,7 +1,7 @@
 //! Instantiation: from a module and imports to an instance whose start function has run.
 //!
-//! First all imports are checked, then everything is made that the instance owns, then its context is filled, and last
-//! its own code does what remains.
+//! The steps in order: check all imports, make everything that the instance owns, fill its context, and call the
+//! module's entry, which does the rest.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: an import that does not have the type that the module was compiled for would break its sandbox: all are

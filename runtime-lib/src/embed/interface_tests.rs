@@ -1,5 +1,5 @@
-//! What the interface does without any guest: types, values, globals and functions of the host. Nothing here needs
-//! generated code, and nothing but the last test asks for address space: the rest is for Miri too, see docs/SECURITY.md.
+//! The interface without guests: types, values, globals and functions of the host. No test here needs generated code,
+//! and only the last one reserves address space. The others run in Miri as well, see docs/SECURITY.md.
 
 use std::prelude::rust_2024::*;
 use std::thread;

@@ -6,7 +6,7 @@ use std::prelude::rust_2024::*;
 use super::store::Store;
 use super::{Error, ExternType, Func, Global, Instance, Memory, Module, SharedMemory, Table, Tag};
 
-/// Something that a module can import, or exports.
+/// An entity that a module imports or exports.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "variants are the specification's external values")]
 pub enum Extern {
@@ -31,7 +31,7 @@ macro_rules! from {
 from!(Func Table Memory Global Tag SharedMemory);
 
 impl Extern {
-    /// Its type; that of tables and memories has the length now as its least one.
+    /// Returns the type. The minimum in the type of a table or memory is the length at this moment.
     pub fn ty(&self, store: &Store) -> Result<ExternType, Error> {
         Ok(match self {
             Self::Func(func) => ExternType::Func(func.ty(store)?),
@@ -44,23 +44,23 @@ impl Extern {
     }
 }
 
-/// Names under which modules find their imports.
+/// A list of names from which modules take their imports.
 #[derive(Clone, Debug, Default)]
 pub struct Linker(HashMap<String, HashMap<String, Extern>>);
 
 impl Linker {
-    /// Knows no name yet.
+    /// Makes an empty list.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Gives something a name; it takes the place of what had the name before.
+    /// Defines `name` of `module` as `item`. An earlier definition of the same name is replaced.
     pub fn define(&mut self, module: &str, name: &str, item: impl Into<Extern>) -> &mut Self {
         self.0.entry(module.to_owned()).or_default().insert(name.to_owned(), item.into());
         self
     }
 
-    /// Gives all exports of an instance their names in `module`.
+    /// Defines all exports of an instance, under their names, in `module`.
     pub fn instance(&mut self, store: &Store, module: &str, instance: Instance) -> Result<&mut Self, Error> {
         if instance.module(store).is_none() {
             return Err(Error::usage("an instance of another store"));
@@ -73,12 +73,12 @@ impl Linker {
         Ok(self)
     }
 
-    /// What has this name.
+    /// Returns what is defined under this name, or `None`.
     pub fn get(&self, module: &str, name: &str) -> Option<&Extern> {
         self.0.get(module)?.get(name)
     }
 
-    /// Makes an instance whose imports are found by their names.
+    /// Instantiates a module whose imports are all defined in this list. See [`Instance::new`].
     pub fn instantiate(&self, store: &mut Store, module: &Module) -> Result<Instance, Error> {
         let mut imports = Vec::with_capacity(module.imports().len());
         for (index, import) in module.imports().enumerate() {

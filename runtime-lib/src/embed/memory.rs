@@ -35,7 +35,7 @@ const LARGE_RESERVE_BYTES: u64 = 1 << 34;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Memory(pub(super) Handle<MemoryEntity>);
 
-/// A memory that threads share: instances of any number of stores can import it. Copies refer to the same one.
+/// A shared memory: instances of any number of stores can import it. Clones refer to the same memory.
 #[derive(Clone, Debug)]
 pub struct SharedMemory(pub(super) Arc<MemoryEntity>);
 
@@ -172,7 +172,7 @@ impl MemoryEntity {
         behind >= plan.guard_bytes && total >= plan.reserve_bytes.saturating_add(plan.guard_bytes)
     }
 
-    /// Its first byte.
+    /// The first byte of the memory.
     pub(super) fn base(&self) -> *mut u8 {
         self.bytes.start()
     }
@@ -187,12 +187,12 @@ impl MemoryEntity {
         unsafe { length(self.record()) }.load(Ordering::SeqCst)
     }
 
-    /// Its type, with its length now as the least one.
+    /// Returns the type of the memory. The minimum in the type is the length at this moment.
     pub(super) fn ty(&self) -> MemoryType {
         MemoryType { minimum: self.len() >> self.ty.page_size_log2, ..self.ty.clone() }
     }
 
-    /// Grows it; the length before in pages, or `None` and nothing changed.
+    /// Grows the memory; returns the length before in pages, or `None` when nothing changed.
     pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
@@ -230,7 +230,7 @@ impl MemoryEntity {
         self.write_inside(offset, bytes).ok_or_else(|| self.outside(offset, bytes.len()))
     }
 
-    /// Copies bytes into it; `None` beyond its length, and nothing changed.
+    /// Copies bytes into the memory; `None` when the range exceeds the memory, which then does not change.
     pub(super) fn write_inside(&self, offset: u64, bytes: &[u8]) -> Option<()> {
         let address = self.address(offset, bytes.len())?;
         // SAFETY: as in `read`.
@@ -260,7 +260,7 @@ impl Inner {
 }
 
 impl Memory {
-    /// Makes a memory that threads do not share; for one that they do there is [`SharedMemory`].
+    /// Makes a memory that is not shared. [`SharedMemory`] is for threads.
     pub fn new(store: &mut Store, ty: MemoryType) -> Result<Self, Error> {
         if ty.shared {
             return Err(Error::usage("a memory of a store is not shared"));
@@ -271,40 +271,40 @@ impl Memory {
         Ok(Self(store.inner.handle(entity)))
     }
 
-    /// Its type, with its length now as the least one.
+    /// Returns the type of the memory. The minimum in the type is the length at this moment.
     pub fn ty(self, store: &Store) -> Result<MemoryType, Error> {
         Ok(store.inner.memory(self)?.ty())
     }
 
-    /// Its length in pages.
+    /// Returns the length of the memory in pages.
     pub fn size_pages(self, store: &Store) -> Result<u64, Error> {
         Ok(self.ty(store)?.minimum)
     }
 
-    /// Its length in bytes.
+    /// Returns the length of the memory in bytes.
     #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
     pub fn len(self, store: &Store) -> Result<u64, Error> {
         Ok(store.inner.memory(self)?.len())
     }
 
-    /// Copies bytes out of it; an [`Error::Usage`] beyond its length.
+    /// Copies bytes from the memory into `bytes`. Returns [`Error::Usage`] when the range exceeds the memory.
     pub fn read(self, store: &Store, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         store.inner.memory(self)?.read(offset, bytes)
     }
 
-    /// Copies bytes into it; an [`Error::Usage`] beyond its length.
+    /// Copies `bytes` into the memory. Returns [`Error::Usage`] when the range exceeds the memory.
     pub fn write(self, store: &mut Store, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         store.inner.memory(self)?.write(offset, bytes)
     }
 
-    /// Grows it; the length before in pages.
+    /// Grows the memory by `delta` pages and returns the length before, in pages.
     pub fn grow(self, store: &mut Store, delta_pages: u64) -> Result<u64, Error> {
         store.inner.memory(self)?.grow_or_fail(delta_pages)
     }
 }
 
 impl SharedMemory {
-    /// Makes a memory that threads share.
+    /// Makes a shared memory.
     pub fn new(ty: MemoryType) -> Result<Self, Error> {
         if !ty.shared || ty.maximum.is_none() {
             return Err(Error::usage("a shared memory has a shared type with a maximum"));
@@ -319,33 +319,34 @@ impl SharedMemory {
         Ok(Self(Arc::new(entity)))
     }
 
-    /// Its type, with its length now as the least one.
+    /// Returns the type of the memory. The minimum in the type is the length at this moment.
     pub fn ty(&self) -> MemoryType {
         self.0.ty()
     }
 
-    /// Its length in pages.
+    /// Returns the length of the memory in pages.
     pub fn size_pages(&self) -> u64 {
         self.ty().minimum
     }
 
-    /// Its length in bytes.
+    /// Returns the length of the memory in bytes.
     #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
     pub fn len(&self) -> u64 {
         self.0.len()
     }
 
-    /// Copies bytes out of it, each as it is at some moment of the call; an [`Error::Usage`] beyond its length.
+    /// Copies bytes from the memory, each as it is at some moment of the call. Returns [`Error::Usage`] when the range
+    /// exceeds the memory.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         self.0.read(offset, bytes)
     }
 
-    /// Copies bytes into it; an [`Error::Usage`] beyond its length.
+    /// Copies `bytes` into the memory. Returns [`Error::Usage`] when the range exceeds the memory.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         self.0.write(offset, bytes)
     }
 
-    /// Grows it; the length before in pages.
+    /// Grows the memory by `delta` pages and returns the length before, in pages.
     pub fn grow(&self, delta_pages: u64) -> Result<u64, Error> {
         self.0.grow_or_fail(delta_pages)
     }

@@ -1,10 +1,10 @@
 //! Embedding: a host program loads libraries that wasmelt made, connects their instances with each other and with
 //! functions of its own, and calls them.
 //!
-//! A [`Module`] is what was loaded, a [`Store`] holds everything that instances of modules share: tables, memories,
-//! globals, tags, functions. What it holds is referred to by small handles ([`Func`], [`Table`], ...), which say
-//! nothing without the store: every use names it, and a handle of another store is an [`Error::Usage`]. Everything in
-//! a store lives until the store is dropped.
+//! A [`Module`] is loaded code. A [`Store`] holds everything that instances of modules share: tables, memories,
+//! globals, tags, functions. Small handles ([`Func`], [`Table`], ...) refer to what a store holds. Every use of a
+//! handle names the store, and a handle of another store is an [`Error::Usage`]. Everything in a store lives until the
+//! store is dropped.
 //!
 //! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
 //! [`Error::Trap`], and leaves store and host intact.
@@ -14,12 +14,12 @@
 //! expects its host to call that function once, before all other exports.
 //!
 //! # What it does to the process
-//! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`, which pass on to the
-//! handlers before them what is no trap of a guest. Handlers that are installed later must do the same for these. Each
-//! thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. On Windows it installs a
-//! vectored handler of exceptions in front of those that are there, and a thread that executes guest code has the
-//! guest's stack in its thread environment block. Loaded libraries stay as long as a [`Module`] or [`Store`] refers to
-//! them.
+//! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`. A fault that is not a
+//! guest's trap goes on to the handlers that were installed before. Handlers that are installed later must pass faults
+//! on in the same way. Each thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. On
+//! Windows, the first call installs a vectored exception handler in front of the existing ones, and a thread that
+//! executes guest code has the guest's stack in its thread environment block. Loaded libraries stay as long as a
+//! [`Module`] or [`Store`] refers to them.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), wasmelt_runtime::embed::Error> {

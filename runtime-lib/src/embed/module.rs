@@ -1,4 +1,4 @@
-//! Modules: what was loaded from a library, before there is any instance of it.
+//! Modules: code that was loaded from a library. Instances are made from modules.
 
 use core::fmt;
 use core::ops::Range;
@@ -18,7 +18,7 @@ use super::{Error, FuncType, arch, registry};
 use crate::guests;
 use crate::instance::slice;
 
-/// A file with modules in it, loaded into the process. It stays there as long as any of its modules is in use.
+/// A file with modules, loaded into the process. The file stays loaded as long as any of its modules is in use.
 #[derive(Clone, Debug)]
 pub struct Library(Arc<libloading::Library>);
 
@@ -26,8 +26,8 @@ impl Library {
     /// Loads a file that wasmelt made.
     ///
     /// # Safety
-    /// wasmelt made the file, from whatever module, and nobody has changed it since: any other file can run code when
-    /// it is loaded, and what is in it is believed.
+    /// wasmelt made the file (from any module), and nobody has changed it since. Another file can run code when it is
+    /// loaded, and this crate trusts the tables in the file.
     pub unsafe fn open(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::system(format!("cannot load {}: {error}", path.display()));
         // SAFETY: libraries that wasmelt makes run no code when they are loaded or unloaded, and modules keep them.
@@ -35,7 +35,7 @@ impl Library {
         Ok(Self(Arc::new(library)))
     }
 
-    /// The module of this name, as it was given when the file was made.
+    /// Returns the module with this name, which is the name that was given when the file was made.
     pub fn module(&self, name: &str) -> Result<Module, Error> {
         let symbol = format!("{LIBRARY_PREFIX}{name}");
         // SAFETY: a symbol of this name is a descriptor.
@@ -71,7 +71,7 @@ macro_rules! linked_module {
     }};
 }
 
-/// A module. Copies refer to the same one.
+/// A module. Clones refer to the same module.
 #[derive(Clone)]
 pub struct Module(Arc<Loaded>);
 
@@ -94,11 +94,11 @@ unsafe impl Sync for Loaded {}
 /// An import of a module.
 #[derive(Clone, Debug)]
 pub struct ImportType<'a> {
-    /// Name of the module that it is to come from.
+    /// Name of the module to import from.
     pub module: &'a str,
-    /// Its name there.
+    /// Name of the import in that module.
     pub name: &'a str,
-    /// What must be given.
+    /// Type of what must be given.
     pub ty: ExternType,
 }
 
@@ -107,12 +107,12 @@ pub struct ImportType<'a> {
 pub struct ExportType<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What is there.
+    /// Type of what is exported.
     pub ty: ExternType,
 }
 
 impl Module {
-    /// Loads a file and takes the module of this name out of it, see [`Library`].
+    /// Loads a file and returns the module with this name, see [`Library`].
     ///
     /// # Safety
     /// As for [`Library::open`].
@@ -121,11 +121,11 @@ impl Module {
         unsafe { Library::open(path) }?.module(name)
     }
 
-    /// The module with this descriptor, which is linked into the process, under a name for messages. For descriptors that
-    /// are known by name there is [`linked_module!`](crate::linked_module).
+    /// Returns the module with this descriptor, which is linked into the process. `name` is for messages.
+    /// [`linked_module!`](crate::linked_module) finds a descriptor by its name.
     ///
     /// # Safety
-    /// The descriptor is one that wasmelt made, with all that it refers to, and stays as long as the process.
+    /// wasmelt made the descriptor and everything that it refers to, and both stay as long as the process.
     pub unsafe fn from_descriptor(descriptor: *const ProgramDescriptor, name: &str) -> Result<Self, Error> {
         // SAFETY: by this function's contract.
         unsafe { Self::new(descriptor, name, None) }
@@ -154,12 +154,12 @@ impl Module {
         Ok(Self(Arc::new(Loaded { program, name: name.to_owned(), types, exports, _library: library })))
     }
 
-    /// The name under which it was loaded.
+    /// Returns the name under which the module was loaded.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its imports, in the order in which [`Instance::new`](super::Instance::new) takes them.
+    /// Returns the imports, in the order in which [`Instance::new`](super::Instance::new) takes them.
     pub fn imports(&self) -> impl ExactSizeIterator<Item = ImportType<'_>> {
         slice(&self.interface().imports).iter().map(|entry| ImportType {
             module: text(&entry.module),
@@ -168,7 +168,7 @@ impl Module {
         })
     }
 
-    /// Its exports.
+    /// Returns the exports.
     pub fn exports(&self) -> impl ExactSizeIterator<Item = ExportType<'_>> {
         slice(&self.interface().exports)
             .iter()

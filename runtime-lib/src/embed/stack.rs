@@ -5,9 +5,10 @@
 //!                       ^ range
 //! ```
 //!
-//! Windows delivers a fault on the stack that it occurred on. So the upper part of the guard there is made as the system
-//! makes it for threads: pages whose first use is an exception, and which can be used from then on. The bounds of the
-//! stack are those of the thread while it executes guest code, so that the system knows such a page for what it is.
+//! Windows delivers a fault on the stack where the fault occurred. So the upper part of the guard there is made as the
+//! system makes it for threads: pages whose first use is an exception, and which can be used from then on. The bounds
+//! of the stack are those of the thread while it executes guest code, so that the system knows such a page for what it
+//! is.
 
 use core::ops::Range;
 use std::prelude::rust_2024::*;

@@ -43,11 +43,11 @@ pub struct StoreConfig {
     /// The guest's call stack in bytes, for all instances of the store together. Without it, the stack is as large as
     /// the module of the first instance was compiled for.
     pub stack_bytes: Option<u64>,
-    /// The length that a single memory may reach, in bytes. One that starts above it is not made.
+    /// The length that a single memory may reach, in bytes. A memory whose minimum is larger is an error.
     pub max_memory_bytes: u64,
-    /// The length that a single table may reach, in elements. One that starts above it is not made.
+    /// The length that a single table may reach, in elements. A table whose minimum is larger is an error.
     pub max_table_elements: u64,
-    /// What all exceptions that are alive may take, in bytes.
+    /// The bytes that all live exceptions together may take.
     pub max_exception_bytes: usize,
 }
 
@@ -62,13 +62,13 @@ impl Default for StoreConfig {
     }
 }
 
-/// Everything that instances share. It can go from thread to thread, but only one at a time uses it.
+/// Everything that instances share. A store can move from thread to thread; one thread uses it at a time.
 ///
-/// Only ever in a `Box`: `&mut store`, of such a box, is what the functions of this interface take.
+/// A store exists only in a `Box`. The functions of this interface take `&mut store` of such a box.
 #[repr(C)]
 pub struct Store {
     pub(super) inner: Inner,
-    /// Makes the type one without a known size, so that nobody can exchange two stores by `mem::swap`.
+    /// Gives the type no known size, so that `mem::swap` cannot exchange two stores.
     unmovable: [()],
 }
 
@@ -77,13 +77,13 @@ pub struct Store {
 unsafe impl Send for Store {}
 
 impl Store {
-    /// A store without anything in it.
+    /// Makes an empty store.
     #[allow(clippy::new_ret_no_self, reason = "it is never without its box")]
     pub fn new() -> Box<Self> {
         Self::with_config(StoreConfig::default())
     }
 
-    /// A store with limits of the caller's choice.
+    /// Makes an empty store with these limits.
     pub fn with_config(config: StoreConfig) -> Box<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = StoreId(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX));
@@ -108,7 +108,7 @@ impl fmt::Debug for Store {
 /// The contents of a store.
 #[repr(C)]
 pub(super) struct Inner {
-    /// The call into guest code that is being executed, null when none is.
+    /// The call into guest code that is running; null when none is.
     pub(super) activation: *mut Activation,
     pub(super) id: StoreId,
     pub(super) config: StoreConfig,

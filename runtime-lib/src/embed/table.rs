@@ -153,7 +153,7 @@ impl Table {
         Ok(Self(inner.handle(entity)))
     }
 
-    /// Its type, with its length now as the least one.
+    /// Returns the type of the table. The minimum in the type is the length at this moment.
     pub fn ty(self, store: &Store) -> Result<TableType, Error> {
         let table = store.inner.table(self)?;
         Ok(TableType {
@@ -164,12 +164,12 @@ impl Table {
         })
     }
 
-    /// Its length in elements.
+    /// Returns the length of the table in elements.
     pub fn size(self, store: &Store) -> Result<u64, Error> {
         Ok(store.inner.table(self)?.len())
     }
 
-    /// An element; an [`Error::Usage`] beyond the length.
+    /// Returns an element. Returns [`Error::Usage`] when the index exceeds the table.
     pub fn get(self, store: &Store, index: u64) -> Result<Val, Error> {
         let table = store.inner.table(self)?;
         let element = table.element(index).ok_or_else(|| outside(index, table.len()))?;
@@ -178,7 +178,7 @@ impl Table {
         Ok(unsafe { value::raise(&store.inner, [element.read(), 0], ty) })
     }
 
-    /// Changes an element; an [`Error::Usage`] beyond the length.
+    /// Sets an element. Returns [`Error::Usage`] when the index exceeds the table.
     pub fn set(self, store: &mut Store, index: u64, value: &Val) -> Result<(), Error> {
         let table = store.inner.table(self)?;
         let [value, _] = value::lower(&store.inner, value, table.element)?;
@@ -188,7 +188,7 @@ impl Table {
         Ok(())
     }
 
-    /// Grows it by `delta` elements of `value`; the length before.
+    /// Grows the table by `delta` elements of `value` and returns the length before.
     pub fn grow(self, store: &mut Store, delta: u64, value: &Val) -> Result<u64, Error> {
         let table = store.inner.table(self)?;
         let [value, _] = value::lower(&store.inner, value, table.element)?;

@@ -1,11 +1,11 @@
-//! Tags: what exceptions are told apart by.
+//! Tags, which tell exceptions apart.
 
 use core::ptr::NonNull;
 
 use super::store::{Handle, Inner, Store};
 use super::{Error, FuncType};
 
-/// A tag of a store. Two tags are different even when their types are equal.
+/// A tag of a store. Two tags are different even if their types are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tag(pub(super) Handle<TagEntity>);
 
@@ -24,7 +24,7 @@ impl TagEntity {
 }
 
 impl Tag {
-    /// Makes a tag; `ty` has no results.
+    /// Makes a tag. `ty` must have no results.
     pub fn new(store: &mut Store, ty: FuncType) -> Result<Self, Error> {
         if !ty.results().is_empty() {
             return Err(Error::usage("the type of a tag has no results"));
@@ -35,7 +35,7 @@ impl Tag {
         Ok(Self(inner.handle(tag)))
     }
 
-    /// Its type: the parameters are the values of its exceptions.
+    /// Returns the type of the tag. The parameters are the types of an exception's values.
     pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
         // SAFETY: the store owns the tag.
         let tag = unsafe { store.inner.follow(self.0)?.as_ref() };

@@ -29,9 +29,9 @@ impl ValType {
 /// The type of a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefType {
-    /// Whether null belongs to it.
+    /// Whether the reference may be null.
     pub nullable: bool,
-    /// What it refers to.
+    /// What the reference refers to.
     pub heap: HeapType,
 }
 
@@ -53,16 +53,16 @@ pub enum HeapType {
     Extern,
     /// Any exception.
     Exn,
-    /// No function: the type of a null reference.
+    /// The bottom of the function types: only null has this type.
     NoFunc,
-    /// No value of the host.
+    /// The bottom of the host's references: only null has this type.
     NoExtern,
-    /// No exception.
+    /// The bottom of the exception types: only null has this type.
     NoExn,
     /// Functions of this type.
     Concrete(FuncType),
-    /// Functions of the type in whose lists this stands: a function type may refer to itself. Nowhere else does it mean
-    /// anything: for such a table or global, name the type by [`Self::Concrete`].
+    /// The function type in whose own lists this variant stands: a function type may refer to itself. The variant means
+    /// nothing elsewhere: in the type of a table or global, use [`Self::Concrete`].
     Recursive,
 }
 
@@ -71,16 +71,16 @@ pub enum HeapType {
 pub struct TableType {
     /// Type of the elements.
     pub element: RefType,
-    /// Least length in elements.
+    /// Minimum length in elements.
     pub minimum: u64,
-    /// Greatest length in elements.
+    /// Maximum length in elements.
     pub maximum: Option<u64>,
     /// Whether indices have 64 bits.
     pub index_64: bool,
 }
 
 impl TableType {
-    /// A table with 32-bit indices.
+    /// Makes the type of a table with 32-bit indices.
     pub const fn new(element: RefType, minimum: u64, maximum: Option<u64>) -> Self {
         Self { element, minimum, maximum, index_64: false }
     }
@@ -89,25 +89,25 @@ impl TableType {
 /// The type of a memory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MemoryType {
-    /// Least length in pages.
+    /// Minimum length in pages.
     pub minimum: u64,
-    /// Greatest length in pages.
+    /// Maximum length in pages.
     pub maximum: Option<u64>,
     /// Whether addresses have 64 bits.
     pub index_64: bool,
-    /// Whether threads can share it.
+    /// Whether threads can share the memory.
     pub shared: bool,
     /// Logarithm of the page size in bytes.
     pub page_size_log2: u8,
 }
 
 impl MemoryType {
-    /// A memory with 32-bit addresses and pages of 64 KiB that threads do not share.
+    /// Makes the type of a memory with 32-bit addresses and pages of 64 KiB that threads do not share.
     pub const fn new(minimum: u64, maximum: Option<u64>) -> Self {
         Self { minimum, maximum, index_64: false, shared: false, page_size_log2: 16 }
     }
 
-    /// The same, to be shared by threads.
+    /// Makes the type of a shared memory with 32-bit addresses and pages of 64 KiB.
     pub const fn shared(minimum: u64, maximum: u64) -> Self {
         Self { minimum, maximum: Some(maximum), index_64: false, shared: true, page_size_log2: 16 }
     }
@@ -118,7 +118,7 @@ impl MemoryType {
 pub struct GlobalType {
     /// Type of the value.
     pub content: ValType,
-    /// Whether it can change.
+    /// Whether the value can change.
     pub mutable: bool,
 }
 

@@ -15,7 +15,7 @@ use super::registry::is_subtype;
 use super::store::Inner;
 use super::{Error, Exception, Func};
 
-/// A value. Copies of references refer to the same thing.
+/// A value of WebAssembly. Clones of a reference refer to the same entity.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Val {
     /// An `i32`.
@@ -36,12 +36,12 @@ pub enum Val {
     ExnRef(Option<Exception>),
 }
 
-/// What the host lets a guest keep: a number that only the host gives a meaning to.
+/// A reference of the host that a guest can keep: a number whose meaning only the host knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExternRef(pub NonZeroU64);
 
 impl ExternRef {
-    /// The reference with this number, `None` for 0, which is null to guests.
+    /// Makes the reference with this number; `None` for 0, which guests would see as null.
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {
             Some(number) => Some(Self(number)),
@@ -50,7 +50,7 @@ impl ExternRef {
     }
 }
 
-/// Values as guests know them, where they have these types.
+/// The values in the form of guests, if they have these types.
 pub(super) fn lower_all(store: &Inner, values: &[Val], types: &[TypeCode]) -> Result<Vec<[u64; 2]>, Error> {
     if values.len() != types.len() {
         return Err(Error::usage(format!("{} values instead of {}", values.len(), types.len())));
@@ -58,7 +58,7 @@ pub(super) fn lower_all(store: &Inner, values: &[Val], types: &[TypeCode]) -> Re
     values.iter().zip(types).map(|(value, &ty)| lower(store, value, ty)).collect()
 }
 
-/// A value as guests know it, where it has this type.
+/// The value in the form of guests, if it has this type.
 pub(super) fn lower(store: &Inner, value: &Val, ty: TypeCode) -> Result<[u64; 2], Error> {
     let mismatch = || Error::usage(format!("{value:?} is no {}", store.types.val_type(ty)));
     let word = match (value, ty) {
@@ -110,16 +110,16 @@ pub(super) fn lower(store: &Inner, value: &Val, ty: TypeCode) -> Result<[u64; 2]
 /// Values of these types that lie at `raw`.
 ///
 /// # Safety
-/// There are as many values, of these types, of this store's guests.
+/// `raw` points to one valid value for each of these types, produced by a guest of this store.
 pub(super) unsafe fn raise_all(store: &Inner, raw: *const [u64; 2], types: &[TypeCode]) -> Vec<Val> {
     // SAFETY: by this function's contract.
     types.iter().enumerate().map(|(i, &ty)| unsafe { raise(store, raw.add(i).read(), ty) }).collect()
 }
 
-/// A value of a guest. Bits beyond the width of its type may be anything.
+/// The value that `[word, high]` holds. Bits beyond the width of the type may be anything.
 ///
 /// # Safety
-/// It is one of this type, of this store's guests.
+/// `[word, high]` is a valid value of type `ty`, produced by a guest of `store`.
 pub(super) unsafe fn raise(store: &Inner, [word, high]: [u64; 2], ty: TypeCode) -> Val {
     match ty {
         TypeCode::I32 => Val::I32(word as i32),

@@ -1,5 +1,5 @@
-//! Clocks: which there are, what time they show, how fine they are. With `--deterministic` they are no clocks of the
-//! host: they start at a fixed moment and each reading moves them on.
+//! Clocks: which clocks exist, what time they show, and their resolution. With `--deterministic` the clocks are not
+//! those of the host: they start at a fixed moment, and each reading advances them.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
 //! The descriptor table: guest numbers to handles of the operating system.
 //!
-//! In comes a number that nobody has checked; out comes what it stands for, or [`Errno::Badf`]. A guest can only name
-//! what is in the table, and only granted directories and what was opened through them get in.
+//! In comes an unchecked number of the guest; out comes the entry with that number, or [`Errno::Badf`]. A guest can
+//! only name entries of the table, and only granted directories and what was opened through them become entries.
 
 use core::cell::UnsafeCell;
 use core::ptr;

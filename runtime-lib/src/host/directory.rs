@@ -2,9 +2,9 @@
 //!
 //! In come a directory and a cookie that an earlier entry carried, or 0; out come the entries from there on.
 //!
-//! `.` and `..` come first, made here: what lies above a root is none of the guest's business, so `..` carries the
-//! number of the directory itself. The cookies of the others are the kernel's positions, moved by two. So they stay
-//! good while files come and go, and continuing costs the same wherever in the directory it is.
+//! `.` and `..` come first and are made here: a guest must not learn what lies above a root, so `..` carries the number of
+//! the directory itself. The cookies of the other entries are the kernel's positions plus two. So cookies stay valid
+//! while files come and go, and reading on takes the same time at every position.
 
 use core::ffi::CStr;
 

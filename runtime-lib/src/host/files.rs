@@ -131,7 +131,7 @@ pub fn metadata(root: Root, path: &mut Path, follow: bool) -> Result<Metadata> {
         let parent = root.parent(path)?;
         return fs::metadata_at(parent.directory(), parent.name);
     }
-    // Most files are no links: then one call does for a single component what opening would do in three.
+    // Most files are not links: then one call does for a single component what opening would do in three.
     if !path.as_bytes().contains(&b'/') && path.as_bytes() != b".." {
         let found = fs::metadata_at(root.handle(), path.as_c_str())?;
         if found.file_type != FileType::SymbolicLink {
@@ -181,7 +181,7 @@ pub fn symbolic_link(target: &Path, root: Root, path: &mut Path) -> Result<()> {
     fs::symbolic_link(target.as_c_str(), parent.directory(), parent.name)
 }
 
-/// Fails where the path of something new that is no directory ends with a slash.
+/// Fails where the path of something new that is not a directory ends with a slash.
 fn refuse_new_directory(root: Root, path: &Path) -> Result<()> {
     if ends_with_slash(path) {
         open_directory(root, path)?;

@@ -1,7 +1,7 @@
 //! Access to linear memory for host functions.
 //!
-//! In come guest addresses and lengths that nobody has checked; out come values, or pointers that the kernel may use
-//! for the rest of the call.
+//! In come unchecked addresses and lengths of the guest; out come values, or pointers that the kernel may use for the
+//! rest of the call.
 //!
 //! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
 //! ║ SECURITY: every address that a guest passes to a host function goes through `GuestMemory::array`, the one    ║

@@ -60,7 +60,7 @@ fn build(filter: &'static [u64], process: usize) -> Result<(), SystemError> {
         rules.enforce()?;
     }
     let mut own = [0; FurtherPolicy::MAX_FILTER];
-    // The compiler keeps to the limit; a filter that does not fit is none.
+    // The compiler keeps to the limit; a filter that does not fit is refused.
     let own = own.get_mut(..filter.len()).ok_or(SystemError::TOO_LONG)?;
     own.copy_from_slice(filter);
     if let Some(instruction) = own.get_mut(process).filter(|_| process != 0) {

@@ -1,7 +1,7 @@
 //! Listens on the granted addresses before the program starts.
 //!
 //! In comes the policy; out come descriptors that follow those of the directories: a C library looks for granted
-//! directories from 3 on, until it finds a number that is none.
+//! directories from 3 on, and stops at the first number that is not a directory.
 
 use wasmelt_abi::descriptor::ListenGrant;
 

@@ -1,7 +1,7 @@
 //! What a WASI needs from the host, free of any WASI version: guest memory, the descriptor table, paths and their
 //! sandbox, streams, clocks, polling, and what the policy grants.
 //!
-//! In come guest numbers and guest addresses that nobody has checked; out come results, or an [`Errno`](crate::sys::errno::Errno). A
+//! In come unchecked numbers and addresses of the guest; out come results, or an [`Errno`](crate::sys::errno::Errno). A
 //! front such as `wasi::p1` reads arguments, calls functions of this module and encodes what they return. Each
 //! function here is reached by name, never through a table of everything, so that the linker keeps what a program
 //! imports and drops the rest.

@@ -1,4 +1,4 @@
-//! The loops of aarch64. There is no instruction for large sizes on CPUs that every program can count on.
+//! The loops of aarch64. The baseline of this architecture has no instruction for large sizes.
 
 use core::arch::aarch64::{uint8x16_t, vdupq_n_u8, vld1q_u8, vst1q_u8};
 use core::arch::asm;

@@ -1,7 +1,7 @@
 //! Everything that depends on the operating system or the CPU: the one module to edit for a new platform.
 //!
 //! This module stands on nothing else of the runtime: errors ([`errno`]), faults
-//! ([`fault`]) and attributes of files ([`file`]) are its own, one definition for all platforms.
+//! ([`fault`]) and attributes of files ([`mod@file`]) are its own, one definition for all platforms.
 //!
 //! A platform offers pages of memory ([`pages`]), faults ([`faults`]), a second stack ([`call_on_stack`]), output and
 //! exit; a CPU says which features it has ([`cpu`]). The rest of the runtime names no system call and no register.

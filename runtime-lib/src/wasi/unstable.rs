@@ -1,8 +1,8 @@
 //! The snapshot before preview 1, `wasi_unstable`: the functions that differ from those of preview 1. All others are the
 //! same functions, see [`wasmelt_abi::host::find`].
 //!
-//! A `filestat` counts links in 32 bits, `whence` has another order, and a clock's subscription has an identifier, which
-//! nobody uses. Source: `wasi_unstable.witx` of the WASI repository.
+//! A `filestat` counts links in 32 bits, `whence` has another order, and the subscription of a clock has an identifier,
+//! which no function uses. Source: `wasi_unstable.witx` of the WASI repository.
 
 use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::{Errno, Result};

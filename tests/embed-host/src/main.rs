@@ -1,7 +1,7 @@
 //! A host program that does with libraries what a host can do, and says `ok` after each thing that went as it must.
 //!
 //! `wasmelt-embed-host scenarios [FOLDER]` takes the modules from libraries in a folder, or those that are linked into
-//! it. `wasmelt-embed-host access` and `stack` end by a fault of the host, which must be nobody's trap.
+//! it. `wasmelt-embed-host access` and `stack` end by a fault of the host, which must not become a trap of a guest.
 
 mod modules;
 mod scenarios;

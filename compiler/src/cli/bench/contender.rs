@@ -1,4 +1,4 @@
-//! The contenders: the executable, and the engines that are on `PATH`, each with how it is told what the executable was
+//! The contenders: the executable, and the engines on `PATH`, each with the options that grant what the executable was
 //! granted.
 
 use std::ffi::{OsStr, OsString};

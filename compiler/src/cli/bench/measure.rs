@@ -1,7 +1,7 @@
 //! One run of a contender: wall and CPU time, peak memory, page faults, and what it printed.
 //!
-//! The system keeps one account of all children that a process has waited for. So each run has a process of its own between
-//! it and this one, another `wasmelt`, whose only child it is.
+//! The system keeps one account of all children that a process has waited for. So another `wasmelt` process starts each
+//! run: that process has one child, and its account is the account of the run.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -29,7 +29,7 @@ pub(in crate::cli) struct ForeignArgs {
 }
 
 impl ForeignArgs {
-    /// Refuses or takes note of them.
+    /// Refuses or records the options.
     pub(in crate::cli) fn apply(&self, asked: &mut Asked) -> Result<()> {
         let refused: [(&[String], &str, &str); 3] = [
             (&self.config, "--config", "`--policy FILE` reads capabilities and limits from a file"),

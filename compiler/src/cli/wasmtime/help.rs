@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::keys::{Group, Key, Meaning, Value};
 use crate::features::{FEATURES, Feature};
 
-/// Takes the value of an option group; `help` prints the keys, and is no failure.
+/// Takes the value of an option group; `help` prints the keys and is not a failure.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct GroupParser(pub(in crate::cli) &'static Group);
 
@@ -31,7 +31,7 @@ impl TypedValueParser for GroupParser {
     }
 }
 
-/// The text that [`GroupParser`] found to be asked for, where an error of clap is none.
+/// The text that [`GroupParser`] found to be asked for, where an error of clap only asks for help.
 pub(in crate::cli) fn asked_for(error: &clap::Error) -> Option<&str> {
     match error.get(ContextKind::Custom) {
         Some(ContextValue::String(text)) if error.kind() == ErrorKind::DisplayHelp => Some(text),

@@ -83,7 +83,7 @@ fn apply_item(asked: &mut Asked, group: &Group, item: &str) -> Result<()> {
     Ok(())
 }
 
-/// A key of `-C` that starts like the settings of Cranelift and is none.
+/// A key of `-C` that starts like a setting of Cranelift but is not one.
 const DEBUG_VERIFIER: &str = "cranelift-debug-verifier";
 
 /// Applies a setting of Cranelift: a CPU. Others are what the sandbox rests on, or have options of their own.

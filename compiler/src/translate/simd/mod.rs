@@ -20,7 +20,7 @@ use convert::Half::{High, Low};
 use types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
 
 impl FuncTranslator<'_, '_> {
-    /// Translates a vector operator; `false` when it is none.
+    /// Translates a vector operator; `false` when the operator is not a vector operator.
     pub(super) fn simd_operator(&mut self, op: &Operator<'_>) -> Result<bool> {
         #[rustfmt::skip]
         match op {

@@ -1,6 +1,6 @@
 //! aarch64 on every system: they share the calling convention, as far as it is needed here.
 //!
-//! Generated code of a library has no pinned register; `x18` is the platform's, and nobody touches it.
+//! Generated code of a library has no pinned register. `x18` belongs to the platform, and no code here touches it.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -12,7 +12,7 @@ use crate::embed::exceptions;
 use crate::embed::func::HostFuncData;
 use crate::embed::store::Inner;
 
-/// Tells the system the bounds of the guest's stack; on entry also takes note of those of the host's. The activation is
+/// Tells the system the bounds of the guest's stack; on entry also records those of the host's stack. The activation is
 /// in `x9`; changes `x10` to `x13`.
 ///
 /// Source: `TEB` of `winternl.h`, see [`crate::embed::stack::Bounds`]; `x18` leads to it.

@@ -11,7 +11,7 @@ use crate::embed::exceptions;
 use crate::embed::func::HostFuncData;
 use crate::embed::store::Inner;
 
-/// Tells the system the bounds of the guest's stack; on entry also takes note of those of the host's. The activation is
+/// Tells the system the bounds of the guest's stack; on entry also records those of the host's stack. The activation is
 /// in `rcx`; changes `r10`.
 ///
 /// Source: `TEB` of `winternl.h`, see [`crate::embed::stack::Bounds`]; `gs` leads to it.
@@ -149,7 +149,7 @@ pub(in crate::embed) unsafe extern "C" fn enter(
 }
 
 /// The switch in [`enter`], whose parameters it has. On either stack 40 bytes lie below the address that it returns to:
-/// the lower 32 belong to functions that are called from there. On the guest's, that address is none.
+/// the lower 32 belong to functions that are called from there. On the guest's stack, there is no such address.
 ///
 /// # Safety
 /// As for [`enter`]; changes registers that callees keep.

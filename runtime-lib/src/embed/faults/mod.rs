@@ -1,5 +1,5 @@
-//! Faults of guest code in a host process: what follows from them. How the system delivers faults is in `unix` (signals)
-//! and `windows` (exceptions).
+//! Faults of guest code in a host process, and what happens after them. How the system delivers faults is in `unix`
+//! (signals) and `windows` (exceptions).
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: what is a guest's trap is decided by `guests::judge`; here is said where the guests of a store are. Code is
@@ -80,7 +80,7 @@ impl Guests for Inner {
 
 /// What the system's handler is to do.
 enum Answer {
-    /// It is no fault of a guest: let others see to it.
+    /// Not a fault of a guest: other handlers decide.
     PassOn,
     /// Go on where it occurred.
     Retry,

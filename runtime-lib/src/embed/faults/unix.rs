@@ -1,4 +1,4 @@
-//! Faults as Unix systems deliver them: signals, whose handlers take what is a guest's trap and pass on all else.
+//! Faults as Unix systems deliver them: signals. The handlers take the traps of guests and pass on all other faults.
 
 use core::cell::OnceCell;
 use core::ffi::c_int;
@@ -154,7 +154,7 @@ fn own_stack() -> Range<usize> {
 /// What `SIGBUS` says. Apple's systems send it for pages that are not allowed as well.
 const BUS: FaultKind = if cfg!(target_vendor = "apple") { FaultKind::Access } else { FaultKind::Unavailable };
 
-/// Whether a signal with this code was sent by somebody, and is no fault.
+/// Whether a signal with this code was sent by a process and is not a fault.
 fn is_sent(code: c_int) -> bool {
     if cfg!(target_vendor = "apple") {
         // `SI_USER` and the numbers behind it; those of faults are small.

@@ -1,4 +1,4 @@
-//! Faults as Windows delivers them: exceptions, whose handlers are asked in turn, on the stack of what faulted.
+//! Faults as Windows delivers them: exceptions. Windows asks the handlers in turn, on the stack that faulted.
 
 use std::prelude::rust_2024::*;
 use std::sync::OnceLock;

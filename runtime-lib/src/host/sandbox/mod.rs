@@ -1,6 +1,6 @@
 //! The path sandbox: guest paths to handles.
 //!
-//! In come a directory that the guest may use and a path that nobody trusts; out comes a handle, or an error.
+//! In come a directory that the guest may use and an untrusted path; out comes a handle, or an error.
 //!
 //! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
 //! ║ SECURITY: this is the only place that turns a guest path into a handle. What comes out lies below the root,  ║

@@ -126,7 +126,7 @@ impl Walk {
         let target = match fs::read_link(link.get(), c"", &mut target) {
             Ok(len) if len == PATH_MAX => return Err(Errno::Nametoolong),
             Ok(len) => target.get(..len).unwrap_or(&[]),
-            // Kernels differ in what they say about a handle that is no link.
+            // Kernels differ in what they say about a handle that is not a link.
             Err(Errno::Inval | Errno::Noent) => return Ok(Expanded::NoLink(link)),
             Err(error) => return Err(error),
         };

@@ -1,8 +1,8 @@
 //! Directories that exist only for the guest: files that were granted one by one, and files that are stored in the
 //! executable.
 //!
-//! In come descriptors of such directories and paths that nobody trusts; out come nodes of read-only data, or a file
-//! of the host that a node names.
+//! In come descriptors of such directories and untrusted paths; out come nodes of read-only data, or a file of the host
+//! that a node names.
 //!
 //! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
 //! ║ SECURITY: a path is looked up among the nodes alone, component by component, below the node that it starts   ║
@@ -343,7 +343,7 @@ fn embedded_metadata(inode: u64, size_bytes: u64) -> Metadata {
 
 /// The content of an embedded file.
 fn content(node: *const Node) -> Result<&'static [u8]> {
-    // SAFETY: nodes are read-only data; null is none.
+    // SAFETY: nodes are read-only data; null means that there is no node.
     unsafe { node.as_ref() }.map(|node| slice(&node.bytes)).ok_or(Errno::Badf)
 }
 

@@ -1,6 +1,6 @@
 //! Features of aarch64 CPUs: in come bits of [`CpuFeatures`]; a missing one faults, and its number is known then.
 //!
-//! As on x86-64, a start tries the wanted instructions: no system says in the same way as another which there are.
+//! As on x86-64, a start tries the wanted instructions, because each system reports CPU features in another way.
 
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU32, Ordering};

@@ -164,7 +164,7 @@ pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
 pub const NAME_BYTES: usize = 256;
 
 /// Finds a file of the host by a path that the user wrote: the directory that holds it, as a mere location, and its
-/// name there. Links are followed, so that the name is none's unless it becomes one later.
+/// name there. Links are followed now, so the name is not a link unless someone replaces it later.
 pub fn resolve_granted(path: &CStr, name: &mut [u8; NAME_BYTES]) -> Result<OwnedHandle> {
     const PATH_BYTES: usize = 4096;
     /// As many as the kernel follows.

@@ -1,4 +1,4 @@
-//! Anonymous memory for host functions: nothing here allocates otherwise.
+//! Anonymous memory for host functions, which have no other allocator.
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 

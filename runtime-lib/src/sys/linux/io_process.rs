@@ -1,4 +1,4 @@
-//! Giving way to others.
+//! Yielding the CPU to other threads.
 
 use linux_raw_sys::general::__NR_sched_yield;
 

@@ -54,7 +54,7 @@ pub(super) unsafe fn system_call_6(number: u32, arguments: [usize; 6]) -> isize 
     result
 }
 
-/// Where a signal handler returns to: the kernel has none of its own on this architecture.
+/// Where a signal handler returns to: on this architecture the kernel does not provide such code.
 ///
 /// # Safety
 /// Only returned to from a signal handler.

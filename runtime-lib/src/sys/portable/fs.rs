@@ -56,7 +56,7 @@ impl OFlags {
     pub const DSYNC: Self = Self(1 << 7);
     /// So are attributes.
     pub const SYNC: Self = Self(1 << 8 | 1 << 7);
-    /// Fail where it is no directory.
+    /// Fail where it is not a directory.
     pub const DIRECTORY: Self = Self(1 << 9);
     /// Fail where it is a symbolic link.
     pub const NOFOLLOW: Self = Self(1 << 10);
@@ -134,7 +134,7 @@ pub fn open_granted(path: &CStr) -> Result<OwnedHandle> {
 pub const NAME_BYTES: usize = 256;
 
 /// Finds a file of the host by a path that the user wrote: the directory that holds it, and its name there. Links are
-/// followed, so that the name is none's unless it becomes one later.
+/// followed now, so the name is not a link unless someone replaces it later.
 pub fn resolve_granted(path: &CStr, name: &mut [u8; NAME_BYTES]) -> Result<OwnedHandle> {
     let file = std::fs::canonicalize(path_of_host(path)).map_err(from_io)?;
     let (Some(folder), Some(last)) = (file.parent(), file.file_name()) else { return Err(Errno::Isdir) };
@@ -328,7 +328,7 @@ pub fn set_times_at(directory: Handle, name: &CStr, accessed: NewTime, modified:
         (Object::Location(dir, path, true), true) => dir.set_times(path, accessed, modified),
         (Object::Location(dir, path, false), true) => dir.set_symlink_times(path, accessed, modified),
         (Object::Directory(dir, _), true) => dir.set_times(".", accessed, modified),
-        // What a link at the end would change is decided by the sandbox again; `.` is none.
+        // What a link at the end would change is decided by the sandbox again; `.` is not a link.
         (Object::Directory(dir, _), false) if is_itself(name) => dir.set_times(".", accessed, modified),
         (Object::Directory(dir, _), false) => dir.set_symlink_times(system::path_of(name), accessed, modified),
         _ => return Err(Errno::Notdir),

@@ -1,4 +1,4 @@
-//! Giving way to others.
+//! Yielding the CPU to other threads.
 
 /// Lets other threads of the system run.
 pub fn yield_now() {

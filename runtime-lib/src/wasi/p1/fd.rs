@@ -212,7 +212,7 @@ pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
         if !descriptor.is_standard() {
             return fs::metadata(descriptor.handle);
         }
-        // Where the standard streams lead is none of the guest's business.
+        // A guest must not learn where the standard streams lead.
         Ok(Metadata {
             device: 0,
             inode: 0,

@@ -107,7 +107,7 @@ unsafe extern "C" fn enter<H: FaultHandler>(signal: c_int, info: *const libc::si
     H::handle(&Fault { kind, address, pc, frame_pointer, stack_pointer })
 }
 
-/// Whether a signal with this code was sent by somebody, and is no fault.
+/// Whether a signal with this code was sent by a process and is not a fault.
 fn is_sent(code: c_int) -> bool {
     if cfg!(target_vendor = "apple") {
         // `SI_USER` and the numbers behind it; those of faults are small.

@@ -105,7 +105,7 @@ pub(super) fn symbolic_link(dir: &Dir, target: &CStr, name: &CStr) -> Result<()>
     dir.symlink_contents(path_of(target), path_of(name)).map_err(from_io)
 }
 
-/// Takes note of how a file was opened, which the system knows.
+/// Records how a file was opened. The system knows, so nothing is done here.
 pub(super) fn opened(_file: &File, _flags: OFlags) {}
 
 /// What a listing wants to know of an entry: number, `d_type` and name; `None` for one that has none.

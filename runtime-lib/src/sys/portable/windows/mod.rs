@@ -4,7 +4,7 @@
 //! What differs from Unix systems, because Windows has nothing like it:
 //! - Flags of an open file (append, do not wait) are remembered here. Appending moves to the end first, so two processes
 //!   that append to one file can overwrite each other's bytes.
-//! - A position is the file's, also for reads and writes that name one: they put it back, one at a time.
+//! - A file has one position. Reads and writes that name a position set it, and restore it afterwards, one at a time.
 //! - Console and pipes are asked again and again whether they are ready, every few milliseconds.
 
 use core::ffi::CStr;
@@ -405,7 +405,7 @@ fn at<T>(file: &File, act: impl FnOnce() -> T) -> Result<T> {
     Ok(result)
 }
 
-/// What has positions: files, and in them those that are no negative numbers. Windows takes the largest one for the end.
+/// What has positions: files. A position must not be negative. Windows takes the largest number for the end.
 fn file_with_positions(object: &Object, offset: u64) -> Result<&File> {
     if i64::try_from(offset).is_err() {
         return Err(Errno::Inval);
