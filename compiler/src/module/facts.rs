@@ -3,7 +3,7 @@
 
 use wasmparser::Operator;
 
-use super::{DataIndex, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
+use super::{DataIndex, Effect, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
 
 /// References of one function body, each list sorted and without repetition.
 #[derive(Clone, Debug, Default)]
@@ -43,9 +43,13 @@ pub struct BodyFacts {
 }
 
 impl BodyFacts {
-    /// Takes note of one operator.
+    /// Records what one operator refers to.
     pub fn visit(&mut self, op: &Operator<'_>) {
-        self.visit_structure(op);
+        let effect = Effect::of(op);
+        self.visit_structure(effect);
+        if effect == Effect::Plain {
+            return;
+        }
         match *op {
             Operator::MemoryGrow { .. } => self.grows_memory = true,
             Operator::Call { function_index } => self.calls.push(FuncIndex::from_u32(function_index)),
@@ -91,45 +95,20 @@ impl BodyFacts {
     }
 
     /// Follows blocks, and finds loops in which nothing is called, neither wasm functions nor the runtime.
-    fn visit_structure(&mut self, op: &Operator<'_>) {
-        match op {
-            Operator::Loop { .. } => {
+    fn visit_structure(&mut self, effect: Effect) {
+        match effect {
+            Effect::Loop => {
                 self.open_blocks.push(Some(self.loop_calls.len() as u32));
                 self.loop_calls.push(false);
             }
-            Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } | Operator::Try { .. } => {
-                self.open_blocks.push(None);
-            }
-            Operator::End | Operator::Delegate { .. } => {
-                self.open_blocks.pop();
-            }
-            Operator::Call { .. }
-            | Operator::CallIndirect { .. }
-            | Operator::CallRef { .. }
-            | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. }
-            | Operator::ReturnCallRef { .. }
-            | Operator::Throw { .. }
-            | Operator::ThrowRef
-            | Operator::Rethrow { .. }
-            | Operator::MemoryGrow { .. }
-            | Operator::MemoryCopy { .. }
-            | Operator::MemoryFill { .. }
-            | Operator::MemoryInit { .. }
-            | Operator::DataDrop { .. }
-            | Operator::MemoryAtomicWait32 { .. }
-            | Operator::MemoryAtomicWait64 { .. }
-            | Operator::MemoryAtomicNotify { .. }
-            | Operator::TableGrow { .. }
-            | Operator::TableFill { .. }
-            | Operator::TableCopy { .. }
-            | Operator::TableInit { .. }
-            | Operator::ElemDrop { .. } => {
+            Effect::Block | Effect::Fork => self.open_blocks.push(None),
+            Effect::End | Effect::Delegate => _ = self.open_blocks.pop(),
+            Effect::Runtime | Effect::Call | Effect::TailCall | Effect::Throw => {
                 for open in self.open_blocks.iter().flatten() {
                     self.loop_calls[*open as usize] = true;
                 }
             }
-            _ => {}
+            Effect::Plain | Effect::Refers | Effect::Clause | Effect::Branch | Effect::Unknown => {}
         }
     }
 
