@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, entity_impl};
 use wasmelt_abi::context::{HEAD_BYTES, LibraryHead, LinkedHead};
-use wasmelt_abi::host::{HostFunction, THREAD_SPAWN};
+use wasmelt_abi::host::{HostFunction, Reach};
 use wasmelt_abi::layout::{Layout, Parts};
 use wasmelt_abi::trap::Trap;
 
@@ -565,7 +565,7 @@ impl<'data> Instance<'data> {
 
     /// Whether this instance can start threads, each of which runs in a new instance of the same module.
     pub fn spawns_threads(&self) -> bool {
-        self.callees.values().any(|callee| matches!(callee, Callee::Host(host) if std::ptr::eq(*host, &THREAD_SPAWN)))
+        self.callees.values().any(|callee| matches!(callee, Callee::Host(host) if host.reach == Reach::Threads))
     }
 
     /// The plan of a memory.

@@ -2,16 +2,17 @@
 //! the source, or in the module, they are.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: runs in the signal handler. The walk over the stack is `guests::stack`. Names come from the module: the
+// Security: runs in the signal handler. The walk over the stack is `guest::stack`. Names come from the module: the
 // compiler has escaped them and cut them to a moderate length, see `wasmelt_abi::code_map`.
 // ---------------------------------------------------------------------------------------------------------------
 
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
 use wasmelt_abi::descriptor::Positions;
 
-use crate::guests::stack::{Start, visit_calls};
-use crate::instance::{Instance, slice};
+use crate::guest::stack::{Start, visit_calls};
+use crate::instance::Instance;
 use crate::positions::PrintPositions;
+use crate::rel::slice;
 use crate::report::Report;
 
 /// How many lines a backtrace has at most.

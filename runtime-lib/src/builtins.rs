@@ -8,8 +8,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use wasmelt_abi::context::Table;
 use wasmelt_abi::for_each_builtin;
 
-use crate::instance::{Instance, slice};
+use crate::instance::Instance;
 use crate::parking::{self, Cell};
+use crate::rel::slice;
 use crate::{exception, float, memory, table};
 
 macro_rules! kind {

@@ -1,7 +1,7 @@
 //! Exceptions of an executable: making them, throwing them, and freeing those that nothing refers to any more.
 //!
-//! Handlers are found by `guests::handlers`. References to exceptions (`exnref`) may lie in locals, globals, tables and
-//! other exceptions; when no free exception is left, all of these are searched (`guests::marking`), and the rest is
+//! Handlers are found by `guest::handlers`. References to exceptions (`exnref`) may lie in locals, globals, tables and
+//! other exceptions; when no free exception is left, all of these are searched (`guest::marking`), and the rest is
 //! freed. So exceptions need neither counts nor barriers, and throwing costs no more than the walk.
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -17,10 +17,11 @@ use wasmelt_abi::context::Exception;
 use wasmelt_abi::descriptor::{FurtherPolicy, ProgramDescriptor};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
-use crate::guests::handlers::{self, Landing};
-use crate::guests::marking::{Cells, Marking, mark};
-use crate::guests::stack::Frames;
-use crate::instance::{Instance, slice};
+use crate::guest::handlers::{self, Landing};
+use crate::guest::marking::{Cells, Marking, mark};
+use crate::guest::stack::Frames;
+use crate::instance::Instance;
+use crate::rel::slice;
 use crate::sys::{self, cpu, pages};
 use crate::{threads, trap};
 

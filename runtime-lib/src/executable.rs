@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use wasmelt_abi::descriptor::{ProgramDescriptor, Rel};
 
 use crate::failure::Failure;
-use crate::instance::{Instance, slice};
+use crate::instance::Instance;
+use crate::rel::slice;
 use crate::sys::fault::{Fault, FaultHandler, FaultKind};
 use crate::sys::faults;
 use crate::sys::{self, cpu};

@@ -12,13 +12,14 @@ use core::ops::Range;
 use core::ptr;
 
 use wasmelt_abi::context::{HEAD_BYTES, LINKED_HEAD_OFFSET, LinkedHead, Memory, MemoryRef, Table, VmContextHead};
-use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan, ProgramDescriptor, RelSlice, TablePlan};
+use wasmelt_abi::descriptor::{InstancePlan, MemoryPlan, ProgramDescriptor, TablePlan};
 use wasmelt_abi::layout::{STACK_GUARD_BYTES, dropped_bytes};
 
 use crate::failure::Failure;
-use crate::guests;
+use crate::guest;
 use crate::memops;
 use crate::memory::SharedMemory;
+use crate::rel::slice;
 use crate::sys::{SystemError, pages};
 
 /// Why an instance could not be made.
@@ -39,13 +40,6 @@ impl CreateError {
     pub fn end(self) -> ! {
         self.failure.end([self.error.number().into(), 0])
     }
-}
-
-/// The elements of a descriptor's slice.
-pub fn slice<T>(slice: &RelSlice<T>) -> &[T] {
-    let (start, len) = slice.get();
-    // SAFETY: the compiler wrote the descriptor, with `len` elements at `start`; nothing ever writes to them.
-    unsafe { core::slice::from_raw_parts(start, len) }
 }
 
 /// An instance of a module, known by the address of its context. Copies refer to the same one.
@@ -344,7 +338,7 @@ impl Instance {
 
     /// Addresses of the generated code.
     pub fn text(self) -> Range<usize> {
-        guests::text(&self.program().code)
+        guest::text(&self.program().code)
     }
 }
 

@@ -10,8 +10,9 @@ use wasmelt_abi::descriptor::{InvokePlan, ValueType};
 
 use crate::executable;
 use crate::failure::Failure;
-use crate::instance::{Instance, slice};
+use crate::instance::Instance;
 use crate::process;
+use crate::rel::slice;
 use crate::report::Report;
 use crate::sys::{self, Stream};
 

@@ -9,7 +9,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use wasmelt_abi::context::Memory;
 use wasmelt_abi::descriptor::MemoryPlan;
 
-use crate::instance::{Instance, slice};
+use crate::instance::Instance;
+use crate::rel::slice;
 use crate::sync::Lock;
 use crate::sys::pages;
 

@@ -12,7 +12,7 @@ use wasmelt_abi::code_map::Found;
 use wasmelt_abi::descriptor::RelSlice;
 use wasmelt_abi::positions;
 
-use crate::instance::slice;
+use crate::rel::slice;
 use crate::report::Report;
 
 /// How many functions that were inlined into one another are shown for a frame.

@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use wasmelt_abi::context::Table;
 
-use crate::instance::{Instance, slice};
+use crate::instance::Instance;
+use crate::rel::slice;
 use crate::sys::pages;
 
 /// The number of elements that no table may exceed, whatever its type and the compiled limit say.

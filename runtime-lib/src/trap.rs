@@ -2,7 +2,7 @@
 //! backtrace and the exit code.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: what is a guest's trap and what is a bug of the runtime is decided by `guests::judge`; here is said where
+// Security: what is a guest's trap and what is a bug of the runtime is decided by `guest::judge`; here is said where
 // the guests of an executable are. All of this runs in a signal handler: no allocation, no lock, no panic, nothing
 // trusted that the guest could have written.
 // ---------------------------------------------------------------------------------------------------------------
@@ -16,10 +16,11 @@ use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::backtrace;
 use crate::failure::Failure;
-use crate::guests::judge::{Verdict, judge};
-use crate::guests::stack::Start;
-use crate::guests::{Guests, InMemory};
-use crate::instance::{Instance, slice};
+use crate::guest::judge::{Verdict, judge};
+use crate::guest::stack::Start;
+use crate::guest::{Guests, InMemory};
+use crate::instance::Instance;
+use crate::rel::slice;
 use crate::report::Report;
 use crate::sys::fault::{Fault, FaultKind};
 use crate::sys::{self, Stream};

@@ -1,7 +1,9 @@
-//! The system calls of Linux that the runtime makes, and which host function makes which: the one table that `--harden`
-//! follows from. A system call that is added to the runtime must be added here.
+//! System calls of Linux that the runtime makes. Which host function makes which is a column of the table of host
+//! functions (`wasmelt_abi::host`), which names the calls and groups of this file. Who adds a system call to the runtime
+//! adds it here and there.
 
 use target_lexicon::Architecture;
+use wasmelt_abi::host::{self, Reach};
 
 macro_rules! calls {
     ($($name:ident = $x86_64:literal, $aarch64:literal;)*) => {
@@ -116,64 +118,25 @@ const PATHS: &[Call] = &[openat2, openat, close, readlinkat, fcntl];
 /// What a descriptor needs that is new.
 const DESCRIPTORS: &[Call] = &[fcntl, close, mmap, munmap];
 
+macro_rules! needs {
+    ($($(#[$doc:meta])* $list:ident = $module:literal {$(
+        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
+    )*})*) => {
+        /// What each host function needs, by its name.
+        static NEEDS: &[(&str, &[&[Call]])] =
+            &[$($((needs!(@name $function $($name)?), &[&[$($call),*], $($($group),*)?]),)*)*];
+    };
+    (@name $function:ident) => { stringify!($function) };
+    (@name $function:ident $name:literal) => { $name };
+}
+
+wasmelt_abi::for_each_host_function!(needs);
+
 /// What a host function needs; `paths` is whether anything is granted that has a path. `None` for one that is not in
 /// the table.
 pub(super) fn of_host_function(name: &str, paths: bool) -> Option<Vec<Call>> {
-    let own: &[Call] = match name {
-        "args_get"
-        | "args_sizes_get"
-        | "environ_get"
-        | "environ_sizes_get"
-        | "fd_prestat_dir_name"
-        | "fd_prestat_get"
-        | "fd_fdstat_set_rights"
-        | "proc_exit"
-        | "proc_raise" => &[],
-        "clock_res_get" => &[clock_getres],
-        "clock_time_get" => &[clock_gettime],
-        "fd_advise" => &[fadvise64],
-        "fd_allocate" => &[fallocate],
-        "fd_close" | "fd_renumber" => &[close],
-        "fd_datasync" => &[fdatasync],
-        "fd_fdstat_get" => &[fcntl, fstat, ioctl],
-        "fd_fdstat_set_flags" => &[fcntl],
-        "fd_filestat_get" => &[fstat, ioctl],
-        "fd_filestat_set_size" => &[ftruncate],
-        "fd_filestat_set_times" => &[utimensat],
-        "fd_pread" => &[preadv],
-        "fd_pwrite" => &[pwritev],
-        "fd_read" => &[readv],
-        "fd_readdir" if paths => &[getdents64, lseek, openat, newfstatat, fstat, dup3, close, fcntl],
-        "fd_readdir" => &[],
-        "fd_seek" | "fd_tell" => &[lseek],
-        "fd_sync" => &[fsync],
-        "fd_write" => &[writev],
-        "path_create_directory" => &[mkdirat],
-        "path_filestat_get" => &[newfstatat, fstat],
-        "path_filestat_set_times" => &[utimensat],
-        "path_link" => &[linkat],
-        "path_open" => &[fstat, fstatfs],
-        "path_readlink" => &[],
-        "path_remove_directory" => &[unlinkat],
-        "path_rename" => &[renameat, newfstatat],
-        "path_symlink" => &[symlinkat],
-        "path_unlink_file" => &[unlinkat, newfstatat],
-        "poll_oneoff" => &[ppoll, clock_nanosleep, clock_gettime, fstat, lseek, mmap, munmap],
-        "random_get" => &[getrandom],
-        "sched_yield" => &[sched_yield],
-        "sock_accept" => &[accept4],
-        "sock_recv" => &[recvmsg],
-        "sock_send" => &[sendmsg],
-        "sock_shutdown" => &[shutdown],
-        "thread-spawn" => THREADS,
-        _ => return None,
-    };
-    let shared: &[&[Call]] = match name {
-        _ if name.starts_with("path_") && !paths => return Some(Vec::new()),
-        "path_open" => &[PATHS, DESCRIPTORS],
-        "sock_accept" => &[DESCRIPTORS],
-        _ if name.starts_with("path_") => &[PATHS],
-        _ => &[],
-    };
-    Some([own, &shared.concat()].concat())
+    let (_, needs) = NEEDS.iter().find(|(function, _)| *function == name)?;
+    let does_nothing = host::reach_of(name) == Some(Reach::Paths) && !paths;
+    Some(if does_nothing { Vec::new() } else { needs.concat() })
 }

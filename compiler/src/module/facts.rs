@@ -3,7 +3,7 @@
 
 use wasmparser::{Catch, Operator};
 
-use super::{DataIndex, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
+use super::{DataIndex, Effect, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
 
 /// References of one function body, each list sorted and without repetition.
 #[derive(Clone, Debug, Default)]
@@ -62,13 +62,17 @@ pub struct LoopFacts {
 }
 
 impl BodyFacts {
-    /// Records one operator.
+    /// Records what one operator refers to.
     pub fn visit(&mut self, op: &Operator<'_>) {
-        self.visit_structure(op);
+        let effect = Effect::of(op);
+        self.visit_structure(op, effect);
+        if let Operator::LocalGet { .. } | Operator::LocalSet { .. } | Operator::LocalTee { .. } = op {
+            self.locals_accessed += 1;
+        }
+        if effect == Effect::Plain {
+            return;
+        }
         match *op {
-            Operator::LocalGet { .. } | Operator::LocalSet { .. } | Operator::LocalTee { .. } => {
-                self.locals_accessed += 1
-            }
             Operator::MemoryGrow { .. } => self.grows_memory = true,
             Operator::Call { function_index } => self.calls.push(FuncIndex::from_u32(function_index)),
             Operator::ReturnCall { function_index } => {
@@ -113,16 +117,27 @@ impl BodyFacts {
     }
 
     /// Follows blocks, and finds out about loops.
-    fn visit_structure(&mut self, op: &Operator<'_>) {
+    fn visit_structure(&mut self, op: &Operator<'_>, effect: Effect) {
         self.blocks += u64::from(ends_block(op));
         self.operators += 1;
         self.loop_nesting += self.open_loops.len() as u64;
-        match op {
-            Operator::Loop { .. } => {
+        self.visit_branches(op);
+        match effect {
+            Effect::Loop => {
                 self.open_blocks.push(Some(self.loops.len() as u32));
                 self.open_loops.push(self.loops.len() as u32);
                 self.loops.push(LoopFacts::default());
             }
+            Effect::Block | Effect::Fork => self.open_blocks.push(None),
+            Effect::End | Effect::Delegate => self.close_block(),
+            Effect::Runtime | Effect::Call | Effect::TailCall | Effect::Throw => self.call(),
+            Effect::Plain | Effect::Refers | Effect::Clause | Effect::Branch | Effect::Unknown => {}
+        }
+    }
+
+    /// Finds the loops that an operator may lead back to.
+    fn visit_branches(&mut self, op: &Operator<'_>) {
+        match op {
             Operator::TryTable { try_table } => {
                 for catch in &try_table.catches {
                     let (Catch::One { label, .. }
@@ -131,10 +146,7 @@ impl BodyFacts {
                     | Catch::AllRef { label }) = *catch;
                     self.branch(label);
                 }
-                self.open_blocks.push(None);
             }
-            Operator::Block { .. } | Operator::If { .. } | Operator::Try { .. } => self.open_blocks.push(None),
-            Operator::End | Operator::Delegate { .. } => self.close_block(),
             Operator::Br { relative_depth }
             | Operator::BrIf { relative_depth }
             | Operator::BrOnNull { relative_depth }
@@ -143,28 +155,6 @@ impl BodyFacts {
                 targets.targets().flatten().for_each(|depth| self.branch(depth));
                 self.branch(targets.default());
             }
-            Operator::Call { .. }
-            | Operator::CallIndirect { .. }
-            | Operator::CallRef { .. }
-            | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. }
-            | Operator::ReturnCallRef { .. }
-            | Operator::Throw { .. }
-            | Operator::ThrowRef
-            | Operator::Rethrow { .. }
-            | Operator::MemoryGrow { .. }
-            | Operator::MemoryCopy { .. }
-            | Operator::MemoryFill { .. }
-            | Operator::MemoryInit { .. }
-            | Operator::DataDrop { .. }
-            | Operator::MemoryAtomicWait32 { .. }
-            | Operator::MemoryAtomicWait64 { .. }
-            | Operator::MemoryAtomicNotify { .. }
-            | Operator::TableGrow { .. }
-            | Operator::TableFill { .. }
-            | Operator::TableCopy { .. }
-            | Operator::TableInit { .. }
-            | Operator::ElemDrop { .. } => self.call(),
             _ => {}
         }
     }

@@ -1,6 +1,7 @@
 //! A module as plain data: what its sections say, with index newtypes, no code generation.
 
 mod const_expr;
+mod effects;
 mod facts;
 mod hints;
 mod limits;
@@ -14,6 +15,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 use wasmparser::{FunctionBody, RefType, ValType};
 
 pub use const_expr::{ConstExpr, ConstOp, ConstValue};
+pub use effects::Effect;
 pub use facts::{BodyFacts, LoopFacts};
 pub use hints::BranchHints;
 pub(crate) use limits::TABLE_ELEMENTS;

@@ -1,6 +1,6 @@
 //! What an executable does once its instance exists: which exports it calls.
 
-use wasmelt_abi::host::{THREAD_SPAWN, THREAD_START};
+use wasmelt_abi::host::THREAD_START;
 use wasmparser::ValType;
 
 use super::{Entry, Instance, InstanceIndex};
@@ -81,8 +81,8 @@ fn find_thread_start(module: &Module<'_>) -> Result<FuncIndex> {
             module.func_type(func)
         ))),
         _ => Err(Error::input(format!(
-            "the module imports `{}` from module `{}`, but exports no function `{THREAD_START}` for threads to run",
-            THREAD_SPAWN.name, THREAD_SPAWN.module
+            "the module imports `thread-spawn` from module `wasi`, but exports no function `{THREAD_START}` for threads \
+             to run"
         ))),
     }
 }

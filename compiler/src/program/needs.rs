@@ -3,6 +3,7 @@
 
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};
+use wasmelt_abi::host::{self, Reach};
 use wasmelt_abi::symbols;
 
 use super::{Callee, Instance, Program};
@@ -62,10 +63,8 @@ impl Needs {
 
     /// Runtime functions that must run before the entry, by symbol.
     pub fn hooks(&self, policy: &Policy) -> Vec<&'static str> {
-        let uses_descriptors = self
-            .host_functions
-            .iter()
-            .any(|name| ["fd_", "path_", "sock_"].iter().any(|start| name.starts_with(start)) || name == "poll_oneoff");
+        let uses_descriptors =
+            self.host_functions.iter().filter_map(|name| host::reach_of(name)).any(Reach::uses_descriptors);
         let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
         let variables = policy.inherit_env || !policy.env.is_empty();
         let has_trees = !policy.files.is_empty() || !policy.embedded.is_empty();

@@ -16,7 +16,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::Operator;
 
 use super::FuncTranslator;
-use crate::module::FuncIndex;
+use crate::module::{Effect, FuncIndex};
 use crate::program::Callee;
 
 /// The counter of the function at hand.
@@ -62,58 +62,33 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn fuel_before(&mut self, op: &Operator<'_>) {
         let Some(fuel) = &mut self.fuel else { return };
         fuel.pending += cost(op);
-        match op {
+        match Effect::of(op) {
             // The rest of the function, if any, is another's: the counter must be where everybody finds it.
-            Operator::Call { .. }
-            | Operator::CallIndirect { .. }
-            | Operator::CallRef { .. }
-            | Operator::ReturnCall { .. }
-            | Operator::ReturnCallIndirect { .. }
-            | Operator::ReturnCallRef { .. }
-            | Operator::Throw { .. }
-            | Operator::ThrowRef
-            | Operator::Rethrow { .. }
-            | Operator::Delegate { .. } => {
+            Effect::Call | Effect::TailCall | Effect::Throw | Effect::Delegate => {
                 self.fuel_add();
                 if !self.calls_host(op) {
                     self.fuel_save();
                 }
             }
             // Straight code ends.
-            Operator::Unreachable
-            | Operator::Return
-            | Operator::Loop { .. }
-            | Operator::If { .. }
-            | Operator::Else
-            | Operator::Br { .. }
-            | Operator::BrIf { .. }
-            | Operator::BrTable { .. }
-            | Operator::BrOnNull { .. }
-            | Operator::BrOnNonNull { .. }
-            | Operator::TryTable { .. }
-            | Operator::Try { .. }
-            | Operator::Catch { .. }
-            | Operator::CatchAll => self.fuel_add(),
-            Operator::End => {
+            Effect::Branch | Effect::Fork | Effect::Loop | Effect::Clause => self.fuel_add(),
+            Effect::End => {
                 self.fuel_add();
                 // At the end of a legacy `try`, what no clause wanted is thrown on.
                 if self.control.last().is_some_and(|frame| frame.kind.throws_at_end()) {
                     self.fuel_save();
                 }
             }
-            _ => {}
+            // The runtime's functions count nothing.
+            Effect::Plain | Effect::Refers | Effect::Runtime | Effect::Block | Effect::Unknown => {}
         }
     }
 
     /// After an operator, unless what follows it cannot be reached.
     pub(super) fn fuel_after(&mut self, op: &Operator<'_>) {
-        match op {
-            Operator::Call { .. } | Operator::CallIndirect { .. } | Operator::CallRef { .. }
-                if !self.calls_host(op) =>
-            {
-                self.fuel_reload();
-            }
-            Operator::Loop { .. } => self.fuel_check(),
+        match Effect::of(op) {
+            Effect::Call if !self.calls_host(op) => self.fuel_reload(),
+            Effect::Loop => self.fuel_check(),
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Host functions that a module may import: WASI preview 1, and wasi-threads.
+//! Host functions that a module may import: WASI preview 1, the snapshot before it, and wasi-threads.
 //!
 //! A host function is an `extern "C"` symbol named `<module>.<name>`, in a section of its own. Its first parameter is
 //! `vmctx`, the others are those of the import (`i32` as `u32`, `i64` as `u64`).
@@ -16,110 +16,177 @@ pub struct HostFunction {
     pub params: &'static [ValueType],
     /// Results: none or one.
     pub results: &'static [ValueType],
+    /// What it is about.
+    pub reach: Reach,
 }
 
-/// All host functions. An index into them names one within a compilation.
-pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
-    WASI_P1.iter().chain([&THREAD_SPAWN]).chain(WASI_UNSTABLE)
+/// What a host function is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The process, and the guest itself.
+    Process,
+    /// Open files and sockets.
+    Descriptors,
+    /// What lies in granted directories: nothing without a grant of a path.
+    Paths,
+    /// Threads.
+    Threads,
 }
 
-/// Module name of the snapshot before preview 1.
-pub const WASI_UNSTABLE_MODULE: &str = "wasi_unstable";
+impl Reach {
+    /// Whether grants that become descriptors make a difference to it.
+    pub fn uses_descriptors(self) -> bool {
+        match self {
+            Self::Descriptors | Self::Paths => true,
+            Self::Process | Self::Threads => false,
+        }
+    }
+}
+
+/// Calls a macro with the table of host functions. For each module that is imported from: the name of its list here, and
+/// the module's. For each function: where the runtime has it (below its module `wasi`) and its name, the name of the
+/// import where that is no identifier, parameters and result, what it is about ([`Reach`]), and the system calls of
+/// Linux that it makes, one by one and then in groups that those who make them define.
+///
+/// Here the functions are declared, the runtime checks its definitions, and the compiler derives filters of system calls.
+#[macro_export]
+macro_rules! for_each_host_function {
+    ($mac:ident) => {
+        $mac! {
+            /// The functions of WASI preview 1, by name.
+            /// Source: `wasi_snapshot_preview1.witx` of the WASI repository.
+            WASI_P1 = "wasi_snapshot_preview1" {
+                p1::args.args_get(I32 I32) -> I32: process [];
+                p1::args.args_sizes_get(I32 I32) -> I32: process [];
+                p1::args.environ_get(I32 I32) -> I32: process [];
+                p1::args.environ_sizes_get(I32 I32) -> I32: process [];
+                p1::clock.clock_res_get(I32 I32) -> I32: process [clock_getres];
+                p1::clock.clock_time_get(I32 I64 I32) -> I32: process [clock_gettime];
+                p1::fd.fd_advise(I32 I64 I64 I32) -> I32: descriptors [fadvise64];
+                p1::fd.fd_allocate(I32 I64 I64) -> I32: descriptors [fallocate];
+                p1::fd.fd_close(I32) -> I32: descriptors [close];
+                p1::fd.fd_datasync(I32) -> I32: descriptors [fdatasync];
+                p1::fd.fd_fdstat_get(I32 I32) -> I32: descriptors [fcntl fstat ioctl];
+                p1::fd.fd_fdstat_set_flags(I32 I32) -> I32: descriptors [fcntl];
+                p1::fd.fd_fdstat_set_rights(I32 I64 I64) -> I32: descriptors [];
+                p1::fd.fd_filestat_get(I32 I32) -> I32: descriptors [fstat ioctl];
+                p1::fd.fd_filestat_set_size(I32 I64) -> I32: descriptors [ftruncate];
+                p1::fd.fd_filestat_set_times(I32 I64 I64 I32) -> I32: descriptors [utimensat];
+                p1::fd_io.fd_pread(I32 I32 I32 I64 I32) -> I32: descriptors [preadv];
+                p1::preopen.fd_prestat_dir_name(I32 I32 I32) -> I32: descriptors [];
+                p1::preopen.fd_prestat_get(I32 I32) -> I32: descriptors [];
+                p1::fd_io.fd_pwrite(I32 I32 I32 I64 I32) -> I32: descriptors [pwritev];
+                p1::fd_io.fd_read(I32 I32 I32 I32) -> I32: descriptors [readv];
+                p1::readdir.fd_readdir(I32 I32 I32 I64 I32) -> I32: paths [getdents64 lseek openat newfstatat fstat dup3 close fcntl];
+                p1::fd.fd_renumber(I32 I32) -> I32: descriptors [close];
+                p1::fd.fd_seek(I32 I64 I32 I32) -> I32: descriptors [lseek];
+                p1::fd.fd_sync(I32) -> I32: descriptors [fsync];
+                p1::fd.fd_tell(I32 I32) -> I32: descriptors [lseek];
+                p1::fd_io.fd_write(I32 I32 I32 I32) -> I32: descriptors [writev];
+                p1::path.path_create_directory(I32 I32 I32) -> I32: paths [mkdirat; PATHS];
+                p1::path.path_filestat_get(I32 I32 I32 I32 I32) -> I32: paths [newfstatat fstat; PATHS];
+                p1::path.path_filestat_set_times(I32 I32 I32 I32 I64 I64 I32) -> I32: paths [utimensat; PATHS];
+                p1::path.path_link(I32 I32 I32 I32 I32 I32 I32) -> I32: paths [linkat; PATHS];
+                p1::path.path_open(I32 I32 I32 I32 I32 I64 I64 I32 I32) -> I32: paths [fstat fstatfs; PATHS DESCRIPTORS];
+                p1::path.path_readlink(I32 I32 I32 I32 I32 I32) -> I32: paths [; PATHS];
+                p1::path.path_remove_directory(I32 I32 I32) -> I32: paths [unlinkat; PATHS];
+                p1::path.path_rename(I32 I32 I32 I32 I32 I32) -> I32: paths [renameat newfstatat; PATHS];
+                p1::path.path_symlink(I32 I32 I32 I32 I32) -> I32: paths [symlinkat; PATHS];
+                p1::path.path_unlink_file(I32 I32 I32) -> I32: paths [unlinkat newfstatat; PATHS];
+                p1::poll.poll_oneoff(I32 I32 I32 I32) -> I32: descriptors [ppoll clock_nanosleep clock_gettime fstat lseek mmap munmap];
+                p1::proc.proc_exit(I32): process [];
+                p1::proc.proc_raise(I32) -> I32: process [];
+                p1::random.random_get(I32 I32) -> I32: process [getrandom];
+                p1::proc.sched_yield() -> I32: process [sched_yield];
+                p1::sock.sock_accept(I32 I32 I32) -> I32: descriptors [accept4; DESCRIPTORS];
+                p1::sock.sock_recv(I32 I32 I32 I32 I32 I32) -> I32: descriptors [recvmsg];
+                p1::sock.sock_send(I32 I32 I32 I32 I32) -> I32: descriptors [sendmsg];
+                p1::sock.sock_shutdown(I32 I32) -> I32: descriptors [shutdown];
+            }
+            /// The functions of the snapshot before preview 1 that differ from those of preview 1, by the layout of what
+            /// they read or write. Source: `wasi_unstable.witx` of the WASI repository.
+            WASI_UNSTABLE = "wasi_unstable" {
+                unstable.fd_filestat_get(I32 I32) -> I32: descriptors [fstat ioctl];
+                unstable.fd_seek(I32 I64 I32 I32) -> I32: descriptors [lseek];
+                unstable.path_filestat_get(I32 I32 I32 I32 I32) -> I32: paths [newfstatat fstat; PATHS];
+                unstable.poll_oneoff(I32 I32 I32 I32) -> I32: descriptors [ppoll clock_nanosleep clock_gettime fstat lseek mmap munmap];
+            }
+            /// Threads: `thread-spawn` starts one in a new instance of the module, which shares the memories that the
+            /// module imports; its result is the thread's number, or a negative error number.
+            /// Source: the proposal wasi-threads.
+            WASI_THREADS = "wasi" {
+                threads.thread_spawn as "thread-spawn" (I32) -> I32: threads [; THREADS];
+            }
+        }
+    };
+}
+
+macro_rules! declare {
+    ($($(#[$doc:meta])* $list:ident = $module:literal {$(
+        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
+    )*})*) => {
+        $(
+            $(#[$doc])*
+            pub static $list: &[HostFunction] = &[$(HostFunction {
+                module: $module,
+                name: declare!(@name $function $($name)?),
+                params: &[$(ValueType::$param),*],
+                results: &[$(ValueType::$result)?],
+                reach: declare!(@reach $reach),
+            },)*];
+        )*
+
+        /// All host functions. An index into them names one within a compilation.
+        pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
+            [$($list),*].into_iter().flatten()
+        }
+    };
+    (@name $function:ident) => { stringify!($function) };
+    (@name $function:ident $name:literal) => { $name };
+    (@reach process) => { Reach::Process };
+    (@reach descriptors) => { Reach::Descriptors };
+    (@reach paths) => { Reach::Paths };
+    (@reach threads) => { Reach::Threads };
+}
+
+for_each_host_function!(declare);
 
 /// The function that an import names. What the snapshot before preview 1 has in common with it is the same function.
 pub fn find(module: &str, name: &str) -> Option<&'static HostFunction> {
     let own = host_functions().find(|function| function.module == module && function.name == name);
     // Preview 1 added this one.
-    let shared = module == WASI_UNSTABLE_MODULE && name != "sock_accept";
+    let shared = WASI_UNSTABLE.iter().any(|function| function.module == module) && name != "sock_accept";
     own.or_else(|| WASI_P1.iter().find(|function| shared && function.name == name))
 }
 
-macro_rules! unstable {
-    ($($name:ident($($param:ident)*);)*) => {
-        /// The functions of the snapshot before preview 1 that differ from those of preview 1, by the layout of what
-        /// they read or write. Source: `wasi_unstable.witx` of the WASI repository.
-        pub static WASI_UNSTABLE: &[HostFunction] = &[$(HostFunction {
-            module: WASI_UNSTABLE_MODULE,
-            name: stringify!($name),
-            params: &[$(ValueType::$param),*],
-            results: &[ValueType::I32],
-        },)*];
-    };
+/// What a function of this name is about, in whatever module: those of one name are alike.
+pub fn reach_of(name: &str) -> Option<Reach> {
+    host_functions().find(|function| function.name == name).map(|function| function.reach)
 }
-
-unstable! {
-    fd_filestat_get(I32 I32);
-    fd_seek(I32 I64 I32 I32);
-    path_filestat_get(I32 I32 I32 I32 I32);
-    poll_oneoff(I32 I32 I32 I32);
-}
-
-/// Starts a thread in a new instance of the module, which shares the memories that the module imports; the thread's
-/// number, or a negative error number. Source: the proposal wasi-threads.
-pub static THREAD_SPAWN: HostFunction =
-    HostFunction { module: "wasi", name: "thread-spawn", params: &[ValueType::I32], results: &[ValueType::I32] };
 
 /// Name of the export that a thread runs, `(tid: i32, start_arg: i32)`.
 pub const THREAD_START: &str = "wasi_thread_start";
 
-macro_rules! p1 {
-    ($($name:ident($($param:ident)*) $($result:ident)?;)*) => {
-        /// The functions of WASI preview 1, by name.
-        /// Source: `wasi_snapshot_preview1.witx` of the WASI repository.
-        pub static WASI_P1: &[HostFunction] = &[$(HostFunction {
-            module: "wasi_snapshot_preview1",
-            name: stringify!($name),
-            params: &[$(ValueType::$param),*],
-            results: &[$(ValueType::$result)?],
-        },)*];
-    };
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-p1! {
-    args_get(I32 I32) I32;
-    args_sizes_get(I32 I32) I32;
-    environ_get(I32 I32) I32;
-    environ_sizes_get(I32 I32) I32;
-    clock_res_get(I32 I32) I32;
-    clock_time_get(I32 I64 I32) I32;
-    fd_advise(I32 I64 I64 I32) I32;
-    fd_allocate(I32 I64 I64) I32;
-    fd_close(I32) I32;
-    fd_datasync(I32) I32;
-    fd_fdstat_get(I32 I32) I32;
-    fd_fdstat_set_flags(I32 I32) I32;
-    fd_fdstat_set_rights(I32 I64 I64) I32;
-    fd_filestat_get(I32 I32) I32;
-    fd_filestat_set_size(I32 I64) I32;
-    fd_filestat_set_times(I32 I64 I64 I32) I32;
-    fd_pread(I32 I32 I32 I64 I32) I32;
-    fd_prestat_dir_name(I32 I32 I32) I32;
-    fd_prestat_get(I32 I32) I32;
-    fd_pwrite(I32 I32 I32 I64 I32) I32;
-    fd_read(I32 I32 I32 I32) I32;
-    fd_readdir(I32 I32 I32 I64 I32) I32;
-    fd_renumber(I32 I32) I32;
-    fd_seek(I32 I64 I32 I32) I32;
-    fd_sync(I32) I32;
-    fd_tell(I32 I32) I32;
-    fd_write(I32 I32 I32 I32) I32;
-    path_create_directory(I32 I32 I32) I32;
-    path_filestat_get(I32 I32 I32 I32 I32) I32;
-    path_filestat_set_times(I32 I32 I32 I32 I64 I64 I32) I32;
-    path_link(I32 I32 I32 I32 I32 I32 I32) I32;
-    path_open(I32 I32 I32 I32 I32 I64 I64 I32 I32) I32;
-    path_readlink(I32 I32 I32 I32 I32 I32) I32;
-    path_remove_directory(I32 I32 I32) I32;
-    path_rename(I32 I32 I32 I32 I32 I32) I32;
-    path_symlink(I32 I32 I32 I32 I32) I32;
-    path_unlink_file(I32 I32 I32) I32;
-    poll_oneoff(I32 I32 I32 I32) I32;
-    proc_exit(I32);
-    proc_raise(I32) I32;
-    random_get(I32 I32) I32;
-    sched_yield() I32;
-    sock_accept(I32 I32 I32) I32;
-    sock_recv(I32 I32 I32 I32 I32 I32) I32;
-    sock_send(I32 I32 I32 I32 I32) I32;
-    sock_shutdown(I32 I32) I32;
+    #[test]
+    fn functions_of_one_name_are_about_the_same() {
+        for function in host_functions() {
+            assert_eq!(reach_of(function.name), Some(function.reach), "{}.{}", function.module, function.name);
+        }
+    }
+
+    #[test]
+    fn an_import_finds_its_function() {
+        let found = |module, name| find(module, name).map(|function| (function.module, function.reach));
+        assert_eq!(found("wasi_snapshot_preview1", "fd_seek"), Some(("wasi_snapshot_preview1", Reach::Descriptors)));
+        assert_eq!(found("wasi_unstable", "fd_seek"), Some(("wasi_unstable", Reach::Descriptors)));
+        assert_eq!(found("wasi_unstable", "path_open"), Some(("wasi_snapshot_preview1", Reach::Paths)));
+        assert_eq!(found("wasi", "thread-spawn"), Some(("wasi", Reach::Threads)));
+        assert_eq!(found("wasi_unstable", "sock_accept"), None);
+        assert_eq!(found("wasi", "fd_seek"), None);
+    }
 }

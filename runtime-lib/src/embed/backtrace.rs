@@ -2,7 +2,7 @@
 //! positions.
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: capturing runs in the signal handler: no allocation and no lock. The walk over the stack is `guests::stack`.
+// Security: capturing runs in the signal handler: no allocation and no lock. The walk over the stack is `guest::stack`.
 // ---------------------------------------------------------------------------------------------------------------
 
 use std::prelude::rust_2024::*;
@@ -15,9 +15,9 @@ use super::activation::Activation;
 use super::error::{Frame, GuestTrap, Position};
 use super::module::Module;
 use super::store::Inner;
-use crate::guests::stack::{Start, visit_calls};
-use crate::guests::text;
-use crate::instance::slice;
+use crate::guest::stack::{Start, visit_calls};
+use crate::guest::text;
+use crate::rel::slice;
 use crate::sys::fault::Fault;
 
 /// How many frames a backtrace has at most.

@@ -1,7 +1,7 @@
 //! Exceptions of a store's guests: making them, finding their handlers across instances, and freeing those that
 //! nothing refers to any more.
 //!
-//! Handlers are found (`guests::handlers`) and exceptions marked (`guests::marking`) as in executables. The heap differs:
+//! Handlers are found (`guest::handlers`) and exceptions marked (`guest::marking`) as in executables. The heap differs:
 //! each exception is an allocation of its own, of the size that its tag says. References to exceptions may lie in the
 //! contexts, tables and globals of all instances, and in what the host holds.
 
@@ -26,9 +26,9 @@ use super::store::{Inner, Store, StoreId};
 use super::tag::TagEntity;
 use super::value::{self, Val};
 use super::{Error, Tag};
-use crate::guests::handlers::{self, Landing};
-use crate::guests::marking::{Cells, Marking, mark};
-use crate::guests::stack::Frames;
+use crate::guest::handlers::{self, Landing};
+use crate::guest::marking::{Cells, Marking, mark};
+use crate::guest::stack::Frames;
 
 /// The heap is searched for garbage when it has grown by this much, and by as much as was alive the last time.
 const COLLECT_BYTES: usize = 1 << 20;

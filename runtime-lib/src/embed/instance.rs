@@ -23,7 +23,7 @@ use super::store::{Handle, Inner, Store};
 use super::table::TableEntity;
 use super::tag::TagEntity;
 use super::{Error, Extern, Func, Global, Memory, Table, Tag, instantiate};
-use crate::instance::slice;
+use crate::rel::slice;
 
 /// An instance of a module, in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -25,7 +25,7 @@ use super::store::{Inner, Store};
 use super::table::{TableEntity, TableSpec};
 use super::tag::TagEntity;
 use super::{Error, Extern, MemoryType, Module, activation, builtins};
-use crate::instance::slice;
+use crate::rel::slice;
 
 /// Makes an instance.
 pub(super) fn instantiate(

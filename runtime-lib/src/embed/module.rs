@@ -15,8 +15,8 @@ use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
 use super::{Error, FuncType, arch, registry};
-use crate::guests;
-use crate::instance::slice;
+use crate::guest;
+use crate::rel::slice;
 
 /// A file with modules, loaded into the process. The file stays loaded as long as any of its modules is in use.
 #[derive(Clone, Debug)]
@@ -210,7 +210,7 @@ impl Module {
 
     /// Addresses of its code.
     pub(super) fn text(&self) -> Range<usize> {
-        guests::text(&self.0.program.code)
+        guest::text(&self.0.program.code)
     }
 
     /// The type of what an import or export is.

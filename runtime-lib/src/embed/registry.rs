@@ -19,7 +19,7 @@ use wasmelt_abi::interface::{FuncTypeEntry, MAX_TYPES, TypeCode};
 use super::func::HostFuncData;
 use super::types::{HeapType, RefType, ValType};
 use super::{Error, FuncType};
-use crate::instance::slice;
+use crate::rel::slice;
 
 /// The number that stands for the type itself in its own lists. No type of a store gets it.
 const ITSELF: u32 = MAX_TYPES - 1;

@@ -31,7 +31,7 @@ use super::registry::Types;
 use super::stack::Stack;
 use super::table::TableEntity;
 use super::tag::TagEntity;
-use crate::instance::slice;
+use crate::rel::slice;
 
 /// The least stack that a guest gets.
 const MIN_STACK_BYTES: u64 = 256 << 10;

@@ -19,8 +19,9 @@ use crate::sys::{Stream, SystemError};
 
 use super::descriptor::{Descriptor, Kind};
 use super::descriptors;
-use super::policy::{self, slice};
+use super::policy;
 use super::tree;
+use crate::rel::slice;
 
 /// Builds the wall, see [`wasmelt_abi::symbols::HOOK_HARDEN`].
 ///

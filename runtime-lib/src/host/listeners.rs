@@ -10,8 +10,9 @@ use crate::sys::io_stream::{self, SocketAddress};
 
 use super::descriptor::Kind;
 use super::descriptors;
-use super::policy::{self, slice};
+use super::policy;
 use super::{narrowing, refusal};
+use crate::rel::slice;
 
 /// Listens on the granted addresses, see [`wasmelt_abi::symbols::HOOK_LISTENERS`].
 ///

@@ -4,9 +4,10 @@
 //! guest may see.
 
 use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
-use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy, RelSlice};
+use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy};
 
 use crate::process;
+use crate::rel::slice;
 use crate::sys::errno::Result;
 
 use super::{narrowing, words};
@@ -18,13 +19,6 @@ use super::{narrowing, words};
 pub unsafe fn of(vmctx: *mut u8) -> &'static Policy {
     // SAFETY: the head lies below `vmctx`, and its program is read-only data of the executable.
     unsafe { &(*(*vmctx.sub(HEAD_BYTES).cast::<VmContextHead>()).program).policy }
-}
-
-/// The elements of a slice of the policy.
-pub fn slice<T>(slice: &'static RelSlice<T>) -> &'static [T] {
-    let (start, len) = slice.get();
-    // SAFETY: the compiler wrote `len` elements there, in read-only data.
-    unsafe { core::slice::from_raw_parts(start, len) }
 }
 
 /// The granted directories.

@@ -15,8 +15,9 @@ use super::descriptors;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 use super::path::PATH_MAX;
 use super::path::Path;
-use super::policy::{self, slice};
+use super::policy;
 use super::{narrowing, refusal};
+use crate::rel::slice;
 
 /// Opens the granted directories, see [`wasmelt_abi::symbols::HOOK_PREOPENS`].
 ///

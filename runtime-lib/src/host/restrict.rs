@@ -26,8 +26,9 @@ use crate::sys::alarm::{self, AlarmHandler};
 use crate::sys::{Stream, fs};
 use crate::{exception, memory, table, threads, trap};
 
-use super::policy::{self, slice};
+use super::policy;
 use super::{clocks, descriptors, narrowing, tree, words};
+use crate::rel::slice;
 
 /// The limits that hold.
 struct Limits {

@@ -2,7 +2,7 @@
 //! (signals) and `windows` (exceptions).
 
 // ---------------------------------------------------------------------------------------------------------------
-// Security: what is a guest's trap is decided by `guests::judge`; here is said where the guests of a store are. Code is
+// Security: what is a guest's trap is decided by `guest::judge`; here is said where the guests of a store are. Code is
 // what the store has loaded, and an access is judged by the store's own memories and its stack. All of it runs in the
 // middle of what faulted: it allocates nothing, takes no lock, and believes only what the system and this crate wrote.
 // ---------------------------------------------------------------------------------------------------------------
@@ -23,8 +23,8 @@ use super::activation::{self, Activation, Raised};
 use super::backtrace::Captured;
 use super::builtins;
 use super::store::Inner;
-use crate::guests::judge::{Verdict, judge};
-use crate::guests::{Guests, InMemory};
+use crate::guest::judge::{Verdict, judge};
+use crate::guest::{Guests, InMemory};
 use crate::sys::fault::Fault;
 
 pub(super) use system::prepare_thread;

@@ -31,8 +31,9 @@ use super::descriptor::{Descriptor, Kind};
 use super::descriptors;
 use super::entry::Entry;
 use super::path::Path;
-use super::policy::{self, slice};
+use super::policy;
 use super::{files, narrowing, refusal};
+use crate::rel::slice;
 use request::Request;
 
 pub mod request;

@@ -20,7 +20,6 @@ pub mod preopen;
 pub mod proc;
 pub mod random;
 pub mod readdir;
-mod signatures;
 pub mod sock;
 mod types;
 

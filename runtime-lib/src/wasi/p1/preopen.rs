@@ -3,6 +3,7 @@
 use crate::host::descriptors;
 use crate::host::policy;
 use crate::host::tree;
+use crate::rel::slice;
 use crate::sys::errno::{Errno, Result};
 
 use super::{memory, status};
@@ -20,7 +21,7 @@ unsafe fn guest_name(vmctx: *mut u8, fd: u32, not_granted: Errno) -> Result<&'st
     }
     let grants = policy::directories(policy);
     let grant = (descriptor.grant as usize).checked_sub(1).and_then(|index| grants.get(index)).ok_or(not_granted)?;
-    Ok(policy::slice(&grant.guest))
+    Ok(slice(&grant.guest))
 }
 
 /// Writes the length of the name of a granted directory.

@@ -15,7 +15,7 @@ use wasmelt_abi::code_map;
 use wasmelt_abi::descriptor::Code;
 
 use super::Guests;
-use crate::instance::slice;
+use crate::rel::slice;
 use crate::sys::cpu;
 
 /// A word of the guests' stack; `None` where the address is none of a word there.

@@ -9,7 +9,7 @@ use wasmelt_abi::descriptor::{CallSite, Code, ExceptionHandler};
 
 use super::stack::{Frame, read};
 use super::{Guests, text};
-use crate::instance::slice;
+use crate::rel::slice;
 
 /// Where an exception is handled.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use wasmelt_abi::code_map;
 use wasmelt_abi::trap::Trap;
 
 use super::{Guests, InMemory};
-use crate::instance::slice;
+use crate::rel::slice;
 use crate::sys::fault::{Fault, FaultKind};
 
 /// What a guest's fault is.
