@@ -106,7 +106,6 @@ impl<C: Cells> Marking<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::boxed::Box;
     use std::vec::Vec;
 
     /// Exceptions with one value each.
@@ -116,11 +115,11 @@ mod tests {
         value: [usize; 2],
     }
 
-    struct Heap(Vec<Box<Cell>>);
+    struct Heap(Vec<Cell>);
 
     impl Cells for Heap {
         fn len_bytes(&self, address: usize) -> Option<usize> {
-            self.0.iter().any(|cell| ptr::from_ref(&**cell) as usize == address).then_some(size_of::<Cell>())
+            self.0.iter().any(|cell| ptr::from_ref(cell) as usize == address).then_some(size_of::<Cell>())
         }
     }
 
@@ -128,10 +127,10 @@ mod tests {
     fn what_is_referred_to_is_found_through_others_and_nothing_else() {
         let cell = |_| {
             let exception = Exception { tag: 0, mark: mark::UNSEEN, next: ptr::null_mut() };
-            Box::new(Cell { exception, value: [0; 2] })
+            Cell { exception, value: [0; 2] }
         };
         let mut heap = Heap((0..5).map(cell).collect());
-        let address: Vec<usize> = heap.0.iter().map(|cell| ptr::from_ref(&**cell) as usize).collect();
+        let address: Vec<usize> = heap.0.iter().map(|cell| ptr::from_ref(cell) as usize).collect();
         // 0 refers to 1, which refers to 2 and back; nothing refers to 3; a word beside 4 is none of its references.
         heap.0[0].value = [7, address[1]];
         heap.0[1].value = [address[2], address[0]];
