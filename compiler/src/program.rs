@@ -167,7 +167,7 @@ pub struct Instance<'data> {
     pub data_segments: PrimaryMap<DataIndex, &'data [u8]>,
     /// Size of the context in bytes.
     pub context_bytes: u32,
-    /// Initial bytes by offset from `vmctx`, see [`crate::image::Image::initial`].
+    /// Initial bytes by offset from `vmctx`, see [`crate::image::InstanceImage::initial`].
     pub initial: Vec<(i64, Cow<'data, [u8]>)>,
     /// What is left to do at instantiation, in order.
     pub actions: Vec<Action>,

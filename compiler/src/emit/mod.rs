@@ -1,4 +1,4 @@
-//! From an [`Image`] to an object file: what goes in is code and data with symbolic references, what comes out are the
+//! From an [`Image`](crate::image::Image) to an object file: what goes in is code and data with symbolic references, what comes out are the
 //! bytes of a relocatable object. Nothing here knows wasm.
 //!
 //! What depends on the instruction set is in [`reloc`] and [`unwind`], what depends on the object format in
