@@ -18,6 +18,7 @@ mod places;
 mod segments;
 mod toolchain;
 
+pub use crate::module::MAX_MEMORY64_BYTES;
 pub use needs::Needs;
 
 use std::borrow::Cow;
@@ -56,10 +57,6 @@ pub const GUARD_PLAN_RESERVE_BYTES: u64 = 1 << 32;
 
 /// Inaccessible address space behind it. An access whose constant offset and size stay below this needs no check.
 pub const GUARD_PLAN_GUARD_BYTES: u64 = 1 << 31;
-
-/// Limit of a 64-bit memory's length where its type names none below: memories never move, so all that one may ever
-/// use is reserved from the start.
-pub const MAX_MEMORY64_BYTES: u64 = 1 << 38;
 
 /// Upper limit of a context's size: what offsets into it can express.
 const MAX_CONTEXT_BYTES: u32 = 1 << 30;

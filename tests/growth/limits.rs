@@ -1,4 +1,5 @@
-//! `--compile-timeout` and `--compile-memory`: a clear error, an exit code of its own, and nothing left behind.
+//! Limits: those of `--compile-timeout` and `--compile-memory` end with a clear error, an exit code of their own, and
+//! nothing left behind. Numbers in types cost nothing: a memory may grow to whatever its type says.
 
 use std::fs;
 
@@ -14,6 +15,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("time", ["--compile-timeout", "1ms"], "takes longer than `--compile-timeout` allows, 1ms"),
         Trial::test("limit::kept", kept),
+        Trial::test("limit::memories", memories),
     ];
     if cfg!(target_os = "linux") {
         let message = "needs more memory than `--compile-memory` allows, 1048576 bytes";
@@ -56,5 +58,28 @@ fn kept() -> Result<(), Failed> {
         outputs.push(fs::read(&output)?);
     }
     assert_eq!(outputs[0], outputs[1]);
+    Ok(())
+}
+
+/// What a 64-bit memory has from the start is limited in programs; what it may grow to is not, and in libraries neither.
+fn memories() -> Result<(), Failed> {
+    let compile = |memory: &str, options: &[&str]| {
+        let folder = support::scratch();
+        let module = folder.path().join("module.wat");
+        fs::write(&module, format!("(module (memory i64 {memory}) (func (export \"_start\")))"))?;
+        let mut command = support::wasmelt();
+        command.arg("compile").arg(&module).arg("-o").arg(folder.path().join("output"));
+        support::run(command.args(["-W", "custom-page-sizes"]).args(options), b"")
+    };
+    for memory in
+        ["4194304", "0 0x1_0000_0000_0000", "0 0xffff_ffff_ffff_ffff (pagesize 1)", "0x1_0000_0000 (pagesize 1)"]
+    {
+        compile(memory, &[])?.expect_code(0)?;
+    }
+    for memory in ["4194305", "0x1_0000_0000_0000", "0xffff_ffff_ffff_ffff (pagesize 1)"] {
+        let words = "more than the implementation limit of 4194304 (memory 0)";
+        compile(memory, &[])?.expect_code(1)?.expect_stderr(words)?;
+        compile(memory, &["--emit", "obj", "--library-name", "l"])?.expect_code(0)?;
+    }
     Ok(())
 }

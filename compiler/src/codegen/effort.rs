@@ -22,7 +22,7 @@ pub(super) enum Effort {
 }
 
 /// Most edges between the basic blocks of a function that is optimised. The largest function of SQLite has 4,000.
-const MAX_EDGES: u64 = 1 << 16;
+const MAX_EDGES: u64 = 1 << 15;
 
 /// Most pairs of edges that lead to the same block.
 const MAX_EDGE_PAIRS: u64 = 1 << 26;

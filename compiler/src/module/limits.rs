@@ -45,7 +45,7 @@ limits! {
     DATA_SEGMENTS: "data segments", 100_000, Some(100_000), "in the data section";
     TABLE_ELEMENTS: "elements of a table", 10_000_000, Some(10_000_000), "its minimum; growing beyond fails";
     SEGMENT_ELEMENTS: "elements of an element segment", 10_000_000, Some(10_000_000), "in each segment";
-    MEMORY64_PAGES: "pages of a 64-bit memory", (1 << 37) - 1, Some((1 << 37) - 1), "its minimum, of 64 KiB each; growing beyond fails";
+    MEMORY64_PAGES: "pages of a 64-bit memory", MAX_MEMORY64_BYTES >> 16, Some((1 << 37) - 1), "its minimum in a program, of 64 KiB each; growing beyond fails";
     PARAMS: "parameters", 1_000, Some(1_000), "of each function type, also those of blocks and tags";
     RESULTS: "results", 1_000, Some(1_000), "of each function type, also those of blocks";
     BODY_BYTES: "bytes of a function body", 7_654_321, Some(7_654_321), "local declarations and operators";
@@ -54,8 +54,8 @@ limits! {
     NAME_BYTES: "bytes of a name", 100_000, None, "of each import, export and section";
 }
 
-/// Pages have 64 KiB, unless a memory's type says otherwise.
-const PAGE_SIZE_LOG2: u32 = 16;
+/// Limit of a 64-bit memory's length: memories never move, so all that one may ever use is reserved from the start.
+pub const MAX_MEMORY64_BYTES: u64 = 1 << 38;
 
 impl Limit {
     /// Fails where there are more; `offset` is where that shows.
@@ -64,11 +64,14 @@ impl Limit {
     }
 
     fn error(&self, found: Option<u64>, offset: usize) -> Error {
+        self.error_in(found, format_args!("at offset 0x{offset:x}"))
+    }
+
+    /// There are more; `place` is where.
+    pub(crate) fn error_in(&self, found: Option<u64>, place: impl std::fmt::Display) -> Error {
         let found = found.map_or_else(String::new, |found| format!("{found}, "));
         let Self { name, maximum, .. } = self;
-        Error::input(format!(
-            "too many {name}: {found}more than the implementation limit of {maximum} (at offset 0x{offset:x})"
-        ))
+        Error::input(format!("too many {name}: {found}more than the implementation limit of {maximum} ({place})"))
     }
 }
 
@@ -124,15 +127,6 @@ fn check_imports(imports: &wasmparser::ImportSectionReader<'_>) -> Result<()> {
 /// Checks a table's length at instantiation.
 pub(super) fn check_table(ty: &wasmparser::TableType, offset: usize) -> Result<()> {
     TABLE_ELEMENTS.check(ty.initial, offset)
-}
-
-/// Checks a memory's length at instantiation; that of 32-bit memories is a matter of validation.
-pub(super) fn check_memory(ty: &wasmparser::MemoryType, offset: usize) -> Result<()> {
-    let pages = match ty.page_size_log2 {
-        Some(log2) if log2 < PAGE_SIZE_LOG2 => ty.initial >> (PAGE_SIZE_LOG2 - log2),
-        _ => ty.initial,
-    };
-    if ty.memory64 { MEMORY64_PAGES.check(pages, offset) } else { Ok(()) }
 }
 
 /// Checks the declarations of a function's locals, without making any.

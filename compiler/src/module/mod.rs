@@ -18,8 +18,8 @@ pub use const_expr::{ConstExpr, ConstOp, ConstValue};
 pub use effects::Effect;
 pub use facts::{BodyFacts, LoopFacts};
 pub use hints::BranchHints;
-pub(crate) use limits::TABLE_ELEMENTS;
-pub use limits::{LIMITS, Limit};
+pub use limits::{LIMITS, Limit, MAX_MEMORY64_BYTES};
+pub(crate) use limits::{MEMORY64_PAGES, TABLE_ELEMENTS};
 pub use parse::parse;
 
 use crate::plain::Plain;

@@ -140,7 +140,6 @@ impl<'data> Reader<'data> {
                     let (offset, import) = import?;
                     match &import.ty {
                         TypeRef::Table(ty) => limits::check_table(ty, offset),
-                        TypeRef::Memory(ty) => limits::check_memory(ty, offset),
                         _ => Ok(()),
                     }
                     .map_err(SectionError::Ours)?;
@@ -165,10 +164,8 @@ impl<'data> Reader<'data> {
                 }
             }
             Payload::MemorySection(memories) => {
-                for memory in memories.into_iter_with_offsets() {
-                    let (offset, memory) = memory?;
-                    limits::check_memory(&memory, offset).map_err(SectionError::Ours)?;
-                    self.module.memories.push(memory_type(&memory));
+                for memory in memories {
+                    self.module.memories.push(memory_type(&memory?));
                 }
             }
             Payload::TagSection(tags) => {

@@ -10,11 +10,11 @@ use wasmparser::ValType;
 
 use super::{
     Action, Callee, ConstTable, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace,
-    Instance, InstanceIndex, MAX_MEMORY64_BYTES, TablePlace,
+    Instance, InstanceIndex, TablePlace,
 };
 use crate::error::{Error, Result};
 use crate::image::{MemoryPlan, TablePlan};
-use crate::module::{ConstValue, ElementMode, TABLE_ELEMENTS, TableIndex};
+use crate::module::{ConstValue, ElementMode, MAX_MEMORY64_BYTES, MEMORY64_PAGES, TABLE_ELEMENTS, TableIndex};
 use crate::options::{BoundsChecks, Options, Shape};
 
 /// A table that never changes becomes read-only data where it is no longer than this, or where at least one element in
@@ -138,15 +138,24 @@ impl Instance<'_> {
             let small_plan = options.memory_reserve_bytes.filter(|&bytes| !foreign && bytes < guard_plan);
             let limits = [options.max_memory_bytes, small_plan];
             let limit = limits.into_iter().flatten().filter(|_| !foreign).min().unwrap_or(u64::MAX);
-            let maximum_bytes = type_maximum.min(addressable).min(limit);
-            if initial_bytes > maximum_bytes {
+            if initial_bytes > limit {
                 return Err(Error::input(format!(
-                    "memory {} needs {initial_bytes} bytes from the start, more than the limit of {maximum_bytes} bytes",
+                    "memory {} needs {initial_bytes} bytes from the start, more than the limit of {limit} bytes",
                     index.as_u32()
                 ))
-                .hint(if small_plan.is_some() { "raise `--memory-reserve`" } else { "raise `--max-memory`" }));
+                .hint(if small_plan.is_some() {
+                    "raise `--memory-reserve`"
+                } else {
+                    "raise `--max-memory`"
+                }));
             }
-            let maximum_bytes = maximum_bytes & !((1 << memory.page_size_log2) - 1);
+            if initial_bytes > addressable && self.shape == Shape::Single {
+                let place = format!("memory {}", index.as_u32());
+                return Err(MEMORY64_PAGES.error_in(Some(initial_bytes.div_ceil(1 << 16)), place));
+            }
+            // A library is compiled, but no instance of it can be made, where nothing has so much memory.
+            let maximum_bytes = type_maximum.min(addressable).min(limit) & !((1 << memory.page_size_log2) - 1);
+            let maximum_bytes = maximum_bytes.max(initial_bytes);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
                 // Inaccessible pages cannot end a memory within a page.
                 BoundsChecks::Guard if small_plan.is_some() => (maximum_bytes, 0),

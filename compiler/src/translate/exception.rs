@@ -154,11 +154,12 @@ impl FuncTranslator<'_, '_> {
 
     /// A block that handles all exceptions: it goes to the first of these handlers that wants an exception, and throws on
     /// what none of them wants. So a call names one handler in place of many.
+    ///
+    /// SECURITY: handlers find the pinned register as the runtime left it, and set it. So it must not be set before.
     fn dispatching_pad(&mut self, handlers: &[Handler]) -> ir::Block {
         let pad = self.new_handler_block();
         self.builder.switch_to_block(pad);
         let exception = self.builder.block_params(pad)[0];
-        self.enter_landing_pad();
         let found = self.exception_tag(exception);
         for &Handler { tag, block } in handlers {
             let Some(tag) = tag else {
@@ -173,6 +174,7 @@ impl FuncTranslator<'_, '_> {
             self.builder.seal_block(others);
             self.builder.switch_to_block(others);
         }
+        self.enter_landing_pad();
         self.throw_on(exception, &[]);
         pad
     }
