@@ -120,7 +120,7 @@ const DESCRIPTORS: &[Call] = &[fcntl, close, mmap, munmap];
 
 macro_rules! needs {
     ($($(#[$doc:meta])* $list:ident = $module:literal {$(
-        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)?:
+        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
             $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
     )*})*) => {
         /// What each host function needs, by its name.

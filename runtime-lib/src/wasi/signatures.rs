@@ -12,7 +12,7 @@ macro_rules! value {
 
 macro_rules! check {
     ($($(#[$doc:meta])* $list:ident = $module:literal {$(
-        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)?:
+        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
             $reach:ident [$($call:tt)*];
     )*})*) => {
         $($(const _: unsafe extern "C" fn(*mut u8 $(, value!($param))*) $(-> value!($result))? =

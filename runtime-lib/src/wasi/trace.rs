@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::sys::errno::Errno;
 use crate::sys::{self, Stream};
 
-use super::{p1, threads, unstable};
+use super::{p1, threads};
 
 /// How much of a string of the guest is printed, in bytes.
 const MAX_STRING_BYTES: usize = 256;
@@ -117,86 +117,42 @@ the limit of open files is reached: --max-open-files N sets another one
 static ADVISED: AtomicU32 = AtomicU32::new(0);
 
 macro_rules! traced {
-    ($($module:literal, $front:ident $(::$part:ident)*($($arg:ident:$ty:ident)*) $words:literal;)*) => {
-        $(const _: () = {
+    ($($(#[$doc:meta])* $list:ident = $module:literal {$(
+        $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
+            $reach:ident [$($call:tt)*];
+    )*})*) => {
+        $($(traced!(@row [$module $($family)::+ . $function $reach] ($($words)?) [a b c d e f g h i] ($($param)*) []);)*)*
+    };
+    // What has no words is traced in its own way, below.
+    (@row $function:tt () $names:tt $params:tt []) => {};
+    // Gives each parameter a name.
+    (@row $function:tt $words:tt [$arg:ident $($args:ident)*] ($param:ident $($params:ident)*) [$($named:tt)*]) => {
+        traced!(@row $function $words [$($args)*] ($($params)*) [$($named)* ($arg $param)]);
+    };
+    (@row [$module:literal $($family:ident)::+ . $function:ident $reach:ident] ($words:literal) $names:tt ()
+        [$(($arg:ident $param:ident))*]) => {
+        const _: () = {
             /// # Safety
             /// As for the function that is traced.
-            #[unsafe(export_name = concat!("wasmelt_trace.", $module, ".", traced!(@name $($part)*)))]
-            unsafe extern "C" fn traced(vmctx: *mut u8, $($arg: $ty),*) -> u32 {
+            #[unsafe(export_name = concat!("wasmelt_trace.", $module, ".", stringify!($function)))]
+            unsafe extern "C" fn traced(vmctx: *mut u8, $($arg: traced!(@type $param)),*) -> u32 {
                 // SAFETY: by this function's contract.
                 unsafe {
-                    let result = $front $(::$part)*(vmctx, $($arg),*);
-                    tell(vmctx, $words, &[$($arg.into()),*], result);
+                    let result = super::$($family)::+::$function(vmctx, $($arg),*);
+                    let words = concat!(stringify!($function), " ", $words);
+                    tell(vmctx, words, traced!(@is_path $reach), &[$($arg.into()),*], result);
                     result
                 }
             }
-        };)*
-
-        /// What is traced: module and words.
-        #[cfg(test)]
-        const TRACED: &[(&str, &str)] = &[$(($module, $words)),*];
+        };
     };
-    (@name $family:ident $name:ident) => { stringify!($name) };
-    (@name $name:ident) => { stringify!($name) };
+    (@type I32) => { u32 };
+    (@type I64) => { u64 };
+    (@is_path paths) => { true };
+    (@is_path $reach:ident) => { false };
 }
 
-// The words are the function's name, then for each argument a name and what it is:
-//
-// * `f`, `d`, `x`, `p`: 32 bits that are a descriptor, a number, flags, or the address of something that is not shown;
-// * `D`, `i`, `X`: 64 bits that are a number without or with a sign, or flags;
-// * `s`, `t`: address and length of a string that the guest passes, or that it gets;
-// * `o`, `O`: address of a number of 32 or 64 bits that the guest gets.
-traced! {
-    "wasi_snapshot_preview1", p1::args::args_get(a:u32 b:u32) "args_get argv:p argv_buf:p";
-    "wasi_snapshot_preview1", p1::args::args_sizes_get(a:u32 b:u32) "args_sizes_get argc:o bytes:o";
-    "wasi_snapshot_preview1", p1::args::environ_get(a:u32 b:u32) "environ_get environ:p environ_buf:p";
-    "wasi_snapshot_preview1", p1::args::environ_sizes_get(a:u32 b:u32) "environ_sizes_get count:o bytes:o";
-    "wasi_snapshot_preview1", p1::clock::clock_res_get(a:u32 b:u32) "clock_res_get clock:d resolution:O";
-    "wasi_snapshot_preview1", p1::clock::clock_time_get(a:u32 b:u64 c:u32) "clock_time_get clock:d precision:D time:O";
-    "wasi_snapshot_preview1", p1::fd::fd_advise(a:u32 b:u64 c:u64 d:u32) "fd_advise fd:f offset:D len:D advice:d";
-    "wasi_snapshot_preview1", p1::fd::fd_allocate(a:u32 b:u64 c:u64) "fd_allocate fd:f offset:D len:D";
-    "wasi_snapshot_preview1", p1::fd::fd_close(a:u32) "fd_close fd:f";
-    "wasi_snapshot_preview1", p1::fd::fd_datasync(a:u32) "fd_datasync fd:f";
-    "wasi_snapshot_preview1", p1::fd::fd_fdstat_get(a:u32 b:u32) "fd_fdstat_get fd:f stat:p";
-    "wasi_snapshot_preview1", p1::fd::fd_fdstat_set_flags(a:u32 b:u32) "fd_fdstat_set_flags fd:f flags:x";
-    "wasi_snapshot_preview1", p1::fd::fd_fdstat_set_rights(a:u32 b:u64 c:u64) "fd_fdstat_set_rights fd:f base:X inheriting:X";
-    "wasi_snapshot_preview1", p1::fd::fd_filestat_get(a:u32 b:u32) "fd_filestat_get fd:f stat:p";
-    "wasi_snapshot_preview1", p1::fd::fd_filestat_set_size(a:u32 b:u64) "fd_filestat_set_size fd:f size:D";
-    "wasi_snapshot_preview1", p1::fd::fd_filestat_set_times(a:u32 b:u64 c:u64 d:u32) "fd_filestat_set_times fd:f atim:D mtim:D flags:x";
-    "wasi_snapshot_preview1", p1::fd_io::fd_pread(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_pread fd:f iovs:p iovs_len:d offset:D nread:o";
-    "wasi_snapshot_preview1", p1::preopen::fd_prestat_dir_name(a:u32 b:u32 c:u32) "fd_prestat_dir_name fd:f path:t";
-    "wasi_snapshot_preview1", p1::preopen::fd_prestat_get(a:u32 b:u32) "fd_prestat_get fd:f prestat:p";
-    "wasi_snapshot_preview1", p1::fd_io::fd_pwrite(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_pwrite fd:f iovs:p iovs_len:d offset:D nwritten:o";
-    "wasi_snapshot_preview1", p1::fd_io::fd_read(a:u32 b:u32 c:u32 d:u32) "fd_read fd:f iovs:p iovs_len:d nread:o";
-    "wasi_snapshot_preview1", p1::readdir::fd_readdir(a:u32 b:u32 c:u32 d:u64 e:u32) "fd_readdir fd:f buf:p buf_len:d cookie:D used:o";
-    "wasi_snapshot_preview1", p1::fd::fd_renumber(a:u32 b:u32) "fd_renumber from:f to:f";
-    "wasi_snapshot_preview1", p1::fd::fd_seek(a:u32 b:u64 c:u32 d:u32) "fd_seek fd:f offset:i whence:d position:O";
-    "wasi_snapshot_preview1", p1::fd::fd_sync(a:u32) "fd_sync fd:f";
-    "wasi_snapshot_preview1", p1::fd::fd_tell(a:u32 b:u32) "fd_tell fd:f position:O";
-    "wasi_snapshot_preview1", p1::fd_io::fd_write(a:u32 b:u32 c:u32 d:u32) "fd_write fd:f iovs:p iovs_len:d nwritten:o";
-    "wasi_snapshot_preview1", p1::path::path_create_directory(a:u32 b:u32 c:u32) "path_create_directory fd:f path:s";
-    "wasi_snapshot_preview1", p1::path::path_filestat_get(a:u32 b:u32 c:u32 d:u32 e:u32) "path_filestat_get fd:f lookup:x path:s stat:p";
-    "wasi_snapshot_preview1", p1::path::path_filestat_set_times(a:u32 b:u32 c:u32 d:u32 e:u64 f:u64 g:u32) "path_filestat_set_times fd:f lookup:x path:s atim:D mtim:D flags:x";
-    "wasi_snapshot_preview1", p1::path::path_link(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32 g:u32) "path_link old_fd:f lookup:x old:s new_fd:f new:s";
-    "wasi_snapshot_preview1", p1::path::path_open(a:u32 b:u32 c:u32 d:u32 e:u32 f:u64 g:u64 h:u32 i:u32) "path_open fd:f lookup:x path:s oflags:x rights:X inheriting:X fdflags:x opened:o";
-    "wasi_snapshot_preview1", p1::path::path_readlink(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "path_readlink fd:f path:s buf:p buf_len:d used:o";
-    "wasi_snapshot_preview1", p1::path::path_remove_directory(a:u32 b:u32 c:u32) "path_remove_directory fd:f path:s";
-    "wasi_snapshot_preview1", p1::path::path_rename(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "path_rename old_fd:f old:s new_fd:f new:s";
-    "wasi_snapshot_preview1", p1::path::path_symlink(a:u32 b:u32 c:u32 d:u32 e:u32) "path_symlink target:s fd:f path:s";
-    "wasi_snapshot_preview1", p1::path::path_unlink_file(a:u32 b:u32 c:u32) "path_unlink_file fd:f path:s";
-    "wasi_snapshot_preview1", p1::poll::poll_oneoff(a:u32 b:u32 c:u32 d:u32) "poll_oneoff in:p out:p subscriptions:d events:o";
-    "wasi_snapshot_preview1", p1::proc::proc_raise(a:u32) "proc_raise signal:d";
-    "wasi_snapshot_preview1", p1::random::random_get(a:u32 b:u32) "random_get buf:p len:d";
-    "wasi_snapshot_preview1", p1::proc::sched_yield() "sched_yield";
-    "wasi_snapshot_preview1", p1::sock::sock_accept(a:u32 b:u32 c:u32) "sock_accept fd:f flags:x accepted:o";
-    "wasi_snapshot_preview1", p1::sock::sock_recv(a:u32 b:u32 c:u32 d:u32 e:u32 f:u32) "sock_recv fd:f iovs:p iovs_len:d flags:x nread:o roflags:p";
-    "wasi_snapshot_preview1", p1::sock::sock_send(a:u32 b:u32 c:u32 d:u32 e:u32) "sock_send fd:f iovs:p iovs_len:d flags:x nwritten:o";
-    "wasi_snapshot_preview1", p1::sock::sock_shutdown(a:u32 b:u32) "sock_shutdown fd:f how:x";
-    "wasi_unstable", unstable::fd_filestat_get(a:u32 b:u32) "fd_filestat_get fd:f stat:p";
-    "wasi_unstable", unstable::fd_seek(a:u32 b:u64 c:u32 d:u32) "fd_seek fd:f offset:i whence:d position:O";
-    "wasi_unstable", unstable::path_filestat_get(a:u32 b:u32 c:u32 d:u32 e:u32) "path_filestat_get fd:f lookup:x path:s stat:p";
-    "wasi_unstable", unstable::poll_oneoff(a:u32 b:u32 c:u32 d:u32) "poll_oneoff in:p out:p subscriptions:d events:o";
-}
+wasmelt_abi::for_each_host_function!(traced);
 
 /// Ends the process, see [`p1::proc::proc_exit`].
 ///
@@ -238,12 +194,12 @@ pub unsafe extern "C" fn wasmelt_hook_trace(vmctx: *mut u8) {
     sys::exit(0)
 }
 
-/// Prints a call that returned.
+/// Prints a call that returned: `words` are its name and those of its arguments in the table of host functions.
 ///
 /// # Safety
 /// `vmctx` is a live context.
 #[inline(never)]
-unsafe fn tell(vmctx: *mut u8, words: &str, mut args: &[u64], result: u32) {
+unsafe fn tell(vmctx: *mut u8, words: &str, is_path: bool, mut args: &[u64], result: u32) {
     // SAFETY: by this function's contract.
     let memory = unsafe { GuestMemory::of(vmctx) };
     let mut report = Report::new(Stream::Error);
@@ -271,7 +227,7 @@ unsafe fn tell(vmctx: *mut u8, words: &str, mut args: &[u64], result: u32) {
         error => report.text("E").entry(ERRORS, error as usize - 1),
     };
     report.text("\n");
-    if let Some(advice) = advice(name, result, is_read_only)
+    if let Some(advice) = advice(name, is_path, result, is_read_only)
         && ADVISED.fetch_or(1 << advice, Ordering::Relaxed) & 1 << advice == 0
     {
         advise(&mut report, advice);
@@ -283,7 +239,7 @@ fn is_granted_read_only(fd: u32) -> bool {
     descriptors::get(fd).is_ok_and(|descriptor| descriptor.flags & Descriptor::READ_ONLY != 0)
 }
 
-/// Prints an argument of a kind, see [`traced`].
+/// Prints an argument of a kind, see [`wasmelt_abi::for_each_host_function`].
 fn argument(report: &mut Report, memory: &GuestMemory, kind: u8, value: u64, len: u64, is_success: bool) {
     let at = value as u32;
     let mut text = [0; MAX_STRING_BYTES];
@@ -311,9 +267,8 @@ fn signed(report: &mut Report, value: i64) {
 }
 
 /// The number of the grant that would have let a call succeed.
-fn advice(name: &[u8], result: u32, is_read_only: bool) -> Option<u32> {
+fn advice(name: &[u8], is_path: bool, result: u32, is_read_only: bool) -> Option<u32> {
     let is = |error: Errno| result == error as u32;
-    let is_path = name.starts_with(b"path_");
     match name {
         b"sock_accept" if is(Errno::Badf) || is(Errno::Notsock) => Some(3),
         // Libraries of C look for directories from descriptor 3 on, and there is none of that number.
@@ -345,18 +300,27 @@ mod tests {
     use std::string::String;
     use std::vec::Vec;
     use wasmelt_abi::descriptor::ValueType;
-    use wasmelt_abi::host::host_functions;
     use wasmelt_abi::symbols::TRACE_PREFIX;
+
+    macro_rules! listed {
+        ($($(#[$doc:meta])* $list:ident = $module:literal {$(
+            $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
+                $reach:ident [$($call:tt)*];
+        )*})*) => {
+            &[$($((stringify!($function), &[$($words)?], &[$(ValueType::$param),*]),)*)*]
+        };
+    }
 
     #[test]
     fn every_function_is_traced_with_all_its_arguments() {
-        for function in host_functions().filter(|f| f.name != "proc_exit" && f.name != "thread-spawn") {
-            let is_this = |(module, words): &&(&str, &str)| {
-                *module == function.module && words.split(' ').next() == Some(function.name)
+        let functions: &[(&str, &[&str], &[ValueType])] = wasmelt_abi::for_each_host_function!(listed);
+        for (name, words, params) in functions {
+            let &[words] = words else {
+                assert!(["proc_exit", "thread_spawn"].contains(name), "{name} has no words");
+                continue;
             };
-            let (_, words) = TRACED.iter().find(is_this).unwrap_or_else(|| panic!("{}", function.name));
-            let kinds = words.split(' ').skip(1).map(|word| word.split_once(':').unwrap().1);
-            let params: Vec<ValueType> = kinds
+            let kinds = words.split(' ').filter(|word| !word.is_empty()).map(|word| word.split_once(':').unwrap().1);
+            let found: Vec<ValueType> = kinds
                 .flat_map(|kind| match kind {
                     "s" | "t" => vec![ValueType::I32; 2],
                     "D" | "i" | "X" => vec![ValueType::I64],
@@ -364,7 +328,7 @@ mod tests {
                     other => panic!("{other}"),
                 })
                 .collect();
-            assert_eq!(params, function.params, "{words}");
+            assert_eq!(found, *params, "{name} {words}");
         }
         assert_eq!(TRACE_PREFIX, "wasmelt_trace.");
     }
