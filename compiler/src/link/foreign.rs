@@ -95,6 +95,10 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             }
             if !is_program {
                 command.args(["-shared", "-nostdlib"]);
+                if !is_zig {
+                    // Otherwise the name of the temporary output decides about the library's preferred address.
+                    command.arg("-Wl,--disable-auto-image-base");
+                }
             } else if is_zig {
                 // GNU `ld` would drop the policy, which nothing refers to.
                 command.arg("-Wl,--gc-sections");
