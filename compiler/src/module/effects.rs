@@ -84,7 +84,7 @@ impl Effect {
             ($(@$proposal:ident $op:ident $({ $($field:ident: $ty:ty),* })? => $visit:ident $annotation:tt)*) => {
                 match op {
                     $(Operator::$op { .. } => proposal!($proposal $op),)*
-                    // There are no others, but the enumeration says that there may be.
+                    // wasmparser marks its enumeration as open, so the compiler wants this arm.
                     _ => Self::Unknown,
                 }
             };

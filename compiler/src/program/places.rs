@@ -17,7 +17,7 @@ use crate::image::{MemoryPlan, TablePlan};
 use crate::module::{ConstValue, ElementMode, MAX_MEMORY64_BYTES, MEMORY64_PAGES, TABLE_ELEMENTS, TableIndex};
 use crate::options::{BoundsChecks, Options, Shape};
 
-/// A table that never changes becomes read-only data where it is no longer than this, or where at least one element in
+/// A table that never changes becomes read-only data where its length is at most this, or where at least one element in
 /// [`TABLE_MAX_DILUTION`] is given by a segment. Otherwise it is made when the program starts: files grow with modules,
 /// not with the numbers in them.
 const SMALL_TABLE_ELEMENTS: u64 = 4096;

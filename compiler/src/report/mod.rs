@@ -254,7 +254,7 @@ impl Provenance {
         value.to_string()
     }
 
-    /// The text for a note, which is no longer than what is read of one.
+    /// The text for a note. Its length stays within what a reader of notes accepts.
     pub fn to_note(&self) -> String {
         let text = self.to_json();
         if text.len() <= MAX_NOTE_BYTES {

@@ -290,7 +290,7 @@ struct FuncTranslator<'a, 'b> {
     /// Whether the code at hand can be reached; operators are skipped where not.
     reachable: bool,
     locals: Vec<Local>,
-    /// Where locals lie that are no variables.
+    /// Where locals lie that are not variables of the builder.
     locals_in_frame: Option<ir::StackSlot>,
     /// Most values that the function may have before its locals are taken out of them.
     most_values: usize,

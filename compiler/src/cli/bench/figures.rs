@@ -42,7 +42,7 @@ pub(super) struct Figures {
     /// Seconds of all processors.
     pub(super) cpu: Spread,
     pub(super) peak_bytes: Spread,
-    /// Less than this cannot be seen: the peak is at most `peak_bytes` where that is no more.
+    /// A peak below this cannot be measured. Where `peak_bytes` does not exceed this, the real peak is at most `peak_bytes`.
     pub(super) floor_bytes: u64,
     pub(super) page_faults: Spread,
 }
