@@ -142,6 +142,17 @@ pub fn signal(status: ExitStatus) -> Option<i32> {
 
 /// Runs a command to its end with these bytes as its standard input.
 pub fn run(command: &mut Command, stdin: &[u8]) -> Result<Outcome, Failed> {
+    let mut outcome = run_once(command, stdin)?;
+    for _ in 0..2 {
+        if !foreign::did_not_start(command, &outcome) {
+            break;
+        }
+        outcome = run_once(command, stdin)?;
+    }
+    Ok(outcome)
+}
+
+fn run_once(command: &mut Command, stdin: &[u8]) -> Result<Outcome, Failed> {
     let program = command.get_program().to_owned();
     let mut child = command
         .stdin(Stdio::piped())
