@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use common::{Result, support};
-use wasmelt_runtime::embed::{Func, FuncType, Instance, Module, Store, StoreConfig, Val, ValType};
+use wasmelt_embed::{Func, FuncType, Instance, Module, Store, StoreConfig, Val, ValType};
 
 /// Guest code for all rows. The kernels are called with the number of rounds.
 const WAT: &str = r#"(module

@@ -4,7 +4,7 @@ use std::fs;
 
 use wasmelt::options::{Emit, Options};
 use wasmelt_abi::trap::Trap;
-use wasmelt_runtime::embed::{
+use wasmelt_embed::{
     Error, Extern, ExternRef, ExternType, Func, Global, Instance, Memory, Module, SharedMemory, Store, Table, Tag, Val,
 };
 use wasmparser::{RefType, ValType};

@@ -3,21 +3,23 @@
 //! In comes a [`ProgramDescriptor`](wasmelt_abi::descriptor::ProgramDescriptor) that the compiler wrote; out comes a
 //! running instance. Every function that generated code calls is a symbol in a section of its own, and nothing here
 //! reaches everything through one table, so the linker keeps what a program uses and drops the rest.
+//!
+//! This crate has no interface of its own. What is public is for other parts of wasmelt, of the same version: the archives
+//! that executables are linked with (`wasmelt-start`, `wasmelt-start-portable`), and `wasmelt-embed`, which is what host
+//! programs use. Functions here believe what the compiler wrote, and may change with each version.
 #![no_std]
 
-#[cfg(any(test, not(target_os = "linux"), feature = "embed", feature = "portable"))]
+#[cfg(any(test, not(target_os = "linux"), feature = "portable"))]
 #[macro_use]
 extern crate std;
 
 pub mod backtrace;
 pub mod builtins;
-#[cfg(feature = "embed")]
-pub mod embed;
 pub mod exception;
 pub mod executable;
 pub mod failure;
 pub mod float;
-mod guest;
+pub mod guest;
 pub mod host;
 pub mod instance;
 pub mod invoke;
@@ -26,7 +28,7 @@ pub mod memory;
 pub mod parking;
 pub mod positions;
 pub mod process;
-mod rel;
+pub mod rel;
 pub mod report;
 pub mod sync;
 pub mod sys;

@@ -75,7 +75,7 @@ unsafe fn length_bytes<'m>(memory: *mut Memory) -> &'m AtomicU64 {
 ///
 /// # Safety
 /// It is the record of such a memory, which nothing else grows meanwhile.
-pub(crate) unsafe fn grow_record(
+pub unsafe fn grow_record(
     memory: *mut Memory,
     maximum_bytes: u64,
     page_size_log2: u16,
@@ -143,7 +143,7 @@ pub(crate) unsafe fn init_from(memory: *mut Memory, bytes: &[u8], dest: u64, src
 ///
 /// # Safety
 /// It is the record of a memory.
-pub(crate) unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
+pub unsafe fn checked_address(memory: *mut Memory, start: u64, len_bytes: u64) -> Option<*mut u8> {
     let end = start.checked_add(len_bytes)?;
     // SAFETY: by this function's contract.
     let (base, length) = unsafe { ((*memory).base, length_bytes(memory)) };

@@ -3,7 +3,7 @@
 use wasmelt_abi::descriptor::RelSlice;
 
 /// The elements of a slice.
-pub(crate) fn slice<T>(slice: &RelSlice<T>) -> &[T] {
+pub fn slice<T>(slice: &RelSlice<T>) -> &[T] {
     let (start, len) = slice.get();
     // SAFETY: the compiler wrote the slice, with `len` elements at `start`; nothing ever writes to them.
     unsafe { core::slice::from_raw_parts(start, len) }

@@ -32,7 +32,7 @@ pub fn grow(instance: Instance, table_index: usize, delta: u64, value: u64) -> O
 }
 
 /// Grows the table with this record, for which `maximum` elements are reserved.
-pub(crate) fn grow_record(table: &mut Table, maximum: u64, delta: u64, value: u64) -> Option<u64> {
+pub fn grow_record(table: &mut Table, maximum: u64, delta: u64, value: u64) -> Option<u64> {
     let old = table.length_elements;
     let new = old.checked_add(delta)?;
     if new > maximum {
@@ -86,7 +86,7 @@ pub fn init(instance: Instance, table: &mut Table, segment_index: usize, dest: u
 }
 
 /// The address of a range of a table, `None` where it is not all inside.
-pub(crate) fn checked_address(table: &Table, start: u64, len: u64) -> Option<*mut u64> {
+pub fn checked_address(table: &Table, start: u64, len: u64) -> Option<*mut u64> {
     let end = start.checked_add(len)?;
     (end <= table.length_elements).then(|| table.base.wrapping_add(start as usize))
 }

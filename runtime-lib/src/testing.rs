@@ -7,9 +7,10 @@ use wasmelt_abi::ABI_VERSION;
 use wasmelt_abi::code_map::{self, Function};
 use wasmelt_abi::context::{FuncRecord, HEAD_BYTES, MEMORY0_BASE_OFFSET};
 use wasmelt_abi::descriptor::{
-    DataSegment, ElementSegment, InvokePlan, MemoryPlan, ProgramDescriptor, Rel, RelSlice, TablePlan, ValueType,
+    DataSegment, ElementSegment, InvokePlan, MemoryPlan, ProgramDescriptor, Rel, TablePlan, ValueType,
 };
 use wasmelt_abi::layout::{Layout, Parts};
+use wasmelt_abi::rel::{refer, refer_slice};
 
 use crate::sys::pages;
 
@@ -28,15 +29,6 @@ pub(crate) struct TestProgram {
     pub(crate) text: [u8; 256],
     pub(crate) code_map: [u8; 64],
     pub(crate) code_map_len: usize,
-}
-
-pub(crate) fn refer<T, U>(from: &mut Rel<T>, to: *const U) {
-    from.offset = i32::try_from(to as isize - &raw const *from as isize).unwrap();
-}
-
-pub(crate) fn refer_slice<T>(from: &mut RelSlice<T>, to: &[T]) {
-    refer(&mut from.start, to.as_ptr());
-    from.len = to.len() as u32;
 }
 
 impl TestProgram {

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use wasmelt_runtime::embed::{ExternRef, GlobalType, HeapType, RefType, StoreConfig, TableType};
+use wasmelt_embed::{ExternRef, GlobalType, HeapType, RefType, StoreConfig, TableType};
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn values_of_every_type_go_both_ways() {
     let mut store = Store::new();
     let module = module("alltypes", ALL_TYPES);
     let ty = match module.exports().find(|export| export.name == "turn").unwrap().ty {
-        wasmelt_runtime::embed::ExternType::Func(ty) => ty,
+        wasmelt_embed::ExternType::Func(ty) => ty,
         other => panic!("{other}"),
     };
     let turn = Func::new(&mut store, ty, |_, args| {
@@ -172,11 +172,8 @@ fn imports_are_found_by_name_and_checked() {
         error,
         "unknown import: import 1 \"a\" \"t\": expected (table 2 10 funcref), found nothing of this name"
     );
-    let table = wasmelt_runtime::embed::Table::new(
-        &mut store,
-        TableType::new(RefType::FUNCREF, 2, Some(11)),
-        &Val::FuncRef(None),
-    );
+    let table =
+        wasmelt_embed::Table::new(&mut store, TableType::new(RefType::FUNCREF, 2, Some(11)), &Val::FuncRef(None));
     linker.define("a", "t", table.unwrap()).define("b", "g", f);
     let error = linker.instantiate(&mut store, &module).unwrap_err();
     assert!(matches!(error, Error::Unlinkable(_)));
@@ -184,17 +181,14 @@ fn imports_are_found_by_name_and_checked() {
         error.to_string(),
         "incompatible import type: import 1 \"a\" \"t\": expected (table 2 10 funcref), found (table 2 11 funcref)"
     );
-    let table = wasmelt_runtime::embed::Table::new(
-        &mut store,
-        TableType::new(RefType::FUNCREF, 3, Some(10)),
-        &Val::FuncRef(None),
-    );
+    let table =
+        wasmelt_embed::Table::new(&mut store, TableType::new(RefType::FUNCREF, 3, Some(10)), &Val::FuncRef(None));
     linker.define("a", "t", table.unwrap());
     let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
     assert!(error.contains("import 2 \"b\" \"g\": expected (global i64), found (func (param i32)"), "{error}");
     let global = |store: &mut Store, mutable| {
         let ty = GlobalType { content: ValType::I64, mutable };
-        wasmelt_runtime::embed::Global::new(store, ty, &Val::I64(1)).unwrap()
+        wasmelt_embed::Global::new(store, ty, &Val::I64(1)).unwrap()
     };
     let mutable = global(&mut store, true);
     linker.define("b", "g", mutable);

@@ -1,6 +1,6 @@
 //! Exceptions across instances and through the host.
 
-use wasmelt_runtime::embed::{Exception, Tag};
+use wasmelt_embed::{Exception, Tag};
 
 use super::*;
 
@@ -131,7 +131,7 @@ fn exceptions_have_a_limit() {
                     (unreachable))
                 (i32.const 1)))
             (br $again)) (i32.const 0)))"#;
-    let mut config = wasmelt_runtime::embed::StoreConfig::default();
+    let mut config = wasmelt_embed::StoreConfig::default();
     config.max_exception_bytes = 1 << 20;
     let mut store = Store::with_config(config);
     let instance = instance(&mut store, "keeps", WAT);

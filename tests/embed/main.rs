@@ -1,5 +1,5 @@
 //! Embedding: libraries are compiled, loaded into this process, connected with each other and with host functions, and
-//! called through `wasmelt_runtime::embed`.
+//! called through `wasmelt_embed`.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -13,7 +13,7 @@ mod types;
 use std::fs;
 use std::path::Path;
 
-use wasmelt_runtime::embed::{Error, Extern, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType};
+use wasmelt_embed::{Error, Extern, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType};
 
 /// Compiles a module in the text format into a library of this name, and loads it.
 fn module_with(name: &str, wat: &str, options: &[&str]) -> Module {

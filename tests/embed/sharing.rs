@@ -1,6 +1,6 @@
 //! Instances that share memories, tables, globals and functions, with each other and with the host.
 
-use wasmelt_runtime::embed::{Global, GlobalType, Memory, MemoryType, RefType, SharedMemory, Table, TableType};
+use wasmelt_embed::{Global, GlobalType, Memory, MemoryType, RefType, SharedMemory, Table, TableType};
 
 use super::*;
 

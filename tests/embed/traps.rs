@@ -168,7 +168,7 @@ fn the_stack_can_end_anywhere() {
         (func $host (export "host") (param i32) (result i32)
             (drop (call $f (i32.const 1))) (i32.add (i32.const 1) (call $host (local.get 0))))
         (func (export "one") (result i32) (drop (memory.grow (i32.const 1))) (memory.size)))"#;
-    let mut config = wasmelt_runtime::embed::StoreConfig::default();
+    let mut config = wasmelt_embed::StoreConfig::default();
     config.stack_bytes = Some(256 << 10);
     let mut store = Store::with_config(config);
     let f = host(&mut store, |_, n| Ok(n));

@@ -5,7 +5,7 @@ use std::fs;
 
 use wasmelt::driver::{self, NoProgress};
 use wasmelt::options::{Emit, Options};
-use wasmelt_runtime::embed::{Library, Module};
+use wasmelt_embed::{Library, Module};
 
 use crate::configuration::Configuration;
 use crate::outcome::{Kind, Outcome, Refused, Verdict};

@@ -1,6 +1,6 @@
 //! The module `spectest`, which the suite expects of its host, as the reference interpreter has it.
 
-use wasmelt_runtime::embed::{
+use wasmelt_embed::{
     Error, Func, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, SharedMemory, Store, Table,
     TableType, Val, ValType,
 };

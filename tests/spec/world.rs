@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use wasmelt::module as compiler;
-use wasmelt_runtime::embed::{Error, Extern, ExternRef, HeapType, Instance, Linker, Module, Store, Val, ValType};
+use wasmelt_embed::{Error, Extern, ExternRef, HeapType, Instance, Linker, Module, Store, Val, ValType};
 use wasmparser::WasmFeatures;
 
 use crate::outcome::{Kind, Outcome, Reason, Refused, Verdict, same_trap};

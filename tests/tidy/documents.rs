@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{File, folder_of, support};
 
 /// Documents with a limit, in lines.
-const LIMITS: &[(&str, usize)] = &[("docs/ARCHITECTURE.md", 150)];
+const LIMITS: &[(&str, usize)] = &[("docs/ARCHITECTURE.md", 165)];
 
 pub(crate) fn links_lead_somewhere(files: &[File]) -> Vec<String> {
     let mut breaches = Vec::new();

@@ -64,7 +64,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<File>) -> std::io::Resul
             if name != ".git" && !name.starts_with("target") {
                 collect(&entry.path(), &path, files)?;
             }
-        } else if let Ok(text) = fs::read_to_string(entry.path()) {
+        // In a further working tree of Git it is a file.
+        } else if name != ".git"
+            && let Ok(text) = fs::read_to_string(entry.path())
+        {
             files.push(File { path, text });
         }
     }

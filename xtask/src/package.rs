@@ -9,9 +9,9 @@ use crate::runtime::{self, Recipe, Runtime};
 use crate::{Result, compiler, root, run, runtimes};
 
 /// The crates, each behind those that it needs.
-const CRATES: [&str; 3] = ["wasmelt-abi", "wasmelt-runtime", "wasmelt"];
+const CRATES: [&str; 4] = ["wasmelt-abi", "wasmelt-runtime", "wasmelt-embed", "wasmelt"];
 
-/// Packs them, and builds the compiler from what was packed where that is asked for.
+/// Packs them, and builds the compiler and the embedding crate from what was packed where that is asked for.
 pub(crate) fn execute(build: bool) -> Result<()> {
     for architecture in ["x86_64", "aarch64"] {
         add_runtime(architecture)?;
@@ -50,7 +50,8 @@ fn add_runtime(architecture: &str) -> Result<()> {
         .map_err(|e| format!("cannot write {}: {e}", path.display()).into())
 }
 
-/// Builds the compiler from its packed crate, with the dependencies that the workspace has built; the program.
+/// Builds the compiler and the embedding crate from their packed crates, with the dependencies that the workspace has built;
+/// the program.
 fn build_packed(packed: &Path, target: &Path) -> Result<PathBuf> {
     let version = env!("CARGO_PKG_VERSION");
     let unpacked = packed.join("unpacked");
@@ -63,9 +64,11 @@ fn build_packed(packed: &Path, target: &Path) -> Result<PathBuf> {
         run(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(&unpacked))?;
     }
     // A workspace of its own, with the profile of this one: with another profile, no dependency that is built is of use.
+    let of_crates = |line: fn(&str, &str) -> String| CRATES.map(|name| line(name, version)).concat();
+    let members = of_crates(|name, version| format!("\"{name}-{version}\", "));
+    let patches = of_crates(|name, version| format!("{name}.path = \"{name}-{version}\"\n"));
     let manifest = format!(
-        "[workspace]\nresolver = \"3\"\nmembers = [\"wasmelt-{version}\"]\n\
-         [patch.crates-io]\nwasmelt-abi.path = \"wasmelt-abi-{version}\"\nwasmelt-runtime.path = \"wasmelt-runtime-{version}\"\n\
+        "[workspace]\nresolver = \"3\"\nmembers = [{members}]\n[patch.crates-io]\n{patches}\
          [profile.release]\ndebug = false\nstrip = \"debuginfo\"\n"
     );
     fs::write(unpacked.join("Cargo.toml"), manifest)?;
@@ -73,7 +76,7 @@ fn build_packed(packed: &Path, target: &Path) -> Result<PathBuf> {
     let mut cargo = Command::new(compiler::cargo());
     cargo
         .current_dir(&unpacked)
-        .args(["build", "--release", "--offline", "--package", "wasmelt", "--target-dir"])
+        .args(["build", "--release", "--offline", "--package", "wasmelt", "--package", "wasmelt-embed", "--target-dir"])
         .arg(target);
     run(&mut cargo)?;
     Ok(target.join("release").join(compiler::program_name(None)))

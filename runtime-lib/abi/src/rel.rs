@@ -21,6 +21,21 @@ impl<T> Rel<T> {
     }
 }
 
+/// Makes a reference refer to this address: for tables that are made in memory, as tests make them.
+///
+/// # Panics
+/// Panics where the address is more than 2 GiB away.
+pub fn refer<T, U>(from: &mut Rel<T>, to: *const U) {
+    let distance = (to as isize).wrapping_sub(&raw const *from as isize);
+    from.offset = i32::try_from(distance).expect("the referent is within 2 GiB");
+}
+
+/// As [`refer`], for the elements of a slice.
+pub fn refer_slice<T>(from: &mut RelSlice<T>, to: &[T]) {
+    refer(&mut from.start, to.as_ptr());
+    from.len = to.len() as u32;
+}
+
 /// A reference to `len` consecutive `T`s: the first one's distance in bytes from this field, and how many.
 #[repr(C)]
 #[derive(Debug)]

@@ -13,24 +13,20 @@ use crate::rel::slice;
 
 /// Where an exception is handled.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Landing {
+pub struct Landing {
     /// Address of the landing pad.
-    pub(crate) code: usize,
+    pub code: usize,
     /// Stack pointer of the function that it belongs to.
-    pub(crate) stack_pointer: usize,
+    pub stack_pointer: usize,
     /// Its frame pointer.
-    pub(crate) frame_pointer: usize,
+    pub frame_pointer: usize,
 }
 
 /// Where the innermost handler is for exceptions whose tag has this number.
 ///
 /// # Safety
 /// The frames are those of code that is being executed.
-pub(crate) unsafe fn find<'g, G: Guests>(
-    guests: &'g G,
-    frames: impl Iterator<Item = Frame<'g>>,
-    tag: u32,
-) -> Option<Landing> {
+pub unsafe fn find<'g, G: Guests>(guests: &'g G, frames: impl Iterator<Item = Frame<'g>>, tag: u32) -> Option<Landing> {
     for frame in frames {
         let Some((site, handlers)) = handlers_of(frame.code, frame.call + 1) else { continue };
         let stack_pointer = frame.pointer.wrapping_sub(site.frame_bytes as usize);

@@ -16,7 +16,7 @@ use crate::sys::fault::{Fault, FaultKind};
 
 /// What a guest's fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// The guest traps.
     Trap(Trap),
     /// The access was out of bounds, but another thread has grown the memory since: it would be good now.
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 
 /// What a fault means; `None` where no guest can have caused it.
 #[inline(always)]
-pub(crate) fn judge<G: Guests>(fault: &Fault, guests: &G) -> Option<Verdict> {
+pub fn judge<G: Guests>(fault: &Fault, guests: &G) -> Option<Verdict> {
     let in_guest = guests.code_at(fault.pc);
     if fault.kind == FaultKind::Access && guests.stack_guard().contains(&fault.address) {
         let may = G::SHARES_STACK || in_guest.is_some() || guests.asks_for_stack(fault.pc);

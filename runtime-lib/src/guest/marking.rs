@@ -17,23 +17,23 @@ use wasmelt_abi::context::Exception;
 use crate::sys::cpu;
 
 /// Values of [`Exception::mark`].
-pub(crate) mod mark {
+pub mod mark {
     /// Not found by the search that is under way, or none is.
-    pub(crate) const UNSEEN: u32 = 0;
+    pub const UNSEEN: u32 = 0;
     /// Found by it.
-    pub(crate) const SEEN: u32 = 1;
+    pub const SEEN: u32 = 1;
     /// Not an exception any more.
-    pub(crate) const FREE: u32 = 2;
+    pub const FREE: u32 = 2;
 }
 
 /// The exceptions of a heap.
-pub(crate) trait Cells {
+pub trait Cells {
     /// The length in bytes of the exception at this address, with its values; `None` where there is none.
     fn len_bytes(&self, address: usize) -> Option<usize>;
 }
 
 /// A search for exceptions that are referred to.
-pub(crate) struct Marking<C> {
+pub struct Marking<C> {
     cells: C,
     /// Exceptions that were found and whose values are still to be searched.
     pending: *mut Exception,
@@ -41,7 +41,7 @@ pub(crate) struct Marking<C> {
 
 impl<C: Cells> Marking<C> {
     /// A search that has found nothing yet. All exceptions are [`mark::UNSEEN`].
-    pub(crate) fn new(cells: C) -> Self {
+    pub fn new(cells: C) -> Self {
         Self { cells, pending: ptr::null_mut() }
     }
 
@@ -51,7 +51,7 @@ impl<C: Cells> Marking<C> {
     /// # Safety
     /// The stack can be read.
     #[inline(never)]
-    pub(crate) unsafe fn stack(&mut self, stack: Range<usize>, idle_from: usize) {
+    pub unsafe fn stack(&mut self, stack: Range<usize>, idle_from: usize) {
         // A value that lives across the call is in a register that callees keep, which no frame of the runtime need have
         // stored, or on the stack: in a guest's frame, or where a frame of the runtime stored such a register. All of
         // that lies above the stack pointer; it need not lie above a frame pointer.
@@ -67,7 +67,7 @@ impl<C: Cells> Marking<C> {
     ///
     /// # Safety
     /// It can be read.
-    pub(crate) unsafe fn words(&mut self, range: Range<usize>) {
+    pub unsafe fn words(&mut self, range: Range<usize>) {
         let start = range.start.next_multiple_of(size_of::<usize>());
         for address in (start..range.end & !(size_of::<usize>() - 1)).step_by(size_of::<usize>()) {
             // SAFETY: by this function's contract.
@@ -76,7 +76,7 @@ impl<C: Cells> Marking<C> {
     }
 
     /// Keeps an exception alive, where the word is the address of one.
-    pub(crate) fn word(&mut self, word: usize) {
+    pub fn word(&mut self, word: usize) {
         if self.cells.len_bytes(word).is_none() {
             return;
         }
@@ -90,7 +90,7 @@ impl<C: Cells> Marking<C> {
     }
 
     /// Searches the values of all that was found; the heap, whose exceptions say what was.
-    pub(crate) fn finish(mut self) -> C {
+    pub fn finish(mut self) -> C {
         while !self.pending.is_null() {
             let address = self.pending as usize;
             // SAFETY: an exception that was found.

@@ -10,10 +10,10 @@
 // stack: what is read there is checked before it is followed.
 // ---------------------------------------------------------------------------------------------------------------
 
-pub(crate) mod handlers;
-pub(crate) mod judge;
-pub(crate) mod marking;
-pub(crate) mod stack;
+pub mod handlers;
+pub mod judge;
+pub mod marking;
+pub mod stack;
 
 use core::ops::Range;
 use core::ptr;
@@ -21,7 +21,7 @@ use core::ptr;
 use wasmelt_abi::descriptor::Code;
 
 /// Where the guests of a thread are: the one program of an executable, or the instances of a store.
-pub(crate) trait Guests {
+pub trait Guests {
     /// Whether functions of the runtime run on the guests' stack to its very end. Otherwise they ask for enough of it
     /// first, see [`Guests::asks_for_stack`].
     const SHARES_STACK: bool;
@@ -56,18 +56,17 @@ pub(crate) trait Guests {
 
 /// Where an address in a memory's reservation lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InMemory {
+pub enum InMemory {
     /// Outside the memory, or a memory that another thread may have changed since.
     Outside,
     /// Inside a memory that no other thread changes: no access there faults.
     Inside,
-    /// Inside a memory that another thread may have grown since the access.
-    #[cfg_attr(not(feature = "embed"), allow(dead_code, reason = "executables do not look"))]
+    /// Inside a memory that another thread may have grown since the access. Executables do not look.
     InsideShared,
 }
 
 /// Addresses of generated code.
-pub(crate) fn text(code: &Code) -> Range<usize> {
+pub fn text(code: &Code) -> Range<usize> {
     let start = code.text.get().unwrap_or(ptr::null()) as usize;
     start..start + code.text_bytes as usize
 }

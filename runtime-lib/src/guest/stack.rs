@@ -20,7 +20,7 @@ use crate::sys::cpu;
 
 /// A word of the guests' stack; `None` where the address is none of a word there.
 #[inline(never)]
-pub(crate) fn read<G: Guests>(guests: &G, address: usize) -> Option<usize> {
+pub fn read<G: Guests>(guests: &G, address: usize) -> Option<usize> {
     let stack = guests.frames();
     let inside = address >= stack.start && address.checked_add(size_of::<usize>())? <= stack.end;
     // SAFETY: the address was just checked, and the stack can be read.
@@ -29,18 +29,18 @@ pub(crate) fn read<G: Guests>(guests: &G, address: usize) -> Option<usize> {
 
 /// A call in generated code that is being executed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Frame<'g> {
+pub struct Frame<'g> {
     /// The code that called.
-    pub(crate) code: &'g Code,
+    pub code: &'g Code,
     /// Offset in it of the call instruction's last byte.
-    pub(crate) call: u32,
+    pub call: u32,
     /// Frame pointer of the function that called.
-    pub(crate) pointer: usize,
+    pub pointer: usize,
 }
 
 /// The calls in generated code around a frame, the innermost first. Frames of the runtime may come before them, but not
 /// between them: the first one that follows ends the walk.
-pub(crate) struct Frames<'g, G> {
+pub struct Frames<'g, G> {
     guests: &'g G,
     /// The frame pointer that comes next; 0 for none.
     frame: usize,
@@ -49,17 +49,13 @@ pub(crate) struct Frames<'g, G> {
 
 impl<'g, G: Guests> Frames<'g, G> {
     /// The calls around the frame with this frame pointer.
-    pub(crate) fn new(guests: &'g G, frame_pointer: usize) -> Self {
+    pub fn new(guests: &'g G, frame_pointer: usize) -> Self {
         Self { guests, frame: frame_pointer, in_guest: false }
     }
 
     /// The call that returns to this address, in a function with this frame pointer, and those around it.
     #[cfg(windows)]
-    pub(crate) fn from_call(
-        guests: &'g G,
-        return_address: usize,
-        frame_pointer: usize,
-    ) -> impl Iterator<Item = Frame<'g>> {
+    pub fn from_call(guests: &'g G, return_address: usize, frame_pointer: usize) -> impl Iterator<Item = Frame<'g>> {
         let call = guests.code_at(return_address.wrapping_sub(1));
         let innermost = call.map(|(code, call)| Frame { code, call, pointer: frame_pointer });
         innermost.into_iter().chain(Self { guests, frame: frame_pointer, in_guest: true })
@@ -92,19 +88,19 @@ impl<'g, G: Guests> Iterator for Frames<'g, G> {
 
 /// Where the calls of a backtrace start.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Start {
+pub struct Start {
     /// The instruction that trapped; 0 when it is one of the runtime, which is not shown.
-    pub(crate) pc: usize,
+    pub pc: usize,
     /// The frame pointer register.
-    pub(crate) frame_pointer: usize,
+    pub frame_pointer: usize,
     /// What leads to the caller where no frame is made yet: the stack pointer or link register; 0 when `pc` is.
-    pub(crate) stack_pointer: usize,
+    pub stack_pointer: usize,
 }
 
 /// Calls `visit` with the instruction that trapped and the calls around it, the innermost first, as code and offset in
 /// it; until it returns false.
 #[inline(always)]
-pub(crate) fn visit_calls<'g, G: Guests>(guests: &'g G, start: Start, mut visit: impl FnMut(&'g Code, u32) -> bool) {
+pub fn visit_calls<'g, G: Guests>(guests: &'g G, start: Start, mut visit: impl FnMut(&'g Code, u32) -> bool) {
     let mut frames = Frames::new(guests, start.frame_pointer);
     let trapped = guests.code_at(start.pc);
     if let Some((code, offset)) = trapped {

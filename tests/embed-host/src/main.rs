@@ -8,7 +8,7 @@ mod scenarios;
 
 use std::process::ExitCode;
 
-use wasmelt_runtime::embed::{Error, Func, FuncType, Instance, Store, Trap, Val, ValType};
+use wasmelt_embed::{Error, Func, FuncType, Instance, Store, Trap, Val, ValType};
 
 use modules::Modules;
 

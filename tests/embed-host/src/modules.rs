@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wasmelt_runtime::embed::{Error, Library, Module};
+use wasmelt_embed::{Error, Library, Module};
 
 /// Modules by name.
 pub(crate) struct Modules(
@@ -15,7 +15,7 @@ macro_rules! linked {
     ($wanted:ident: $($name:tt)*) => {
         match $wanted {
             // SAFETY: the test links what wasmelt made under these names.
-            $($name => unsafe { wasmelt_runtime::linked_module!($name) },)*
+            $($name => unsafe { wasmelt_embed::linked_module!($name) },)*
             other => Err(Error::host(format!("there is no module {other}"))),
         }
     };

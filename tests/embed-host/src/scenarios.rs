@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use wasmelt_runtime::embed::{
+use wasmelt_embed::{
     Error, Exception, Extern, ExternRef, ExternType, Func, Instance, Linker, MemoryType, SharedMemory, Store,
     StoreConfig, Trap, Val,
 };
@@ -35,7 +35,7 @@ pub(crate) const ALL: [(&str, Scenario); 17] = [
     ("shared memory", shared),
 ];
 
-fn func_type(modules: &Modules, name: &str) -> wasmelt_runtime::embed::FuncType {
+fn func_type(modules: &Modules, name: &str) -> wasmelt_embed::FuncType {
     let module = modules.get("values");
     match module.exports().find(|export| export.name == name).map(|export| export.ty) {
         Some(ExternType::Func(ty)) => ty,

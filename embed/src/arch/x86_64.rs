@@ -1,0 +1,187 @@
+//! x86-64 with the calling convention of System V: Linux and macOS.
+
+use core::arch::naked_asm;
+use core::mem::offset_of;
+
+use wasmelt_abi::context::HostFunc;
+
+use crate::activation::{self, Activation};
+use crate::exceptions;
+use crate::func::HostFuncData;
+use crate::store::Inner;
+
+/// Calls `code` with three arguments on another stack; 0, or 1 where a [`Resume`](super::Resume) to the activation's recovery ended
+/// it.
+///
+/// # Safety
+/// `stack_top` is a multiple of 16 with nothing in use below it, `activation` is the store's current one, and the code
+/// is sound to call.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn enter(
+    activation: *mut Activation,
+    stack_top: usize,
+    code: *const u8,
+    args: *const [usize; 3],
+) -> usize {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "sub rsp, 8",
+        "stmxcsr [rsp]",
+        "fnstcw [rsp + 4]",
+        "lea rax, [rip + 2f]",
+        "mov [rdi + {recover}], rax",
+        "mov [rdi + {host_stack}], rsp",
+        // The zero frame pointer ends walks.
+        "mov rsp, rsi",
+        "xor ebp, ebp",
+        "push rdi",
+        "push rdi",
+        "mov rax, rdx",
+        "mov rdi, [rcx]",
+        "mov rsi, [rcx + 8]",
+        "mov rdx, [rcx + 16]",
+        "call rax",
+        "pop rcx",
+        "xor eax, eax",
+        "jmp 3f",
+        // Recovery: the activation is in `rax`.
+        "2:",
+        "mov rcx, rax",
+        "cld",
+        "mov eax, 1",
+        "3:",
+        "mov rsp, [rcx + {host_stack}]",
+        "ldmxcsr [rsp]",
+        "fldcw [rsp + 4]",
+        "add rsp, 8",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+        host_stack = const offset_of!(Activation, host_stack),
+        recover = const offset_of!(Activation, recover),
+    )
+}
+
+/// Goes on where the [`Resume`](super::Resume) in `rax` says.
+macro_rules! resume {
+    () => {
+        concat!(
+            "mov rsp, [rax + 8]\n",
+            "mov rbp, [rax + 16]\n",
+            "mov rcx, [rax]\n",
+            "mov rax, [rax + 24]\n",
+            "xor edx, edx\n",
+            "jmp rcx\n"
+        )
+    };
+}
+
+/// [`HostFunc::entry`] of all host functions: calls [`activation::host_function`] on the host's stack.
+///
+/// All registers that may hold references are stored where the exceptions' heap looks for them.
+///
+/// # Safety
+/// Called by generated code with a [`HostFuncData`].
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut [u64; 2]) {
+    naked_asm!(
+        "cmp byte ptr [rsp - 64], 0",
+        "push rbp",
+        "mov rbp, rsp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rax, [rdi + {store}]",
+        "mov rax, [rax + {activation}]",
+        "mov [rax + {guest_stack}], rsp",
+        "mov [rax + {guest_frame}], rbp",
+        "mov rsp, [rax + {host_stack}]",
+        "call {function}",
+        "test rax, rax",
+        "jnz 2f",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        "2:",
+        resume!(),
+        store = const offset_of!(HostFuncData, store),
+        activation = const offset_of!(Inner, activation),
+        guest_stack = const offset_of!(Activation, guest_stack),
+        guest_frame = const offset_of!(Activation, guest_frame),
+        host_stack = const offset_of!(Activation, host_stack),
+        function = sym activation::host_function,
+    )
+}
+
+/// The builtin of this name, once there is room on the stack.
+///
+/// # Safety
+/// Called for generated code with its context and an exception.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn exception_throw(vmctx: *mut u8, exception: *mut u8) {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "mov rdx, rbp",
+        "call {function}",
+        resume!(),
+        function = sym exceptions::throw,
+    )
+}
+
+/// The builtin of this name, once there is room on the stack.
+///
+/// # Safety
+/// Called for generated code with its context.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut u8 {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "call {function}",
+        "test rdx, rdx",
+        "jnz 2f",
+        "pop rbp",
+        "ret",
+        "2:",
+        "mov rax, rdx",
+        resume!(),
+        function = sym exceptions::allocate,
+    )
+}
+
+/// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
+macro_rules! on_guest_stack {
+    ($name:ident, $function:path) => {
+        /// The builtin of this name.
+        ///
+        /// # Safety
+        /// Called by generated code, with what its validated module says.
+        #[unsafe(naked)]
+        pub(super) unsafe extern "C" fn $name() {
+            core::arch::naked_asm!(
+                "cmp byte ptr [rsp - {room}], 0",
+                "jmp {function}",
+                room = const $crate::arch::RUNTIME_STACK_BYTES,
+                function = sym $function,
+            )
+        }
+    };
+}
+pub(crate) use on_guest_stack;
+
+/// Whether `pc` is where one of these functions, or [`call_host`], makes sure of its stack.
+pub(crate) fn asks_for_stack(pc: usize, stubs: &[*const u8]) -> bool {
+    pc == call_host as *const () as usize || stubs.iter().any(|&stub| stub as usize == pc)
+}

@@ -1,0 +1,364 @@
+//! Instantiation: from a module and imports to an instance whose start function has run.
+//!
+//! The steps in order: check all imports, make everything that the instance owns, fill its context, and call the
+//! module's entry, which does the rest.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: an import that does not have the type that the module was compiled for would break its sandbox: all are
+// checked before any is connected, the address space behind memories included.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::cell::Cell;
+use core::mem::align_of;
+use core::ptr::{self, NonNull};
+
+use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead, MemoryRef, VmContextHead};
+use wasmelt_abi::descriptor::MemoryPlan;
+use wasmelt_abi::interface::{EntityPlan, ImportEntry, Kind, TypeCode};
+
+use super::global::{GlobalEntity, value_bytes};
+use super::instance::{Context, InstanceData, MemoryOf};
+use super::memory::{MemoryEntity, SharedMemory};
+use super::registry::is_subtype;
+use super::store::{Inner, Store};
+use super::table::{TableEntity, TableSpec};
+use super::tag::TagEntity;
+use super::{Error, Extern, MemoryType, Module, activation, builtins};
+use wasmelt_runtime::rel::slice;
+
+/// Makes an instance.
+pub(super) fn instantiate(
+    store: &mut Store,
+    module: &Module,
+    imports: &[Extern],
+) -> Result<NonNull<InstanceData>, Error> {
+    let type_ids = store.inner.type_ids(module)?;
+    let given = check_imports(store, module, &type_ids, imports)?;
+    let store = &mut store.inner;
+    store.add_module(module, &type_ids);
+    store.ensure_stack(module.program().stack_bytes)?;
+    let dropped = vec![Cell::new(0); (module.plan().segment_count as usize).div_ceil(64)].into();
+    let instance = InstanceData {
+        module: module.clone(),
+        context: Context::new(module)?,
+        type_ids,
+        tag_ids: Box::default(),
+        dropped,
+        tables: Vec::new(),
+        memories: Vec::new(),
+        globals: Vec::new(),
+        tags: Vec::new(),
+    };
+    // The store keeps it from here on, also when something fails: others may refer to it by then.
+    let mut kept = store.instances.add(instance);
+    // SAFETY: the instance is new, and only known here until its head is filled.
+    let instance = unsafe { kept.as_mut() };
+    fill_func_refs(instance, &given.funcs);
+    make_tables(store, instance, &given.tables)?;
+    make_memories(store, instance, given.memories)?;
+    make_globals(store, instance, &given.globals);
+    make_tags(store, instance, given.tags)?;
+    // SAFETY: the store owns the instance.
+    let instance = unsafe { kept.as_ref() };
+    fill_head(instance, kept);
+    copy_bytes(instance);
+    if let Some(entry) = module.program().entry.get() {
+        let vmctx = instance.context.vmctx() as usize;
+        // SAFETY: the entry takes the context of a complete instance, once.
+        unsafe { activation::call(store, entry, [vmctx, 0, 0])? };
+    }
+    Ok(kept)
+}
+
+/// The imports by kind.
+#[derive(Default)]
+struct Given {
+    funcs: Vec<NonNull<FuncRef>>,
+    tables: Vec<NonNull<TableEntity>>,
+    memories: Vec<MemoryOf>,
+    globals: Vec<NonNull<GlobalEntity>>,
+    tags: Vec<NonNull<TagEntity>>,
+}
+
+/// Checks that each import is given and has the type that the module asks for.
+fn check_imports(store: &Store, module: &Module, type_ids: &[u32], imports: &[Extern]) -> Result<Given, Error> {
+    let entries = slice(&module.interface().imports);
+    if let Some(missing) = module.imports().nth(imports.len()) {
+        let place = format!("import {} {:?} {:?}", imports.len(), missing.module, missing.name);
+        return Err(Error::Unlinkable(format!("unknown import: {place}: expected {}, found nothing", missing.ty)));
+    }
+    if imports.len() > entries.len() {
+        return Err(Error::usage(format!("{} imports are given, and the module has {}", imports.len(), entries.len())));
+    }
+    let mut given = Given::default();
+    for (index, (entry, import)) in entries.iter().zip(imports).enumerate() {
+        if let Err(reason) = take(&store.inner, module, type_ids, entry, import, &mut given)? {
+            let (Some(expected), found) = (module.imports().nth(index), import.ty(store)?) else { continue };
+            let place = format!("import {index} {:?} {:?}", expected.module, expected.name);
+            let types = format!("expected {}, found {found}", expected.ty);
+            return Err(Error::Unlinkable(format!("incompatible import type: {place}: {types}{reason}")));
+        }
+    }
+    Ok(given)
+}
+
+/// Adds an import to those of its kind; where it does not fit, what there is to say beyond the types.
+fn take(
+    store: &Inner,
+    module: &Module,
+    type_ids: &[u32],
+    entry: &ImportEntry,
+    import: &Extern,
+    given: &mut Given,
+) -> Result<Result<(), &'static str>, Error> {
+    const TYPES: &str = "";
+    let (interface, index) = (module.interface(), entry.index as usize);
+    let code = |code| store_code(code, type_ids);
+    let fits = match (Kind::from_u32(entry.kind), import) {
+        (Some(Kind::Func), Extern::Func(func)) => {
+            given.funcs.push(store.follow(func.0)?);
+            store.func(*func)?.type_id == type_ids[slice(&interface.funcs)[index].type_number as usize]
+        }
+        (Some(Kind::Table), Extern::Table(table)) => {
+            let (table, plan) = (store.follow(table.0)?, &slice(&interface.tables)[index]);
+            given.tables.push(table);
+            // SAFETY: the store owns the table.
+            let table = unsafe { table.as_ref() };
+            let index_64 = plan.flags & EntityPlan::INDEX_64 != 0;
+            code(plan.ty) == table.element && index_64 == table.index_64 && limits_fit(plan, table.len(), table.maximum)
+        }
+        (Some(Kind::Memory), Extern::Memory(_) | Extern::SharedMemory(_)) => {
+            let memory = match import {
+                Extern::Memory(memory) => MemoryOf::Store(store.follow(memory.0)?),
+                Extern::SharedMemory(memory) => MemoryOf::Shared(memory.clone()),
+                _ => return Ok(Err(TYPES)),
+            };
+            let entity = memory.entity();
+            if !memory_fits(&slice(&interface.memories)[index], entity) {
+                return Ok(Err(TYPES));
+            }
+            let plan = slice(&module.plan().memories).get(index);
+            if !plan.is_some_and(|plan| entity.has_address_space_of(plan)) {
+                return Ok(Err(" with less address space than the module was compiled for"));
+            }
+            given.memories.push(memory);
+            true
+        }
+        (Some(Kind::Global), Extern::Global(global)) => {
+            let (global, plan) = (store.follow(global.0)?, &slice(&interface.globals)[index]);
+            given.globals.push(global);
+            // SAFETY: the store owns the global.
+            let global = unsafe { global.as_ref() };
+            let mutable = plan.flags & EntityPlan::MUTABLE != 0;
+            let ty = code(plan.ty);
+            mutable == global.mutable && if mutable { ty == global.ty } else { is_subtype(global.ty, ty) }
+        }
+        (Some(Kind::Tag), Extern::Tag(tag)) => {
+            let tag = store.follow(tag.0)?;
+            given.tags.push(tag);
+            // SAFETY: the store owns the tag.
+            unsafe { tag.as_ref() }.type_id == type_ids[slice(&interface.tags)[index] as usize]
+        }
+        _ => false,
+    };
+    Ok(if fits { Ok(()) } else { Err(TYPES) })
+}
+
+/// A module's type code with the store's type numbers in it.
+fn store_code(code: TypeCode, type_ids: &[u32]) -> TypeCode {
+    match (code.nullability(), code.type_number()) {
+        (Some(nullable), Some(number)) => TypeCode::typed_reference(nullable, type_ids[number as usize]),
+        _ => code,
+    }
+}
+
+fn limits_fit(plan: &EntityPlan, len: u64, maximum: Option<u64>) -> bool {
+    let bounded = plan.flags & EntityPlan::HAS_MAXIMUM != 0;
+    len >= plan.minimum && (!bounded || maximum.is_some_and(|maximum| maximum <= plan.maximum))
+}
+
+fn memory_fits(plan: &EntityPlan, memory: &MemoryEntity) -> bool {
+    let ty = memory.ty();
+    let flag = |flag: u16| plan.flags & flag != 0;
+    flag(EntityPlan::INDEX_64) == ty.index_64
+        && flag(EntityPlan::SHARED) == ty.shared
+        && plan.page_size_log2 == ty.page_size_log2.into()
+        && limits_fit(plan, ty.minimum, ty.maximum)
+}
+
+impl MemoryOf {
+    fn entity(&self) -> &MemoryEntity {
+        match self {
+            // SAFETY: only memories of the store at hand are named.
+            Self::Store(memory) => unsafe { memory.as_ref() },
+            Self::Shared(memory) => &memory.0,
+        }
+    }
+}
+
+fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
+    let interface = instance.module.interface();
+    let text = instance.module.text().start as *const u8;
+    for (index, plan) in slice(&interface.funcs).iter().enumerate() {
+        let type_id = instance.type_ids[plan.type_number as usize];
+        let reference = match imported.get(index) {
+            Some(&given) => {
+                // SAFETY: the store owns it.
+                let given = unsafe { given.read() };
+                let to_host = slice(&interface.types)[plan.type_number as usize].to_host.get();
+                // A function of the host is called through the code of whoever imports it.
+                let code = if given.code.is_null() { to_host.unwrap_or(ptr::null()) } else { given.code };
+                FuncRef { code, ..given }
+            }
+            None => {
+                let code = text.wrapping_add(plan.code_offset as usize);
+                FuncRef { code, vmctx: instance.context.vmctx(), type_id, owner: FuncRef::GUEST }
+            }
+        };
+        // SAFETY: the context has room for it there.
+        unsafe { instance.func_ref(index).write(reference) };
+    }
+}
+
+fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<TableEntity>]) -> Result<(), Error> {
+    let module = instance.module.clone();
+    let entities = slice(&module.interface().tables);
+    for (index, (plan, entity)) in slice(&module.plan().tables).iter().zip(entities).enumerate() {
+        let table = match imported.get(index) {
+            Some(&table) => {
+                // SAFETY: the context holds the address of an imported table's record, and the store owns the table.
+                unsafe {
+                    instance
+                        .context
+                        .at::<*mut context::Table>(plan.context_offset)
+                        .write(table.as_ref().record_pointer())
+                };
+                table
+            }
+            None => {
+                let spec = TableSpec {
+                    element: store_code(entity.ty, &instance.type_ids),
+                    minimum: plan.initial_elements,
+                    maximum: (entity.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(entity.maximum),
+                    index_64: entity.flags & EntityPlan::INDEX_64 != 0,
+                    capacity: plan.maximum_elements,
+                };
+                // SAFETY: the context holds the table's record.
+                unsafe { TableEntity::create(store, spec, instance.context.at(plan.context_offset))? }
+            }
+        };
+        instance.tables.push(table);
+    }
+    Ok(())
+}
+
+fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<MemoryOf>) -> Result<(), Error> {
+    let module = instance.module.clone();
+    let entities = slice(&module.interface().memories);
+    let mut imported = imported.into_iter();
+    for (plan, entity) in slice(&module.plan().memories).iter().zip(entities) {
+        let memory = match imported.next() {
+            Some(memory) => memory,
+            None => {
+                let ty = MemoryType {
+                    minimum: entity.minimum,
+                    maximum: (entity.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(entity.maximum),
+                    index_64: entity.flags & EntityPlan::INDEX_64 != 0,
+                    shared: entity.flags & EntityPlan::SHARED != 0,
+                    page_size_log2: entity.page_size_log2 as u8,
+                };
+                let pointed = plan.flags & MemoryPlan::POINTED != 0;
+                // One that is shared and not pointed to is one that nobody else can reach.
+                if ty.shared && pointed {
+                    MemoryOf::Shared(SharedMemory::create(ty, plan, store.config.max_memory_bytes)?)
+                } else {
+                    let record = if pointed { ptr::null_mut() } else { instance.context.at(plan.context_offset) };
+                    // SAFETY: the context holds the memory's record, unless it is pointed to.
+                    MemoryOf::Store(unsafe { MemoryEntity::create(store, ty, plan, record)? })
+                }
+            }
+        };
+        if let MemoryOf::Shared(memory) = &memory {
+            store.share(memory);
+        }
+        if plan.flags & MemoryPlan::POINTED != 0 {
+            let entity = memory.entity();
+            let reference = MemoryRef { base: entity.base(), record: entity.record() };
+            // SAFETY: the context holds a reference to the record.
+            unsafe { instance.context.at::<MemoryRef>(plan.context_offset).write(reference) };
+        }
+        instance.memories.push(memory);
+    }
+    Ok(())
+}
+
+fn make_globals(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<GlobalEntity>]) {
+    let module = instance.module.clone();
+    for (index, plan) in slice(&module.interface().globals).iter().enumerate() {
+        let place = instance.context.at::<u8>(plan.context_offset);
+        let ty = store_code(plan.ty, &instance.type_ids);
+        let mutable = plan.flags & EntityPlan::MUTABLE != 0;
+        let global = match imported.get(index) {
+            Some(&global) => {
+                // SAFETY: the store owns the global; the context has room for its value or its address.
+                unsafe {
+                    let entity = global.as_ref();
+                    match mutable {
+                        true => place.cast::<*mut u8>().write(entity.value()),
+                        false => ptr::copy_nonoverlapping(entity.value(), place, value_bytes(ty)),
+                    }
+                }
+                global
+            }
+            None => store.globals.add(GlobalEntity::in_context(place, ty, mutable)),
+        };
+        instance.globals.push(global);
+    }
+}
+
+fn make_tags(store: &mut Inner, instance: &mut InstanceData, imported: Vec<NonNull<TagEntity>>) -> Result<(), Error> {
+    let module = instance.module.clone();
+    let own = slice(&module.interface().tags).iter().skip(imported.len());
+    instance.tags = imported;
+    for &type_number in own {
+        instance.tags.push(TagEntity::create(store, instance.type_ids[type_number as usize])?);
+    }
+    // SAFETY: the store owns the tags.
+    instance.tag_ids = instance.tags.iter().map(|tag| unsafe { tag.as_ref() }.number).collect();
+    Ok(())
+}
+
+/// Fills the head; `kept` is the address of the instance for the rest of its life.
+fn fill_head(instance: &InstanceData, kept: NonNull<InstanceData>) {
+    let head = LibraryHead {
+        tag_ids: instance.tag_ids.as_ptr(),
+        type_ids: instance.type_ids.as_ptr(),
+        builtins: builtins::addresses(),
+        instance: kept.as_ptr().cast(),
+    };
+    let dropped =
+        if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_ptr().cast_mut().cast() };
+    let vm_head = instance.context.at::<VmContextHead>(-(HEAD_BYTES as i32));
+    // SAFETY: both heads lie at the end of the context. Memory 0 was written before, where there is one.
+    unsafe {
+        instance.context.at::<LibraryHead>(LIBRARY_HEAD_OFFSET).write(head);
+        (*vm_head).dropped_segments = dropped;
+        (*vm_head).program = instance.module.program();
+        if (*vm_head).memory0.base.is_null() {
+            (*vm_head).memory0.base = ptr::without_provenance_mut(align_of::<u128>());
+        }
+    }
+}
+
+/// Places the bytes that the instance starts with: the compiler has checked them against context and memory 0.
+fn copy_bytes(instance: &InstanceData) {
+    let memory0 = instance.memory(0).map_or(ptr::null_mut(), |memory| memory.base());
+    for chunk in slice(&instance.module.plan().copies) {
+        let base = if chunk.dest_offset < 0 { instance.context.vmctx() } else { memory0 };
+        let bytes = slice(&chunk.bytes);
+        // SAFETY: the place is in the context, or in the memory, which the instance owns.
+        unsafe {
+            base.wrapping_offset(chunk.dest_offset as isize).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+    }
+}

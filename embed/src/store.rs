@@ -1,0 +1,317 @@
+//! Stores: what instances share, and what keeps it alive.
+//!
+//! A store owns instances, tables, memories, globals, tags, host functions, exceptions and the guest's stack. Nothing
+//! that it owns moves or goes away before the store does, so handles and contexts refer to it by address.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: a handle is followed only after its store's number was compared, so one from elsewhere is an error and
+// never an address. A `Store` cannot be moved out of its box: a host function gets `&mut Store` while guest code of it
+// runs, and must not be able to exchange it for another.
+// ---------------------------------------------------------------------------------------------------------------
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::num::NonZeroU64;
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Error;
+use super::activation::Activation;
+use super::exceptions::Heap;
+use super::func::HostFuncData;
+use super::global::GlobalEntity;
+use super::instance::InstanceData;
+use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
+use super::module::Module;
+use super::registry::Types;
+use super::stack::Stack;
+use super::table::TableEntity;
+use super::tag::TagEntity;
+use wasmelt_runtime::rel::slice;
+
+/// The least stack that a guest gets.
+const MIN_STACK_BYTES: u64 = 256 << 10;
+
+/// Limits of a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreConfig {
+    /// The guest's call stack in bytes, for all instances of the store together. Without it, the stack is as large as
+    /// the module of the first instance was compiled for.
+    pub stack_bytes: Option<u64>,
+    /// The length that a single memory may reach, in bytes. A memory whose minimum is larger is an error.
+    pub max_memory_bytes: u64,
+    /// The length that a single table may reach, in elements. A table whose minimum is larger is an error.
+    pub max_table_elements: u64,
+    /// The bytes that all live exceptions together may take.
+    pub max_exception_bytes: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            stack_bytes: None,
+            max_memory_bytes: u64::MAX,
+            max_table_elements: 10_000_000,
+            max_exception_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Everything that instances share. A store can move from thread to thread; one thread uses it at a time.
+///
+/// A store exists only in a `Box`. The functions of this interface take `&mut store` of such a box.
+#[repr(C)]
+pub struct Store {
+    pub(super) inner: Inner,
+    /// Gives the type no known size, so that `mem::swap` cannot exchange two stores.
+    unmovable: [()],
+}
+
+// SAFETY: what a store owns is reached through the store alone, host functions are `Send` and `Sync`, and no part of it
+// depends on the thread: activations, which do, exist only while the store is borrowed.
+unsafe impl Send for Store {}
+
+impl Store {
+    /// Makes an empty store.
+    #[allow(clippy::new_ret_no_self, reason = "it is never without its box")]
+    pub fn new() -> Box<Self> {
+        Self::with_config(StoreConfig::default())
+    }
+
+    /// Makes an empty store with these limits.
+    pub fn with_config(config: StoreConfig) -> Box<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = StoreId(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX));
+        let inner = Box::into_raw(Box::new(Inner::new(id, config)));
+        // SAFETY: a `Store` is an `Inner` and no bytes more, so this is the box's own allocation.
+        unsafe { Box::from_raw(Self::from_inner(inner)) }
+    }
+
+    /// The store around its contents.
+    pub(super) fn from_inner(inner: *mut Inner) -> *mut Self {
+        ptr::slice_from_raw_parts_mut(inner.cast::<()>(), 0) as *mut Self
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, instances, .. } = &self.inner;
+        f.debug_struct("Store").field("id", &id.0).field("instances", &instances.len()).finish_non_exhaustive()
+    }
+}
+
+/// The contents of a store.
+#[repr(C)]
+pub(super) struct Inner {
+    /// The call into guest code that is running; null when none is.
+    pub(super) activation: *mut Activation,
+    pub(super) id: StoreId,
+    pub(super) config: StoreConfig,
+    pub(super) types: Types,
+    /// Made with the first instance.
+    stack: Option<Stack>,
+    /// Modules that have instances, by the addresses of their descriptors, with the store's numbers of their types.
+    modules: HashMap<usize, (Module, Arc<[u32]>)>,
+    /// Their code, sorted by its address.
+    code: Vec<(Range<usize>, Module)>,
+    /// Where memories lie, for the signal handler.
+    pub(super) memory_ranges: Vec<MemoryRange>,
+    /// Memories of other threads as well.
+    pub(super) shared: Vec<SharedMemory>,
+    pub(super) exceptions: Heap,
+    pub(super) hosts: Arena<HostFuncData>,
+    pub(super) instances: Arena<InstanceData>,
+    pub(super) tables: Arena<TableEntity>,
+    pub(super) memories: Arena<MemoryEntity>,
+    pub(super) globals: Arena<GlobalEntity>,
+    pub(super) tags: Arena<TagEntity>,
+}
+
+impl Inner {
+    fn new(id: StoreId, config: StoreConfig) -> Self {
+        Self {
+            activation: ptr::null_mut(),
+            id,
+            exceptions: Heap::new(config.max_exception_bytes),
+            config,
+            types: Types::default(),
+            stack: None,
+            modules: HashMap::new(),
+            code: Vec::new(),
+            memory_ranges: Vec::new(),
+            shared: Vec::new(),
+            hosts: Arena::new(),
+            instances: Arena::new(),
+            tables: Arena::new(),
+            memories: Arena::new(),
+            globals: Arena::new(),
+            tags: Arena::new(),
+        }
+    }
+
+    /// Makes the guest's stack, if it is not there yet.
+    pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
+        if self.stack.is_none() {
+            let bytes = self.config.stack_bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES);
+            self.stack = Some(Stack::new(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// The guest's stack, which is there as soon as there is an instance.
+    pub(super) fn guest_stack(&self) -> Option<&Stack> {
+        self.stack.as_ref()
+    }
+
+    /// Addresses of the guest's stack without its guard.
+    pub(super) fn stack(&self) -> Range<usize> {
+        self.stack.as_ref().map_or(0..0, Stack::range)
+    }
+
+    /// Addresses that frames of guests may have.
+    pub(super) fn frame_addresses(&self) -> Range<usize> {
+        self.stack.as_ref().map_or(0..0, Stack::frames)
+    }
+
+    /// Addresses of the guard below it.
+    pub(super) fn guard(&self) -> Range<usize> {
+        self.stack.as_ref().map_or(0..0, Stack::guard)
+    }
+
+    /// The store's numbers of a module's types.
+    pub(super) fn type_ids(&mut self, module: &Module) -> Result<Arc<[u32]>, Error> {
+        match self.modules.get(&module.address()) {
+            Some((_, type_ids)) => Ok(Arc::clone(type_ids)),
+            None => Ok(self.types.number_all(slice(&module.interface().types), module.types())?.into()),
+        }
+    }
+
+    /// Records a module whose types have these numbers: its code, and the code that it brings for its types.
+    pub(super) fn add_module(&mut self, module: &Module, type_ids: &Arc<[u32]>) {
+        if self.modules.contains_key(&module.address()) {
+            return;
+        }
+        self.modules.insert(module.address(), (module.clone(), Arc::clone(type_ids)));
+        for (entry, &type_id) in slice(&module.interface().types).iter().zip(&**type_ids) {
+            let address = |code: Option<*const u8>| code.unwrap_or(ptr::null());
+            self.add_trampolines(type_id, address(entry.to_wasm.get()), address(entry.to_host.get()));
+        }
+        let range = module.text();
+        // A module without code may have the address at which another one's begins.
+        if !range.is_empty() {
+            let at = self.code.partition_point(|(other, _)| other.start < range.start);
+            self.code.insert(at, (range, module.clone()));
+        }
+    }
+
+    /// The module whose code is at this address, and its offset in the code.
+    pub(super) fn module_at(&self, address: usize) -> Option<(&Module, u32)> {
+        let at = self.code.partition_point(|(range, _)| range.start <= address);
+        let (range, module) = self.code.get(at.checked_sub(1)?)?;
+        range.contains(&address).then(|| (module, (address - range.start) as u32))
+    }
+
+    /// What a handle refers to.
+    pub(super) fn follow<T>(&self, handle: Handle<T>) -> Result<NonNull<T>, Error> {
+        self.check(handle.store)?;
+        Ok(handle.referent)
+    }
+
+    /// Refuses what belongs to another store.
+    pub(super) fn check(&self, store: StoreId) -> Result<(), Error> {
+        if store == self.id { Ok(()) } else { Err(Error::usage("a handle of another store")) }
+    }
+
+    /// The handle of something that the store owns.
+    pub(super) fn handle<T>(&self, referent: NonNull<T>) -> Handle<T> {
+        Handle { store: self.id, referent }
+    }
+}
+
+/// The number of a store, unique in the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct StoreId(NonZeroU64);
+
+/// Refers to something that a store owns.
+pub(super) struct Handle<T> {
+    store: StoreId,
+    referent: NonNull<T>,
+}
+
+// SAFETY: the address is followed only with the store at hand, see `Inner::follow`, which one thread has at a time.
+unsafe impl<T> Send for Handle<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Handle<T> {}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Handle<T> {}
+
+impl<T> PartialEq for Handle<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.store, self.referent) == (other.store, other.referent)
+    }
+}
+
+impl<T> Eq for Handle<T> {}
+
+impl<T> core::hash::Hash for Handle<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.referent.hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:p}", self.store.0, self.referent)
+    }
+}
+
+/// Things that stay where they are until all of them go.
+pub(super) struct Arena<T> {
+    items: Vec<NonNull<T>>,
+    owns: PhantomData<T>,
+}
+
+impl<T> Arena<T> {
+    fn new() -> Self {
+        Self { items: Vec::new(), owns: PhantomData }
+    }
+
+    /// Keeps `item`; its address for the rest of the arena's life.
+    pub(super) fn add(&mut self, item: T) -> NonNull<T> {
+        let item = NonNull::from(Box::leak(Box::new(item)));
+        self.items.push(item);
+        item
+    }
+
+    /// The thing that was added as number `index`.
+    pub(super) fn at(&self, index: usize) -> NonNull<T> {
+        self.items[index]
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = NonNull<T>> {
+        self.items.iter().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+}
+
+impl<T> Drop for Arena<T> {
+    fn drop(&mut self) {
+        for item in &self.items {
+            // SAFETY: it came from a box, and only here goes back into one.
+            drop(unsafe { Box::from_raw(item.as_ptr()) });
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! What the interface does with code that needs no compiler; `tests/embed` does the rest with compiled modules.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::{panic, thread};
+
+use super::testing::module;
+use super::*;
+
+fn host_type() -> FuncType {
+    FuncType::new([ValType::I32, ValType::I32], [ValType::I32])
+}
+
+fn instance_with(
+    store: &mut Store,
+    host: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync + 'static,
+) -> Instance {
+    let host = Func::new(store, host_type(), host).unwrap();
+    Instance::new(store, &module(), &[host.into()]).unwrap()
+}
+
+fn call(store: &mut Store, instance: Instance, name: &str, a: i32, b: i32) -> Result<i32, Error> {
+    let results = instance.func(store, name).unwrap().call(store, &[Val::I32(a), Val::I32(b)])?;
+    match results[..] {
+        [Val::I32(result)] => Ok(result),
+        _ => panic!("{results:?}"),
+    }
+}
+
+#[track_caller]
+fn trap_of(result: Result<i32, Error>) -> (Trap, String) {
+    match result {
+        Err(Error::Trap(trap)) => (trap.trap, trap.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn guests_are_called_and_call_the_host() {
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, args| match args {
+        [Val::I32(a), Val::I32(b)] => Ok(vec![Val::I32(a * b)]),
+        _ => Err(Error::usage("two numbers")),
+    });
+    assert_eq!(call(&mut store, instance, "add", 3, 4).unwrap(), 7);
+    assert_eq!(call(&mut store, instance, "call", 3, 4).unwrap(), 12);
+    assert_eq!(module().imports().next().unwrap().ty.to_string(), "(func (param i32 i32) (result i32))");
+    assert_eq!(module().exports().len(), 7);
+}
+
+#[test]
+fn traps_leave_host_and_store_intact() {
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, _| Err(Error::trap(Trap::IntegerOverflow)));
+    for _ in 0..1000 {
+        let (trap, text) = trap_of(call(&mut store, instance, "trap", 0, 0));
+        assert_eq!((trap, text.as_str()), (Trap::Unreachable, "wasm trap: unreachable\n    0: trap"));
+        assert_eq!(trap_of(call(&mut store, instance, "poke", 1 << 16, 0)).0, Trap::MemoryOutOfBounds);
+        let (trap, text) = trap_of(call(&mut store, instance, "call", 0, 0));
+        assert_eq!((trap, text.as_str()), (Trap::IntegerOverflow, "wasm trap: integer overflow\n    0: call"));
+    }
+    assert_eq!(call(&mut store, instance, "poke", 100, 5).unwrap(), 5);
+}
+
+#[test]
+fn the_stack_can_be_exhausted_again_and_again() {
+    let mut store = Store::with_config(StoreConfig { stack_bytes: Some(1 << 20), ..StoreConfig::default() });
+    let instance = instance_with(&mut store, |_, _| Ok(vec![Val::I32(0)]));
+    for _ in 0..1000 {
+        match call(&mut store, instance, "recurse", 0, 0) {
+            Err(Error::Trap(trap)) => {
+                assert_eq!(trap.trap, Trap::StackExhausted);
+                assert_eq!(trap.backtrace[63].function_name, "recurse");
+                assert!(trap.is_cut);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(call(&mut store, instance, "add", 1, 1).unwrap(), 2);
+}
+
+#[test]
+fn calls_nest_until_a_stack_is_exhausted() {
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |store, args| {
+        let [Val::I32(this), Val::I32(depth)] = args[..] else { return Err(Error::usage("two numbers")) };
+        DEEPEST.fetch_max(depth as u32, Ordering::Relaxed);
+        if this == depth {
+            return Ok(vec![Val::I32(depth)]);
+        }
+        let call = NESTED.with(|nested| nested.get()).unwrap();
+        call.call(store, &[Val::I32(this), Val::I32(depth + 1)])
+    });
+    std::thread_local! {
+        static NESTED: core::cell::Cell<Option<Func>> = const { core::cell::Cell::new(None) };
+    }
+    static DEEPEST: AtomicU32 = AtomicU32::new(0);
+    NESTED.with(|nested| nested.set(instance.func(&store, "call")));
+    assert_eq!(call(&mut store, instance, "call", 10, 0).unwrap(), 10);
+    assert_eq!(trap_of(call(&mut store, instance, "call", i32::MAX, 0)).0, Trap::StackExhausted);
+    assert!(DEEPEST.load(Ordering::Relaxed) > 100);
+    assert_eq!(call(&mut store, instance, "call", 10, 0).unwrap(), 10);
+}
+
+/// What a guest has started may nest without the guest.
+#[test]
+fn functions_of_the_host_that_call_each_other_exhaust_the_stack() {
+    let mut store = Store::new();
+    let own: Arc<OnceLock<Func>> = Arc::default();
+    let this = Arc::clone(&own);
+    let host = Func::new(&mut store, host_type(), move |store, args| this.get().unwrap().call(store, args)).unwrap();
+    own.set(host).unwrap();
+    let instance = Instance::new(&mut store, &module(), &[host.into()]).unwrap();
+    assert_eq!(trap_of(call(&mut store, instance, "call", 0, 0)).0, Trap::StackExhausted);
+    assert_eq!(call(&mut store, instance, "add", 1, 1).unwrap(), 2);
+}
+
+/// The context of an instance ends where its functions say that they belong to it, and nothing else may begin there.
+#[test]
+fn a_guest_is_not_taken_for_the_host_whatever_lies_behind_it() {
+    let mut store = Store::new();
+    let host = Func::new(&mut store, host_type(), |_, _| Err(Error::host("the host was called"))).unwrap();
+    let instance = Instance::new(&mut store, &module(), &[host.into()]).unwrap();
+    let add = instance.func(&store, "add").unwrap();
+    // What decided before: the context's address is a function of the host. Guest code that adds does not use it.
+    // SAFETY: the store owns both, and no reference to either is in use.
+    unsafe {
+        let (add, host) = (store.inner.follow(add.0).unwrap(), store.inner.follow(host.0).unwrap());
+        (*add.as_ptr()).vmctx = (*host.as_ptr()).vmctx;
+    }
+    assert_eq!(call(&mut store, instance, "add", 3, 4).unwrap(), 7);
+    assert_eq!(call(&mut store, instance, "call", 0, 0).unwrap_err().to_string(), "the host was called");
+    assert_eq!(host.call(&mut store, &[Val::I32(0), Val::I32(0)]).unwrap_err().to_string(), "the host was called");
+    // SAFETY: the store owns the function.
+    unsafe { (*store.inner.follow(add.0).unwrap().as_ptr()).owner = 0 };
+    assert!(matches!(call(&mut store, instance, "add", 3, 4), Err(Error::System(_))));
+}
+
+#[test]
+fn panics_cross_guests() {
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, _| panic::resume_unwind(Box::new("through")));
+    let caught = panic::catch_unwind(panic::AssertUnwindSafe(|| call(&mut store, instance, "call", 0, 0)));
+    assert_eq!(*caught.unwrap_err().downcast::<&str>().unwrap(), "through");
+    assert_eq!(call(&mut store, instance, "add", 1, 2).unwrap(), 3);
+}
+
+#[test]
+fn errors_of_the_host_end_the_call() {
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, _| Err(Error::host("of my own")));
+    assert_eq!(call(&mut store, instance, "call", 0, 0).unwrap_err().to_string(), "of my own");
+    let wrong = instance_with(&mut store, |_, _| Ok(vec![Val::I64(0)]));
+    assert!(matches!(call(&mut store, wrong, "call", 0, 0), Err(Error::Usage(_))));
+}
+
+#[test]
+fn memories_grow_up_to_their_limit() {
+    let mut store = Store::with_config(StoreConfig { max_memory_bytes: 2 << 16, ..StoreConfig::default() });
+    let instance = instance_with(&mut store, |_, _| Ok(vec![Val::I32(0)]));
+    let Some(Extern::Memory(memory)) = instance.export(&store, "memory") else { panic!() };
+    assert_eq!(memory.size_pages(&store).unwrap(), 1);
+    assert_eq!(call(&mut store, instance, "grow", 0, 1).unwrap(), 1);
+    assert_eq!(call(&mut store, instance, "grow", 0, 1).unwrap(), -1);
+    assert_eq!(memory.len(&store).unwrap(), 2 << 16);
+    assert_eq!(call(&mut store, instance, "poke", (2 << 16) - 4, 9).unwrap(), 9);
+    let mut bytes = [0; 4];
+    memory.read(&store, (2 << 16) - 4, &mut bytes).unwrap();
+    assert_eq!(bytes, [9, 0, 0, 0]);
+    assert!(memory.read(&store, (2 << 16) - 3, &mut bytes).is_err());
+    assert!(memory.write(&mut store, u64::MAX, &[1]).is_err());
+}
+
+#[test]
+fn imports_must_have_their_types() {
+    let mut store = Store::new();
+    let missing = Instance::new(&mut store, &module(), &[]).unwrap_err().to_string();
+    assert!(missing.starts_with("unknown import: import 0 \"host\" \"call\": expected (func"), "{missing}");
+    let other = Func::new(&mut store, FuncType::new([], []), |_, _| Ok(vec![])).unwrap();
+    let wrong = Instance::new(&mut store, &module(), &[other.into()]).unwrap_err().to_string();
+    assert_eq!(
+        wrong,
+        "incompatible import type: import 0 \"host\" \"call\": expected (func (param i32 i32) (result i32)), found (func)"
+    );
+}
+
+#[test]
+fn handles_belong_to_their_store() {
+    let (mut store, mut other) = (Store::new(), Store::new());
+    let instance = instance_with(&mut store, |_, _| Ok(vec![]));
+    let add = instance.func(&store, "add").unwrap();
+    assert!(matches!(add.call(&mut other, &[Val::I32(1), Val::I32(2)]), Err(Error::Usage(_))));
+    assert!(instance.export(&other, "add").is_none());
+    assert!(matches!(Instance::new(&mut other, &module(), &[add.into()]), Err(Error::Usage(_))));
+    assert!(matches!(add.call(&mut store, &[Val::I32(1)]), Err(Error::Usage(_))));
+    assert!(matches!(add.call(&mut store, &[Val::I32(1), Val::I64(2)]), Err(Error::Usage(_))));
+}
+
+#[test]
+fn stores_go_from_thread_to_thread() {
+    let threads: Vec<_> = (0..4)
+        .map(|number| {
+            let mut store = Store::new();
+            let instance = instance_with(&mut store, |_, _| Ok(vec![]));
+            thread::spawn(move || {
+                for _ in 0..100 {
+                    assert_eq!(call(&mut store, instance, "add", number, 1).unwrap(), number + 1);
+                    assert_eq!(trap_of(call(&mut store, instance, "trap", 0, 0)).0, Trap::Unreachable);
+                    assert_eq!(trap_of(call(&mut store, instance, "recurse", 0, 0)).0, Trap::StackExhausted);
+                }
+                store
+            })
+        })
+        .collect();
+    for thread in threads {
+        drop(thread.join().unwrap());
+    }
+}
+
+/// Runs the test of this name in a process of its own, in which it finds `role`.
+fn in_child(test: &str, role: &str) -> std::process::ExitStatus {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--nocapture", test]).env("WASMELT_TEST_ROLE", role);
+    child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    child.status().unwrap()
+}
+
+#[test]
+fn faults_of_others_are_passed_on() {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    extern "C" fn plain(_: libc::c_int) {
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(42) }
+    }
+    extern "C" fn with_info(_: libc::c_int, info: *const libc::siginfo_t, _: *const u8) {
+        // SAFETY: the kernel passes a complete structure.
+        let address = unsafe { (*info).si_addr() } as i32;
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(address) }
+    }
+    let Ok(role) = std::env::var("WASMELT_TEST_ROLE") else {
+        let status = |role| in_child("tests::faults_of_others_are_passed_on", role);
+        assert_eq!(status("plain").code(), Some(42));
+        assert_eq!(status("info").code(), Some(24));
+        assert_eq!(status("default").signal(), Some(libc::SIGSEGV));
+        assert_eq!(status("sent").signal(), Some(libc::SIGFPE));
+        assert_eq!(status("in a host function").code(), Some(42));
+        return;
+    };
+    let handler = match role.as_str() {
+        "plain" | "in a host function" => Some((plain as *const () as usize, 0)),
+        "info" => Some((with_info as *const () as usize, libc::SA_SIGINFO)),
+        _ => None,
+    };
+    if let Some((handler, flags)) = handler {
+        // SAFETY: the handlers have the form that the flags ask for.
+        unsafe {
+            let mut action: libc::sigaction = core::mem::zeroed();
+            (action.sa_sigaction, action.sa_flags) = (handler, flags);
+            libc::sigaction(libc::SIGSEGV, &action, core::ptr::null_mut());
+        }
+    }
+    let fault = || {
+        let nowhere = std::hint::black_box(24) as *const u8;
+        // SAFETY: none: this is the fault that the handler is to see.
+        unsafe { nowhere.read_volatile() };
+    };
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, move |_, _| {
+        fault();
+        Ok(vec![])
+    });
+    assert_eq!(trap_of(call(&mut store, instance, "poke", 1 << 16, 0)).0, Trap::MemoryOutOfBounds);
+    match role.as_str() {
+        "in a host function" => _ = call(&mut store, instance, "call", 0, 0),
+        // SAFETY: sends a signal to this thread.
+        "sent" => _ = unsafe { libc::raise(libc::SIGFPE) },
+        _ => fault(),
+    }
+    panic!("the fault did not end the process");
+}
+
+#[test]
+fn a_store_is_its_contents_and_no_more() {
+    use std::alloc::Layout;
+    assert_eq!(Layout::for_value(&*Store::new()), Layout::new::<super::store::Inner>());
+}
+
+#[test]
+fn traps_restore_the_registers_that_callees_keep() {
+    /// Whether all registers have their values after `function(argument)`.
+    #[unsafe(naked)]
+    extern "C" fn keeps_registers(function: extern "C" fn(*mut u8), argument: *mut u8) -> bool {
+        core::arch::naked_asm!(
+            "push rbp; push rbx; push r12; push r13; push r14; push r15; sub rsp, 8",
+            "mov rbp, 101; mov rbx, 102; mov r12, 103; mov r13, 104; mov r14, 105; mov r15, 106",
+            "mov rax, rdi; mov rdi, rsi; call rax",
+            "xor eax, eax",
+            "cmp rbp, 101; jne 2f; cmp rbx, 102; jne 2f; cmp r12, 103; jne 2f",
+            "cmp r13, 104; jne 2f; cmp r14, 105; jne 2f; cmp r15, 106; jne 2f",
+            "mov eax, 1",
+            "2: add rsp, 8; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp; ret",
+        )
+    }
+    extern "C" fn traps(argument: *mut u8) {
+        // SAFETY: that is what the test passes.
+        let (store, instance) = unsafe { &mut *argument.cast::<(Box<Store>, Instance)>() };
+        assert_eq!(trap_of(call(store, *instance, "trap", 0, 0)).0, Trap::Unreachable);
+        assert_eq!(trap_of(call(store, *instance, "call", 0, 0)).0, Trap::IntegerOverflow);
+    }
+    let mut store = Store::new();
+    let instance = instance_with(&mut store, |_, _| Err(Error::trap(Trap::IntegerOverflow)));
+    let mut argument = (store, instance);
+    assert!(keeps_registers(traps, (&raw mut argument).cast()));
+}
