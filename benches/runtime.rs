@@ -1,7 +1,9 @@
 //! Run time: the kernels of the corpus at their full arguments, against `wasmtime` with a precompiled module, and
 //! against `--cpu baseline`.
 //!
-//! CPU seconds (user and system) of whole processes, run in turn; every output is checked.
+//! CPU seconds (user and system) of whole processes, run in turn; every output is checked. Where a function starts in a line
+//! of the CPU's cache changes how fast a loop is, for better and worse: with `--placements N` there are N executables of
+//! each program, which differ in that alone, and the median is that of their runs.
 
 mod common;
 
@@ -18,11 +20,11 @@ fn bench(arguments: &common::Arguments) -> Result {
     let folder = support::scratch();
     let wasmtime = common::peer("wasmtime");
     println!("run time: CPU seconds of the corpus' kernels, medians of {} runs in turn", arguments.runs);
-    common::print_row(&["", "wasmelt", "baseline", "ratio", "wasmtime", "ratio"].map(ToOwned::to_owned));
+    common::print_row(&["", "wasmelt", "baseline", "ratio", "wasmtime", "ratio", "spread"].map(ToOwned::to_owned));
     let (mut baselines, mut ratios, mut failures) = (Vec::new(), Vec::new(), 0);
     for program in common::corpus()?.iter().filter(|p| p.is_kernel && arguments.select(&p.name)) {
-        match measure(program, wasmtime.as_deref(), arguments.runs, folder.path()) {
-            Ok(Medians { wasmelt, baseline, wasmtime }) => {
+        match measure(program, wasmtime.as_deref(), arguments, folder.path()) {
+            Ok(Medians { wasmelt, spread, baseline, wasmtime }) => {
                 let mut cells = vec![program.name.clone(), format!("{wasmelt:.3}")];
                 baselines.push(baseline / wasmelt);
                 cells.extend([format!("{baseline:.3}"), format!("{:.3}", baseline / wasmelt)]);
@@ -30,6 +32,8 @@ fn bench(arguments: &common::Arguments) -> Result {
                     ratios.push(wasmelt / wasmtime);
                     cells.extend([format!("{wasmtime:.3}"), format!("{:.3}", wasmelt / wasmtime)]);
                 }
+                cells.resize(6, String::new());
+                cells.push(format!("{spread:.3}"));
                 common::print_row(&cells);
             }
             Err(e) => {
@@ -51,32 +55,58 @@ fn bench(arguments: &common::Arguments) -> Result {
 /// CPU seconds.
 struct Medians {
     wasmelt: f64,
+    /// The slowest run divided by the fastest one.
+    spread: f64,
     baseline: f64,
     wasmtime: Option<f64>,
 }
 
-fn measure(program: &Program, wasmtime: Option<&Path>, runs: usize, folder: &Path) -> Result<Medians> {
-    let mut contenders: Vec<(Command, Vec<f64>)> = Vec::new();
+/// Commands that do the same, which run in turn, and what each run took.
+struct Contender {
+    commands: Vec<Command>,
+    seconds: Vec<f64>,
+}
+
+impl Contender {
+    fn new(commands: Vec<Command>) -> Self {
+        Self { commands, seconds: Vec::new() }
+    }
+}
+
+fn measure(
+    program: &Program,
+    wasmtime: Option<&Path>,
+    arguments: &common::Arguments,
+    folder: &Path,
+) -> Result<Medians> {
     let dirs = program.dirs.iter().flat_map(|dir| ["--dir", dir.as_str()]);
-    for (suffix, cpu) in [("", "default"), ("-baseline", "baseline")] {
+    let compiled = |suffix: &str, options: &[&str]| -> Result<Command> {
         let executable = folder.join(format!("{}{suffix}", program.name));
         let mut compile = support::wasmelt();
-        compile.arg("compile").arg(&program.wasm).arg("-o").arg(&executable).args(["--quiet", "--cpu", cpu]);
+        compile.arg("compile").arg(&program.wasm).arg("-o").arg(&executable).arg("--quiet").args(options);
         must_work(compile.args(dirs.clone()))?;
-        contenders.push((Command::new(executable), Vec::new()));
-    }
+        Ok(Command::new(executable))
+    };
+    let placed = |seed| compiled(&format!("-{seed}"), &["-C", &format!("placement={seed}")]);
+    let wasmelt = match arguments.placements {
+        0 => vec![compiled("", &[])?],
+        placements => (1..=placements).map(placed).collect::<Result<_>>()?,
+    };
+    let baseline = vec![compiled("-baseline", &["--cpu", "baseline"])?];
+    let mut contenders = vec![Contender::new(wasmelt), Contender::new(baseline)];
     if let Some((wasmtime, flags)) = wasmtime.zip(program.wasmtime_flags.as_ref()) {
         let precompiled: PathBuf = folder.join(format!("{}.cwasm", program.name));
         must_work(Command::new(wasmtime).arg("compile").args(flags).arg(&program.wasm).arg("-o").arg(&precompiled))?;
         let mut run = Command::new(wasmtime);
         run.args(["run", "--allow-precompiled"]).args(flags).args(dirs).arg(precompiled);
-        contenders.push((run, Vec::new()));
+        contenders.push(Contender::new(vec![run]));
     }
-    for (command, _) in &mut contenders {
+    for command in contenders.iter_mut().flat_map(|contender| &mut contender.commands) {
         command.args(&program.args).current_dir(common::corpus_folder());
     }
-    for _ in 0..runs {
-        for (command, seconds) in &mut contenders {
+    for run in 0..arguments.runs.max(arguments.placements) {
+        for Contender { commands, seconds } in &mut contenders {
+            let command = &commands[run % commands.len()];
             let stdin = program.stdin.as_ref().map(|name| common::corpus_folder().join(name));
             let measured = common::measure(command, stdin.as_deref())?;
             if measured.exit_code != Some(0) || measured.sha256 != program.sha256 {
@@ -85,9 +115,11 @@ fn measure(program: &Program, wasmtime: Option<&Path>, runs: usize, folder: &Pat
             seconds.push(measured.sample.cpu_seconds);
         }
     }
-    let median = |index: usize| contenders.get(index).map(|(_, seconds)| common::median(seconds));
+    let median = |index: usize| contenders.get(index).map(|contender| common::median(&contender.seconds));
     let [wasmelt, baseline] = [0, 1].map(|index| median(index).unwrap_or(f64::NAN));
-    Ok(Medians { wasmelt, baseline, wasmtime: median(2) })
+    let runs = || contenders[0].seconds.iter().copied();
+    let spread = runs().fold(0.0, f64::max) / runs().fold(f64::INFINITY, f64::min);
+    Ok(Medians { wasmelt, spread, baseline, wasmtime: median(2) })
 }
 
 fn must_work(command: &mut Command) -> Result {

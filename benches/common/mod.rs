@@ -29,6 +29,8 @@ pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// What the command line of a bench says.
 pub struct Arguments {
     pub runs: usize,
+    /// `--placements N`: how many executables are made that differ in where functions start; 0 for the usual one.
+    pub placements: usize,
     words: Vec<String>,
 }
 
@@ -45,13 +47,16 @@ pub fn main(default_runs: usize, bench: fn(&Arguments) -> Result) -> Result {
     if args.first().is_some_and(|first| first == MEASURE) {
         return measure_one(&args.split_off(1));
     }
-    let mut arguments = Arguments { runs: default_runs, words: Vec::new() };
+    let mut arguments = Arguments { runs: default_runs, placements: 0, words: Vec::new() };
     let mut rest = args.into_iter().map(|arg| arg.to_string_lossy().into_owned());
     while let Some(arg) = rest.next() {
         match arg.as_str() {
             // What `cargo bench` adds.
             "--bench" => {}
             "--runs" => arguments.runs = rest.next().ok_or("`--runs` needs a number")?.parse()?,
+            "--placements" => {
+                arguments.placements = rest.next().ok_or("`--placements` needs a number")?.parse()?;
+            }
             option if option.starts_with('-') => return Err(format!("there is no option `{option}`").into()),
             _ => arguments.words.push(arg),
         }

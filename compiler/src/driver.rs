@@ -145,7 +145,8 @@ impl Stages<'_> {
             spectre_mitigations: options.spectre_mitigations,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
-        let codegen = Codegen { program: &program, isas: &isas, listing, source_maps: &source_maps };
+        let placement_seed = options.placement_seed;
+        let codegen = Codegen { program: &program, isas: &isas, listing, source_maps: &source_maps, placement_seed };
         let compiled = self.functions(env, codegen)?;
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));

@@ -259,8 +259,8 @@ pub struct ImageFunction {
     pub index: Option<u32>,
     /// Machine code.
     pub code: Vec<u8>,
-    /// Power of two.
-    pub align: u32,
+    /// Where it may start.
+    pub start: Start,
     /// Places to fill in.
     pub relocs: Vec<Reloc>,
     /// Trapping instructions: offset in `code`, sorted. No accesses to linear memory, see [`wasmelt_abi::code_map`].
@@ -276,6 +276,46 @@ pub struct ImageFunction {
     pub unwind: Option<UnwindInfo>,
     /// Lines; where the image has debug information, `None` is for code that wasmelt made.
     pub debug: Option<FunctionDebug>,
+}
+
+/// Where code may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At a multiple of so many bytes, a power of two.
+    Aligned(u32),
+    /// So many bytes behind the start of a line of the CPU's cache: a multiple of [`Self::STEP`] below [`Self::LINE`].
+    InLine(u32),
+}
+
+impl Start {
+    /// Bytes of a line of the cache: of x86-64 CPUs and of most aarch64 ones.
+    pub const LINE: u32 = 64;
+    /// Distance of the starts in a line, in bytes.
+    pub const STEP: u32 = 16;
+
+    /// What the section that holds the code must be aligned to, in bytes.
+    pub fn section_align(self) -> u32 {
+        match self {
+            Self::Aligned(align) => align,
+            Self::InLine(_) => Self::LINE,
+        }
+    }
+
+    /// The first such offset that is not below `end`; `None` where offsets end.
+    pub fn first_from(self, end: u32) -> Option<u32> {
+        match self {
+            Self::Aligned(align) => end.checked_next_multiple_of(align),
+            Self::InLine(start) => end.saturating_sub(start).checked_next_multiple_of(Self::LINE)?.checked_add(start),
+        }
+    }
+
+    /// Whether there is such an offset.
+    pub fn is_valid(self) -> bool {
+        match self {
+            Self::Aligned(align) => align.is_power_of_two(),
+            Self::InLine(start) => start < Self::LINE && start.is_multiple_of(Self::STEP),
+        }
+    }
 }
 
 /// See [`wasmelt_abi::descriptor::CallSite`].

@@ -19,6 +19,9 @@ pub struct Options {
     pub library: Option<String>,
     /// How much is optimised.
     pub opt_level: OptLevel,
+    /// Functions start anywhere in a line of the CPU's cache, by this seed, `-C placement`. That decides nothing but how
+    /// fast code is: programs that differ in it alone tell what placement does to a measurement.
+    pub placement_seed: Option<u64>,
     /// Which instructions may be used.
     pub cpu: Cpu,
     /// Accepted proposals, see [`crate::features`].
@@ -75,6 +78,7 @@ impl Default for Options {
             emit: Emit::Exe,
             library: None,
             opt_level: OptLevel::Speed,
+            placement_seed: None,
             cpu: Cpu::Default,
             features: crate::features::default_features(),
             policy: Policy::default(),

@@ -2,12 +2,11 @@
 
 mod effort;
 mod isa;
+mod placement;
 
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
-use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{
     CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap,
 };
@@ -48,6 +47,8 @@ pub struct Codegen<'a> {
     pub listing: Listing,
     /// One for each instance, from which functions get lines; none without debug information.
     pub source_maps: &'a [SourceMap],
+    /// See [`crate::options::Options::placement_seed`].
+    pub placement_seed: Option<u64>,
 }
 
 /// A function that was compiled.
@@ -146,7 +147,7 @@ impl Codegen<'_> {
             name: name.unwrap_or_default(),
             index,
             code: code.code_buffer().to_vec(),
-            align: alignment(&*self.isas.full, code),
+            start: placement::start(&*self.isas.full, code, self.placement_seed, id),
             relocs,
             traps,
             body: match piece {
@@ -185,16 +186,6 @@ fn operators(code: &CompiledCode) -> Vec<(u32, u32)> {
         is_known.then(|| (offset, place.loc.bits()))
     };
     offsets.into_iter().filter_map(operator).collect()
-}
-
-/// Alignment of a function: what the CPU likes, or just what it needs where size counts.
-fn alignment(isa: &dyn TargetIsa, code: &CompiledCode) -> u32 {
-    let alignment = isa.function_alignment();
-    let wanted = match isa.flags().opt_level() {
-        OptLevel::SpeedAndSize => alignment.minimum,
-        OptLevel::None | OptLevel::Speed => alignment.preferred,
-    };
-    code.buffer.alignment.max(wanted)
 }
 
 /// Calls within the reach of exception handlers.

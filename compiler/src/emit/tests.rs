@@ -16,10 +16,10 @@ use wasmelt_abi::descriptor::{
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 
-use super::{Code, Terms};
+use super::{Code, Terms, text};
 use crate::error::Result;
 use crate::image::{
-    self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record,
+    self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record, Start,
 };
 use crate::options;
 
@@ -34,7 +34,7 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         name: name.to_owned(),
         index,
         code: vec![0xc3; 20],
-        align: 32,
+        start: Start::Aligned(32),
         relocs: Vec::new(),
         traps,
         body: 0,
@@ -49,6 +49,20 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
 fn numbered(mut functions: Vec<ImageFunction>) -> Vec<ImageFunction> {
     (0..).zip(&mut functions).for_each(|(id, function)| function.id = id);
     functions
+}
+
+#[test]
+fn functions_start_where_they_may() {
+    let starts = [Start::Aligned(1), Start::InLine(48), Start::InLine(0), Start::InLine(16), Start::Aligned(32)];
+    let functions = starts.map(|start| ImageFunction { start, ..function("f", None, Vec::new()) });
+    let image = Image { functions: numbered(functions.into()), ..Image::default() };
+    let layout = text::Layout::of(&image).unwrap();
+    // Each has 20 bytes.
+    assert_eq!((&layout.offsets[..], layout.len_bytes, layout.align), (&[0, 48, 128, 208, 256][..], 276, 64));
+    for wrong in [Start::Aligned(0), Start::Aligned(3), Start::InLine(8), Start::InLine(64)] {
+        let functions = vec![ImageFunction { start: wrong, ..function("f", None, Vec::new()) }];
+        assert!(text::Layout::of(&Image { functions, ..Image::default() }).is_err(), "{wrong:?}");
+    }
 }
 
 /// A section of an object, with what its relocations refer to.

@@ -52,12 +52,11 @@ impl Layout {
         let (mut end, mut align) = (0u32, SECTION_ALIGN);
         let mut offsets = Vec::with_capacity(image.functions.len());
         for function in &image.functions {
-            let function_align = function.align.max(1);
-            if !function_align.is_power_of_two() {
-                return Err(Error::internal(format!("function {} has alignment {function_align}", function.symbol)));
+            if !function.start.is_valid() {
+                return Err(Error::internal(format!("function {} starts at {:?}", function.symbol, function.start)));
             }
-            align = align.max(function_align);
-            let start = end.checked_next_multiple_of(function_align).ok_or_else(too_large)?;
+            align = align.max(function.start.section_align());
+            let start = function.start.first_from(end).ok_or_else(too_large)?;
             offsets.push(start);
             let len = u32::try_from(function.code.len()).map_err(|_| too_large())?;
             end = start.checked_add(len).filter(|&end| end <= i32::MAX as u32).ok_or_else(too_large)?;

@@ -20,7 +20,7 @@ use wasmelt_abi::symbols;
 use super::{LinkOptions, archive, link};
 use crate::emit::{self, Code, Terms, note};
 use crate::error::{ErrorKind as WasmeltErrorKind, Result};
-use crate::image::{Image, ImageFunction, InstanceImage, MemoryPlan, Record, Reloc, RelocTarget};
+use crate::image::{Image, ImageFunction, InstanceImage, MemoryPlan, Record, Reloc, RelocTarget, Start};
 use crate::options::{Linker, Runtime};
 
 const NOTE: &str = "{\"source\":\"tests\"}";
@@ -43,7 +43,7 @@ fn function(id: u32, symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunc
         name: symbol.to_owned(),
         index: Some(0),
         code: code.to_vec(),
-        align: 16,
+        start: Start::Aligned(16),
         relocs,
         traps: Vec::new(),
         body: 0,

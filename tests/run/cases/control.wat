@@ -1,4 +1,8 @@
 ;; br_table with a default, nested loops, unreachable code behind branches, select.
+;; Functions may start anywhere.
+;;! compile:
+;;! compile: -C placement=1
+;;! compile: -C placement=2
 (module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)

@@ -197,6 +197,12 @@ pub(in crate::cli) static CODEGEN: Group = Group {
         }),
         none("native-unwind-info", BOOL, "debuggers and profilers always find the frames"),
         none("inlining", Value::Switch(&["gc", "inter-module", "intrinsics"]), "the compiler decides about it"),
+        number(
+            "placement",
+            Value::Number,
+            "functions start anywhere in a line of the CPU's cache, by this seed, for measurements; not in wasmtime",
+            |asked, seed| asked.options.placement_seed = Some(seed),
+        ),
         none("metadata-for-internal-asserts", BOOL, "each trapping instruction is known anyway"),
         none("metadata-for-gc-heap-corruption", BOOL, NO_GC),
         text("cranelift-CPU", Value::Text, "a CPU by Cranelift's name, as with `--cpu`", |asked, name| {
