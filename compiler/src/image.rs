@@ -157,8 +157,8 @@ pub fn page_bytes(target: &Triple) -> u64 {
 /// The elements of a segment that code can use.
 #[derive(Clone, Debug)]
 pub enum Elements {
-    /// Functions, as indices of their records (in libraries: into [`Interface::funcs`]), and nulls.
-    Records(Vec<Option<u32>>),
+    /// Functions, by their records, and nulls.
+    Records(Vec<Option<RecordIndex>>),
     /// Values that are known at instantiation only: where they are kept, as an offset from `vmctx`, 8 bytes each. Only
     /// in libraries.
     Context {
@@ -167,6 +167,15 @@ pub enum Elements {
         /// Their number.
         len: u32,
     },
+}
+
+/// Where a function's record is.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordIndex {
+    /// Index of the instance in [`Image::instances`].
+    pub instance: u32,
+    /// Index into its [`InstanceImage::records`]; in libraries, into [`Interface::funcs`].
+    pub record: u32,
 }
 
 /// See [`wasmelt_abi::interface::Interface`].

@@ -22,7 +22,7 @@ use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::error::{Error, Result};
-use crate::image::{self, Elements, Handler, Image, InstanceImage, Record};
+use crate::image::{self, Elements, Handler, Image, InstanceImage, Record, RecordIndex};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]
@@ -113,12 +113,12 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
     }
     write_call_sites(&mut blob, program + offset_of!(ProgramDescriptor, code), image, layout);
     let record_bytes = if image.has_wide_records { size_of::<WideRecord>() } else { size_of::<FuncRecord>() };
-    for (index, (instance, referred)) in image.instances.iter().zip(&instances).enumerate() {
+    for (index, instance) in image.instances.iter().enumerate() {
         let plan = plan(index);
         if let Some(interface) = &instance.interface {
             interface::write(&mut blob, program + offset_of!(ProgramDescriptor, interface), interface, layout)?;
         }
-        write_element_segments(&mut blob, plan, instance, referred.records.0, record_bytes)?;
+        write_element_segments(&mut blob, plan, instance, &instances, record_bytes)?;
         write_data_segments(&mut blob, plan + offset_of!(InstancePlan, data_segments), instance);
     }
     let maps = write_code_maps(&mut blob, program + offset_of!(ProgramDescriptor, code), image, layout)?;
@@ -269,7 +269,7 @@ fn write_element_segments(
     blob: &mut Blob,
     plan: usize,
     instance: &InstanceImage<'_>,
-    records: usize,
+    instances: &[Referred],
     record_bytes: usize,
 ) -> Result<()> {
     let segments = blob.alloc::<ElementSegment>(instance.element_segments.len());
@@ -282,11 +282,12 @@ fn write_element_segments(
         let start = blob.alloc::<Rel<FuncRecord>>(elements.len());
         blob.link_slice(at + offset_of!(ElementSegment, elements), start, elements.len());
         for (j, element) in elements.iter().enumerate() {
-            let Some(record) = *element else { continue };
-            if record as usize >= instance.records.len() {
+            let Some(RecordIndex { instance, record }) = *element else { continue };
+            let owner = instances.get(instance as usize).filter(|owner| (record as usize) < owner.records.1);
+            let Some(owner) = owner else {
                 return Err(Error::internal(format!("element segment {i} refers to function record {record}")));
-            }
-            blob.link(start + j * size_of::<Rel<FuncRecord>>(), records + record as usize * record_bytes);
+            };
+            blob.link(start + j * size_of::<Rel<FuncRecord>>(), owner.records.0 + record as usize * record_bytes);
         }
     }
     Ok(())

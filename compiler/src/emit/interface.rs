@@ -116,7 +116,7 @@ fn write_elements(blob: &mut Blob, field: usize, segments: &[Elements]) {
         let at = start + i * size_of::<ElementPlan>();
         match segment {
             Elements::Records(records) => {
-                let numbers: Vec<_> = records.iter().map(|record| record.map_or(0, |record| record + 1)).collect();
+                let numbers: Vec<_> = records.iter().map(|index| index.map_or(0, |index| index.record + 1)).collect();
                 write_numbers(blob, at + offset_of!(ElementPlan, funcs), &numbers);
             }
             Elements::Context { offset, len } => {

@@ -19,7 +19,8 @@ use wasmelt_abi::{ABI_VERSION, code_map, symbols};
 use super::{Code, Terms, text};
 use crate::error::Result;
 use crate::image::{
-    self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record, Start,
+    self, CallSite as ImageCallSite, Elements, Handler, Image, ImageFunction, InstanceImage, Invoke, Record,
+    RecordIndex, Start,
 };
 use crate::options;
 
@@ -121,6 +122,10 @@ impl<'a> Section<'a> {
 }
 
 /// An image with something in each field.
+fn index(instance: u32, record: u32) -> Option<RecordIndex> {
+    Some(RecordIndex { instance, record })
+}
+
 fn image() -> Image<'static> {
     let invoke = Invoke { name: "sum".to_owned(), params: vec![ValueType::I32; 2], results: vec![ValueType::I64] };
     Image {
@@ -155,7 +160,7 @@ fn image() -> Image<'static> {
                 maximum_elements: 12,
             }],
             data_segments: vec![b"".into(), b"passive".into()],
-            element_segments: vec![Elements::Records(vec![Some(1), None, Some(0)])],
+            element_segments: vec![Elements::Records(vec![index(0, 1), None, index(0, 0)])],
             initial: vec![(-64, b"global".into()), (16, b"data".into()), (4096, vec![9; 100_000].into())],
             ..InstanceImage::default()
         }],
@@ -413,7 +418,7 @@ fn mistakes_of_earlier_stages_are_errors() {
     let broken = [
         Image { entry: Some(3), ..image() },
         of(InstanceImage { records: vec![Record { function: 9, type_id: 0, distance: None }], ..Default::default() }),
-        of(InstanceImage { element_segments: vec![Elements::Records(vec![Some(2)])], ..Default::default() }),
+        of(InstanceImage { element_segments: vec![Elements::Records(vec![index(0, 2)])], ..Default::default() }),
     ];
     for image in broken {
         assert!(object_of(&image, &target()).is_err());
@@ -429,7 +434,7 @@ fn instances_have_plans_and_wide_records() {
     let instance = |distance, records| InstanceImage { distance, records, context_bytes: 48, ..Default::default() };
     let instances =
         vec![instance(0, vec![record(1, None)]), instance(1 << 33, vec![record(2, None), record(1, Some(0))])];
-    let elements = vec![Elements::Records(vec![Some(1)])];
+    let elements = vec![Elements::Records(vec![index(1, 1), index(0, 0)])];
     let mut image = Image { instances, has_wide_records: true, ..image() };
     image.instances[1].element_segments = elements;
     let bytes = object_of(&image, &target()).unwrap();
@@ -448,4 +453,7 @@ fn instances_have_plans_and_wide_records() {
     let own = record - size_of::<WideRecord>();
     assert_eq!(s.u32(at!(own, WideRecord, record.code_offset)), 64);
     assert_eq!(s.u64(at!(own, WideRecord, distance)), 1 << 33);
+    let foreign = s.rel(elements + size_of::<Rel<FuncRecord>>());
+    assert_eq!(s.u32(at!(foreign, WideRecord, record.code_offset)), s.u32(at!(record, WideRecord, record.code_offset)));
+    assert_eq!(s.u64(at!(foreign, WideRecord, distance)), 0, "a record of the first instance");
 }

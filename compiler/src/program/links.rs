@@ -124,9 +124,9 @@ impl<'data> Linker<'data> {
         for (index, import) in module.imports.iter().enumerate() {
             match provider(import, earlier)? {
                 Some((instance, export)) => {
-                    let is_same = matches(module, numbers, import.entity, &earlier[instance.index()], export);
-                    if !is_same {
-                        return Err(mismatch(module, import, &earlier[instance.index()], export));
+                    let provider = &earlier[instance.index()];
+                    if !matches(module, numbers, import.entity, provider, export, earlier) {
+                        return Err(mismatch(module, import, provider, export));
                     }
                     connect(&mut links, (index, import.entity), instance, export, earlier);
                 }
@@ -266,19 +266,24 @@ fn matches(
     import: Entity,
     provider: &Instance<'_>,
     export: Entity,
+    earlier: &[Instance<'_>],
 ) -> bool {
     let theirs = |ty: ValType| canonical(ty, &provider.type_numbers);
     let ours = |ty: ValType| canonical(ty, numbers);
     match (import, export) {
         (Entity::Func(import), Entity::Func(export)) => numbers[module.funcs[import].ty] == provider.type_ids[export],
         (Entity::Table(import), Entity::Table(export)) => {
+            // Limits are those that its owner gave it, not those with which the provider imports it.
+            let (owner, index) = provider.owners.tables[export];
+            let owned = &earlier[owner.index()].module.tables[index];
             let (import, export) = (&module.tables[import], &provider.module.tables[export]);
             ours(ValType::Ref(import.element)) == theirs(ValType::Ref(export.element))
                 && import.index_64 == export.index_64
-                && limits_match([import.minimum, export.minimum], [import.maximum, export.maximum])
+                && limits_match([import.minimum, owned.minimum], [import.maximum, owned.maximum])
         }
         (Entity::Memory(import), Entity::Memory(export)) => {
-            memories_match(&module.memories[import], &provider.module.memories[export])
+            let (owner, index) = provider.owners.memories[export];
+            memories_match(&module.memories[import], &earlier[owner.index()].module.memories[index])
         }
         (Entity::Global(import), Entity::Global(export)) => {
             let (import, export) = (&module.globals[import], &provider.module.globals[export]);

@@ -242,7 +242,7 @@ impl Instance<'_> {
                 self.const_tables.push(ConstTable::new(vec![fill; table.minimum as usize]));
             }
         }
-        self.place_elements()?;
+        self.place_elements(earlier)?;
         self.const_tables.iter_mut().for_each(|table| table.finish(&self.type_ids));
         Ok(())
     }

@@ -4,17 +4,17 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use cranelift_entity::EntityRef as _;
+use cranelift_entity::{EntityRef as _, PrimaryMap};
 use wasmelt_abi::trap::Trap;
 
-use super::{Action, ContextRegion, Instance, TablePlace};
-use crate::error::Result;
-use crate::image::Elements;
-use crate::module::{ConstExpr, ConstValue, ElemIndex, ElementMode};
+use super::{Action, ContextRegion, Instance, InstanceIndex, TablePlace};
+use crate::error::{Error, Result};
+use crate::image::{Elements, RecordIndex};
+use crate::module::{ConstExpr, ConstOp, ConstValue, ElemIndex, ElementMode, FuncIndex};
 
 impl<'data> Instance<'data> {
     /// Applies active element segments: at compile time to tables that never change, by code to the others.
-    pub(super) fn place_elements(&mut self) -> Result<()> {
+    pub(super) fn place_elements(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>) -> Result<()> {
         let mut used_later = vec![false; self.module.elements.len()];
         for facts in self.live_facts() {
             facts.elements_used.iter().for_each(|e| used_later[e.index()] = true);
@@ -26,7 +26,7 @@ impl<'data> Instance<'data> {
             let len = segment.elements.len() as u32;
             match self.tables[table] {
                 TablePlace::Dynamic(_) | TablePlace::Foreign(..) => {
-                    self.place_segment_elements(index)?;
+                    self.place_segment_elements(index, earlier)?;
                     let drop = used_later[index.index()];
                     inits.push(Action::InitTable { table, segment: index, offset, len, drop });
                 }
@@ -45,21 +45,32 @@ impl<'data> Instance<'data> {
                 }
             }
         }
-        self.place_passive_elements()?;
+        self.place_passive_elements(earlier)?;
         // The elements of all segments are evaluated before any segment is applied.
         self.actions.append(&mut inits);
         Ok(())
     }
 
     /// Keeps the elements of a segment for code: as records, or in the context where they are not known yet.
-    fn place_segment_elements(&mut self, index: ElemIndex) -> Result<()> {
+    fn place_segment_elements(&mut self, index: ElemIndex, earlier: &PrimaryMap<InstanceIndex, Self>) -> Result<()> {
         let segment = self.module.elements[index].clone();
         segment.elements.iter().flat_map(ConstExpr::funcs).for_each(|func| _ = self.record(func));
-        let values: Option<Vec<_>> = segment.elements.iter().map(|element| self.evaluate(element)).collect();
+        let own = InstanceIndex::new(earlier.len());
+        let values: Option<Vec<_>> = segment.elements.iter().map(|e| self.reference(own, e, earlier)).collect();
         self.element_segments[index] = match values {
             Some(values) => {
-                let record = |value: ConstValue| value.as_func().map(|func| self.record(func));
-                Elements::Records(values.into_iter().map(record).collect())
+                let record = |value: Option<(InstanceIndex, FuncIndex)>| {
+                    let Some((instance, func)) = value else { return Ok(None) };
+                    let record = match earlier.get(instance) {
+                        None => self.record(func),
+                        // It has one, because a global of that instance refers to the function.
+                        Some(other) => *other.record_of.get(&func).ok_or_else(|| {
+                            Error::internal(format!("a global of `{}` has no function to refer to", other.name))
+                        })?,
+                    };
+                    Ok(Some(RecordIndex { instance: instance.as_u32(), record }))
+                };
+                Elements::Records(values.into_iter().map(record).collect::<Result<_>>()?)
             }
             None => {
                 let len = segment.elements.len() as u32;
@@ -72,6 +83,24 @@ impl<'data> Instance<'data> {
             }
         };
         Ok(())
+    }
+
+    /// What a constant expression of this instance refers to: a function of an instance, or null. `None` where only code
+    /// knows the reference.
+    fn reference(
+        &self,
+        own: InstanceIndex,
+        expr: &ConstExpr,
+        earlier: &PrimaryMap<InstanceIndex, Self>,
+    ) -> Option<Option<(InstanceIndex, FuncIndex)>> {
+        if let Some(value) = self.evaluate(expr) {
+            return Some(value.as_func().map(|func| (own, func)));
+        }
+        // A constant expression reads only globals that never change, so their initial values are what it reads.
+        let [ConstOp::GlobalGet(global)] = expr.ops() else { return None };
+        let (owner, global) = self.owners.globals[*global];
+        let instance = earlier.get(owner).unwrap_or(self);
+        instance.reference(owner, instance.module.globals[global].init.as_ref()?, earlier)
     }
 
     /// Places active data segments into the initial bytes where memory and offset are known, otherwise by code; one that
@@ -131,11 +160,11 @@ impl<'data> Instance<'data> {
     }
 
     /// Keeps the passive element segments that code can still use.
-    fn place_passive_elements(&mut self) -> Result<()> {
+    fn place_passive_elements(&mut self, earlier: &PrimaryMap<InstanceIndex, Self>) -> Result<()> {
         let used: BTreeSet<_> = self.live_facts().flat_map(|facts| facts.elements_used.iter().copied()).collect();
         for index in used {
             if matches!(self.module.elements[index].mode, ElementMode::Passive) {
-                self.place_segment_elements(index)?;
+                self.place_segment_elements(index, earlier)?;
             }
         }
         Ok(())
