@@ -6,7 +6,7 @@ use target_lexicon::Triple;
 use wasmelt::options::{BoundsChecks, Cpu, Emit, OptLevel, Options, Runtime};
 use wasmparser::WasmFeatures;
 
-use crate::outcome::Outcome;
+use crate::outcome::Outcomes;
 use crate::suites::File;
 use crate::support::foreign::System;
 use crate::{executables, libraries, script};
@@ -30,7 +30,7 @@ pub(crate) struct Configuration {
 pub(crate) enum Way {
     /// All modules of a file as one shared library, through the embedding interface: files run in full.
     Libraries,
-    /// Each module by itself as an executable; what needs several modules or a host is not run.
+    /// As executables: modules that import from each other as one, others as one each. What needs a host is not run.
     Executables {
         /// Compile also the functions that no step reaches.
         compile_unused: bool,
@@ -169,14 +169,15 @@ impl Configuration {
         })
     }
 
-    /// What becomes of each directive of a file, in order.
-    pub(crate) fn run(&self, file: &File) -> Vec<Outcome> {
+    /// What becomes of each directive of a file.
+    pub(crate) fn run(&self, file: &File) -> Outcomes {
+        let by_itself = |directives| Outcomes { directives, is_linked: false };
         let mut outcomes = match (script::read(file), self.way) {
-            (Err(outcomes), _) => return outcomes,
-            (Ok(script), Way::Libraries) => libraries::check(self, file, &script),
+            (Err(directives), _) => by_itself(directives),
+            (Ok(script), Way::Libraries) => by_itself(libraries::check(self, file, &script)),
             (Ok(script), Way::Executables { .. }) => executables::check(self, file, &script),
         };
-        outcomes.sort_by_key(|outcome| outcome.line);
+        outcomes.directives.sort_by_key(|outcome| outcome.line);
         outcomes
     }
 }

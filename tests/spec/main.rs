@@ -3,10 +3,10 @@
 //! README.md.
 //!
 //! Files run in two ways. As libraries, in full: the modules of a file are compiled, linked into one shared library,
-//! loaded through the embedding interface and driven as the file says. As executables, module by module: each module of a
-//! file gets functions that perform the file's assertions on it, and becomes a program, through nothing but what a user
-//! has, the compiler with `--invoke`; what needs several modules that share something, or a reference that only a host
-//! can make, is counted as not run.
+//! loaded through the embedding interface and driven as the file says. As executables, through nothing but what a user
+//! has: where the modules of a file import from each other, they are linked into one executable with `--preload`, and
+//! between them stand modules that perform the file's assertions; other modules get functions that do, and become a
+//! program each, with `--invoke`. What no executable can do is counted as not run, by its reason.
 //!
 //! `expected-failures.txt` lists what is known to fail, `superseded.txt` what later releases decide otherwise; what is
 //! listed there and passes is a failure too.
@@ -19,16 +19,21 @@ mod executables;
 mod expected;
 mod instrument;
 mod libraries;
+mod linked;
 mod outcome;
+mod plan;
 mod process;
 mod readme;
+mod running;
 mod script;
+mod sections;
 mod selftest;
 mod spectest;
+mod steps;
+mod stretch;
 mod suites;
 mod summary;
 mod unfold;
-mod units;
 mod values;
 mod world;
 
@@ -100,7 +105,7 @@ fn trial(
     let (file, expected, summary) = (file.clone(), expected.clone(), summary.clone());
     Trial::test(name, move || {
         let outcomes = configuration.run(&file);
-        let breaches = expected.breaches(configuration, &file, &outcomes);
+        let breaches = expected.breaches(configuration, &file, &outcomes.directives);
         summary.add(configuration, &file, &outcomes, &expected);
         if breaches.is_empty() { Ok(()) } else { Err(breaches.join("\n").into()) }
     })

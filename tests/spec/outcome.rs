@@ -13,6 +13,15 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
 }
 
+/// What became of a file.
+#[derive(Debug)]
+pub(crate) struct Outcomes {
+    /// Those of its directives, in order.
+    pub(crate) directives: Vec<Outcome>,
+    /// Its modules import from each other and were one executable.
+    pub(crate) is_linked: bool,
+}
+
 /// What was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -35,8 +44,10 @@ pub(crate) enum Verdict {
 /// Why a directive is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Reason {
-    /// It needs modules that import from each other.
-    SeveralModules,
+    /// It needs what a module leaves behind whose instantiation traps, which ends an executable.
+    AfterTrap,
+    /// It imports a memory or table that has grown meanwhile, and is linked by the limits that were declared.
+    Grown,
     /// It passes or expects an `externref` of the host's, which no module can make.
     HostReference,
     /// The module needs a proposal that the compiler refuses by its name.
@@ -50,14 +61,22 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::SeveralModules, Self::HostReference, Self::Proposal, Self::Limit, Self::Script, Self::AfterFailure];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::AfterTrap,
+        Self::Grown,
+        Self::HostReference,
+        Self::Proposal,
+        Self::Limit,
+        Self::Script,
+        Self::AfterFailure,
+    ];
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::SeveralModules => "several modules",
+            Self::AfterTrap => "after instantiation that traps",
+            Self::Grown => "import of what grew",
             Self::HostReference => "host reference",
             Self::Proposal => "other proposal",
             Self::Limit => "implementation limit",

@@ -77,7 +77,7 @@ pub(crate) fn check(summary: &Summary, files: usize) -> Result<(), String> {
     }
     let mut table = String::from(
         "| suite | files | modules | not run: GC, limits | assertions passed | failed | superseded | not run: GC | passed as \
-         executables |\n|---|---|---|---|---|---|---|---|---|\n",
+         executables | of them in files linked whole |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for (title, suites) in ROWS {
         let sum = |counts: &std::collections::BTreeMap<String, Counts>| {
@@ -88,17 +88,26 @@ pub(crate) fn check(summary: &Summary, files: usize) -> Result<(), String> {
         table += &row(title, &sum(&as_libraries.1), &sum(&as_executables.1));
     }
     table += &row("all, each file once", &as_libraries.0, &as_executables.0);
+    table += &not_run_as_executables(&as_executables.0);
     write_or_compare(&table)
 }
 
 fn row(title: &str, as_libraries: &Counts, as_executables: &Counts) -> String {
-    let Counts { files, modules, modules_not_run, passed, failed, expected, superseded, not_run } = as_libraries;
+    let Counts { files, modules, modules_not_run, passed, failed, expected, superseded, not_run, .. } = as_libraries;
     let proposals = not_run.get(&Reason::Proposal).copied().unwrap_or(0);
     let others = not_run.values().sum::<usize>() - proposals;
     let not_run =
         if others == 0 { grouped(proposals) } else { format!("{} + {}", grouped(proposals), grouped(others)) };
     let cells = [*files, *modules, *modules_not_run, *passed, failed + expected, *superseded].map(grouped).join(" | ");
-    format!("| {title} | {cells} | {not_run} | {} |\n", grouped(as_executables.passed))
+    let [passed, linked] = [as_executables.passed, as_executables.linked].map(grouped);
+    format!("| {title} | {cells} | {not_run} | {passed} | {linked} |\n")
+}
+
+/// How many files are linked whole, and why assertions are not run as executables, as text below the table.
+fn not_run_as_executables(counts: &Counts) -> String {
+    let reasons = counts.not_run.iter().map(|(reason, &count)| format!("{reason} {}", grouped(count)));
+    let reasons = Vec::from_iter(reasons).join(", ");
+    format!("\nLinked whole: {} files. Assertions not run as executables: {reasons}.\n", counts.linked_files)
 }
 
 /// A number with separators.

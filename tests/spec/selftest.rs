@@ -1,5 +1,5 @@
-//! A test of this harness: `wrong.wast` has wrong assertions of each kind, on lines that say so. All of those have to
-//! fail, and nothing else. A mark is `wrong` or `not run`, for all ways of running files or for the one that it names.
+//! A test of this harness: `wrong.wast` and `wrong-linked.wast` have wrong assertions of each kind, on lines that say so.
+//! All of those have to fail, and nothing else. A mark is `wrong` or `not run`, for all ways of running files or for the one that it names.
 
 use std::collections::BTreeSet;
 
@@ -27,13 +27,17 @@ fn is_marked(line: &str, way: Way, word: &str) -> bool {
 }
 
 fn check(configuration: &Configuration) -> Result<(), Failed> {
-    let file = suites::read(&support::repository().join("tests/spec/wrong.wast"))?;
+    ["wrong.wast", "wrong-linked.wast"].iter().try_for_each(|name| check_file(configuration, name))
+}
+
+fn check_file(configuration: &Configuration, name: &str) -> Result<(), Failed> {
+    let file = suites::read(&support::repository().join("tests/spec").join(name))?;
     let marked = |word: &str| -> BTreeSet<usize> {
         let lines = file.text.lines().enumerate();
         lines.filter(|(_, line)| is_marked(line, configuration.way, word)).map(|(index, _)| index + 1).collect()
     };
     let (mut failed, mut not_run) = (BTreeSet::new(), BTreeSet::new());
-    for outcome in configuration.run(&file) {
+    for outcome in configuration.run(&file).directives {
         match outcome.verdict {
             Verdict::Passed => {}
             Verdict::Failed(_) => _ = failed.insert(outcome.line),
@@ -42,10 +46,10 @@ fn check(configuration: &Configuration) -> Result<(), Failed> {
     }
     let (wrong, after) = (marked("wrong"), marked("not run"));
     if wrong.is_empty() || failed != wrong {
-        return Err(format!("lines that failed: {failed:?}, wrong are: {wrong:?}").into());
+        return Err(format!("{name}: lines that failed: {failed:?}, wrong are: {wrong:?}").into());
     }
     if not_run != after {
-        return Err(format!("lines that were not run: {not_run:?}, expected: {after:?}").into());
+        return Err(format!("{name}: lines that were not run: {not_run:?}, expected: {after:?}").into());
     }
     Ok(())
 }

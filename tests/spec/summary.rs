@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::configuration::{CONFIGURATIONS, Configuration};
 use crate::expected::{ExpectedFailures, Known};
-use crate::outcome::{Kind, Outcome, Reason, Verdict};
+use crate::outcome::{Kind, Outcomes, Reason, Verdict};
 use crate::suites::File;
 
 /// What was counted so far.
@@ -36,12 +36,15 @@ pub(crate) struct Counts {
     pub(crate) modules_not_run: usize,
     /// Assertions that were not run.
     pub(crate) not_run: BTreeMap<Reason, usize>,
+    /// Files whose modules were linked into one executable, and the assertions of those files that passed.
+    pub(crate) linked_files: usize,
+    pub(crate) linked: usize,
 }
 
 impl Counts {
-    fn of(file: &File, outcomes: &[Outcome], expected: &ExpectedFailures) -> Self {
+    fn of(file: &File, outcomes: &Outcomes, expected: &ExpectedFailures) -> Self {
         let mut counts = Self { files: 1, ..Self::default() };
-        for outcome in outcomes {
+        for outcome in &outcomes.directives {
             match (&outcome.verdict, outcome.kind) {
                 (Verdict::Failed(_), _) => match expected.get(file, outcome.line) {
                     None => counts.failed += 1,
@@ -55,6 +58,9 @@ impl Counts {
                 (_, Kind::Action) => {}
             }
         }
+        if outcomes.is_linked {
+            (counts.linked_files, counts.linked) = (1, counts.passed);
+        }
         counts
     }
 
@@ -66,6 +72,8 @@ impl Counts {
         self.failed += other.failed;
         self.expected += other.expected;
         self.superseded += other.superseded;
+        self.linked_files += other.linked_files;
+        self.linked += other.linked;
         for (reason, count) in &other.not_run {
             *self.not_run.entry(*reason).or_default() += count;
         }
@@ -87,7 +95,7 @@ impl Summary {
         &self,
         configuration: &Configuration,
         file: &File,
-        outcomes: &[Outcome],
+        outcomes: &Outcomes,
         expected: &ExpectedFailures,
     ) {
         let result = FileResult {
