@@ -9,11 +9,11 @@ use cranelift_codegen::ir::Function;
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
-use crate::debug::SourceMap;
+use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
 use crate::identify;
-use crate::image::{DebugInfo, Image};
+use crate::image::{DebugInfo, Image, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
 use crate::optimize;
@@ -165,10 +165,7 @@ impl Stages<'_> {
             // Backtraces show the offsets of functions then.
             image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
         }
-        // A position is found by an offset in the module: of several modules, none can be told from the others.
-        if let [map] = &source_maps[..] {
-            image.positions = positions(&program, map, &image);
-        }
+        image.positions = positions(&program, &source_maps, &image);
         if options.writes_debug_info() && !source_maps.is_empty() {
             let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
             image.debug =
@@ -356,24 +353,23 @@ fn source_maps(program: &Program<'_>, sources: &[Source<'_>]) -> Vec<SourceMap> 
     maps.collect()
 }
 
-/// Where in source files the operators are at which code can stop, encoded.
-fn positions(program: &Program<'_>, map: &SourceMap, image: &Image<'_>) -> Vec<u8> {
-    let body = |piece| match piece {
-        Piece::Function(instance, f) => Some(program.instances[instance].module.bodies[f].range.clone()),
-        _ => None,
-    };
-    let functions: Vec<_> = image
-        .functions
-        .iter()
-        .filter_map(|function| {
-            let body = body(program.functions.piece(FuncId::from_u32(function.id)))?;
+/// Where in source files the operators are at which code can stop.
+fn positions(program: &Program<'_>, maps: &[SourceMap], image: &Image<'_>) -> Positions {
+    let mut builder = positions::Builder::default();
+    for ((index, instance), map) in program.instances.iter().zip(maps) {
+        let functions = image.functions.iter().filter_map(|function| {
+            let Piece::Function(of, f) = program.functions.piece(FuncId::from_u32(function.id)) else { return None };
+            if of != index {
+                return None;
+            }
             let mut operators: Vec<u32> = function.operators.iter().map(|&(_, operator)| operator).collect();
             operators.sort_unstable();
             operators.dedup();
-            Some((body, operators))
-        })
-        .collect();
-    map.positions(functions.iter().map(|(body, operators)| (body.clone(), operators.as_slice())))
+            Some((function.id, instance.module.bodies[f].range.clone(), operators))
+        });
+        builder.add(map, functions);
+    }
+    builder.finish()
 }
 
 /// The module's bytes: as they are, or assembled from text.

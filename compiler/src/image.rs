@@ -45,8 +45,19 @@ pub struct Image<'a> {
     pub stack_bytes: u64,
     /// What a debugger is told besides names and frames; `None` for nothing.
     pub debug: Option<DebugInfo>,
-    /// Where in source files operators are, for backtraces, see [`wasmelt_abi::positions`]; empty for nothing.
-    pub positions: Vec<u8>,
+    /// Where in source files operators are, for backtraces.
+    pub positions: Positions,
+}
+
+/// The parts of a table of positions, see [`wasmelt_abi::positions`].
+#[derive(Debug, Default)]
+pub struct Positions {
+    /// Names of files and of inlined functions.
+    pub strings: Vec<u8>,
+    /// Functions that were inlined.
+    pub scopes: Vec<u8>,
+    /// The rows of functions, by their numbers; none where nothing is known.
+    pub rows: Vec<(u32, Vec<u8>)>,
 }
 
 /// An instance of the program, see [`wasmelt_abi::instance::InstancePlan`].

@@ -105,7 +105,7 @@ fn describe(store: &Inner, pc: usize) -> Option<Frame> {
         line: position.line,
         column: position.column,
     };
-    let positions = positions::find(table, found.operator).into_iter().flatten().map(position).collect();
+    let positions = positions::find(table, found.start, found.operator).into_iter().flatten().map(position).collect();
     Some(Frame {
         module: module.name().to_owned(),
         function_index: found.index,

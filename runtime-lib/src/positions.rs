@@ -33,7 +33,7 @@ pub unsafe extern "C" fn wasmelt_print_positions(report: &mut Report, table: *co
 }
 
 fn print(report: &mut Report, table: &[u8], found: &Found<'_>) {
-    let Some(positions) = positions::find(table, found.operator) else { return report.in_module(found) };
+    let Some(positions) = positions::find(table, found.start, found.operator) else { return report.in_module(found) };
     for (number, position) in positions.enumerate() {
         if position.function.is_some() && number >= MAX_INLINED {
             continue;
@@ -77,8 +77,8 @@ mod tests {
         }
         encode_scope(&Scope { parent: 0, name: 4, file: 0, line: 9, column: 5 }, |b| scopes.push(b));
         let row = |operator, line, scope| Row { operator, file: 0, line, column: 0, scope };
-        encode_rows(10, [row(11, 3, 0), row(15, 70, 1), row(19, 0, 0)], |b| rows.push(b));
-        encode(&strings, &scopes, [(10, &rows[..])], |b| table.push(b));
+        encode_rows([row(11, 3, 0), row(15, 70, 1), row(19, 0, 0)], |b| rows.push(b));
+        encode(&strings, &scopes, [(0, &rows[..])], |b| table.push(b));
         assert_eq!(printed(&table, 12), "main at a.c:3\n");
         assert_eq!(printed(&table, 15), "inner at a.c:70\n       main at a.c:9:5\n");
         assert_eq!(printed(&table, 20), "main\n");

@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("backtrace::strip", || offsets(&["--strip"], false)),
         Trial::test("backtrace::strip_with_debug_information", || offsets(&["--strip", "-g"], false)),
         Trial::test("backtrace::text", positions_in_text),
+        Trial::test("backtrace::modules", positions_in_modules),
         Trial::test("backtrace::stack", exhausted_stack),
     ];
     for system in [System::LinuxAarch64, System::Windows] {
@@ -127,6 +128,31 @@ fn positions_in_text() -> Result<(), Failed> {
     is(
         &trap_of(text, &["-g"])?,
         "wasm trap: unreachable\n    0: inner at guest.wat:5\n    1: <wasm function 1> at guest.wat:8\n",
+    )
+}
+
+/// Modules whose functions lie at the same offsets have the lines of their own files.
+fn positions_in_modules() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let path = |name: &str| folder.path().join(name);
+    let modules = [
+        ("first.wat", "(module (func (export \"trap\") unreachable))"),
+        ("second.wat", "(module (import \"first\" \"trap\" (func $trap)) (func $on (export \"on\") nop call $trap))"),
+        (
+            "main.wat",
+            "(module (import \"second\" \"on\" (func $on)) (func $start (export \"_start\") nop nop call $on))",
+        ),
+    ];
+    for (name, text) in modules {
+        fs::write(path(name), text)?;
+    }
+    let preloads =
+        ["first", "second"].map(|name| format!("--preload={name}={}", path(&format!("{name}.wat")).display()));
+    support::compile(&path("main.wat"), &path("main"), ["-g", &preloads[0], &preloads[1]])?;
+    is(
+        &trap(&mut Command::new(path("main")))?,
+        "wasm trap: unreachable\n    0: first!<wasm function 0> at first.wat:5\n    1: second!on at second.wat:7\n    \
+         2: main!start at main.wat:8\n",
     )
 }
 

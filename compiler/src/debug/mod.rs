@@ -7,7 +7,7 @@
 
 mod dwarf;
 mod header;
-mod positions;
+pub mod positions;
 #[cfg(test)]
 mod tests;
 mod text;

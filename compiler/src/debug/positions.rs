@@ -1,56 +1,57 @@
-//! The table of positions for backtraces, see [`wasmelt_abi::positions`]: in go the source lines of a module and the
-//! operators at which its code can stop, out come the table's bytes.
+//! The table of positions for backtraces, see [`wasmelt_abi::positions`]: in go the source lines of modules and the
+//! operators at which their code can stop, out come the parts of the table.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use wasmelt_abi::positions::{Row, Scope, encode, encode_rows, encode_scope, encode_string};
+use wasmelt_abi::positions::{Row, Scope, encode_rows, encode_scope, encode_string};
 
 use super::{SourceMap, row_at};
 use crate::demangle;
+use crate::image::Positions;
 
-impl SourceMap {
-    /// The table for functions, given by where their bodies lie and the offsets of their operators, in rising order;
-    /// empty where nothing is known of any.
-    pub fn positions<'a>(&self, functions: impl Iterator<Item = (Range<usize>, &'a [u32])>) -> Vec<u8> {
-        let mut table = Table::new(self);
-        let mut blocks: Vec<_> = functions
-            .map(|(body, operators)| (body.start as u32, table.rows(&body, operators)))
-            .filter(|(_, rows)| !rows.is_empty())
-            .collect();
-        blocks.sort_by_key(|&(body, _)| body);
-        let mut bytes = Vec::new();
-        if !blocks.is_empty() {
-            let blocks = blocks.iter().map(|(body, rows)| (*body, rows.as_slice()));
-            encode(&table.strings, &table.scopes, blocks, |byte| bytes.push(byte));
+/// The parts of the table while it is made, of all modules of a program together.
+#[derive(Debug, Default)]
+pub struct Builder {
+    positions: Positions,
+    string_offsets: HashMap<String, u32>,
+}
+
+impl Builder {
+    /// Adds functions of a module: their numbers, where their bodies lie, and the offsets of their operators, in rising
+    /// order.
+    pub fn add(&mut self, map: &SourceMap, functions: impl Iterator<Item = (u32, Range<usize>, Vec<u32>)>) {
+        let mut table = Table::new(map, self);
+        for (function, body, operators) in functions {
+            let rows = table.rows(&body, &operators);
+            if !rows.is_empty() {
+                table.builder.positions.rows.push((function, rows));
+            }
         }
-        bytes
+    }
+
+    /// The parts of the table.
+    pub fn finish(self) -> Positions {
+        self.positions
     }
 }
 
-/// The parts of a table while it is made.
+/// What of a module is in the table.
 struct Table<'a> {
     map: &'a SourceMap,
-    strings: Vec<u8>,
-    scopes: Vec<u8>,
-    string_offsets: HashMap<String, u32>,
+    builder: &'a mut Builder,
     file_offsets: HashMap<(u32, u32), u32>,
     name_offsets: HashMap<&'a [u8], u32>,
     scope_offsets: HashMap<u32, u32>,
 }
 
 impl<'a> Table<'a> {
-    fn new(map: &'a SourceMap) -> Self {
-        Self {
-            map,
-            strings: Vec::new(),
+    fn new(map: &'a SourceMap, builder: &'a mut Builder) -> Self {
+        if builder.positions.scopes.is_empty() {
             // Offset 0 does not name a scope.
-            scopes: vec![0],
-            string_offsets: HashMap::new(),
-            file_offsets: HashMap::new(),
-            name_offsets: HashMap::new(),
-            scope_offsets: HashMap::new(),
+            builder.positions.scopes.push(0);
         }
+        Self { map, builder, file_offsets: HashMap::new(), name_offsets: HashMap::new(), scope_offsets: HashMap::new() }
     }
 
     /// The rows of a function, encoded. The first one is for code before the first operator, which makes the frame.
@@ -76,14 +77,14 @@ impl<'a> Table<'a> {
             }
         }
         let mut bytes = Vec::new();
-        encode_rows(start, rows, |byte| bytes.push(byte));
+        encode_rows(rows, |byte| bytes.push(byte));
         bytes
     }
 
     fn string(&mut self, string: String) -> u32 {
-        let next = self.strings.len() as u32;
-        let bytes = &mut self.strings;
-        *self.string_offsets.entry(string).or_insert_with_key(|string| {
+        let bytes = &mut self.builder.positions.strings;
+        let next = bytes.len() as u32;
+        *self.builder.string_offsets.entry(string).or_insert_with_key(|string| {
             encode_string(string.as_bytes(), |byte| bytes.push(byte));
             next
         })
@@ -145,8 +146,8 @@ impl<'a> Table<'a> {
                 Some((file, line, column)) => (self.file(inlined.unit, file), line, column),
                 None => (0, 0, 0),
             };
-            let offset = self.scopes.len() as u32;
-            let bytes = &mut self.scopes;
+            let bytes = &mut self.builder.positions.scopes;
+            let offset = bytes.len() as u32;
             encode_scope(&Scope { parent, name, file, line, column }, |byte| bytes.push(byte));
             self.scope_offsets.insert(scope, offset);
             parent = offset;

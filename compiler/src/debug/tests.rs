@@ -2,6 +2,7 @@
 
 use wasmelt_abi::positions;
 
+use super::positions::Builder;
 use super::*;
 use crate::driver;
 use crate::options::{Emit, Options};
@@ -86,10 +87,10 @@ fn inlined_functions_are_found_with_the_calls_that_they_stand_for() {
     // `i32.load` of an aligned value.
     let loads = body.clone().filter(|&at| INLINED[at..].starts_with(&[0x28, 2]));
     let loads: Vec<u32> = loads.map(|at| at as u32).collect();
-    let table = map.positions([(body, &loads[..])].into_iter());
+    let table = table([(&map, vec![(body, loads.clone())])]);
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let found = |&load: &u32| -> Vec<_> {
-        positions::find(&table, load).unwrap().map(|p| (p.function.map(text), p.line)).collect()
+        positions::find(&table, 0, load).unwrap().map(|p| (p.function.map(text), p.line)).collect()
     };
     let [at, sum] =
         ["app::Table::at(long) const", "app::sum(app::Table const&, long)"].map(|name| Some(name.to_owned()));
@@ -97,7 +98,34 @@ fn inlined_functions_are_found_with_the_calls_that_they_stand_for() {
         let expected = [(at.clone(), 11), (sum.clone(), line), (None, 21)];
         assert!(loads.iter().map(found).any(|found| found == expected), "{:?}", loads.iter().map(found));
     }
-    assert!(map.positions(std::iter::empty()).is_empty());
+}
+
+#[test]
+fn functions_of_several_modules_are_told_apart() {
+    // The same function twice, at the same offset of its module, in files of two names.
+    let (wasm, name) = (wat::parse_str("(module (func $f unreachable))").unwrap(), ["a.wat", "b.wat"]);
+    let module = parsed(&wasm);
+    let body = bodies(&module).remove(0);
+    let operator = body.start as u32 + 1;
+    let maps = name.map(|name| SourceMap::read(&module, &wasm, name, &bodies(&module)));
+    let table = table(maps.each_ref().map(|map| (map, vec![(body.clone(), vec![operator])])));
+    let file = |start| positions::find(&table, start, operator).and_then(|mut found| found.next()).map(|p| p.file);
+    assert_eq!([file(0), file(1), file(2)], [Some(&b"a.wat"[..]), Some(&b"b.wat"[..]), None]);
+}
+
+/// The table of these functions of modules, whose code starts at 0, 1 and so on.
+fn table<'a>(modules: impl IntoIterator<Item = (&'a SourceMap, Vec<(Range<usize>, Vec<u32>)>)>) -> Vec<u8> {
+    let (mut builder, mut next) = (Builder::default(), 0);
+    for (map, functions) in modules {
+        let count = functions.len() as u32;
+        builder.add(map, (next..).zip(functions).map(|(start, (body, operators))| (start, body, operators)));
+        next += count;
+    }
+    let parts = builder.finish();
+    let mut table = Vec::new();
+    let rows = parts.rows.iter().map(|(start, rows)| (*start, rows.as_slice()));
+    positions::encode(&parts.strings, &parts.scopes, rows, |byte| table.push(byte));
+    table
 }
 
 /// The same numbers on every host and in every run.
@@ -142,8 +170,9 @@ fn damage_is_survived() {
             assert!(map.rows.len() <= 2 * len, "{} rows from {len} bytes", map.rows.len());
             assert!(map.scopes.len() <= len && map.scope_starts.len() <= 2 * len);
             let operators: Vec<u32> = (0..wasm.len() as u32).collect();
-            let table = map.positions(bodies(&module).into_iter().map(|body| (body.clone(), &operators[body])));
-            positions::find(&table, random.below(wasm.len()) as u32).into_iter().flatten().count();
+            let functions = bodies(&module).into_iter().map(|body| (body.clone(), operators[body].to_vec())).collect();
+            let table = table([(&map, functions)]);
+            positions::find(&table, 0, random.below(wasm.len()) as u32).into_iter().flatten().count();
         }
     }
     assert!(damaged > 500, "only {damaged} of 12000 were noticed");

@@ -344,9 +344,10 @@ fn write_code_maps(blob: &mut Blob, code: usize, image: &Image<'_>, layout: &Lay
         blob.refer(field, Target::Maps, 0);
         blob.put_u32(field + size_of::<Rel<u8>>(), code_map_len);
     }
-    if !image.positions.is_empty() {
-        let len = u32::try_from(image.positions.len()).map_err(too_long)?;
-        maps.extend(&image.positions);
+    let lines = text::position_table(&image.positions, layout)?;
+    if !lines.is_empty() {
+        let len = u32::try_from(lines.len()).map_err(too_long)?;
+        maps.extend(lines);
         u32::try_from(maps.len()).map_err(too_long)?;
         let positions = blob.alloc::<Positions>(1);
         blob.link(code + offset_of!(Code, positions), positions);

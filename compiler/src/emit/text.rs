@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::code_map::{Function, Site};
 use wasmelt_abi::trap::Trap;
-use wasmelt_abi::{code_map, symbols};
+use wasmelt_abi::{code_map, positions, symbols};
 
 use super::descriptor::Program;
 use super::reloc::{Arch, Encoding, Platform, Reference, Target};
 use crate::demangle;
 use crate::error::{Error, Result};
-use crate::image::{Image, ImageFunction, RelocTarget};
+use crate::image::{Image, ImageFunction, Positions, RelocTarget};
 
 /// Smallest alignment of the section, in bytes: what the CPU fetches at once.
 const SECTION_ALIGN: u32 = 16;
@@ -150,6 +150,18 @@ pub(super) fn code_map(image: &Image<'_>, layout: &Layout) -> Vec<u8> {
     let mut table = Vec::new();
     code_map::encode(functions, |b| table.push(b));
     table
+}
+
+/// The table of positions in source files; empty where nothing is known.
+pub(super) fn position_table(parts: &Positions, layout: &Layout) -> Result<Vec<u8>> {
+    let rows = parts.rows.iter().map(|(function, rows)| Ok((layout.offset(*function)?, rows.as_slice())));
+    let mut rows = rows.collect::<Result<Vec<_>>>()?;
+    rows.sort_by_key(|&(start, _)| start);
+    let mut table = Vec::new();
+    if !rows.is_empty() {
+        positions::encode(&parts.strings, &parts.scopes, rows, |byte| table.push(byte));
+    }
+    Ok(table)
 }
 
 /// The sites of a function: what traps, and what else comes from a known operator.

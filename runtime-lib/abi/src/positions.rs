@@ -8,14 +8,14 @@
 //!   [`crate::text`];
 //! * scopes: for each instance of an inlined function the scope around it, its name, and file, line and column of the
 //!   call that was replaced;
-//! * functions: for each function of the module, in rising order of its body's offset, the distance of the body from
-//!   that of the function before, and the length of its rows in bytes; then the rows.
+//! * functions: for each function of the program's modules of which anything is known, in rising order of the offset of its
+//!   code, the distance of that offset from that of the function before, and the length of its rows in bytes; then the rows.
 //!
 //! Strings and scopes are referred to by their offset in their part. Offset 0 of the scopes is the function itself, so
 //! this part starts with an unused byte. A scope lies behind the one around it.
 //!
 //! A row says what holds from an operator on: `(distance << 2) | (changes scope) << 1 | (changes file)`, where the
-//! distance is that from the row before, or from the body; the line as zigzag of the distance from the line before, or
+//! distance is that from the row before, or from the start of the module; the line as zigzag of the distance from the line before, or
 //! from 0; the column; and the offsets of file and scope where they change. Both are 0 before the first row. Line 0 is
 //! no line, column 0 no column.
 
@@ -87,8 +87,8 @@ pub fn encode_scope(scope: &Scope, mut push: impl FnMut(u8)) {
 }
 
 /// Encodes the rows of a function, which must be sorted by their operators.
-pub fn encode_rows(body: u32, rows: impl IntoIterator<Item = Row>, mut push: impl FnMut(u8)) {
-    let mut last = Row { operator: body, ..Row::default() };
+pub fn encode_rows(rows: impl IntoIterator<Item = Row>, mut push: impl FnMut(u8)) {
+    let mut last = Row::default();
     for row in rows {
         debug_assert!(row.operator >= last.operator);
         let (file, scope) = (row.file != last.file, row.scope != last.scope);
@@ -106,7 +106,7 @@ pub fn encode_rows(body: u32, rows: impl IntoIterator<Item = Row>, mut push: imp
     }
 }
 
-/// Encodes the table of its parts; functions are their bodies' offsets, in rising order, and their encoded rows.
+/// Encodes the table of its parts; functions are the offsets of their code, in rising order, and their encoded rows.
 pub fn encode<'a>(
     strings: &[u8],
     scopes: &[u8],
@@ -117,34 +117,33 @@ pub fn encode<'a>(
         encode_string(part, &mut push);
     }
     let mut last = 0;
-    for (body, rows) in functions {
-        debug_assert!(body >= last);
-        leb128::write(u64::from(body - last), &mut push);
+    for (start, rows) in functions {
+        debug_assert!(start >= last);
+        leb128::write(u64::from(start - last), &mut push);
         encode_string(rows, &mut push);
-        last = body;
+        last = start;
     }
 }
 
-/// The positions of an operator, by its offset in the module; `None` where nothing is known.
-pub fn find(mut table: &[u8], operator: u32) -> Option<Positions<'_>> {
+/// The positions of an operator, by its offset in the module, in the function whose code starts at `start`; `None` where
+/// nothing is known.
+pub fn find(mut table: &[u8], start: u32, operator: u32) -> Option<Positions<'_>> {
     let strings = string(&mut table)?;
     let scopes = string(&mut table)?;
-    let (mut found, mut body) = (None, 0u64);
+    let mut at = 0u64;
     while !table.is_empty() {
-        body = body.saturating_add(leb128::read(&mut table)?);
+        at = at.saturating_add(leb128::read(&mut table)?);
         let rows = string(&mut table)?;
-        if body > u64::from(operator) {
-            break;
+        if at == u64::from(start) {
+            return Some(Positions { strings, scopes, next: Some(row_at(rows, operator)?) });
         }
-        found = Some((body as u32, rows));
     }
-    let (body, rows) = found?;
-    Some(Positions { strings, scopes, next: Some(row_at(body, rows, operator)?) })
+    None
 }
 
 /// The last row at or before an operator.
-fn row_at(body: u32, mut rows: &[u8], operator: u32) -> Option<Row> {
-    let (mut row, mut found) = (Row { operator: body, ..Row::default() }, None);
+fn row_at(mut rows: &[u8], operator: u32) -> Option<Row> {
+    let (mut row, mut found) = (Row::default(), None);
     while !rows.is_empty() {
         let head = leb128::read(&mut rows)?;
         row.operator = row.operator.wrapping_add((head >> 2) as u32);
@@ -233,38 +232,39 @@ mod tests {
             Row { operator: 1300, file: a, line: 6, column: 1, scope: 0 },
         ];
         let mut encoded = Vec::new();
-        encode_rows(990, rows, |byte| encoded.push(byte));
-        encode(&strings, &scopes, [(990, &encoded[..]), (2000, &[])], |byte| table.push(byte));
+        encode_rows(rows, |byte| encoded.push(byte));
+        encode(&strings, &scopes, [(16, &encoded[..]), (64, &[])], |byte| table.push(byte));
         table
     }
 
     #[test]
     fn positions_are_found_with_the_calls_that_were_inlined() {
         let table = table();
-        let at = |operator| -> Vec<_> {
-            let positions = find(&table, operator).into_iter().flatten();
+        let of = |start, operator| -> Vec<_> {
+            let positions = find(&table, start, operator).into_iter().flatten();
             positions.map(|p| (p.function.map(|f| str::from_utf8(f).unwrap()), p.file[0], p.line, p.column)).collect()
         };
+        let at = |operator| of(16, operator);
         assert_eq!(at(999), []);
         assert_eq!(at(1002), [(None, b'a', 5, 2)]);
         assert_eq!(at(1199), [(Some("inner"), b'b', 400, 9), (Some("outer"), b'b', 300, 4), (None, b'a', 7, 0)]);
         assert_eq!(at(1250), [(Some("outer"), b'b', 299, 0), (None, b'a', 7, 0)]);
         assert_eq!(at(1999), [(None, b'a', 6, 1)]);
-        assert_eq!([at(989), at(2000)], [[]; 2], "no rows");
+        assert_eq!([of(64, 1002), of(17, 1002), of(0, 1002), of(u32::MAX, 1002)], [[]; 4], "no rows");
     }
 
     #[test]
     fn damage_ends_a_walk_and_reads_nothing_else() {
         let table = table();
         for len in 0..table.len() {
-            find(&table[..len], 1100).into_iter().flatten().count();
+            find(&table[..len], 16, 1100).into_iter().flatten().count();
         }
         for at in 0..table.len() {
             for byte in 0..=255 {
                 let mut table = table.clone();
                 table[at] = byte;
                 for operator in [1000, 1100, 1250, u32::MAX] {
-                    assert!(find(&table, operator).into_iter().flatten().count() <= table.len());
+                    assert!(find(&table, 16, operator).into_iter().flatten().count() <= table.len());
                 }
             }
         }
