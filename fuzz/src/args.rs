@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Exec(Run),
     /// Libraries in this process against wasmtime: the same, with imports and after traps
     Library(Run),
+    /// Modules that use each other, as one executable and as libraries, against wasmtime
+    Pairs(Run),
     /// One input again; its extension is the mode
     Repeat {
         /// The file that a run wrote

@@ -1,50 +1,40 @@
 //! The modes `exec` and `library`: generated modules that end, run as executables or loaded as libraries, and in
-//! wasmtime. Both must agree in results, in the trap, and in globals, memories and tables. An input is a few bytes that
-//! decide the options, then what `wasm-smith` reads.
+//! wasmtime. An input is a few bytes that decide the options, then what `wasm-smith` reads.
 
 use arbitrary::Unstructured;
 use wasm_smith::{Config, Module};
 use wasmelt::module;
 use wasmelt::options::Options;
-use wasmelt_abi::trap::Trap;
 
 use crate::bytes::{OPTION_BYTES, split};
+use crate::compare::{Way, judge};
 use crate::configuration::{self, all_features, default_options};
-use crate::executable::Executables;
-use crate::host::is_nan;
 use crate::instrument::hash_shared_memories;
-use crate::library::Libraries;
-use crate::observe::{After, Bits, Engine, FUEL, Failure, Observation, Plan, State};
+use crate::observe::{FUEL, Part};
 use crate::prepare::prepare;
-use crate::random::Random;
-use crate::reference::Wasmtime;
-use crate::{Finding, Outcome, smith};
-
-/// How modules are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// As executables, which import nothing.
-    Executable,
-    /// As libraries in this process, with imports.
-    Library,
-}
+use crate::{Finding, Outcome, alive, smith};
 
 /// What decides the options, and the module; `None` where the input is too short for one.
-pub fn module(data: &[u8], way: Way) -> Option<([u8; OPTION_BYTES], Vec<u8>)> {
+pub fn part(data: &[u8], way: Way) -> Option<([u8; OPTION_BYTES], Part)> {
     let (bytes, rest) = split(data);
     let mut unstructured = Unstructured::new(rest);
-    let mut module = Module::new(config(&mut unstructured, way).ok()?, &mut unstructured).ok()?;
+    let config = config(&mut unstructured, way).ok()?;
+    Some((bytes, alive::part("", generate(config, &mut unstructured)?, bytes[2]).ok()?))
+}
+
+/// A module that ends and that can be observed.
+pub(crate) fn generate(config: Config, unstructured: &mut Unstructured<'_>) -> Option<Vec<u8>> {
+    let mut module = Module::new(config, unstructured).ok()?;
     let fuel = module.ensure_termination(FUEL).ok()?;
     let wasm = prepare(&module.to_bytes(), fuel).ok()?;
     // A module that is not valid is a finding later.
-    let Ok(parsed) = module::parse(&wasm, all_features()) else { return Some((bytes, wasm)) };
+    let Ok(parsed) = module::parse(&wasm, all_features()) else { return Some(wasm) };
     let shares = parsed.memories.values().any(|memory| memory.shared);
-    let wasm = if shares { hash_shared_memories(&wasm, &parsed).ok()? } else { wasm };
-    Some((bytes, wasm))
+    if shares { hash_shared_memories(&wasm, &parsed).ok() } else { Some(wasm) }
 }
 
 /// Memories and tables stay small and have a maximum: how much an engine gives beyond is its own matter.
-fn config(u: &mut Unstructured<'_>, way: Way) -> arbitrary::Result<Config> {
+pub(crate) fn config(u: &mut Unstructured<'_>, way: Way) -> arbitrary::Result<Config> {
     let mut config = smith::proposals(u)?;
     let memory_bytes = match way {
         Way::Executable => 1 << 20,
@@ -68,152 +58,19 @@ fn config(u: &mut Unstructured<'_>, way: Way) -> arbitrary::Result<Config> {
 
 /// Judges an input.
 pub fn check(data: &[u8], way: Way) -> Result<Outcome, Finding> {
-    let Some(([code, processor, ..], wasm)) = module(data, way) else { return Ok(Outcome::default()) };
+    let Some((bytes, part)) = part(data, way) else { return Ok(Outcome::default()) };
+    judge(&[part], &options(bytes), way, seed(data))
+}
+
+/// Options by the first bytes of an input.
+pub(crate) fn options([code, processor, ..]: [u8; OPTION_BYTES]) -> Options {
     let mut options = Options { features: all_features(), cpu: configuration::cpu(processor), ..default_options() };
     configuration::code(&mut options, code);
     options.relaxed_simd_deterministic = true;
-    let parsed = module::parse(&wasm, options.features);
-    let parsed = parsed.map_err(|e| Finding(format!("a valid module is refused: {e}")))?;
-    let seed = data.iter().fold(0u64, |seed, &byte| seed.rotate_left(8) ^ u64::from(byte));
-    let after = match way {
-        Way::Executable => After::Restart,
-        Way::Library => After::Continue,
-    };
-    let plan = Plan::new(&parsed, after, &mut Random::new(seed, 0));
-    let Some(Both { ours, theirs }) = observe(&wasm, &plan, &options, way)? else { return Ok(Outcome::default()) };
-    let mut outcome = Outcome { valid: true, ..Outcome::default() };
-    if way == Way::Executable && [&ours, &theirs].into_iter().any(|seen| seen.traps().any(is_exhaustion)) {
-        // What the other calls did cannot be told apart from what this one did.
-        outcome.traps[Trap::StackExhausted as usize] = 1;
-        return Ok(outcome);
-    }
-    let Some(why) = difference(&ours, &theirs, &plan) else {
-        outcome.calls = theirs.calls.len() as u32;
-        theirs.traps().for_each(|trap| outcome.traps[trap as usize] += 1);
-        return Ok(outcome);
-    };
-    if !options.nan_canonicalization {
-        // Where the difference is gone with canonical NaNs, the module has looked at the bits of others, which are not
-        // determined.
-        let options = Options { nan_canonicalization: true, ..options.clone() };
-        if let Some(Both { ours, theirs }) = observe(&wasm, &plan, &options, way)?
-            && difference(&ours, &theirs, &plan).is_none()
-        {
-            outcome.incomparable = true;
-            return Ok(outcome);
-        }
-    }
-    Err(Finding(format!("{why}, with {options:?}")))
+    options
 }
 
-/// What both sides did.
-struct Both {
-    ours: Observation,
-    theirs: Observation,
-}
-
-/// `None` where the reference does not accept the module.
-fn observe(wasm: &[u8], plan: &Plan, options: &Options, way: Way) -> Result<Option<Both>, Finding> {
-    let reference = Wasmtime { nan_canonicalization: options.nan_canonicalization };
-    let theirs = match reference.observe(wasm, plan) {
-        Ok(observation) => named_alike(observation),
-        Err(Failure::Refused(_)) => return Ok(None),
-        Err(Failure::Broken(why)) => return Err(Finding(format!("the reference fails: {why}"))),
-    };
-    let ours = match way {
-        Way::Executable => Executables(options.clone()).observe(wasm, plan),
-        Way::Library => Libraries(options.clone()).observe(wasm, plan),
-    };
-    match ours {
-        Ok(observation) => Ok(Some(Both { ours: named_alike(observation), theirs })),
-        Err(Failure::Refused(why)) => Err(Finding(format!("a valid module does not compile: {why}, with {options:?}"))),
-        Err(Failure::Broken(why)) => Err(Finding(format!("{why}, with {options:?}"))),
-    }
-}
-
-fn is_exhaustion(trap: Trap) -> bool {
-    trap == Trap::StackExhausted
-}
-
-/// wasmtime has one trap for an index outside a table, whatever is done with it.
-fn named_alike(mut observation: Observation) -> Observation {
-    let alike = |trap: &mut Trap| {
-        if *trap == Trap::UndefinedElement {
-            *trap = Trap::TableOutOfBounds;
-        }
-    };
-    observation.instantiation.as_mut().map(alike);
-    observation.calls.iter_mut().filter_map(|call| call.as_mut().err()).for_each(alike);
-    observation
-}
-
-/// The first difference, for people. Bits of a NaN are none, and nothing is from where a stack was exhausted: frames
-/// have other sizes, so that it ends elsewhere.
-fn difference(ours: &Observation, theirs: &Observation, plan: &Plan) -> Option<String> {
-    if [ours, theirs].into_iter().any(|seen| seen.instantiation.is_some_and(is_exhaustion)) {
-        return None;
-    }
-    let same_end = match (ours.instantiation, theirs.instantiation) {
-        (Some(ours), Some(theirs)) => same_trap(ours, theirs),
-        (ours, theirs) => ours == theirs,
-    };
-    if !same_end {
-        return Some(format!("instantiation: {:?}, expected {:?}", ours.instantiation, theirs.instantiation));
-    }
-    let states = |number: usize| Some((ours.states.get(number)?, theirs.states.get(number)?));
-    let state_differs = |number: usize| {
-        let (ours, theirs) = states(number).filter(|(ours, theirs)| !same_state(ours, theirs, plan))?;
-        Some(format!("state {number}: {ours:x?}, expected {theirs:x?}"))
-    };
-    if let Some(why) = state_differs(0) {
-        // That of an executable is the one after all calls, which say more.
-        let call = plan.calls.iter().enumerate().find_map(|(n, _)| call_differs(n, ours, theirs, plan));
-        return Some(call.filter(|_| plan.after == After::Restart).unwrap_or(why));
-    }
-    for number in 0..ours.calls.len().max(theirs.calls.len()) {
-        let both = [ours.calls.get(number), theirs.calls.get(number)];
-        if both.into_iter().any(|call| call == Some(&Err(Trap::StackExhausted))) {
-            return None;
-        }
-        if let Some(why) = call_differs(number, ours, theirs, plan).or_else(|| state_differs(number + 1)) {
-            return Some(why);
-        }
-    }
-    (ours.states.len() != theirs.states.len()).then(|| "numbers of states".to_owned())
-}
-
-fn call_differs(number: usize, ours: &Observation, theirs: &Observation, plan: &Plan) -> Option<String> {
-    let (call, ours, theirs) = (plan.calls.get(number)?, ours.calls.get(number), theirs.calls.get(number));
-    let same = match (ours, theirs) {
-        (Some(Ok(ours)), Some(Ok(theirs))) => {
-            ours.len() == theirs.len()
-                && call.results.iter().zip(ours.iter().zip(theirs)).all(|(&ty, (&a, &b))| same_value(ty, a, b))
-        }
-        (Some(&Err(ours)), Some(&Err(theirs))) => same_trap(ours, theirs),
-        _ => ours == theirs,
-    };
-    (!same).then(|| format!("call {number} of `{}` {:x?}: {ours:x?}, expected {theirs:x?}", call.name, call.args))
-}
-
-/// Nothing says which trap it is where an atomic operator has reason for several.
-fn same_trap(ours: Trap, theirs: Trap) -> bool {
-    let is_of_atomics = |trap| matches!(trap, Trap::UnalignedAtomic | Trap::ExpectedSharedMemory);
-    let is_of_access = |trap| is_of_atomics(trap) || trap == Trap::MemoryOutOfBounds;
-    ours == theirs || [ours, theirs].into_iter().any(is_of_atomics) && [ours, theirs].into_iter().all(is_of_access)
-}
-
-fn same_value(ty: wasmparser::ValType, ours: Bits, theirs: Bits) -> bool {
-    ours == theirs || is_nan(ty, ours) && is_nan(ty, theirs)
-}
-
-fn same_state(ours: &State, theirs: &State, plan: &Plan) -> bool {
-    // What is left of imports after a trap may be fewer globals than those of the plan, so these are compared as bits.
-    let types = plan.globals.iter().map(|&(_, _, ty)| Some(ty)).chain(std::iter::repeat(None));
-    let globals = ours.globals.iter().zip(&theirs.globals).zip(types);
-    let mut same = globals.map(|((&a, &b), ty)| a == b || ty.is_some_and(|ty| same_value(ty, a, b)));
-    ours.globals.len() == theirs.globals.len()
-        && same.all(|same| same)
-        && ours.memory_hashes == theirs.memory_hashes
-        && ours.table_lengths == theirs.table_lengths
-        && ours.table_hashes == theirs.table_hashes
+/// What the choices of a plan follow from.
+pub(crate) fn seed(data: &[u8]) -> u64 {
+    data.iter().fold(0u64, |seed, &byte| seed.rotate_left(8) ^ u64::from(byte))
 }

@@ -1,4 +1,5 @@
-//! Modules as executables: compiled with a driver added, run as processes, observed by what they print.
+//! Programs as executables: compiled with a driver added, run as processes, observed by what they print. Several modules
+//! are preloaded for the module that is their driver.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,13 +11,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wasmelt::module;
-use wasmelt::options::{Emit, Options};
+use wasmelt::options::{Emit, Options, Preload};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 use wasmparser::ValType;
 
 use crate::compile;
 use crate::instrument::{DRIVER, instrument};
-use crate::observe::{Bits, Engine, Failure, MAX_CALLS, Observation, Plan, State, words};
+use crate::linked::driver;
+use crate::observe::{Bits, Engine, Failure, MAX_CALLS, Observation, Part, Plan, State, words};
 
 /// No module takes longer: all end when their fuel is used up.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -26,11 +28,19 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 pub struct Executables(pub Options);
 
 impl Engine for Executables {
-    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
+    fn observe(&self, program: &[Part], plan: &Plan) -> Result<Observation, Failure> {
         let broken = |what: &str, e: &dyn std::fmt::Display| Failure::Broken(format!("{what}: {e}"));
-        let parsed = module::parse(wasm, self.0.features).map_err(|e| Failure::Refused(e.to_string()))?;
-        let wasm = instrument(wasm, &parsed, plan).map_err(|e| broken("no driver can be added", &e))?;
-        let options = Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..self.0.clone() };
+        let parsed =
+            program.iter().map(|part| module::parse(&part.wasm, self.0.features)).collect::<Result<Vec<_>, _>>();
+        let parsed = parsed.map_err(|e| Failure::Refused(e.to_string()))?;
+        let mut options = Options { emit: Emit::Exe, invoke: Some(DRIVER.to_owned()), ..self.0.clone() };
+        let driven = if let ([part], [module]) = (program, &parsed[..]) {
+            instrument(&part.wasm, module, plan)
+        } else {
+            options.preloads = program.iter().map(preload).collect();
+            driver(program, &parsed, plan)
+        };
+        let wasm = driven.map_err(|e| broken("no driver can be added", &e))?;
         let compiled = compile(&wasm, &options).map_err(|e| Failure::Refused(e.to_string()))?;
         let folder = tempfile::tempdir().map_err(|e| broken("no scratch folder", &e))?;
         let path = folder.path().join("module");
@@ -41,6 +51,10 @@ impl Engine for Executables {
         write().map_err(|e| broken("the executable cannot be written", &e))?;
         observe(&path, plan)
     }
+}
+
+fn preload(part: &Part) -> Preload {
+    Preload { name: part.name.clone(), source_name: part.name.clone(), bytes: part.wasm.clone() }
 }
 
 fn observe(executable: &Path, plan: &Plan) -> Result<Observation, Failure> {
@@ -84,7 +98,7 @@ fn read(words: &[u64], plan: &Plan, traps: &[Option<Trap>]) -> Result<Observatio
         observation.calls.push(trap.map_or(Ok(results), Err));
     }
     observation.states.push(State {
-        globals: plan.globals.iter().map(|&(_, _, ty)| words.value(ty)).collect::<Result<_, _>>()?,
+        globals: plan.globals.iter().map(|&(_, ty)| words.value(ty)).collect::<Result<_, _>>()?,
         memory_hashes: plan.memories.iter().map(|_| words.next()).collect::<Result<_, _>>()?,
         table_lengths: plan.tables.iter().map(|_| words.next()).collect::<Result<_, _>>()?,
         table_hashes: Vec::new(),

@@ -2,7 +2,8 @@
 //!
 //! The export is `(chosen: i64) -> (i64 ...)`. It performs the calls whose bits are set and returns the words of all
 //! results (zeros for calls that were not performed), of the globals, a hash of each memory and the lengths of the
-//! tables. Everything is added at the end of its index space, so that sections and bodies stay what they were.
+//! tables. Everything is added at the end of its index space, so that sections and bodies stay what they were. For a
+//! program of several modules, the driver is a module of its own, which imports what the plan names.
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
@@ -21,9 +22,9 @@ pub const DRIVER: &str = "wasmelt fuzz driver";
 const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
 
 /// A section's number and content: a count, then its items.
-type Sections = Vec<(u8, Vec<u8>)>;
+pub(crate) type Sections = Vec<(u8, Vec<u8>)>;
 
-fn sections(wasm: &[u8]) -> Result<Sections, String> {
+pub(crate) fn sections(wasm: &[u8]) -> Result<Sections, String> {
     let mut sections = Sections::new();
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.map_err(|e| e.to_string())?;
@@ -34,7 +35,7 @@ fn sections(wasm: &[u8]) -> Result<Sections, String> {
     Ok(sections)
 }
 
-fn assemble(mut sections: Sections) -> Vec<u8> {
+pub(crate) fn assemble(mut sections: Sections) -> Vec<u8> {
     sections.sort_by_key(|&(id, _)| ORDER.iter().position(|&other| other == id));
     let mut out = wasm_encoder::Module::new();
     for (id, data) in &sections {
@@ -68,7 +69,7 @@ pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u
     let mut sections = sections(wasm)?;
     let driver = Driver { module, plan };
     let results: usize = plan.calls.iter().flat_map(|call| &call.results).map(|&ty| words(ty)).sum::<usize>()
-        + plan.globals.iter().map(|&(_, _, ty)| words(ty)).sum::<usize>()
+        + plan.globals.iter().map(|&(_, ty)| words(ty)).sum::<usize>()
         + plan.memories.len()
         + plan.tables.len();
     let int = wasm_encoder::ValType::I64;
@@ -77,9 +78,9 @@ pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u
     types.ty().function([int], vec![int; results]);
     let mut funcs = FunctionSection::new();
     let mut code = CodeSection::new();
-    for &(_, memory) in &plan.memories {
+    for memory in &plan.memories {
         funcs.function(module.types.len() as u32);
-        code.function(&driver.hash(memory));
+        code.function(&driver.hash(memory.index));
     }
     funcs.function(module.types.len() as u32 + 1);
     code.function(&driver.body()?);
@@ -93,7 +94,7 @@ pub fn instrument(wasm: &[u8], module: &Module<'_>, plan: &Plan) -> Result<Vec<u
 }
 
 /// Adds the items of a section to the one that the module has.
-fn append(sections: &mut Sections, id: u8, added: &impl Encode, count: u32) -> Result<(), String> {
+pub(crate) fn append(sections: &mut Sections, id: u8, added: &impl Encode, count: u32) -> Result<(), String> {
     let mut encoded = Vec::new();
     added.encode(&mut encoded);
     let mut reader = BinaryReader::new(&encoded, 0);
@@ -131,11 +132,11 @@ impl Driver<'_> {
         use Instruction::*;
         let mut code = Vec::new();
         let mut locals: Vec<ValType> = Vec::new();
-        let fuel = self.plan.globals.iter().find(|(name, ..)| name == FUEL_EXPORT);
+        let fuel: Vec<_> = self.plan.globals.iter().filter(|(export, _)| export.name == FUEL_EXPORT).collect();
         for (number, call) in self.plan.calls.iter().enumerate() {
             code.extend([LocalGet(0), I64Const(1 << number), I64And, I64Eqz, I32Eqz, If(BlockType::Empty)]);
-            if let Some((_, fuel, _)) = fuel {
-                code.extend([I32Const(FUEL as i32), GlobalSet(fuel.as_u32())]);
+            for (fuel, _) in &fuel {
+                code.extend([I32Const(FUEL as i32), GlobalSet(fuel.index.as_u32())]);
             }
             for &(ty, bits) in &call.args {
                 code.push(match ty {
@@ -149,7 +150,7 @@ impl Driver<'_> {
                     }
                 });
             }
-            code.push(Call(call.func.as_u32()));
+            code.push(Call(call.export.index.as_u32()));
             let first = 1 + locals.len() as u32;
             locals.extend(&call.results);
             code.extend((first..1 + locals.len() as u32).rev().map(LocalSet));
@@ -158,14 +159,14 @@ impl Driver<'_> {
         for (local, &ty) in (1..).zip(&locals) {
             push_words(LocalGet(local), ty, &mut code);
         }
-        for &(_, global, ty) in &self.plan.globals {
-            push_words(GlobalGet(global.as_u32()), ty, &mut code);
+        for (global, ty) in &self.plan.globals {
+            push_words(GlobalGet(global.index.as_u32()), *ty, &mut code);
         }
         let first = self.module.funcs.len() as u32;
         code.extend((first..).take(self.plan.memories.len()).map(Call));
-        for &(_, table) in &self.plan.tables {
-            code.push(TableSize(table.as_u32()));
-            code.extend((!self.module.tables[table].index_64).then_some(I64ExtendI32U));
+        for table in &self.plan.tables {
+            code.push(TableSize(table.index.as_u32()));
+            code.extend((!self.module.tables[table.index].index_64).then_some(I64ExtendI32U));
         }
         code.push(End);
         let locals = locals.into_iter().map(|ty| RoundtripReencoder.val_type(ty)).collect::<Result<Vec<_>, _>>();

@@ -6,6 +6,7 @@
 //! - `smith`: valid modules of `wasm-smith` must compile in every configuration, to the same bytes with any threads.
 //! - `exec`: modules of `wasm-smith` are run as executables and in wasmtime, which must not be told apart.
 //! - `library`: the same with imports, loaded as libraries into this process.
+//! - `pairs`: two such modules that use each other, as one executable and as libraries that are connected.
 #![deny(unsafe_code)]
 
 use std::fmt;
@@ -17,7 +18,9 @@ use wasmelt::error::{Error, ErrorKind};
 use wasmelt::options::Options;
 use wasmelt_abi::trap::Trap;
 
+pub mod alive;
 pub mod bytes;
+pub mod compare;
 pub mod configuration;
 pub mod corpus;
 pub mod exec;
@@ -25,8 +28,10 @@ pub mod executable;
 pub mod host;
 pub mod instrument;
 pub mod library;
+pub mod linked;
 pub mod mutate;
 pub mod observe;
+pub mod pairs;
 pub mod prepare;
 pub mod random;
 pub mod reference;
@@ -35,8 +40,9 @@ pub mod smith;
 #[cfg(test)]
 mod tests;
 
+use compare::Way;
 use corpus::Corpus;
-use exec::Way;
+use observe::Part;
 use random::Random;
 
 /// No input takes longer, in any mode, in a release build.
@@ -60,6 +66,8 @@ pub enum Mode {
     Exec,
     /// Libraries against wasmtime.
     Library,
+    /// Modules that are linked, both ways against wasmtime.
+    Pairs,
 }
 
 /// Numbers of traps go up to this one.
@@ -72,6 +80,8 @@ pub struct Outcome {
     pub valid: bool,
     /// Exported functions that were called on both sides, with equal results.
     pub calls: u32,
+    /// Those of them that executed code of another module than the called one.
+    pub crossings: u32,
     /// The module has seen bits of NaNs that are not determined: nothing was compared.
     pub incomparable: bool,
     /// How often each trap happened on both sides, by its number.
@@ -90,7 +100,7 @@ impl fmt::Display for Finding {
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 4] = [Self::Bytes, Self::Smith, Self::Exec, Self::Library];
+    pub const ALL: [Self; 5] = [Self::Bytes, Self::Smith, Self::Exec, Self::Library, Self::Pairs];
 
     /// Its name on the command line, and the extension of its inputs.
     pub const fn name(self) -> &'static str {
@@ -99,6 +109,7 @@ impl Mode {
             Self::Smith => "smith",
             Self::Exec => "exec",
             Self::Library => "library",
+            Self::Pairs => "pairs",
         }
     }
 
@@ -119,7 +130,7 @@ impl Mode {
         match self {
             Self::Bytes => mutate::generate(&mut random, corpus),
             // What `wasm-smith` reads; it goes on with zeros behind the end.
-            Self::Smith | Self::Exec | Self::Library => {
+            Self::Smith | Self::Exec | Self::Library | Self::Pairs => {
                 let length = random.between(1 << 10, 16 << 10);
                 random.bytes(length)
             }
@@ -133,16 +144,19 @@ impl Mode {
             Self::Smith => smith::check(data),
             Self::Exec => exec::check(data, Way::Executable),
             Self::Library => exec::check(data, Way::Library),
+            Self::Pairs => pairs::check(data),
         }
     }
 
-    /// The module that an input stands for.
-    pub fn module(self, data: &[u8]) -> Option<Vec<u8>> {
+    /// The modules that an input stands for; where there is one, its name is empty.
+    pub fn modules(self, data: &[u8]) -> Vec<Part> {
+        let whole = |wasm| Part { name: String::new(), wasm, reference: None };
         match self {
-            Self::Bytes => Some(bytes::split(data).1.to_vec()),
-            Self::Smith => smith::module(data).map(|(_, wasm)| wasm),
-            Self::Exec => exec::module(data, Way::Executable).map(|(_, wasm)| wasm),
-            Self::Library => exec::module(data, Way::Library).map(|(_, wasm)| wasm),
+            Self::Bytes => vec![whole(bytes::split(data).1.to_vec())],
+            Self::Smith => smith::module(data).map(|(_, wasm)| whole(wasm)).into_iter().collect(),
+            Self::Exec => exec::part(data, Way::Executable).map(|(_, part)| part).into_iter().collect(),
+            Self::Library => exec::part(data, Way::Library).map(|(_, part)| part).into_iter().collect(),
+            Self::Pairs => pairs::program(data).map(|(_, program)| program).unwrap_or_default(),
         }
     }
 }

@@ -1,5 +1,7 @@
-//! Modules as libraries: compiled to a shared object, loaded into this process through the interface for host programs.
+//! Programs as libraries: each module compiled to a shared object, loaded into this process and connected through the
+//! interface for host programs.
 
+use std::collections::HashMap;
 use std::fs;
 
 use wasmelt::options::{Emit, Options};
@@ -10,7 +12,7 @@ use wasmelt_embed::{
 use wasmparser::{RefType, ValType};
 
 use crate::observe::{
-    Bits, Call, Engine, FUEL, FUEL_EXPORT, Failure, Import, Observation, Plan, State, hash, hash_elements,
+    Bits, Call, Engine, Export, FUEL, FUEL_EXPORT, Failure, Import, Observation, Part, Plan, State, hash, hash_elements,
 };
 use crate::{compile, host};
 
@@ -38,23 +40,25 @@ impl Libraries {
 }
 
 impl Engine for Libraries {
-    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
-        let module = self.make(wasm)?;
-        let mut store = Store::new();
-        let imports = provide(&mut store, &module, plan)?;
+    fn observe(&self, program: &[Part], plan: &Plan) -> Result<Observation, Failure> {
+        let mut run = Run { store: Store::new(), instances: Vec::new() };
         let mut observation = Observation::default();
-        let instance = match Instance::new(&mut store, &module, &imports) {
-            Ok(instance) => instance,
-            Err(error) => {
-                observation.instantiation = Some(trap(error)?);
-                let left = imports
-                    .iter()
-                    .filter(|item| !matches!(item, Extern::Func(_) | Extern::Tag(_) | Extern::SharedMemory(_)));
-                observation.states.push(look(&store, left.cloned())?);
-                return Ok(observation);
+        let mut made = HashMap::new();
+        for (number, part) in program.iter().enumerate() {
+            if !made.contains_key(&part.wasm) {
+                made.insert(&part.wasm, self.make(&part.wasm)?);
             }
-        };
-        let mut run = Run { store, instance };
+            let module = &made[&part.wasm];
+            let imports = run.provide(module, &program[..number], &plan.imports[number])?;
+            match Instance::new(&mut run.store, module, &imports) {
+                Ok(instance) => run.instances.push(instance),
+                Err(error) => {
+                    observation.instantiation = Some(trap(error)?);
+                    observation.states.push(run.left(imports, plan)?);
+                    return Ok(observation);
+                }
+            }
+        }
         observation.states.push(run.state(plan)?);
         for call in &plan.calls {
             let result = run.call(call)?;
@@ -69,24 +73,26 @@ impl Engine for Libraries {
     }
 }
 
-/// An instance.
+/// Instances of the parts, as many as there are yet.
 struct Run {
     store: Box<Store>,
-    instance: Instance,
+    instances: Vec<Instance>,
 }
 
 impl Run {
-    fn export(&self, name: &str) -> Result<Extern, Failure> {
-        let export = self.instance.export(&self.store, name);
-        export.ok_or_else(|| Failure::Broken(format!("no export `{name}`")))
+    fn export<T>(&self, export: &Export<T>) -> Result<Extern, Failure> {
+        let found = self.instances[export.part].export(&self.store, &export.name);
+        found.ok_or_else(|| Failure::Broken(format!("no export `{}`", export.name)))
     }
 
     fn call(&mut self, call: &Call) -> Result<Result<Vec<Bits>, Trap>, Failure> {
-        if let Some(Extern::Global(fuel)) = self.instance.export(&self.store, FUEL_EXPORT) {
-            fuel.set(&mut self.store, &Val::I32(FUEL as i32)).map_err(|e| broken("no fuel", &e))?;
+        for instance in &self.instances {
+            if let Some(Extern::Global(fuel)) = instance.export(&self.store, FUEL_EXPORT) {
+                fuel.set(&mut self.store, &Val::I32(FUEL as i32)).map_err(|e| broken("no fuel", &e))?;
+            }
         }
-        let Extern::Func(func) = self.export(&call.name)? else {
-            return Err(Failure::Broken(format!("`{}` is no function", call.name)));
+        let Extern::Func(func) = self.export(&call.export)? else {
+            return Err(Failure::Broken(format!("`{}` is no function", call.export.name)));
         };
         let args: Vec<Val> = call.args.iter().map(|&(ty, bits)| value(bits, ty)).collect();
         match func.call(&mut self.store, &args) {
@@ -95,12 +101,35 @@ impl Run {
         }
     }
 
+    /// State of the instances that there are.
     fn state(&self, plan: &Plan) -> Result<State, Failure> {
-        let names = plan.globals.iter().map(|(name, ..)| name);
-        let names = names.chain(plan.memories.iter().map(|(name, _)| name));
-        let names = names.chain(plan.tables.iter().map(|(name, _)| name));
-        let items = names.map(|name| self.export(name)).collect::<Result<Vec<_>, _>>()?;
+        let exists = |part| part < self.instances.len();
+        let globals = plan.globals.iter().filter(|(at, _)| exists(at.part)).map(|(at, _)| self.export(at));
+        let memories = plan.memories.iter().filter(|at| exists(at.part)).map(|at| self.export(at));
+        let tables = plan.tables.iter().filter(|at| exists(at.part)).map(|at| self.export(at));
+        let items = globals.chain(memories).chain(tables).collect::<Result<Vec<_>, _>>()?;
         look(&self.store, items)
+    }
+
+    /// What a part left that trapped when it was instantiated: in the parts before it, or in what the host provides.
+    fn left(&self, imports: Vec<Extern>, plan: &Plan) -> Result<State, Failure> {
+        if !self.instances.is_empty() {
+            return self.state(plan);
+        }
+        let is_seen = |item: &Extern| !matches!(item, Extern::Func(_) | Extern::Tag(_) | Extern::SharedMemory(_));
+        look(&self.store, imports.into_iter().filter(is_seen))
+    }
+
+    /// What a module imports: exports of the parts before it, whose instances there are, or what the host makes.
+    fn provide(&mut self, module: &Module, earlier: &[Part], imports: &[Import]) -> Result<Vec<Extern>, Failure> {
+        let provided = imports.iter().zip(module.imports()).enumerate().map(|(number, (import, expected))| {
+            let Some(part) = earlier.iter().position(|part| part.name == expected.module) else {
+                return make(&mut self.store, number, import, expected.ty);
+            };
+            self.instances[part].export(&self.store, expected.name).ok_or_else(|| Error::host("no such export"))
+        });
+        let provided = provided.map(|item| item.map_err(|e| broken("an import cannot be provided", &e)));
+        provided.collect()
     }
 }
 
@@ -134,42 +163,37 @@ fn look(store: &Store, items: impl IntoIterator<Item = Extern>) -> Result<State,
     Ok(state)
 }
 
-/// What the module imports.
-fn provide(store: &mut Store, module: &Module, plan: &Plan) -> Result<Vec<Extern>, Failure> {
-    let imports = plan.imports.iter().zip(module.imports()).enumerate();
-    let provided = imports.map(|(number, (import, expected))| {
-        let provided = match (import, expected.ty) {
-            (Import::Func(params, results), ExternType::Func(ty)) => {
-                let (params, results) = (params.clone(), results.clone());
-                let func = Func::new(store, ty, move |_, args| {
-                    let args: Vec<Bits> = args.iter().map(bits).collect();
-                    let values = host::call(number, &params, &args, &results);
-                    let values = values.ok_or_else(|| Error::trap(Trap::Unreachable))?;
-                    Ok(values.iter().zip(&results).map(|(&bits, &ty)| value(bits, ty)).collect())
-                });
-                func.map(Extern::from)
+/// What the host provides for the import with this number.
+fn make(store: &mut Store, number: usize, import: &Import, expected: ExternType) -> Result<Extern, Error> {
+    match (import, expected) {
+        (Import::Func(params, results), ExternType::Func(ty)) => {
+            let (params, results) = (params.clone(), results.clone());
+            let func = Func::new(store, ty, move |_, args| {
+                let args: Vec<Bits> = args.iter().map(bits).collect();
+                let values = host::call(number, &params, &args, &results);
+                let values = values.ok_or_else(|| Error::trap(Trap::Unreachable))?;
+                Ok(values.iter().zip(&results).map(|(&bits, &ty)| value(bits, ty)).collect())
+            });
+            func.map(Extern::from)
+        }
+        (&Import::Table(element), ExternType::Table(ty)) => {
+            let element = ValType::Ref(element);
+            Table::new(store, ty, &value(host::initial(number, element), element)).map(Extern::from)
+        }
+        (Import::Memory, ExternType::Memory(ty)) if ty.shared => SharedMemory::new(ty).map(Extern::from),
+        (Import::Memory, ExternType::Memory(ty)) => Memory::new(store, ty).and_then(|memory| {
+            let start = host::MEMORY_START;
+            if memory.len(store)? >= start.len() as u64 {
+                memory.write(store, 0, start)?;
             }
-            (&Import::Table(element), ExternType::Table(ty)) => {
-                let element = ValType::Ref(element);
-                Table::new(store, ty, &value(host::initial(number, element), element)).map(Extern::from)
-            }
-            (Import::Memory, ExternType::Memory(ty)) if ty.shared => SharedMemory::new(ty).map(Extern::from),
-            (Import::Memory, ExternType::Memory(ty)) => Memory::new(store, ty).and_then(|memory| {
-                let start = host::MEMORY_START;
-                if memory.len(store)? >= start.len() as u64 {
-                    memory.write(store, 0, start)?;
-                }
-                Ok(memory.into())
-            }),
-            (&Import::Global(content), ExternType::Global(ty)) => {
-                Global::new(store, ty, &value(host::initial(number, content), content)).map(Extern::from)
-            }
-            (Import::Tag, ExternType::Tag(ty)) => Tag::new(store, ty).map(Extern::from),
-            (import, found) => Err(Error::host(format!("{found} in place of {import:?}"))),
-        };
-        provided.map_err(|e| broken("an import cannot be made", &e))
-    });
-    provided.collect()
+            Ok(memory.into())
+        }),
+        (&Import::Global(content), ExternType::Global(ty)) => {
+            Global::new(store, ty, &value(host::initial(number, content), content)).map(Extern::from)
+        }
+        (Import::Tag, ExternType::Tag(ty)) => Tag::new(store, ty).map(Extern::from),
+        (import, found) => Err(Error::host(format!("{found} in place of {import:?}"))),
+    }
 }
 
 fn value(bits: Bits, ty: ValType) -> Val {

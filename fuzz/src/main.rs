@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         args::Command::Smith(run) => supervisor::run(wasmelt_fuzz::Mode::Smith, &run),
         args::Command::Exec(run) => supervisor::run(wasmelt_fuzz::Mode::Exec, &run),
         args::Command::Library(run) => supervisor::run(wasmelt_fuzz::Mode::Library, &run),
+        args::Command::Pairs(run) => supervisor::run(wasmelt_fuzz::Mode::Pairs, &run),
         args::Command::Repeat { file } => worker::repeat(&file),
         args::Command::Worker(share) => worker::run(&share),
     };

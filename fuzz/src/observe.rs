@@ -1,7 +1,7 @@
-//! What can be seen of a module from outside, the same for every way to run it: which exports are called with which
-//! arguments ([`Plan`]), and what came of it ([`Observation`]).
+//! What can be seen of a program from outside, the same for every way to run it: which exports of its modules are called
+//! with which arguments ([`Plan`]), and what came of it ([`Observation`]).
 
-use wasmelt::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex};
+use wasmelt::module::{self, Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex};
 use wasmelt_abi::trap::Trap;
 use wasmparser::{RefType, ValType};
 
@@ -11,16 +11,28 @@ use crate::random::Random;
 /// not null.
 pub type Bits = u128;
 
-/// Runs modules.
+/// A module of a program. An import whose module name is that of an earlier part is that part's export; all others are
+/// the host's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What later parts import it by.
+    pub name: String,
+    /// The module. Parts with equal bytes are instances of the same module.
+    pub wasm: Vec<u8>,
+    /// The same in operators that the reference knows, where those of the module are others.
+    pub reference: Option<Vec<u8>>,
+}
+
+/// Runs programs.
 pub trait Engine {
-    /// Instantiates a module and performs the plan.
-    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure>;
+    /// Instantiates the modules in their order and performs the plan.
+    fn observe(&self, program: &[Part], plan: &Plan) -> Result<Observation, Failure>;
 }
 
 /// Why there is no observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The module is not accepted.
+    /// A module is not accepted.
     Refused(String),
     /// Something happened that no module may cause.
     Broken(String),
@@ -35,9 +47,12 @@ pub struct Observation {
     pub calls: Vec<Result<Vec<Bits>, Trap>>,
     /// With [`After::Continue`] the state after instantiation and after each call, else that after the last call.
     pub states: Vec<State>,
+    /// Calls in which code of another module than the called one was executed, as the modules' fuel tells; counted by the
+    /// reference alone.
+    pub crossings: u32,
 }
 
-/// What a host can see of an instance.
+/// What a host can see of the instances.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     /// Exported globals.
@@ -69,7 +84,7 @@ pub enum After {
     Continue,
 }
 
-/// An import, which the host provides as `host.rs` says.
+/// An import. What no earlier part provides is the host's, as `host.rs` says.
 #[derive(Clone, Debug)]
 pub enum Import {
     /// A function with these parameters and results.
@@ -84,22 +99,36 @@ pub enum Import {
     Tag,
 }
 
-/// What is done with a module, and what is looked at then.
+/// What is done with a program, and what is looked at then.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// What follows a call that traps.
     pub after: After,
-    /// Imports in order.
-    pub imports: Vec<Import>,
+    /// Imports of each part in order.
+    pub imports: Vec<Vec<Import>>,
     /// Calls in order.
     pub calls: Vec<Call>,
-    /// Exported globals: name, index and type.
-    pub globals: Vec<(String, GlobalIndex, ValType)>,
+    /// Exported globals with their types, those of earlier parts first, as for memories and tables.
+    pub globals: Vec<(Export<GlobalIndex>, ValType)>,
     /// Exported memories.
-    pub memories: Vec<(String, MemoryIndex)>,
+    pub memories: Vec<Export<MemoryIndex>>,
     /// Exported tables.
-    pub tables: Vec<(String, TableIndex)>,
+    pub tables: Vec<Export<TableIndex>>,
 }
+
+/// An export of a part.
+#[derive(Clone, Debug)]
+pub struct Export<T> {
+    /// The part's number.
+    pub part: usize,
+    /// Its name.
+    pub name: String,
+    /// What it is, by the part's own index.
+    pub index: T,
+}
+
+/// What names of exports begin with that the fuzzer adds.
+pub const ADDED_EXPORT: &str = "wasmelt fuzz ";
 
 /// Export of a global that is set to [`FUEL`] before each call: loops and calls of all functions together, after which
 /// a module traps.
@@ -114,10 +143,10 @@ pub const FUEL: u32 = 1000;
 /// A call of an export.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Name of the export.
-    pub name: String,
-    /// The function behind it.
-    pub func: FuncIndex,
+    /// The function.
+    pub export: Export<FuncIndex>,
+    /// Whether the part defines it, and does not only pass on what it imports.
+    pub is_defined: bool,
     /// Arguments with their types; references to functions and exceptions are null.
     pub args: Vec<(ValType, Bits)>,
     /// Types of the results.
@@ -136,48 +165,72 @@ pub fn words(ty: ValType) -> usize {
 }
 
 impl Plan {
-    /// Calls each exported function once, as many as fit.
-    pub fn new(module: &Module<'_>, after: After, random: &mut Random) -> Self {
-        let mut plan = Self { after, imports: imports(module), ..Self::default() };
+    /// Calls each exported function once, as many as fit; those of several parts in any order.
+    pub fn new(modules: &[&Module<'_>], after: After, random: &mut Random) -> Self {
+        let mut plan = Self { after, imports: modules.iter().map(|m| imports(m)).collect(), ..Self::default() };
         let mut room = MAX_WORDS;
+        for (part, module) in modules.iter().enumerate() {
+            plan.look_at(part, module, &mut room);
+        }
+        let mut calls: Vec<_> = modules.iter().enumerate().flat_map(|(part, module)| calls(part, module)).collect();
+        if modules.len() > 1 {
+            (1..calls.len()).rev().for_each(|end| calls.swap(end, random.below(end + 1)));
+        }
+        for mut call in calls {
+            let taken: usize = call.results.iter().map(|&ty| words(ty)).sum();
+            if taken > room || plan.calls.len() == MAX_CALLS {
+                continue;
+            }
+            room -= taken;
+            call.args.iter_mut().for_each(|(ty, bits)| *bits = argument(*ty, after, random));
+            plan.calls.push(call);
+        }
+        plan
+    }
+
+    /// Adds the state that a part exports, as much as fits.
+    fn look_at(&mut self, part: usize, module: &Module<'_>, room: &mut usize) {
         for export in &module.exports {
             let name = export.name.to_owned();
             match export.entity {
                 Entity::Global(index) => {
                     let ty = module.globals[index].ty;
-                    if words(ty) <= room {
-                        room -= words(ty);
-                        plan.globals.push((name, index, ty));
+                    if words(ty) <= *room {
+                        *room -= words(ty);
+                        self.globals.push((Export { part, name, index }, ty));
                     }
                 }
-                Entity::Memory(index) if room > 0 => {
-                    room -= 1;
-                    plan.memories.push((name, index));
+                // What a later part imports is looked at where it is defined: memories take time.
+                Entity::Memory(index)
+                    if *room > 0 && (part == 0 || index.as_u32() as usize >= module.imported_memories) =>
+                {
+                    *room -= 1;
+                    self.memories.push(Export { part, name, index });
                 }
-                Entity::Table(index) if room > 0 => {
-                    room -= 1;
-                    plan.tables.push((name, index));
+                Entity::Table(index) if *room > 0 => {
+                    *room -= 1;
+                    self.tables.push(Export { part, name, index });
                 }
                 _ => {}
             }
         }
-        for export in &module.exports {
-            let Entity::Func(func) = export.entity else { continue };
-            if export.name.starts_with(HASH_EXPORT) {
-                continue;
-            }
-            let ty = module.func_type(func);
-            let has_default = |ty: &ValType| ty.is_defaultable();
-            let taken: usize = ty.results.iter().map(|&ty| words(ty)).sum();
-            if taken > room || plan.calls.len() == MAX_CALLS || !ty.params.iter().chain(&ty.results).all(has_default) {
-                continue;
-            }
-            room -= taken;
-            let args = ty.params.iter().map(|&ty| (ty, argument(ty, after, random))).collect();
-            plan.calls.push(Call { name: export.name.to_owned(), func, args, results: ty.results.to_vec() });
-        }
-        plan
     }
+}
+
+/// Calls of all functions that a part exports and that can be called from outside, with arguments that are zero.
+fn calls(part: usize, module: &Module<'_>) -> Vec<Call> {
+    let call = |export: &module::Export<'_>| {
+        let Entity::Func(index) = export.entity else { return None };
+        let ty = module.func_type(index);
+        let is_callable = ty.params.iter().chain(&ty.results).all(|ty| ty.is_defaultable());
+        (is_callable && !export.name.starts_with(HASH_EXPORT)).then(|| Call {
+            export: Export { part, name: export.name.to_owned(), index },
+            is_defined: module.defined_func(index).is_some(),
+            args: ty.params.iter().map(|&ty| (ty, 0)).collect(),
+            results: ty.results.to_vec(),
+        })
+    };
+    module.exports.iter().filter_map(call).collect()
 }
 
 fn imports(module: &Module<'_>) -> Vec<Import> {

@@ -1,4 +1,4 @@
-//! Modules in wasmtime.
+//! Programs in wasmtime.
 
 use std::sync::OnceLock;
 
@@ -10,8 +10,8 @@ use wasmtime::{
 
 use crate::host;
 use crate::observe::{
-    After, Bits, Call, Engine, FUEL, FUEL_EXPORT, Failure, HASH_EXPORT, Import, Observation, Plan, State, hash,
-    hash_elements,
+    After, Bits, Call, Engine, Export, FUEL, FUEL_EXPORT, Failure, HASH_EXPORT, Import, Observation, Part, Plan, State,
+    hash, hash_elements,
 };
 
 /// wasmtime, with all proposals that wasmelt translates and the results of relaxed operators of the deterministic
@@ -34,6 +34,8 @@ fn engine(nan_canonicalization: bool) -> Result<&'static wasmtime::Engine, Failu
         config.wasm_relaxed_simd(true).relaxed_simd_deterministic(true).wasm_wide_arithmetic(true);
         config.wasm_threads(true).shared_memory(true);
         config.cranelift_nan_canonicalization(nan_canonicalization).cranelift_opt_level(OptLevel::None);
+        // No access is left to a fault: wasmtime 48 panics at one in a shared memory that several instances have.
+        config.memory_reservation(0).memory_guard_size(0);
         config.max_wasm_stack(STACK_BYTES).async_stack_size(2 * STACK_BYTES);
         wasmtime::Engine::new(&config).map_err(|e| e.to_string())
     });
@@ -45,13 +47,16 @@ fn broken(error: wasmtime::Error) -> Failure {
 }
 
 impl Engine for Wasmtime {
-    fn observe(&self, wasm: &[u8], plan: &Plan) -> Result<Observation, Failure> {
+    fn observe(&self, program: &[Part], plan: &Plan) -> Result<Observation, Failure> {
         let engine = engine(self.nan_canonicalization)?;
-        let module = wasmtime::Module::new(engine, wasm).map_err(|e| Failure::Refused(format!("{e:#}")))?;
-        let mut run = match Run::start(engine, &module, plan)? {
+        let module = |part: &Part| wasmtime::Module::new(engine, part.reference.as_ref().unwrap_or(&part.wasm));
+        let modules = program.iter().map(module).collect::<Result<Vec<_>, _>>();
+        let modules = modules.map_err(|e| Failure::Refused(format!("{e:#}")))?;
+        let program = Program { engine, parts: program, modules, plan };
+        let mut run = match program.start()? {
             Ok(run) => run,
             Err((trap, left)) => {
-                return Ok(Observation { instantiation: Some(trap), calls: Vec::new(), states: left });
+                return Ok(Observation { instantiation: Some(trap), states: left, ..Observation::default() });
             }
         };
         let mut observation = Observation::default();
@@ -60,9 +65,10 @@ impl Engine for Wasmtime {
         }
         for call in &plan.calls {
             let result = run.call(call)?;
+            observation.crossings += u32::from(run.has_crossed(call));
             let trap = result.as_ref().err().copied();
             if trap.is_some() && plan.after == After::Restart {
-                run = Run::again(engine, &module, plan, &observation.calls)?;
+                run = program.again(&observation.calls)?;
             }
             observation.calls.push(result);
             if plan.after == After::Continue {
@@ -79,10 +85,48 @@ impl Engine for Wasmtime {
     }
 }
 
-/// An instance.
+/// What is run.
+struct Program<'a> {
+    engine: &'a wasmtime::Engine,
+    parts: &'a [Part],
+    modules: Vec<wasmtime::Module>,
+    plan: &'a Plan,
+}
+
+impl Program<'_> {
+    /// New instances, or the trap that there was, and what it left in earlier ones and in imports.
+    fn start(&self) -> Result<Result<Run, (Trap, Vec<State>)>, Failure> {
+        let mut run = Run { store: Store::new(self.engine, ()), instances: Vec::new() };
+        for (number, module) in self.modules.iter().enumerate() {
+            let imports = run.provide(module, &self.parts[..number], &self.plan.imports[number]).map_err(broken)?;
+            match Instance::new(&mut run.store, module, &imports) {
+                Ok(instance) => run.instances.push(instance),
+                Err(e) => {
+                    let continues = self.plan.after == After::Continue;
+                    let left = continues.then(|| run.left(imports, self.plan)).transpose()?;
+                    return Ok(Err((trap(&e)?, left.into_iter().collect())));
+                }
+            }
+        }
+        Ok(Ok(run))
+    }
+
+    /// New instances in which those calls were made that returned.
+    fn again(&self, calls: &[Result<Vec<Bits>, Trap>]) -> Result<Run, Failure> {
+        let mut run = self.start()?.map_err(|_| Failure::Broken("instantiates once only".to_owned()))?;
+        for (call, results) in self.plan.calls.iter().zip(calls).filter(|(_, results)| results.is_ok()) {
+            if run.call(call)? != *results {
+                return Err(Failure::Broken(format!("`{}` does not behave twice in the same way", call.export.name)));
+            }
+        }
+        Ok(run)
+    }
+}
+
+/// Instances of the parts, as many as there are yet.
 struct Run {
     store: Store<()>,
-    instance: Instance,
+    instances: Vec<Instance>,
 }
 
 fn missing(name: &str) -> Failure {
@@ -90,49 +134,18 @@ fn missing(name: &str) -> Failure {
 }
 
 impl Run {
-    /// A new instance, or the trap that there was, and what it left in imports.
-    fn start(
-        engine: &wasmtime::Engine,
-        module: &wasmtime::Module,
-        plan: &Plan,
-    ) -> Result<Result<Self, (Trap, Vec<State>)>, Failure> {
-        let mut store = Store::new(engine, ());
-        let imports = provide(&mut store, module, plan).map_err(broken)?;
-        let error = match Instance::new(&mut store, module, &imports) {
-            Ok(instance) => return Ok(Ok(Self { store, instance })),
-            Err(e) => trap(&e)?,
-        };
-        let mut left = Vec::new();
-        if plan.after == After::Continue {
-            let mut state = State::default();
-            imports.into_iter().try_for_each(|item| look(&mut store, item, &mut state)).map_err(broken)?;
-            left.push(state);
-        }
-        Ok(Err((error, left)))
-    }
-
-    /// A new instance in which those calls were made that returned.
-    fn again(
-        engine: &wasmtime::Engine,
-        module: &wasmtime::Module,
-        plan: &Plan,
-        calls: &[Result<Vec<Bits>, Trap>],
-    ) -> Result<Self, Failure> {
-        let run = Self::start(engine, module, plan)?;
-        let mut run = run.map_err(|_| Failure::Broken("instantiates once only".to_owned()))?;
-        for (call, results) in plan.calls.iter().zip(calls).filter(|(_, results)| results.is_ok()) {
-            if run.call(call)? != *results {
-                return Err(Failure::Broken(format!("`{}` does not behave twice in the same way", call.name)));
-            }
-        }
-        Ok(run)
+    fn export<T>(&mut self, export: &Export<T>) -> Result<Extern, Failure> {
+        let found = self.instances[export.part].get_export(&mut self.store, &export.name);
+        found.ok_or_else(|| missing(&export.name))
     }
 
     fn call(&mut self, call: &Call) -> Result<Result<Vec<Bits>, Trap>, Failure> {
-        if let Some(fuel) = self.instance.get_global(&mut self.store, FUEL_EXPORT) {
-            fuel.set(&mut self.store, Val::I32(FUEL as i32)).map_err(broken)?;
+        for instance in &self.instances {
+            if let Some(fuel) = instance.get_global(&mut self.store, FUEL_EXPORT) {
+                fuel.set(&mut self.store, Val::I32(FUEL as i32)).map_err(broken)?;
+            }
         }
-        let func: Func = self.instance.get_func(&mut self.store, &call.name).ok_or_else(|| missing(&call.name))?;
+        let func: Func = self.export(&call.export)?.into_func().ok_or_else(|| missing(&call.export.name))?;
         let ty = func.ty(&self.store);
         let args = call.args.iter().zip(ty.params()).map(|(&(_, bits), ty)| value(&mut self.store, bits, &ty));
         let args = args.collect::<Result<Vec<_>, _>>().map_err(broken)?;
@@ -146,27 +159,70 @@ impl Run {
         }
     }
 
+    /// Whether the call has used fuel of another part than the one that defines the function.
+    fn has_crossed(&mut self, call: &Call) -> bool {
+        let fuel = self.instances.iter().map(|instance| instance.get_global(&mut self.store, FUEL_EXPORT));
+        let fuel: Vec<_> = fuel.collect();
+        let is_used =
+            |fuel: &Option<Global>| fuel.is_some_and(|fuel| fuel.get(&mut self.store).i32() != Some(FUEL as i32));
+        let used = fuel.iter().map(is_used).collect::<Vec<_>>();
+        call.is_defined && used.iter().enumerate().any(|(part, &used)| used && part != call.export.part)
+    }
+
+    /// State of the instances that there are.
     fn state(&mut self, plan: &Plan) -> Result<State, Failure> {
         let mut state = State::default();
-        let names = plan.globals.iter().map(|(name, ..)| name);
-        for name in names.chain(plan.tables.iter().map(|(name, _)| name)) {
-            let export = self.instance.get_export(&mut self.store, name).ok_or_else(|| missing(name))?;
-            look(&mut self.store, export, &mut state).map_err(broken)?;
+        let made = self.instances.len();
+        for (export, _) in plan.globals.iter().filter(|(export, _)| export.part < made) {
+            let global = self.export(export)?;
+            look(&mut self.store, global, &mut state).map_err(broken)?;
         }
-        for (name, index) in &plan.memories {
-            let export = self.instance.get_export(&mut self.store, name).ok_or_else(|| missing(name))?;
-            if matches!(export, Extern::SharedMemory(_)) {
-                let name = format!("{HASH_EXPORT}{}", index.as_u32());
-                let func = self.instance.get_typed_func::<(), u64>(&mut self.store, &name).map_err(broken)?;
+        for export in plan.tables.iter().filter(|export| export.part < made) {
+            let table = self.export(export)?;
+            look(&mut self.store, table, &mut state).map_err(broken)?;
+        }
+        for export in plan.memories.iter().filter(|export| export.part < made) {
+            let memory = self.export(export)?;
+            if matches!(memory, Extern::SharedMemory(_)) {
+                let name = format!("{HASH_EXPORT}{}", export.index.as_u32());
+                let func = self.instances[export.part].get_typed_func::<(), u64>(&mut self.store, &name);
+                let func = func.map_err(broken)?;
                 state.memory_hashes.push(func.call(&mut self.store, ()).map_err(broken)?);
             } else {
-                look(&mut self.store, export, &mut state).map_err(broken)?;
+                look(&mut self.store, memory, &mut state).map_err(broken)?;
             }
         }
         if plan.after == After::Restart {
             state.table_hashes.clear();
         }
         Ok(state)
+    }
+
+    /// What a part left that trapped when it was instantiated: in the parts before it, or in what the host provides.
+    fn left(&mut self, imports: Vec<Extern>, plan: &Plan) -> Result<State, Failure> {
+        if !self.instances.is_empty() {
+            return self.state(plan);
+        }
+        let mut state = State::default();
+        imports.into_iter().try_for_each(|item| look(&mut self.store, item, &mut state)).map_err(broken)?;
+        Ok(state)
+    }
+
+    /// What a module imports: exports of the parts before it, whose instances there are, or what the host makes.
+    fn provide(
+        &mut self,
+        module: &wasmtime::Module,
+        earlier: &[Part],
+        imports: &[Import],
+    ) -> wasmtime::Result<Vec<Extern>> {
+        let provided = imports.iter().zip(module.imports()).enumerate().map(|(number, (import, expected))| {
+            let Some(part) = earlier.iter().position(|part| part.name == expected.module()) else {
+                return make(&mut self.store, module.engine(), number, import, expected.ty());
+            };
+            let export = self.instances[part].get_export(&mut self.store, expected.name());
+            export.ok_or_else(|| wasmtime::Error::msg("no such export"))
+        });
+        provided.collect()
     }
 }
 
@@ -193,51 +249,51 @@ fn look(store: &mut Store<()>, item: Extern, state: &mut State) -> wasmtime::Res
     Ok(())
 }
 
-/// What the module imports.
-fn provide(store: &mut Store<()>, module: &wasmtime::Module, plan: &Plan) -> wasmtime::Result<Vec<Extern>> {
-    let imports = plan.imports.iter().zip(module.imports()).enumerate();
-    let provided = imports.map(|(number, (import, expected))| {
-        Ok(match (import, expected.ty()) {
-            (Import::Func(params, result_types), ExternType::Func(ty)) => {
-                let (params, result_types) = (params.clone(), result_types.clone());
-                let types: Vec<_> = ty.results().collect();
-                let call = move |mut caller: wasmtime::Caller<'_, ()>, args: &[Val], results: &mut [Val]| {
-                    let args = args.iter().map(|arg| bits(&mut caller, arg)).collect::<Result<Vec<_>, _>>()?;
-                    let values = host::call(number, &params, &args, &result_types);
-                    let values = values.ok_or(wasmtime::Trap::UnreachableCodeReached)?;
-                    for ((result, bits), ty) in results.iter_mut().zip(values).zip(&types) {
-                        *result = value(&mut caller, bits, ty)?;
-                    }
-                    Ok(())
-                };
-                Func::new(&mut *store, ty, call).into()
-            }
-            (&Import::Table(element), ExternType::Table(ty)) => {
-                let bits = host::initial(number, wasmparser::ValType::Ref(element));
-                let value = value(&mut *store, bits, &ty.element().clone().into())?;
-                let element = value.ref_().unwrap_or(Ref::Func(None));
-                Table::new(&mut *store, ty, element)?.into()
-            }
-            (Import::Memory, ExternType::Memory(ty)) if ty.is_shared() => {
-                SharedMemory::new(module.engine(), ty)?.into()
-            }
-            (Import::Memory, ExternType::Memory(ty)) => {
-                let memory = Memory::new(&mut *store, ty)?;
-                let start = host::MEMORY_START;
-                if let Some(place) = memory.data_mut(&mut *store).get_mut(..start.len()) {
-                    place.copy_from_slice(start);
+/// What the host provides for the import with this number.
+fn make(
+    store: &mut Store<()>,
+    engine: &wasmtime::Engine,
+    number: usize,
+    import: &Import,
+    expected: ExternType,
+) -> wasmtime::Result<Extern> {
+    Ok(match (import, expected) {
+        (Import::Func(params, result_types), ExternType::Func(ty)) => {
+            let (params, result_types) = (params.clone(), result_types.clone());
+            let types: Vec<_> = ty.results().collect();
+            let call = move |mut caller: wasmtime::Caller<'_, ()>, args: &[Val], results: &mut [Val]| {
+                let args = args.iter().map(|arg| bits(&mut caller, arg)).collect::<Result<Vec<_>, _>>()?;
+                let values = host::call(number, &params, &args, &result_types);
+                let values = values.ok_or(wasmtime::Trap::UnreachableCodeReached)?;
+                for ((result, bits), ty) in results.iter_mut().zip(values).zip(&types) {
+                    *result = value(&mut caller, bits, ty)?;
                 }
-                memory.into()
+                Ok(())
+            };
+            Func::new(&mut *store, ty, call).into()
+        }
+        (&Import::Table(element), ExternType::Table(ty)) => {
+            let bits = host::initial(number, wasmparser::ValType::Ref(element));
+            let value = value(&mut *store, bits, &ty.element().clone().into())?;
+            let element = value.ref_().unwrap_or(Ref::Func(None));
+            Table::new(&mut *store, ty, element)?.into()
+        }
+        (Import::Memory, ExternType::Memory(ty)) if ty.is_shared() => SharedMemory::new(engine, ty)?.into(),
+        (Import::Memory, ExternType::Memory(ty)) => {
+            let memory = Memory::new(&mut *store, ty)?;
+            let start = host::MEMORY_START;
+            if let Some(place) = memory.data_mut(&mut *store).get_mut(..start.len()) {
+                place.copy_from_slice(start);
             }
-            (&Import::Global(content), ExternType::Global(ty)) => {
-                let value = value(&mut *store, host::initial(number, content), ty.content())?;
-                Global::new(&mut *store, ty, value)?.into()
-            }
-            (Import::Tag, ExternType::Tag(ty)) => Tag::new(&mut *store, &ty)?.into(),
-            (import, found) => return Err(wasmtime::Error::msg(format!("{found:?} in place of {import:?}"))),
-        })
-    });
-    provided.collect()
+            memory.into()
+        }
+        (&Import::Global(content), ExternType::Global(ty)) => {
+            let value = value(&mut *store, host::initial(number, content), ty.content())?;
+            Global::new(&mut *store, ty, value)?.into()
+        }
+        (Import::Tag, ExternType::Tag(ty)) => Tag::new(&mut *store, &ty)?.into(),
+        (import, found) => return Err(wasmtime::Error::msg(format!("{found:?} in place of {import:?}"))),
+    })
 }
 
 fn value(store: impl AsContextMut, bits: Bits, ty: &wasmtime::ValType) -> wasmtime::Result<Val> {

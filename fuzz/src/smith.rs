@@ -78,7 +78,7 @@ pub fn check(data: &[u8]) -> Result<Outcome, Finding> {
     };
     let parsed = module::parse(&wasm, base.features).map_err(|e| Finding(format!("a valid module is refused: {e}")))?;
     // The driver reaches what is exported, else all of it would be dropped.
-    let plan = Plan::new(&parsed, After::Restart, &mut Random::new(code.into(), choice.into()));
+    let plan = Plan::new(&[&parsed], After::Restart, &mut Random::new(code.into(), choice.into()));
     let wasm = instrument(&wasm, &parsed, &plan).map_err(Finding)?;
     let plans = [BoundsChecks::Guard, BoundsChecks::Explicit];
     // All combinations for some, one of each level for the others: that finds more in the same time.

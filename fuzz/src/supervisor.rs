@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Instant;
 
 use wasmelt_fuzz::corpus::Corpus;
+use wasmelt_fuzz::observe::Part;
 use wasmelt_fuzz::{Mode, TIME_LIMIT};
 
 use crate::args::Run;
@@ -144,12 +145,12 @@ impl Shared<'_> {
                 .map_err(|e| format!("cannot write {}: {e}", path.display()))
         };
         write(&path, &data)?;
-        // Making the module again may be what ended the worker.
-        let module = std::panic::catch_unwind(|| mode.module(&data)).ok().flatten();
-        if let Some(module) = module {
-            write(&path.with_extension("wasm"), &module)?;
-            if let Ok(text) = wasmprinter::print_bytes(&module) {
-                write(&path.with_extension("wat"), text.as_bytes())?;
+        // Making the modules again may be what ended the worker.
+        for Part { name, wasm, .. } in std::panic::catch_unwind(|| mode.modules(&data)).unwrap_or_default() {
+            let extension = |extension: &str| [&*name, extension].join(if name.is_empty() { "" } else { "." });
+            write(&path.with_extension(extension("wasm")), &wasm)?;
+            if let Ok(text) = wasmprinter::print_bytes(&wasm) {
+                write(&path.with_extension(extension("wat")), text.as_bytes())?;
             }
         }
         println!("{} seed {} input {index}: {what}", mode.name(), run.seed);

@@ -1,5 +1,5 @@
 //! Checks inputs one after another and says so, a line at a time, on standard output: what the supervisor reads.
-//! `start INDEX`, then `done INDEX PEAK VALID INCOMPARABLE CALLS TRAPS...` or `finding INDEX MESSAGE`.
+//! `start INDEX`, then `done INDEX PEAK VALID INCOMPARABLE CALLS CROSSINGS TRAPS...` or `finding INDEX MESSAGE`.
 
 use std::any::Any;
 use std::fs;
@@ -31,10 +31,11 @@ pub(crate) fn run(share: &Share) -> Result<bool, String> {
                 Ok((outcome, peak)) => {
                     let traps: String = outcome.traps.iter().map(|count| format!(" {count}")).collect();
                     format!(
-                        "done {index} {peak} {} {} {}{traps}",
+                        "done {index} {peak} {} {} {} {}{traps}",
                         u8::from(outcome.valid),
                         u8::from(outcome.incomparable),
-                        outcome.calls
+                        outcome.calls,
+                        outcome.crossings
                     )
                 }
                 Err(finding) => format!("finding {index} {}", finding.0.escape_debug()),
@@ -47,7 +48,7 @@ pub(crate) fn run(share: &Share) -> Result<bool, String> {
 
 /// Checks the input of a file.
 pub(crate) fn repeat(file: &Path) -> Result<bool, String> {
-    let mode = Mode::of_file(file).ok_or("the extension is none of `bytes`, `smith`, `exec`, `library`")?;
+    let mode = Mode::of_file(file).ok_or("the extension is none of `bytes`, `smith`, `exec`, `library`, `pairs`")?;
     let data = fs::read(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
     on_large_stack(|| {
         let checked = check(mode, &data);
