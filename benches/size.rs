@@ -30,6 +30,11 @@ fn bench(arguments: &common::Arguments) -> Result {
     for module in MODULES.iter().filter(|module| arguments.select(module)) {
         row(module, &support::repository().join("examples").join(module), &[], folder.path())?;
     }
+    if arguments.select("hello, two modules") {
+        let benches = support::repository().join("benches");
+        let preload = format!("print={}", benches.join("hello_print.wat").display());
+        row("hello, two modules", &benches.join("hello_main.wat"), &["--preload", &preload], folder.path())?;
+    }
     for program in common::corpus()?.iter().filter(|p| !p.is_kernel && arguments.select(&p.name)) {
         row(&program.name, &program.wasm, &[], folder.path())?;
     }

@@ -44,6 +44,11 @@ fn bench(arguments: &common::Arguments) -> Result {
     {
         add(name, Command::new(compile_with(&hello, &name.replace([' ', ':', ','], "-"), folder.path(), options)?));
     }
+    // The same as two modules with a memory each.
+    let [main, library] = ["main", "print"].map(|name| support::repository().join(format!("benches/hello_{name}.wat")));
+    let preload = format!("print={}", library.display());
+    let linked = compile_with(&main, "hello-linked", folder.path(), &["--preload", &preload])?;
+    add("wasmelt: hello, two modules", Command::new(linked));
     let open = support::repository().join("benches/open.wat");
     for (name, options) in [
         ("wasmelt: open a file", &[][..]),
@@ -81,6 +86,9 @@ fn bench(arguments: &common::Arguments) -> Result {
         let mut command = Command::new(&wasmtime);
         command.args(["run", "-C", "cache=n"]).arg(&wasm);
         add("wasmtime run", command);
+        let mut command = Command::new(&wasmtime);
+        command.args(["run", "-C", "cache=n", "--preload", &preload]).arg(main);
+        add("wasmtime run, two modules", command);
     }
     if let Some(node) = common::peer("node") {
         let mut command = Command::new(node);
