@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::complaint;
 use crate::error::{Error, Result};
 use crate::host;
 
@@ -41,7 +42,7 @@ pub(super) struct Sample {
 pub(super) struct Output {
     /// BLAKE3 of standard output.
     pub(super) hash: String,
-    /// The last line of standard error.
+    /// What standard error says about a failure.
     pub(super) complaint: String,
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn measure_one(args: &[OsString]) -> Result<()> {
         wall,
         cpu: after.cpu_seconds - before.cpu_seconds,
         peak_bytes: after.peak_bytes,
-        floor_bytes: before.own_peak_bytes,
+        floor_bytes: after.own_peak_bytes,
         page_faults: after.page_faults - before.page_faults,
         exit_code: status.code(),
         output,
@@ -96,7 +97,7 @@ pub(crate) fn measure_one(args: &[OsString]) -> Result<()> {
 
 /// Reads what a process prints.
 fn output(child: &mut Child) -> Result<Output> {
-    let complaints = child.stderr.take().map(|stderr| std::thread::spawn(move || tail(stderr)));
+    let complaints = child.stderr.take().map(|stderr| std::thread::spawn(move || complaint(stderr)));
     let hash = child.stdout.take().map_or_else(|| Ok(blake3::hash(&[])), hash);
     let hash = hash.map_err(|e| Error::io("cannot read what the program prints", &e))?.to_hex().to_string();
     Ok(Output { hash, complaint: complaints.and_then(|thread| thread.join().ok()).unwrap_or_default() })
@@ -114,11 +115,10 @@ fn hash(mut from: impl std::io::Read) -> std::io::Result<blake3::Hash> {
     }
 }
 
-/// The last line of a text that is not empty. Everything is read, so that nobody waits for a reader.
-fn tail(mut from: impl std::io::Read) -> String {
+/// What is said about a failure. Everything is read, so that nobody waits for a reader.
+fn complaint(mut from: impl std::io::Read) -> String {
     let mut bytes = Vec::new();
     // What was read until a failure is what counts.
     let _ = from.read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().chars().take(200).collect()
+    complaint::of(&String::from_utf8_lossy(&bytes))
 }

@@ -1,5 +1,6 @@
 //! `wasmelt bench`: the executable of a module against the engines that are on `PATH`, measured in turn.
 
+mod complaint;
 mod contender;
 mod figures;
 mod measure;
@@ -24,7 +25,7 @@ use crate::driver;
 use crate::error::{Error, Result};
 use crate::options::{Cpu, Emit};
 use crate::output::Output;
-use contender::{Contender, Task};
+use contender::{Contender, Modules, Task};
 use figures::Figures;
 use measure::Sample;
 use report::{Report, Row};
@@ -32,8 +33,8 @@ use report::{Report, Row};
 /// Compare a program with the same module on other engines
 ///
 /// Runs the executable, and wasmtime, wasmer, WasmEdge, WAMR (`iwasm`) and node where they are on PATH, in turn. Engines
-/// get the granted directories and variables; other capabilities and limits are the executable's alone. What they print
-/// has to be the same.
+/// get the granted directories and variables, and wasmtime also `--preload`, `--invoke` and `-W`; other capabilities and
+/// limits are the executable's alone. What they print has to be the same.
 #[derive(Args, Debug)]
 #[command(args_override_self = true, override_usage = "wasmelt bench [OPTIONS] MODULE [-- ARGS]...")]
 pub(super) struct BenchArgs {
@@ -130,10 +131,18 @@ fn contenders(args: &BenchArgs, module: &[u8], name: &str, folder: &Path) -> Res
     if args.startup {
         found.push(compile("empty.wat", EMPTY.as_bytes(), "wasmelt, empty program", "empty")?);
     }
-    let wasm = folder.join("module.wasm");
-    let binary = driver::read(module, name)?;
-    fs::write(&wasm, binary).map_err(|e| Error::io(format!("cannot write {}", wasm.display()), &e))?;
-    let task = Task { wasm: &wasm, folder, policy: &options.policy, args: &args.args };
+    let write = |file: &str, bytes: &[u8], name: &str| -> Result<PathBuf> {
+        let path = folder.join(file);
+        let binary = driver::read(bytes, name)?;
+        fs::write(&path, binary).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
+        Ok(path)
+    };
+    let preloads = options.preloads.iter().enumerate().map(|(number, preload)| {
+        let path = write(&format!("preload-{number}.wasm"), &preload.bytes, &preload.source_name)?;
+        Ok((preload.name.clone(), path))
+    });
+    let modules = Modules { preloads: preloads.collect::<Result<_>>()?, main: write("module.wasm", module, name)? };
+    let task = Task { modules: &modules, folder, options: &options, args: &args.args };
     found.extend(contender::engines(&task));
     Ok(found.into_iter().map(|contender| Entry { contender, samples: Vec::new(), note: None }).collect())
 }
@@ -151,7 +160,7 @@ fn check(args: &BenchArgs, entries: &mut [Entry]) -> Result<()> {
         let command = match &entry.contender.command {
             Ok(command) => command,
             Err(why) => {
-                entry.note = Some(format!("cannot compile it: {why}"));
+                entry.note = Some(why.clone());
                 continue;
             }
         };
