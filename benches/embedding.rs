@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use common::{Result, support};
-use wasmelt_embed::{Func, FuncType, Instance, Module, Store, StoreConfig, Val, ValType};
+use wasmelt_embed::{Instance, Linker, Module, Store, TypedFunc};
 
 /// Guest code for all rows. The kernels are called with the number of rounds.
 const WAT: &str = r#"(module
@@ -69,12 +69,23 @@ fn compile(source: &Path, output: &Path, options: &[&str]) -> Result {
     if result.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&result.stderr).into()) }
 }
 
-fn instance(store: &mut Store, module: &Module) -> Result<Instance> {
-    let tick = Func::new(store, FuncType::new([ValType::I32], []), |_, args| {
-        black_box(args);
-        Ok(Vec::new())
-    })?;
-    Ok(Instance::new(store, module, &[tick.into()])?)
+/// What the module imports, typed or not.
+fn linker(is_typed: bool) -> Result<Linker<()>> {
+    let mut linker = Linker::new();
+    if is_typed {
+        linker.func_wrap("host", "tick", |n: i32| _ = black_box(n))?;
+    } else {
+        let ty = wasmelt_embed::FuncType::new([wasmelt_embed::ValType::I32], []);
+        linker.func_new("host", "tick", ty, |_, args, _| {
+            black_box(args);
+            Ok(())
+        })?;
+    }
+    Ok(linker)
+}
+
+fn instance(store: &mut Store<()>, module: &Module) -> Result<Instance> {
+    Ok(linker(true)?.instantiate(store, module)?)
 }
 
 /// Prints how long one of `count` repetitions takes.
@@ -94,30 +105,39 @@ fn row(arguments: &common::Arguments, name: &str, count: u32, mut repeat: impl F
 }
 
 fn costs(arguments: &common::Arguments, module: &Module) -> Result {
+    let ready = linker(true)?.instantiate_pre(module)?;
     row(arguments, "store and instance, made and dropped", 200, |count| {
         for _ in 0..count {
-            let mut store = Store::new();
-            instance(&mut store, module)?;
+            ready.instantiate(&mut Store::new(()))?;
         }
         Ok(())
     })?;
-    let mut store = Store::with_config(StoreConfig::default());
-    let guest = instance(&mut store, module)?;
-    let func = |name| guest.func(&store, name).ok_or("the module exports it");
-    let (nothing, trap, tick) = (func("nothing")?, func("trap")?, func("tick")?);
-    row(arguments, "call of the host into a guest", 100_000, |count| {
+    let mut store = Store::new(());
+    let guest = ready.instantiate(&mut store)?;
+    let nothing: TypedFunc<(), ()> = guest.get_typed_func(&store, "nothing")?;
+    row(arguments, "call of the host into a guest, typed", 100_000, |count| {
         for _ in 0..count {
-            nothing.call(&mut store, &[])?;
+            nothing.call(&mut store, ())?;
         }
         Ok(())
     })?;
-    row(arguments, "call of a guest to the host", 100_000, |count| {
-        tick.call(&mut store, &[Val::I64(count.into())])?;
+    row(arguments, "call of the host into a guest, untyped", 100_000, |count| {
+        for _ in 0..count {
+            nothing.func().call(&mut store, &[], &mut [])?;
+        }
         Ok(())
     })?;
+    for (name, is_typed) in
+        [("call of a guest to the host, typed", true), ("call of a guest to the host, untyped", false)]
+    {
+        let guest = linker(is_typed)?.instantiate(&mut store, module)?;
+        let tick: TypedFunc<i64, ()> = guest.get_typed_func(&store, "tick")?;
+        row(arguments, name, 100_000, |count| Ok(tick.call(&mut store, count.into())?))?;
+    }
+    let trap: TypedFunc<(), ()> = guest.get_typed_func(&store, "trap")?;
     row(arguments, "trap, with its backtrace", 2_000, |count| {
         for _ in 0..count {
-            let _ = black_box(trap.call(&mut store, &[]));
+            let _ = black_box(trap.call(&mut store, ()));
         }
         Ok(())
     })
@@ -126,13 +146,13 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
 fn kernel(arguments: &common::Arguments, module: &Module, source: &Path, folder: &Path, name: &str, n: i64) -> Result {
     let executable = folder.join("executable");
     compile(source, &executable, &["--invoke", name, "--unknown-imports", "trap"])?;
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let guest = instance(&mut store, module)?;
-    let func = guest.func(&store, name).ok_or("the module exports it")?;
+    let func: TypedFunc<i64, i64> = guest.get_typed_func(&store, name)?;
     let (mut in_library, mut in_executable) = (Vec::new(), Vec::new());
     for _ in 0..arguments.runs {
         let start = Instant::now();
-        black_box(func.call(&mut store, &[Val::I64(n)])?);
+        black_box(func.call(&mut store, n)?);
         in_library.push(start.elapsed().as_secs_f64() * 1e3);
         let mut process = std::process::Command::new(&executable);
         in_executable.push(common::start_up_micros(process.arg(n.to_string()))? / 1e3);

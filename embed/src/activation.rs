@@ -5,20 +5,19 @@
 // one whose guest code is being executed, whatever way the inner ones ended.
 // ---------------------------------------------------------------------------------------------------------------
 
-use core::any::Any;
 use core::cell::Cell;
 use core::mem::offset_of;
+use core::ops::Range;
 use core::panic::AssertUnwindSafe;
 use core::ptr;
+use std::thread::Result as Caught;
 
-use wasmelt_abi::context::HostFunc;
 use wasmelt_abi::trap::Trap;
 
 use super::arch::{self, Resume};
 use super::backtrace::Captured;
-use super::func::HostFuncData;
 use super::stack::Stack;
-use super::store::{Inner, Store};
+use super::store::Inner;
 use super::{Error, Exception, exceptions, faults};
 
 /// What must be left of the host's stack for a call into guest code, so that the guest's calls of host functions that
@@ -63,18 +62,54 @@ pub(super) enum Raised {
     Trap(Trap),
     Exception(Exception),
     Error(Error),
-    Panic(Box<dyn Any + Send>),
+}
+
+/// What a thread knows. Constant and without a destructor, so that reading it in a signal handler is reading words.
+struct OfThread {
+    /// The activation whose guest code this thread executes; null while it executes the host's.
+    current: Cell<*mut Activation>,
+    /// The first address and the length of the part of the thread's stack on which it can call guests. Nothing before the
+    /// thread is prepared.
+    callable: [Cell<usize>; 2],
 }
 
 std::thread_local! {
-    /// The activation whose guest code this thread executes; null while it executes the host's. Constant and without a destructor, so that reading it in
-    /// a signal handler is reading a word.
-    static CURRENT: Cell<*mut Activation> = const { Cell::new(ptr::null_mut()) };
+    static THREAD: OfThread =
+        const { OfThread { current: Cell::new(ptr::null_mut()), callable: [const { Cell::new(0) }; 2] } };
 }
 
 /// The activation whose guest code this thread executes; null when there is none.
 pub(super) fn current() -> *mut Activation {
-    CURRENT.with(Cell::get)
+    THREAD.with(|thread| thread.current.get())
+}
+
+/// Makes this thread ready for calls of guests, where it has enough of its own stack for one.
+#[inline]
+fn prepare(thread: &OfThread) -> Result<(), Error> {
+    let here = ptr::from_ref(&thread).addr();
+    let [first, len] = thread.callable.each_ref().map(Cell::get);
+    if here.wrapping_sub(first) < len { Ok(()) } else { prepare_slowly(thread, here) }
+}
+
+#[cold]
+fn prepare_slowly(thread: &OfThread, here: usize) -> Result<(), Error> {
+    let stack = faults::prepare_thread()?;
+    set_callable(thread, &stack);
+    // On a stack that is not the thread's own, such as a coroutine's, nobody knows.
+    let enough = !stack.contains(&here) || here - stack.start >= HOST_STACK_BYTES;
+    if enough { Ok(()) } else { Err(Error::trap(Trap::StackExhausted)) }
+}
+
+fn set_callable(thread: &OfThread, stack: &Range<usize>) {
+    let first = stack.start.saturating_add(HOST_STACK_BYTES);
+    thread.callable[0].set(first);
+    thread.callable[1].set(stack.end.saturating_sub(first));
+}
+
+/// The thread is not ready for calls of guests any more. Windows tells the bounds of the stack without anything to take back.
+#[cfg(unix)]
+pub(super) fn forget_thread() {
+    THREAD.with(|thread| set_callable(thread, &(0..0)));
 }
 
 /// Calls `code` on the guest's stack.
@@ -83,12 +118,22 @@ pub(super) fn current() -> *mut Activation {
 /// `code` is generated code of an instance of this store, which takes these arguments. No reference to the store's
 /// contents is used while it runs.
 pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
-    let room = faults::prepare_thread()?;
+    THREAD.with(|thread| {
+        prepare(thread)?;
+        // SAFETY: by this function's contract.
+        unsafe { call_prepared(thread, store, code, args) }
+    })
+}
+
+/// # Safety
+/// As [`call`].
+#[inline]
+unsafe fn call_prepared(thread: &OfThread, store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
     // SAFETY: the caller has the store.
     let (outer, stack) = unsafe { ((*store).activation, (*store).stack()) };
     // SAFETY: an activation that the store names is on the host's stack above.
     let top = unsafe { outer.as_ref() }.map_or(stack.end, |outer| outer.guest_stack & !15);
-    if top.saturating_sub(stack.start) < GUEST_STACK_BYTES || room < HOST_STACK_BYTES {
+    if top.saturating_sub(stack.start) < GUEST_STACK_BYTES {
         return Err(Error::trap(Trap::StackExhausted));
     }
     let mut activation = Activation {
@@ -103,7 +148,7 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
         #[cfg(windows)]
         host_bounds: super::stack::Bounds::default(),
         store,
-        outer_of_thread: current(),
+        outer_of_thread: thread.current.get(),
         outer,
         raised: None,
         captured: Captured::default(),
@@ -113,36 +158,38 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
     // guest's stack is used.
     let ended_early = unsafe {
         (*store).activation = this;
-        CURRENT.with(|current| current.set(this));
+        thread.current.set(this);
         let ended_early = arch::enter(this, top, code, &args);
-        CURRENT.with(|current| current.set((*this).outer_of_thread));
+        thread.current.set((*this).outer_of_thread);
         (*store).activation = outer;
         ended_early != 0
     };
-    if !ended_early {
-        return Ok(());
-    }
+    // SAFETY: the store is the caller's.
+    if ended_early { Err(why_ended(unsafe { &*store }, &mut activation)) } else { Ok(()) }
+}
+
+/// Why a call ended early, as the host is told.
+#[cold]
+fn why_ended(store: &Inner, activation: &mut Activation) -> Error {
     match activation.raised.take() {
         Some(Raised::Trap(trap)) => {
-            // SAFETY: the store is the caller's.
-            let store = unsafe { &*store };
-            if trap == Trap::StackExhausted {
-                store.guest_stack().map_or(Ok(()), Stack::restore_guard)?;
+            if trap == Trap::StackExhausted
+                && let Err(error) = store.guest_stack().map_or(Ok(()), Stack::restore_guard)
+            {
+                return error;
             }
-            Err(Error::Trap(activation.captured.describe(store, trap)))
+            Error::Trap(activation.captured.describe(store, trap))
         }
-        Some(Raised::Exception(exception)) => Err(Error::Exception(exception)),
-        Some(Raised::Error(error)) => Err(error),
-        Some(Raised::Panic(payload)) => std::panic::resume_unwind(payload),
-        None => Err(Error::system("a guest's call ended without a reason")),
+        Some(Raised::Exception(exception)) => Error::Exception(exception),
+        Some(Raised::Error(error)) => error,
+        None => Error::system("a guest's call ended without a reason"),
     }
 }
 
 /// Fails where functions of the host that call each other, below a guest, have used up the host's stack: the guest may
 /// be what makes them do so.
 pub(super) fn check_nesting(store: &Inner) -> Result<(), Error> {
-    let enough = store.activation.is_null() || faults::prepare_thread()? >= HOST_STACK_BYTES;
-    if enough { Ok(()) } else { Err(Error::trap(Trap::StackExhausted)) }
+    if store.activation.is_null() { Ok(()) } else { THREAD.with(prepare) }
 }
 
 impl Activation {
@@ -161,36 +208,48 @@ impl Activation {
     }
 }
 
-/// What [`arch::call_host`] does on the host's stack: calls the host function; null, or where to go on instead of
-/// returning to the guest.
+/// Calls a function of the host for the guest that this thread executes, with the address of the store's contents: null, or
+/// where to go on instead of returning to the guest.
 ///
 /// # Safety
-/// Called by [`arch::call_host`], for the store's current activation.
-pub(super) unsafe extern "C" fn host_function(host_func: *mut HostFunc, values: *mut [u64; 2]) -> *const Resume {
-    let host_func: *mut HostFuncData = host_func.cast();
-    // While the host function runs, faults of this thread do not belong to the guest.
-    let activation = CURRENT.with(|current| current.replace(ptr::null_mut()));
-    // SAFETY: generated code passes a host function of its store, which lives as long as that, and room for the
-    // arguments and results of its type. Nobody uses the store while guest code runs: this is the only reference.
-    let (inner, result) = unsafe {
-        let inner = (*activation).store;
-        let call = || HostFuncData::call(host_func, &mut *Store::from_inner(inner), values);
-        (inner, std::panic::catch_unwind(AssertUnwindSafe(call)))
-    };
-    CURRENT.with(|current| current.set(activation));
-    // SAFETY: the store is there, and so is its activation.
+/// Called for [`arch::call_host`], on the host's stack.
+#[inline]
+pub(super) unsafe fn in_host(function: impl FnOnce(*mut Inner) -> Result<(), Error>) -> *const Resume {
+    THREAD.with(|thread| {
+        // While the function of the host runs, faults of this thread do not belong to the guest.
+        let activation = thread.current.replace(ptr::null_mut());
+        // SAFETY: an activation of this thread is on its stack.
+        let store = unsafe { (*activation).store };
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| function(store)));
+        thread.current.set(activation);
+        match result {
+            Ok(Ok(())) => ptr::null(),
+            // SAFETY: the guest waits for what has just failed.
+            failed => unsafe { go_on_after(activation, failed) },
+        }
+    })
+}
+
+/// Where to go on after a function of the host has failed.
+///
+/// # Safety
+/// The guest of this activation has called the function.
+#[cold]
+unsafe fn go_on_after(activation: *mut Activation, result: Caught<Result<(), Error>>) -> *const Resume {
+    // SAFETY: the activation is there, and so is its store.
     unsafe {
+        let store = (*activation).store;
         match result {
             Ok(Ok(())) => ptr::null(),
             Ok(Err(Error::Exception(exception))) => {
-                exceptions::continue_at_handler(inner, exception, (*activation).guest_frame)
+                exceptions::continue_at_handler(store, exception, (*activation).guest_frame)
             }
             Ok(Err(Error::Trap(trap))) if trap.backtrace.is_empty() => {
-                (*activation).captured = Captured::of_frames(&*inner, activation, (*activation).guest_frame);
+                (*activation).captured = Captured::of_frames(&*store, activation, (*activation).guest_frame);
                 Activation::end(activation, Raised::Trap(trap.trap))
             }
             Ok(Err(error)) => Activation::end(activation, Raised::Error(error)),
-            Err(payload) => Activation::end(activation, Raised::Panic(payload)),
+            Err(payload) => Activation::end(activation, Raised::Error(Error::Panic(payload.into()))),
         }
     }
 }

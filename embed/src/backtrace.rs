@@ -5,6 +5,8 @@
 // Security: capturing runs in the signal handler: no allocation and no lock. The walk over the stack is `guest::stack`.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::mem::MaybeUninit;
+
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
 use wasmelt_abi::positions;
 use wasmelt_abi::trap::Trap;
@@ -23,14 +25,15 @@ const MAX_FRAMES: usize = 64;
 
 /// Addresses in generated code: of the instruction that trapped, and of the calls around it.
 pub(super) struct Captured {
-    pcs: [usize; MAX_FRAMES],
+    pcs: [MaybeUninit<usize>; MAX_FRAMES],
+    /// How many of them there are.
     count: usize,
     is_cut: bool,
 }
 
 impl Default for Captured {
     fn default() -> Self {
-        Self { pcs: [0; MAX_FRAMES], count: 0, is_cut: false }
+        Self { pcs: [const { MaybeUninit::uninit() }; MAX_FRAMES], count: 0, is_cut: false }
     }
 }
 
@@ -73,15 +76,23 @@ impl Captured {
 
     /// Records the address of an instruction of generated code. Returns false when there is no room for more.
     fn push(&mut self, pc: usize) -> bool {
-        let room = self.pcs.get_mut(self.count).map(|room| *room = pc);
-        self.count += usize::from(room.is_some());
-        self.is_cut = room.is_none();
+        match self.pcs.get_mut(self.count) {
+            Some(room) => {
+                room.write(pc);
+                self.count += 1;
+            }
+            None => self.is_cut = true,
+        }
         !self.is_cut
     }
 
     /// The frames in words.
     pub(super) fn describe(&self, store: &Inner, trap: Trap) -> GuestTrap {
-        let backtrace = self.pcs[..self.count].iter().filter_map(|&pc| describe(store, pc)).collect();
+        let backtrace = self.pcs[..self.count].iter().filter_map(|pc| {
+            // SAFETY: `push` has written as many as it has counted.
+            describe(store, unsafe { pc.assume_init() })
+        });
+        let backtrace = backtrace.collect();
         GuestTrap { trap, backtrace, is_cut: self.is_cut }
     }
 }

@@ -1,14 +1,24 @@
 //! What can go wrong, as the host is told.
 
+use core::any::Any;
 use core::fmt;
+use std::error::Error as StdError;
+use std::sync::{Mutex, PoisonError};
 
 use wasmelt_abi::text::escape;
 use wasmelt_abi::trap::Trap;
 
 use super::Exception;
 
-/// Why a call of this interface failed.
+/// What most functions of this interface return.
+pub type Result<T, E = Error> = core::result::Result<T, E>;
+
+/// Why a call of this interface failed, and what functions of the host fail with.
+///
+/// `?` turns any error into one of these, a [`Trap`] into a trap of the guest that has called. For that, this type is not
+/// an `Error` of the standard library itself; [`Self::into_boxed`] makes one of it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The guest trapped.
     Trap(GuestTrap),
@@ -21,7 +31,40 @@ pub enum Error {
     /// The caller passed a value, an index or a handle that this call does not accept.
     Usage(String),
     /// A host function failed with this error of its own.
-    Host(Box<dyn std::error::Error + Send + Sync>),
+    Host(Box<dyn StdError + Send + Sync>),
+    /// A host function panicked.
+    Panic(Panic),
+}
+
+/// What a host function has panicked with.
+pub struct Panic(Mutex<Box<dyn Any + Send>>);
+
+impl Panic {
+    /// Returns the value, for [`std::panic::resume_unwind`].
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the text of the panic.
+    pub fn message(&self) -> String {
+        let payload = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let literal = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        literal
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "a value without text".to_owned())
+    }
+}
+
+impl From<Box<dyn Any + Send>> for Panic {
+    fn from(payload: Box<dyn Any + Send>) -> Self {
+        Self(Mutex::new(payload))
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Panic").field(&self.message()).finish()
+    }
 }
 
 impl Error {
@@ -31,8 +74,67 @@ impl Error {
     }
 
     /// Makes an error of the host's own. A host function that returns the error stops its guest.
-    pub fn host(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+    pub fn host(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Host(error.into())
+    }
+
+    /// Makes an error of the host's own from a text.
+    pub fn msg(message: impl fmt::Display) -> Self {
+        Self::host(message.to_string())
+    }
+
+    /// Returns the error of type `E` that this is: a [`Trap`] or [`GuestTrap`], or an error of the host's own, which may also
+    /// be the source of another one.
+    pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Trap(trap) => raw_any(trap).downcast_ref().or_else(|| raw_any(&trap.trap).downcast_ref()),
+            Self::Host(error) => {
+                let mut error: Option<&(dyn StdError + 'static)> = Some(&**error);
+                while let Some(this) = error {
+                    if let Some(found) = this.downcast_ref() {
+                        return Some(found);
+                    }
+                    error = this.source();
+                }
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the error of type `E`, or the whole error where it is not one: what [`Self::downcast_ref`] finds, without
+    /// sources.
+    pub fn downcast<E: StdError + Send + Sync + 'static>(self) -> Result<E, Self> {
+        let boxed = |any: Box<dyn Any>| any.downcast::<E>().ok().map(|error| *error);
+        match self {
+            Self::Host(error) => error.downcast().map(|error| *error).map_err(Self::Host),
+            Self::Trap(trap) => {
+                boxed(Box::new(trap.clone())).or_else(|| boxed(Box::new(trap.trap))).ok_or(Self::Trap(trap))
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Whether [`Self::downcast_ref`] finds an error of this type.
+    pub fn is<E: StdError + 'static>(&self) -> bool {
+        self.downcast_ref::<E>().is_some()
+    }
+
+    /// Returns the guest's functions that were running, innermost first, where the guest trapped.
+    pub fn backtrace(&self) -> &[Frame] {
+        match self {
+            Self::Trap(trap) => &trap.backtrace,
+            _ => &[],
+        }
+    }
+
+    /// Returns this as an error of the standard library.
+    pub fn into_boxed(self) -> Box<dyn StdError + Send + Sync> {
+        match self {
+            Self::Host(error) => error,
+            Self::Trap(trap) => Box::new(trap),
+            other => Box::new(Boxed(other)),
+        }
     }
 
     pub(super) fn usage(message: impl Into<String>) -> Self {
@@ -44,6 +146,10 @@ impl Error {
     }
 }
 
+fn raw_any<T: Any>(value: &T) -> &dyn Any {
+    value
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,18 +157,54 @@ impl fmt::Display for Error {
             Self::Exception(_) => f.write_str(Trap::UncaughtException.message()),
             Self::Unlinkable(message) | Self::System(message) | Self::Usage(message) => f.write_str(message),
             Self::Host(error) => error.fmt(f),
+            Self::Panic(panic) => write!(f, "a function of the host panicked: {}", panic.message()),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Host(error) => error.source(),
-            _ => None,
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(error: E) -> Self {
+        let error: Box<dyn StdError + Send + Sync> = Box::new(error);
+        let error = match error.downcast::<Boxed>() {
+            Ok(error) => return error.0,
+            Err(error) => error,
+        };
+        let error = match error.downcast::<GuestTrap>() {
+            Ok(trap) => return Self::Trap(*trap),
+            Err(error) => error,
+        };
+        match error.downcast::<Trap>() {
+            Ok(trap) => Self::trap(*trap),
+            Err(error) => Self::Host(error),
         }
     }
 }
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        error.into_boxed()
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Self {
+        error.into_boxed()
+    }
+}
+
+/// An error of this crate as one of the standard library.
+#[derive(Debug)]
+struct Boxed(Error);
+
+impl fmt::Display for Boxed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Boxed {}
+
+impl StdError for GuestTrap {}
 
 /// A trap, and the functions of guests that were running when it happened.
 #[derive(Clone, Debug)]

@@ -21,7 +21,8 @@ use wasmelt_abi::context;
 
 use super::activation::{self, Activation, Raised};
 use super::arch::Resume;
-use super::store::{Inner, Store, StoreId};
+use super::context::{AsContext, AsContextMut};
+use super::store::{Inner, StoreId};
 use super::tag::TagEntity;
 use super::value::{self, Val};
 use super::{Error, Tag};
@@ -51,8 +52,9 @@ impl PartialEq for Exception {
 
 impl Exception {
     /// Makes an exception. A host function throws it by returning [`Error::Exception`].
-    pub fn new(store: &mut Store, tag: Tag, values: &[Val]) -> Result<Self, Error> {
-        let inner = &mut store.inner;
+    pub fn new(mut store: impl AsContextMut, tag: Tag, values: &[Val]) -> Result<Self, Error> {
+        let mut store = store.as_context_mut();
+        let inner = store.inner_mut();
         let tag = inner.follow(tag.0)?;
         // SAFETY: the store owns the tag.
         let (number, signature) =
@@ -67,15 +69,15 @@ impl Exception {
     }
 
     /// Returns the tag of the exception.
-    pub fn tag(&self, store: &Store) -> Result<Tag, Error> {
-        let inner = &store.inner;
+    pub fn tag(&self, store: impl AsContext) -> Result<Tag, Error> {
+        let inner = store.as_context().inner();
         let tag = inner.tag(self.pointer(inner)?);
         Ok(Tag(inner.handle(tag)))
     }
 
     /// Returns the values of the exception.
-    pub fn values(&self, store: &Store) -> Result<Vec<Val>, Error> {
-        let inner = &store.inner;
+    pub fn values(&self, store: impl AsContext) -> Result<Vec<Val>, Error> {
+        let inner = store.as_context().inner();
         let exception = self.pointer(inner)?;
         // SAFETY: the store owns the tag.
         let signature = inner.types.entry(unsafe { inner.tag(exception).as_ref() }.type_id).signature.clone();

@@ -1,4 +1,4 @@
-//! Functions: those of guests, which the host calls, and those of the host, which guests call.
+//! Functions of a store: those of guests, which the host calls, and those of the host, which guests call.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: code is called with the arguments of its type and no others; both directions check every value.
@@ -7,120 +7,106 @@
 use core::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use wasmelt_abi::context::{FuncRef, HostFunc};
+use wasmelt_abi::context::FuncRef;
 
-use super::registry::Signature;
-use super::store::{Handle, Inner, Store};
+use super::context::{AsContext, AsContextMut, Caller};
+use super::host_func::{HostCell, HostFunc, HostFuncData};
+use super::store::{Handle, Inner};
+use super::typed_func::{IntoFunc, TypedFunc};
 use super::value::{self, Val};
-use super::{Error, FuncType, activation, arch};
+use super::wasm_ty::{WasmParams, WasmResults};
+use super::{Error, FuncType, activation};
 
 /// A function of a store: a function of a guest, or one of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Func(pub(super) Handle<FuncRef>);
 
-/// `Sync` because the function may run on several threads at once: it can send the store that it gets to another thread,
-/// which calls it again by way of a guest.
-type Body = Box<dyn Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync>;
-
-/// A host function, in the form that references of guests point to.
-#[repr(C)]
-pub(super) struct HostFuncData {
-    head: HostFunc,
-    /// For [`arch::call_host`].
-    pub(super) store: *mut Inner,
-    /// Has no code until a module of the store brings code for this type.
-    pub(super) reference: FuncRef,
-    signature: Arc<Signature>,
-    body: Body,
-}
-
-impl HostFuncData {
-    /// Calls it with arguments from `values`, where the results go as well.
-    ///
-    /// # Safety
-    /// `this` is a function of this store; `values` has its arguments, and room for its results.
-    pub(super) unsafe fn call(this: *mut Self, store: &mut Store, values: *mut [u64; 2]) -> Result<(), Error> {
-        // SAFETY: functions stay as long as their store, and these two parts of them never change.
-        let (signature, body) = unsafe { (&(*this).signature, &(*this).body) };
-        // SAFETY: by this function's contract.
-        let args = unsafe { value::raise_all(&store.inner, values, &signature.params) };
-        let results = body(store, &args)?;
-        let results = value::lower_all(&store.inner, &results, &signature.results)
-            .map_err(|error| Error::usage(format!("results of a host function: {error}")))?;
-        // SAFETY: by this function's contract.
-        unsafe { values.copy_from_nonoverlapping(results.as_ptr(), results.len()) };
-        Ok(())
-    }
-}
-
 impl Func {
-    /// Makes a host function that guests can call.
+    /// Makes a function of the host with a type that is known when the host runs: the closure gets the arguments, and a
+    /// result for each of the type's, which it sets. [`Self::wrap`] is faster.
     ///
-    /// The function gets the store of the caller, and may call guests. When the function returns an error, the host's
-    /// call into the guest returns that error, except [`Error::Exception`], which handlers of the guest may catch. When
-    /// the function panics, the panic goes on in the host's call into the guest.
+    /// The closure may call guests. When it returns an error, the host's call into the guest returns that error, except
+    /// [`Error::Exception`], which handlers of the guest may catch. When it panics, the host's call into the guest
+    /// returns [`Error::Panic`].
     ///
-    /// Returns [`Error::System`] when the store has no room for another function type.
-    pub fn new(
-        store: &mut Store,
+    /// # Errors
+    /// [`Error::System`] when the store has no room for another function type.
+    pub fn new<T>(
+        mut store: impl AsContextMut<Data = T>,
         ty: FuncType,
-        body: impl Fn(&mut Store, &[Val]) -> Result<Vec<Val>, Error> + Send + Sync + 'static,
+        function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        let inner = &mut store.inner;
-        let type_id = inner.types.number(&ty)?;
-        let this = &raw mut *inner;
-        let entry = inner.types.entry_mut(type_id);
-        let data = HostFuncData {
-            head: HostFunc { entry: arch::call_host },
-            store: this,
-            reference: FuncRef { code: entry.to_host, vmctx: ptr::null_mut(), type_id, owner: FuncRef::HOST },
-            signature: Arc::clone(&entry.signature),
-            body: Box::new(body),
-        };
-        let data = inner.hosts.add(data);
-        if entry.to_host.is_null() {
-            entry.without_code.push(data);
-        }
-        // SAFETY: the function is new and stays where it is.
-        let reference = unsafe {
-            (*data.as_ptr()).reference.vmctx = data.as_ptr().cast();
-            NonNull::new_unchecked(&raw mut (*data.as_ptr()).reference)
-        };
-        Ok(Self(inner.handle(reference)))
+        Self::of_host(store.as_context_mut().contents(), &HostFunc::dynamic(ty, function))
+    }
+
+    /// Makes a function of the host from a closure, whose parameters and results say the type. The first parameter may be a
+    /// [`Caller`]. Errors and panics of the closure are as with [`Self::new`].
+    ///
+    /// The closure can run on several threads at once, because one call can lend the store to another thread; so it is
+    /// `Sync`:
+    ///
+    /// ```compile_fail,E0277
+    /// # use wasmelt_embed::{Func, Result, Store};
+    /// fn counts(store: &mut Store<()>) -> Result<Func> {
+    ///     let count = std::cell::Cell::new(0);
+    ///     Func::wrap(store, move || count.set(count.get() + 1))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::System`] when the store has no room for another function type.
+    pub fn wrap<T, Params, Results>(
+        mut store: impl AsContextMut<Data = T>,
+        function: impl IntoFunc<T, Params, Results>,
+    ) -> Result<Self, Error> {
+        Self::of_host(store.as_context_mut().contents(), &function.into_host_func())
+    }
+
+    /// A function of the host in a store with the data that it is for, of which this is the address.
+    pub(super) fn of_host(store: *mut Inner, func: &HostFunc) -> Result<Self, Error> {
+        let reference = HostFuncData::create(store, func)?;
+        // SAFETY: the caller has the store.
+        Ok(Self(unsafe { &*store }.handle(reference)))
     }
 
     /// Returns the type of the function.
-    pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
-        let reference = store.inner.func(self)?;
-        Ok(store.inner.types.entry(reference.type_id).public.clone())
+    pub fn ty(&self, store: impl AsContext) -> Result<FuncType, Error> {
+        store.as_context().inner().func_type(*self)
     }
 
-    /// Calls the function. `args` has one value of the right type for each parameter; the results come back in order.
-    pub fn call(self, store: &mut Store, args: &[Val]) -> Result<Vec<Val>, Error> {
-        let inner = &mut store.inner;
-        let FuncRef { code, vmctx, type_id, owner } = *inner.func(self)?;
-        let entry = inner.types.entry(type_id);
-        let (signature, to_wasm) = (Arc::clone(&entry.signature), entry.to_wasm);
+    /// Returns the function with types that are known when the host is compiled.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the function has other types.
+    pub fn typed<P: WasmParams, R: WasmResults>(&self, store: impl AsContext) -> Result<TypedFunc<P, R>, Error> {
+        TypedFunc::new(store.as_context().inner(), *self)
+    }
+
+    /// Calls the function. `args` has one value of the right type for each parameter; `results` has one for each result, and
+    /// whatever it holds is replaced.
+    ///
+    /// # Errors
+    /// As [`TypedFunc::call`]; and [`Error::Usage`] when there are more or fewer values, or one of another type.
+    pub fn call(&self, mut store: impl AsContextMut, args: &[Val], results: &mut [Val]) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let inner = store.inner();
+        let reference = *inner.func(*self)?;
+        let entry = inner.types.entry(reference.type_id);
+        let signature = Arc::clone(&entry.signature);
+        let to_wasm = code_for(reference.owner, entry.to_wasm)?;
+        if results.len() != signature.results.len() {
+            let (given, has) = (results.len(), signature.results.len());
+            return Err(Error::usage(format!("there is room for {given} results, and the function has {has}")));
+        }
         let mut values = value::lower_all(inner, args, &signature.params)?;
         values.resize(signature.params.len().max(signature.results.len()), [0; 2]);
-        match owner {
-            FuncRef::HOST => {
-                activation::check_nesting(inner)?;
-                // SAFETY: it is a function of this store, with as many values as it takes and returns.
-                unsafe { HostFuncData::call(vmctx.cast(), store, values.as_mut_ptr())? };
-            }
-            FuncRef::GUEST if to_wasm.is_null() => {
-                return Err(Error::usage("no module of this store has a function of this type to be called"));
-            }
-            FuncRef::GUEST => {
-                let args = [vmctx as usize, code as usize, values.as_mut_ptr() as usize];
-                // SAFETY: the code is for functions of this type, and gets what it takes.
-                unsafe { activation::call(&raw mut store.inner, to_wasm, args)? };
-            }
-            _ => return Err(Error::system("a reference says neither that its function is a guest's nor the host's")),
+        // SAFETY: these are arguments of the type, and there is room for the results.
+        unsafe { call(store.contents(), &reference, to_wasm, values.as_mut_ptr())? };
+        for ((result, &value), &ty) in results.iter_mut().zip(&values).zip(&signature.results) {
+            // SAFETY: these are the results that the function has left.
+            *result = unsafe { value::raise(store.inner(), value, ty) };
         }
-        // SAFETY: these are the results that the function has left.
-        Ok(unsafe { value::raise_all(&store.inner, values.as_ptr(), &signature.results) })
+        Ok(())
     }
 
     /// The function reference in the form that guests use.
@@ -134,10 +120,49 @@ impl Func {
     }
 }
 
+/// The code that calls a function of this owner, where `to_wasm` does so for guests; null for a function of the host.
+pub(super) fn code_for(owner: u32, to_wasm: *const u8) -> Result<*const u8, Error> {
+    match owner {
+        FuncRef::HOST => Ok(ptr::null()),
+        FuncRef::GUEST if to_wasm.is_null() => {
+            Err(Error::usage("no module of this store has a function of this type to be called"))
+        }
+        FuncRef::GUEST => Ok(to_wasm),
+        _ => Err(Error::system("a reference says neither that its function is a guest's nor the host's")),
+    }
+}
+
+/// Calls a function with the arguments in `values`, where the results go as well.
+///
+/// # Safety
+/// `store` is the address of the whole contents of the function's store, which is the caller's. `to_wasm` is the code for the
+/// function's type, see [`code_for`]. `values` has one for each parameter, and room for each result.
+#[inline]
+pub(super) unsafe fn call(
+    store: *mut Inner,
+    reference: &FuncRef,
+    to_wasm: *const u8,
+    values: *mut [u64; 2],
+) -> Result<(), Error> {
+    let &FuncRef { code, vmctx, .. } = reference;
+    // SAFETY: by this function's contract; what is the host's has a cell for a context.
+    unsafe {
+        if to_wasm.is_null() {
+            activation::check_nesting(&*store)?;
+            return (*vmctx.cast::<HostCell>()).call(store, values);
+        }
+        activation::call(store, to_wasm, [vmctx as usize, code as usize, values as usize])
+    }
+}
+
 impl Inner {
     pub(super) fn func(&self, func: Func) -> Result<&FuncRef, Error> {
         // SAFETY: the store owns what its handles refer to.
         Ok(unsafe { self.follow(func.0)?.as_ref() })
+    }
+
+    pub(super) fn func_type(&self, func: Func) -> Result<FuncType, Error> {
+        Ok(self.types.entry(self.func(func)?.type_id).public.clone())
     }
 
     /// Records code that calls functions of this type and that they are called through.
@@ -153,17 +178,5 @@ impl Inner {
                 unsafe { (*host.as_ptr()).reference.code = to_host };
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `Func::new` could not put a function that is not `Send + Sync` into a box of this type.
-    #[test]
-    fn functions_of_the_host_can_run_on_several_threads_at_once() {
-        fn of_all_threads<T: Send + Sync>() {}
-        of_all_threads::<Body>();
     }
 }

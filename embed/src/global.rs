@@ -7,7 +7,8 @@ use core::ptr;
 
 use wasmelt_abi::interface::TypeCode;
 
-use super::store::{Handle, Inner, Store};
+use super::context::{AsContext, AsContextMut};
+use super::store::{Handle, Inner};
 use super::value::{self, Val};
 use super::{Error, GlobalType};
 
@@ -71,40 +72,47 @@ impl Inner {
         // SAFETY: the store owns the global.
         Ok(unsafe { self.follow(global.0)?.as_ref() })
     }
+
+    pub(super) fn global_type(&self, global: Global) -> Result<GlobalType, Error> {
+        let global = self.global(global)?;
+        Ok(GlobalType { content: self.types.val_type(global.ty), mutable: global.mutable })
+    }
 }
 
 impl Global {
     /// Makes a global with this type and value.
-    pub fn new(store: &mut Store, ty: GlobalType, value: &Val) -> Result<Self, Error> {
-        let inner = &mut store.inner;
+    pub fn new(mut store: impl AsContextMut, ty: GlobalType, value: Val) -> Result<Self, Error> {
+        let mut store = store.as_context_mut();
+        let inner = store.inner_mut();
         let code = inner.types.code(&ty.content)?;
-        let storage = Storage(UnsafeCell::new(value::lower(inner, value, code)?));
+        let storage = Storage(UnsafeCell::new(value::lower(inner, &value, code)?));
         let entity = GlobalEntity { in_context: ptr::null_mut(), ty: code, mutable: ty.mutable, storage };
         let entity = inner.globals.add(entity);
         Ok(Self(inner.handle(entity)))
     }
 
     /// Returns the type of the global.
-    pub fn ty(self, store: &Store) -> Result<GlobalType, Error> {
-        let global = store.inner.global(self)?;
-        Ok(GlobalType { content: store.inner.types.val_type(global.ty), mutable: global.mutable })
+    pub fn ty(&self, store: impl AsContext) -> Result<GlobalType, Error> {
+        store.as_context().inner().global_type(*self)
     }
 
     /// Returns the value of the global.
-    pub fn get(self, store: &Store) -> Result<Val, Error> {
-        let global = store.inner.global(self)?;
+    pub fn get(&self, store: impl AsContext) -> Result<Val, Error> {
+        let store = store.as_context();
+        let global = store.inner().global(*self)?;
         let (raw, ty) = (global.read(), global.ty);
         // SAFETY: the global holds a value of its type.
-        Ok(unsafe { value::raise(&store.inner, raw, ty) })
+        Ok(unsafe { value::raise(store.inner(), raw, ty) })
     }
 
     /// Sets the value of the global, which must be mutable.
-    pub fn set(self, store: &mut Store, value: &Val) -> Result<(), Error> {
-        let global = store.inner.global(self)?;
+    pub fn set(&self, mut store: impl AsContextMut, value: Val) -> Result<(), Error> {
+        let store = store.as_context_mut();
+        let global = store.inner().global(*self)?;
         if !global.mutable {
             return Err(Error::usage("an immutable global cannot be set"));
         }
-        let raw = value::lower(&store.inner, value, global.ty)?;
+        let raw = value::lower(store.inner(), &value, global.ty)?;
         global.write(raw);
         Ok(())
     }

@@ -15,12 +15,17 @@ use std::sync::Arc;
 use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead};
 use wasmelt_abi::interface::{ExportEntry, Kind};
 
+use super::context::{AsContext, AsContextMut, StoreContext};
 use super::global::GlobalEntity;
+use super::host_func::{HostCell, HostFunc};
+use super::instantiate::Imports;
 use super::memory::{MemoryEntity, SharedMemory};
 use super::module::Module;
-use super::store::{Handle, Inner, Store};
+use super::store::{Handle, Inner};
 use super::table::TableEntity;
 use super::tag::TagEntity;
+use super::typed_func::TypedFunc;
+use super::wasm_ty::{WasmParams, WasmResults};
 use super::{Error, Extern, Func, Global, Memory, Table, Tag, instantiate};
 use wasmelt_runtime::rel::slice;
 
@@ -40,6 +45,10 @@ pub(super) struct InstanceData {
     pub(super) memories: Vec<MemoryOf>,
     pub(super) globals: Vec<NonNull<GlobalEntity>>,
     pub(super) tags: Vec<NonNull<TagEntity>>,
+    /// The functions of the host among its imports. The context refers to them: the list never changes.
+    pub(super) cells: Box<[HostCell]>,
+    /// Keeps the closures of those that the store does not keep.
+    pub(super) closures: Vec<HostFunc>,
 }
 
 /// A memory of an instance.
@@ -198,43 +207,94 @@ impl InstanceData {
 
 impl Instance {
     /// Instantiates a module: connects `imports`, in the order of [`Module::imports`], applies the segments and runs
-    /// the start function.
+    /// the start function. [`Linker`](crate::Linker) finds imports by their names.
     ///
     /// When instantiation traps, the trap is the error. Changes that were made to imported tables and memories before
     /// the trap stay, as the specification says.
-    pub fn new(store: &mut Store, module: &Module, imports: &[Extern]) -> Result<Self, Error> {
-        let instance = instantiate::instantiate(store, module, imports)?;
-        Ok(Self(store.inner.handle(instance)))
+    pub fn new(mut store: impl AsContextMut, module: &Module, imports: &[Extern]) -> Result<Self, Error> {
+        Self::with_imports(store.as_context_mut().contents(), module, &Imports::Externs(imports))
     }
 
-    fn data(self, store: &Store) -> Option<&InstanceData> {
+    /// An instance in the store of which this is the address.
+    pub(super) fn with_imports(store: *mut Inner, module: &Module, imports: &Imports<'_>) -> Result<Self, Error> {
+        let instance = instantiate::instantiate(store, module, imports)?;
+        // SAFETY: the caller has the store.
+        Ok(Self(unsafe { &*store }.handle(instance)))
+    }
+
+    fn data(self, store: &Inner) -> Option<&InstanceData> {
         // SAFETY: the store owns the instance.
-        Some(unsafe { store.inner.follow(self.0).ok()?.as_ref() })
+        Some(unsafe { store.follow(self.0).ok()?.as_ref() })
     }
 
     /// Returns the export with this name, or `None`. `None` also when `store` is not the store of the instance.
-    pub fn export(self, store: &Store, name: &str) -> Option<Extern> {
-        let data = self.data(store)?;
-        data.export(&store.inner, data.module.export_entry(name)?)
+    pub fn get_export(&self, store: impl AsContext, name: &str) -> Option<Extern> {
+        let inner = store.as_context().inner();
+        let data = self.data(inner)?;
+        data.export(inner, data.module.export_entry(name)?)
     }
 
     /// Returns all exports with their names.
-    pub fn exports(self, store: &Store) -> impl Iterator<Item = (&str, Extern)> {
+    pub fn exports<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> impl Iterator<Item = (&'a str, Extern)> {
+        self.exports_in(store.into().inner())
+    }
+
+    pub(super) fn exports_in(self, store: &Inner) -> impl Iterator<Item = (&str, Extern)> {
         let data = self.data(store);
         let entries = data.into_iter().flat_map(|data| data.module.export_entries().map(move |entry| (data, entry)));
-        entries.filter_map(|(data, (name, entry))| Some((name, data.export(&store.inner, entry)?)))
+        entries.filter_map(move |(data, (name, entry))| Some((name, data.export(store, entry)?)))
     }
 
     /// Returns the exported function with this name, or `None`.
-    pub fn func(self, store: &Store, name: &str) -> Option<Func> {
-        match self.export(store, name)? {
-            Extern::Func(func) => Some(func),
-            _ => None,
-        }
+    pub fn get_func(&self, store: impl AsContext, name: &str) -> Option<Func> {
+        self.get_export(store, name)?.into_func()
+    }
+
+    /// Returns the exported function with this name and these types.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is no such function, or one of another type.
+    pub fn get_typed_func<P: WasmParams, R: WasmResults>(
+        &self,
+        store: impl AsContext,
+        name: &str,
+    ) -> Result<TypedFunc<P, R>, Error> {
+        let func = self.get_func(&store, name);
+        let func = func.ok_or_else(|| Error::usage(format!("there is no exported function {name:?}")))?;
+        let named = |error| match error {
+            Error::Usage(message) => Error::Usage(format!("{name:?}: {message}")),
+            other => other,
+        };
+        func.typed(store).map_err(named)
+    }
+
+    /// Returns the exported memory with this name, or `None`. One that is shared is [`Self::get_shared_memory`].
+    pub fn get_memory(&self, store: impl AsContext, name: &str) -> Option<Memory> {
+        self.get_export(store, name)?.into_memory()
+    }
+
+    /// Returns the exported shared memory with this name, or `None`.
+    pub fn get_shared_memory(&self, store: impl AsContext, name: &str) -> Option<SharedMemory> {
+        self.get_export(store, name)?.into_shared_memory()
+    }
+
+    /// Returns the exported table with this name, or `None`.
+    pub fn get_table(&self, store: impl AsContext, name: &str) -> Option<Table> {
+        self.get_export(store, name)?.into_table()
+    }
+
+    /// Returns the exported global with this name, or `None`.
+    pub fn get_global(&self, store: impl AsContext, name: &str) -> Option<Global> {
+        self.get_export(store, name)?.into_global()
+    }
+
+    /// Returns the exported tag with this name, or `None`.
+    pub fn get_tag(&self, store: impl AsContext, name: &str) -> Option<Tag> {
+        self.get_export(store, name)?.into_tag()
     }
 
     /// Returns the module of the instance, or `None` when `store` is not the store of the instance.
-    pub fn module(self, store: &Store) -> Option<&Module> {
-        Some(&self.data(store)?.module)
+    pub fn module<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> Option<&'a Module> {
+        Some(&self.data(store.into().inner())?.module)
     }
 }

@@ -14,29 +14,63 @@ use core::ptr::{self, NonNull};
 
 use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead, MemoryRef, VmContextHead};
 use wasmelt_abi::descriptor::MemoryPlan;
-use wasmelt_abi::interface::{EntityPlan, ImportEntry, Kind, TypeCode};
+use wasmelt_abi::interface::{EntityPlan, FuncPlan, ImportEntry, Kind, TypeCode};
 
 use super::global::{GlobalEntity, value_bytes};
+use super::host_func::{HostCell, HostFunc};
 use super::instance::{Context, InstanceData, MemoryOf};
+use super::linker::Definition;
 use super::memory::{MemoryEntity, SharedMemory};
 use super::registry::is_subtype;
-use super::store::{Inner, Store};
+use super::store::Inner;
 use super::table::{TableEntity, TableSpec};
 use super::tag::TagEntity;
-use super::{Error, Extern, MemoryType, Module, activation, builtins};
+use super::{Error, Extern, ExternType, MemoryType, Module, activation, builtins};
 use wasmelt_runtime::rel::slice;
 
-/// Makes an instance.
+/// What an instance gets for the imports of its module, in their order.
+pub(super) enum Imports<'a> {
+    Externs(&'a [Extern]),
+    /// Functions of the host among them have the types that the module asks for.
+    Checked(&'a [Definition]),
+}
+
+impl Imports<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Externs(list) => list.len(),
+            Self::Checked(list) => list.len(),
+        }
+    }
+
+    fn at(&self, index: usize) -> Import<'_> {
+        match self {
+            Self::Externs(list) => Import::Extern(&list[index]),
+            Self::Checked(list) => match &list[index] {
+                Definition::Extern(item) => Import::Extern(item),
+                Definition::Func(func) => Import::Func(func),
+            },
+        }
+    }
+}
+
+enum Import<'a> {
+    Extern(&'a Extern),
+    Func(&'a HostFunc),
+}
+
+/// Makes an instance in the store of which this is the address.
 pub(super) fn instantiate(
-    store: &mut Store,
+    store: *mut Inner,
     module: &Module,
-    imports: &[Extern],
+    imports: &Imports<'_>,
 ) -> Result<NonNull<InstanceData>, Error> {
-    let type_ids = store.inner.type_ids(module)?;
-    let given = check_imports(store, module, &type_ids, imports)?;
-    let store = &mut store.inner;
-    store.add_module(module, &type_ids);
-    store.ensure_stack(module.program().stack_bytes)?;
+    // SAFETY: the caller has the store.
+    let inner = unsafe { &mut *store };
+    let type_ids = inner.type_ids(module)?;
+    let given = check_imports(inner, module, &type_ids, imports)?;
+    inner.add_module(module, &type_ids);
+    inner.ensure_stack(module.program().stack_bytes)?;
     let dropped = vec![Cell::new(0); (module.plan().segment_count as usize).div_ceil(64)].into();
     let instance = InstanceData {
         module: module.clone(),
@@ -48,16 +82,19 @@ pub(super) fn instantiate(
         memories: Vec::new(),
         globals: Vec::new(),
         tags: Vec::new(),
+        cells: Box::default(),
+        closures: Vec::new(),
     };
     // The store keeps it from here on, also when something fails: others may refer to it by then.
-    let mut kept = store.instances.add(instance);
+    let mut kept = inner.instances.add(instance);
     // SAFETY: the instance is new, and only known here until its head is filled.
     let instance = unsafe { kept.as_mut() };
+    make_cells(store, instance, kept, &given.funcs);
     fill_func_refs(instance, &given.funcs);
-    make_tables(store, instance, &given.tables)?;
-    make_memories(store, instance, given.memories)?;
-    make_globals(store, instance, &given.globals);
-    make_tags(store, instance, given.tags)?;
+    make_tables(inner, instance, &given.tables)?;
+    make_memories(inner, instance, given.memories)?;
+    make_globals(inner, instance, &given.globals);
+    make_tags(inner, instance, given.tags)?;
     // SAFETY: the store owns the instance.
     let instance = unsafe { kept.as_ref() };
     fill_head(instance, kept);
@@ -73,15 +110,22 @@ pub(super) fn instantiate(
 /// The imports by kind.
 #[derive(Default)]
 struct Given {
-    funcs: Vec<NonNull<FuncRef>>,
+    funcs: Vec<GivenFunc>,
     tables: Vec<NonNull<TableEntity>>,
     memories: Vec<MemoryOf>,
     globals: Vec<NonNull<GlobalEntity>>,
     tags: Vec<NonNull<TagEntity>>,
 }
 
+enum GivenFunc {
+    /// A function of the store.
+    Store(NonNull<FuncRef>),
+    /// A function of the host that no store has.
+    Host(HostFunc),
+}
+
 /// Checks that each import is given and has the type that the module asks for.
-fn check_imports(store: &Store, module: &Module, type_ids: &[u32], imports: &[Extern]) -> Result<Given, Error> {
+fn check_imports(store: &Inner, module: &Module, type_ids: &[u32], imports: &Imports<'_>) -> Result<Given, Error> {
     let entries = slice(&module.interface().imports);
     if let Some(missing) = module.imports().nth(imports.len()) {
         let place = format!("import {} {:?} {:?}", imports.len(), missing.module, missing.name);
@@ -91,15 +135,27 @@ fn check_imports(store: &Store, module: &Module, type_ids: &[u32], imports: &[Ex
         return Err(Error::usage(format!("{} imports are given, and the module has {}", imports.len(), entries.len())));
     }
     let mut given = Given::default();
-    for (index, (entry, import)) in entries.iter().zip(imports).enumerate() {
-        if let Err(reason) = take(&store.inner, module, type_ids, entry, import, &mut given)? {
-            let (Some(expected), found) = (module.imports().nth(index), import.ty(store)?) else { continue };
-            let place = format!("import {index} {:?} {:?}", expected.module, expected.name);
-            let types = format!("expected {}, found {found}", expected.ty);
-            return Err(Error::Unlinkable(format!("incompatible import type: {place}: {types}{reason}")));
+    for (index, entry) in entries.iter().enumerate() {
+        let import = match imports.at(index) {
+            Import::Extern(import) => import,
+            Import::Func(func) => {
+                given.funcs.push(GivenFunc::Host(func.clone()));
+                continue;
+            }
+        };
+        if let Err(reason) = take(store, module, type_ids, entry, import, &mut given)? {
+            return Err(mismatch(module, index, &import.type_in(store)?, reason));
         }
     }
     Ok(given)
+}
+
+/// What to say about an import of another type than the module asks for, and why where the types do not tell.
+pub(super) fn mismatch(module: &Module, index: usize, found: &ExternType, reason: &str) -> Error {
+    let Some(expected) = module.imports().nth(index) else { return Error::usage("too many imports") };
+    let place = format!("import {index} {:?} {:?}", expected.module, expected.name);
+    let types = format!("expected {}, found {found}", expected.ty);
+    Error::Unlinkable(format!("incompatible import type: {place}: {types}{reason}"))
 }
 
 /// Adds an import to those of its kind; where it does not fit, what there is to say beyond the types.
@@ -116,7 +172,7 @@ fn take(
     let code = |code| store_code(code, type_ids);
     let fits = match (Kind::from_u32(entry.kind), import) {
         (Some(Kind::Func), Extern::Func(func)) => {
-            given.funcs.push(store.follow(func.0)?);
+            given.funcs.push(GivenFunc::Store(store.follow(func.0)?));
             store.func(*func)?.type_id == type_ids[slice(&interface.funcs)[index].type_number as usize]
         }
         (Some(Kind::Table), Extern::Table(table)) => {
@@ -196,25 +252,47 @@ impl MemoryOf {
     }
 }
 
-fn fill_func_refs(instance: &InstanceData, imported: &[NonNull<FuncRef>]) {
+/// Makes a cell for each import that is a function of the host: the cell says that this instance calls.
+fn make_cells(store: *mut Inner, instance: &mut InstanceData, kept: NonNull<InstanceData>, imported: &[GivenFunc]) {
+    let plans = slice(&instance.module.interface().funcs);
+    let cell = |(import, plan): (&GivenFunc, &FuncPlan)| match import {
+        GivenFunc::Host(func) => Some(func.cell(store, instance.type_ids[plan.type_number as usize], Some(kept))),
+        // SAFETY: the store owns the function, and one of the host has a cell.
+        GivenFunc::Store(given) => unsafe {
+            let &FuncRef { owner, vmctx, .. } = given.as_ref();
+            (owner == FuncRef::HOST).then(|| (*vmctx.cast::<HostCell>()).imported_by(kept))
+        },
+    };
+    let cells: Box<[HostCell]> = imported.iter().zip(plans).filter_map(cell).collect();
+    let closures = imported.iter().filter_map(|import| match import {
+        GivenFunc::Host(func) => Some(func.clone()),
+        GivenFunc::Store(_) => None,
+    });
+    instance.closures = closures.collect();
+    instance.cells = cells;
+}
+
+fn fill_func_refs(instance: &InstanceData, imported: &[GivenFunc]) {
     let interface = instance.module.interface();
     let text = instance.module.text().start as *const u8;
+    let mut cells = instance.cells.iter();
     for (index, plan) in slice(&interface.funcs).iter().enumerate() {
         let type_id = instance.type_ids[plan.type_number as usize];
-        let reference = match imported.get(index) {
-            Some(&given) => {
-                // SAFETY: the store owns it.
-                let given = unsafe { given.read() };
-                let to_host = slice(&interface.types)[plan.type_number as usize].to_host.get();
-                // A function of the host is called through the code of whoever imports it.
-                let code = if given.code.is_null() { to_host.unwrap_or(ptr::null()) } else { given.code };
-                FuncRef { code, ..given }
-            }
+        let guest = match imported.get(index) {
+            // SAFETY: the store owns it.
+            Some(GivenFunc::Store(given)) => Some(unsafe { given.read() }).filter(|given| given.owner != FuncRef::HOST),
+            Some(GivenFunc::Host(_)) => None,
             None => {
                 let code = text.wrapping_add(plan.code_offset as usize);
-                FuncRef { code, vmctx: instance.context.vmctx(), type_id, owner: FuncRef::GUEST }
+                Some(FuncRef { code, vmctx: instance.context.vmctx(), type_id, owner: FuncRef::GUEST })
             }
         };
+        let reference = guest.unwrap_or_else(|| {
+            let vmctx = cells.next().map_or(ptr::null(), ptr::from_ref).cast_mut().cast();
+            // A function of the host is called through the code of whoever imports it.
+            let code = slice(&interface.types)[plan.type_number as usize].to_host.get().unwrap_or(ptr::null());
+            FuncRef { code, vmctx, type_id, owner: FuncRef::HOST }
+        });
         // SAFETY: the context has room for it there.
         unsafe { instance.func_ref(index).write(reference) };
     }

@@ -2,16 +2,16 @@
 //! functions of its own, and calls them.
 //!
 //! A [`Module`] is loaded code. A [`Store`] holds everything that instances of modules share: tables, memories,
-//! globals, tags, functions. Small handles ([`Func`], [`Table`], ...) refer to what a store holds. Every use of a
-//! handle names the store, and a handle of another store is an [`Error::Usage`]. Everything in a store lives until the
-//! store is dropped.
+//! globals, tags, functions; and data of the host's own. Small handles ([`Func`], [`Table`], ...) refer to what a store
+//! holds. Every use of a handle names the store, and a handle of another store is an [`Error::Usage`]. Everything in a
+//! store lives until the store is dropped. Who knows the `wasmtime` crate finds the differences at [`from_wasmtime`].
 //!
 //! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
 //! [`Error::Trap`], and leaves store and host intact.
 //!
 //! # Reactors
 //! Instantiation runs what the specification says, the start function. A reactor of WASI exports `_initialize`, and
-//! expects its host to call that function once, before all other exports.
+//! expects its host to call that function once, before all other exports. [`Linker::module`] does so.
 //!
 //! # What it does to the process
 //! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`. A fault that is not a
@@ -22,22 +22,17 @@
 //! [`Module`] or [`Store`] refers to them.
 //!
 //! ```no_run
-//! # fn main() -> Result<(), wasmelt_embed::Error> {
-//! use wasmelt_embed::{FuncType, Func, Linker, Module, Store, Val, ValType};
+//! # fn main() -> wasmelt_embed::Result<()> {
+//! use wasmelt_embed::{Linker, Module, Store};
 //!
-//! let mut store = Store::new();
 //! // SAFETY: wasmelt made the file.
 //! let module = unsafe { Module::load("./plugin.so".as_ref(), "plugin") }?;
-//! let print = Func::new(&mut store, FuncType::new([ValType::I32], []), |_store, args| {
-//!     println!("{args:?}");
-//!     Ok(vec![])
-//! })?;
 //! let mut linker = Linker::new();
-//! linker.define("host", "print", print);
+//! linker.func_wrap("host", "print", |number: i32| println!("{number}"))?;
+//! let mut store = Store::new(());
 //! let instance = linker.instantiate(&mut store, &module)?;
-//! let add = instance.func(&store, "add").expect("the module exports it");
-//! let sum = add.call(&mut store, &[Val::I32(1), Val::I32(2)])?;
-//! assert_eq!(sum, [Val::I32(3)]);
+//! let add = instance.get_typed_func::<(i32, i32), i32>(&store, "add")?;
+//! assert_eq!(add.call(&mut store, (1, 2))?, 3);
 //! # Ok(())
 //! # }
 //! ```
@@ -46,12 +41,15 @@ mod activation;
 mod arch;
 mod backtrace;
 mod builtins;
+mod context;
 mod error;
 mod exceptions;
+mod externs;
 mod faults;
 mod func;
 mod func_type;
 mod global;
+mod host_func;
 mod instance;
 mod instantiate;
 mod linker;
@@ -64,8 +62,13 @@ mod stack;
 mod store;
 mod table;
 mod tag;
+mod typed_func;
 mod types;
 mod value;
+mod wasm_ty;
+
+#[doc = include_str!("../from-wasmtime.md")]
+pub mod from_wasmtime {}
 
 #[cfg(test)]
 mod interface_tests;
@@ -75,19 +78,23 @@ mod testing;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests;
 
-pub use error::{Error, Frame, GuestTrap, Position};
+pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut};
+pub use error::{Error, Frame, GuestTrap, Panic, Position, Result};
 pub use exceptions::Exception;
+pub use externs::Extern;
 pub use func::Func;
 pub use func_type::FuncType;
 pub use global::Global;
 pub use instance::Instance;
-pub use linker::{Extern, Linker};
+pub use linker::{InstancePre, Linker};
 pub use memory::{Memory, SharedMemory};
 pub use module::{ExportType, ImportType, Library, Module};
 pub use store::{Store, StoreConfig};
 pub use table::Table;
 pub use tag::Tag;
+pub use typed_func::{IntoFunc, TypedFunc};
 pub use types::{ExternType, GlobalType, HeapType, MemoryType, RefType, TableType, ValType};
 pub use value::{ExternRef, Val};
+pub use wasm_ty::{WasmParams, WasmResults, WasmRet, WasmTy};
 pub use wasmelt_abi::descriptor::ProgramDescriptor;
 pub use wasmelt_abi::trap::Trap;

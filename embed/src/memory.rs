@@ -9,14 +9,16 @@
 use core::cell::UnsafeCell;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
+use core::slice;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmelt_abi::context;
 use wasmelt_abi::descriptor::MemoryPlan;
 
+use super::context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 use super::reservation::Reservation;
-use super::store::{Handle, Inner, Store};
+use super::store::{Handle, Inner};
 use super::{Error, MemoryType, shared_bytes};
 use wasmelt_runtime::memory;
 
@@ -244,7 +246,7 @@ impl MemoryEntity {
 }
 
 impl Inner {
-    fn memory(&self, memory: Memory) -> Result<&MemoryEntity, Error> {
+    pub(super) fn memory(&self, memory: Memory) -> Result<&MemoryEntity, Error> {
         // SAFETY: the store owns the memory.
         Ok(unsafe { self.follow(memory.0)?.as_ref() })
     }
@@ -260,45 +262,87 @@ impl Inner {
 
 impl Memory {
     /// Makes a memory that is not shared. [`SharedMemory`] is for threads.
-    pub fn new(store: &mut Store, ty: MemoryType) -> Result<Self, Error> {
+    pub fn new(mut store: impl AsContextMut, ty: MemoryType) -> Result<Self, Error> {
         if ty.shared {
             return Err(Error::usage("a memory of a store is not shared"));
         }
         let plan = MemoryEntity::plan(&ty)?;
+        let mut store = store.as_context_mut();
+        let inner = store.inner_mut();
         // SAFETY: the record is the entity's own.
-        let entity = unsafe { MemoryEntity::create(&mut store.inner, ty, &plan, ptr::null_mut())? };
-        Ok(Self(store.inner.handle(entity)))
+        let entity = unsafe { MemoryEntity::create(inner, ty, &plan, ptr::null_mut())? };
+        Ok(Self(inner.handle(entity)))
     }
 
     /// Returns the type of the memory. The minimum in the type is the length at this moment.
-    pub fn ty(self, store: &Store) -> Result<MemoryType, Error> {
-        Ok(store.inner.memory(self)?.ty())
+    pub fn ty(&self, store: impl AsContext) -> Result<MemoryType, Error> {
+        Ok(store.as_context().inner().memory(*self)?.ty())
     }
 
     /// Returns the length of the memory in pages.
-    pub fn size_pages(self, store: &Store) -> Result<u64, Error> {
+    pub fn size(&self, store: impl AsContext) -> Result<u64, Error> {
         Ok(self.ty(store)?.minimum)
     }
 
     /// Returns the length of the memory in bytes.
-    #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
-    pub fn len(self, store: &Store) -> Result<u64, Error> {
-        Ok(store.inner.memory(self)?.len())
+    pub fn data_size(&self, store: impl AsContext) -> Result<usize, Error> {
+        Ok(store.as_context().inner().memory(*self)?.len() as usize)
+    }
+
+    /// Returns the bytes of the memory. As long as they are borrowed the store is, so no guest runs and the memory does not
+    /// grow.
+    ///
+    /// # Panics
+    /// Panics when the memory belongs to another store.
+    pub fn data<'a, T: 'a>(&self, store: impl Into<StoreContext<'a, T>>) -> &'a [u8] {
+        let (base, len) = self.bytes(store.into().inner());
+        // SAFETY: the memory is there as long as the store, and has this length. It is not shared, so whoever writes to it has
+        // the store, which is borrowed for reading.
+        unsafe { slice::from_raw_parts(base, len) }
+    }
+
+    /// Returns the bytes of the memory, to change them. As [`Self::data`].
+    ///
+    /// # Panics
+    /// Panics when the memory belongs to another store.
+    pub fn data_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> &'a mut [u8] {
+        self.data_and_store_mut(store).0
+    }
+
+    /// Returns the bytes of the memory and the host's data, to change both. As [`Self::data`].
+    ///
+    /// # Panics
+    /// Panics when the memory belongs to another store.
+    pub fn data_and_store_mut<'a, T: 'a>(&self, store: impl Into<StoreContextMut<'a, T>>) -> (&'a mut [u8], &'a mut T) {
+        let store = store.into();
+        let (base, len) = self.bytes(store.inner());
+        // SAFETY: as in `data`; the store is borrowed for everything, and its bytes lie outside what it consists of.
+        (unsafe { slice::from_raw_parts_mut(base, len) }, store.into_data())
+    }
+
+    /// Where the bytes are, and how many.
+    #[track_caller]
+    fn bytes(self, store: &Inner) -> (*mut u8, usize) {
+        match store.memory(self) {
+            Ok(memory) if !memory.ty.shared => (memory.base(), memory.len() as usize),
+            Ok(_) => panic!("the bytes of a shared memory cannot be borrowed"),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Copies bytes from the memory into `bytes`. Returns [`Error::Usage`] when the range exceeds the memory.
-    pub fn read(self, store: &Store, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        store.inner.memory(self)?.read(offset, bytes)
+    pub fn read(&self, store: impl AsContext, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        store.as_context().inner().memory(*self)?.read(offset as u64, bytes)
     }
 
     /// Copies `bytes` into the memory. Returns [`Error::Usage`] when the range exceeds the memory.
-    pub fn write(self, store: &mut Store, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        store.inner.memory(self)?.write(offset, bytes)
+    pub fn write(&self, mut store: impl AsContextMut, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        store.as_context_mut().inner().memory(*self)?.write(offset as u64, bytes)
     }
 
     /// Grows the memory by `delta` pages and returns the length before, in pages.
-    pub fn grow(self, store: &mut Store, delta_pages: u64) -> Result<u64, Error> {
-        store.inner.memory(self)?.grow_or_fail(delta_pages)
+    pub fn grow(&self, mut store: impl AsContextMut, delta_pages: u64) -> Result<u64, Error> {
+        store.as_context_mut().inner().memory(*self)?.grow_or_fail(delta_pages)
     }
 }
 
@@ -324,25 +368,24 @@ impl SharedMemory {
     }
 
     /// Returns the length of the memory in pages.
-    pub fn size_pages(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.ty().minimum
     }
 
     /// Returns the length of the memory in bytes.
-    #[allow(clippy::len_without_is_empty, reason = "the length of a memory in bytes, as in the specification")]
-    pub fn len(&self) -> u64 {
-        self.0.len()
+    pub fn data_size(&self) -> usize {
+        self.0.len() as usize
     }
 
     /// Copies bytes from the memory, each as it is at some moment of the call. Returns [`Error::Usage`] when the range
     /// exceeds the memory.
-    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        self.0.read(offset, bytes)
+    pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Error> {
+        self.0.read(offset as u64, bytes)
     }
 
     /// Copies `bytes` into the memory. Returns [`Error::Usage`] when the range exceeds the memory.
-    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.0.write(offset, bytes)
+    pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        self.0.write(offset as u64, bytes)
     }
 
     /// Grows the memory by `delta` pages and returns the length before, in pages.

@@ -53,7 +53,7 @@ impl Library {
 /// symbol `wasmelt_module_NAME` is what wasmelt made.
 ///
 /// ```no_run
-/// # fn main() -> Result<(), wasmelt_embed::Error> {
+/// # fn main() -> wasmelt_embed::Result<()> {
 /// // SAFETY: `libplugin.a`, which is linked, was made by wasmelt.
 /// let module = unsafe { wasmelt_embed::linked_module!("plugin") }?;
 /// # Ok(())

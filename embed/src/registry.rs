@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use wasmelt_abi::interface::{FuncTypeEntry, MAX_TYPES, TypeCode};
 
-use super::func::HostFuncData;
+use super::host_func::HostFuncData;
 use super::types::{HeapType, RefType, ValType};
 use super::{Error, FuncType};
 use wasmelt_runtime::rel::slice;

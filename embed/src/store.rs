@@ -5,8 +5,8 @@
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: a handle is followed only after its store's number was compared, so one from elsewhere is an error and
-// never an address. A `Store` cannot be moved out of its box: a host function gets `&mut Store` while guest code of it
-// runs, and must not be able to exchange it for another.
+// never an address. While guest code of a store runs, nobody has a `&mut Store`: host functions get a `Caller`, which
+// cannot be exchanged for another store. The type of the data is invariant: a host function was made for exactly it.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::fmt;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 use super::Error;
 use super::activation::Activation;
 use super::exceptions::Heap;
-use super::func::HostFuncData;
 use super::global::GlobalEntity;
+use super::host_func::HostFuncData;
 use super::instance::InstanceData;
 use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
 use super::module::Module;
@@ -61,52 +61,108 @@ impl Default for StoreConfig {
     }
 }
 
-/// Everything that instances share. A store can move from thread to thread; one thread uses it at a time.
+/// Everything that instances share, and data of the host's own. A store can move from thread to thread; one thread uses
+/// it at a time.
 ///
-/// A store exists only in a `Box`. The functions of this interface take `&mut store` of such a box.
+/// Functions of this interface take a store as `&store` or `&mut store`; a host function hands on its [`Caller`] in the same
+/// way.
+///
+/// A host function that reads data of a long life cannot be given data of a shorter one:
+///
+/// ```compile_fail
+/// # use wasmelt_embed::Store;
+/// fn shortens<'a>(store: Store<&'static str>) -> Store<&'a str> {
+///     store
+/// }
+/// ```
+///
+/// [`Caller`]: crate::Caller
+pub struct Store<T> {
+    /// A mutable pointer, so that `T` is invariant: data of a longer life must not be exchanged for data of a shorter one.
+    contents: *mut Contents<T>,
+}
+
+/// What a store holds, where it stays. Host functions know its address without knowing the type of the data.
 #[repr(C)]
-pub struct Store {
-    pub(super) inner: Inner,
-    /// Gives the type no known size, so that `mem::swap` cannot exchange two stores.
-    unmovable: [()],
+pub(crate) struct Contents<T> {
+    pub(crate) inner: Inner,
+    pub(crate) data: T,
 }
 
 // SAFETY: what a store owns is reached through the store alone, host functions are `Send` and `Sync`, and no part of it
 // depends on the thread: activations, which do, exist only while the store is borrowed.
-unsafe impl Send for Store {}
+unsafe impl<T: Send> Send for Contents<T> {}
 
-impl Store {
-    /// Makes an empty store.
-    #[allow(clippy::new_ret_no_self, reason = "it is never without its box")]
-    pub fn new() -> Box<Self> {
-        Self::with_config(StoreConfig::default())
+// SAFETY: a store is its contents.
+unsafe impl<T: Send> Send for Store<T> {}
+
+impl<T> Store<T> {
+    /// Makes an empty store with data of the host's own, which host functions reach by their [`Caller`](crate::Caller).
+    pub fn new(data: T) -> Self {
+        Self::with_config(data, StoreConfig::default())
     }
 
     /// Makes an empty store with these limits.
-    pub fn with_config(config: StoreConfig) -> Box<Self> {
+    pub fn with_config(data: T, config: StoreConfig) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = StoreId(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX));
-        let inner = Box::into_raw(Box::new(Inner::new(id, config)));
-        // SAFETY: a `Store` is an `Inner` and no bytes more, so this is the box's own allocation.
-        unsafe { Box::from_raw(Self::from_inner(inner)) }
+        Self { contents: Box::into_raw(Box::new(Contents { inner: Inner::new(id, config), data })) }
     }
 
-    /// The store around its contents.
-    pub(super) fn from_inner(inner: *mut Inner) -> *mut Self {
-        ptr::slice_from_raw_parts_mut(inner.cast::<()>(), 0) as *mut Self
+    /// Returns the host's data.
+    pub fn data(&self) -> &T {
+        &self.contents().data
+    }
+
+    /// Returns the host's data, to change it.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.contents_mut().data
+    }
+
+    /// Drops all that the store holds but the host's data.
+    pub fn into_data(self) -> T {
+        let contents = core::mem::ManuallyDrop::new(self).contents;
+        // SAFETY: it came from a box, and this store, which would be the only one to drop it, does not.
+        let Contents { inner, data } = *unsafe { Box::from_raw(contents) };
+        drop(inner);
+        data
+    }
+
+    pub(crate) fn contents(&self) -> &Contents<T> {
+        // SAFETY: the store owns its contents, and is borrowed as long as they are.
+        unsafe { &*self.contents }
+    }
+
+    pub(crate) fn contents_mut(&mut self) -> &mut Contents<T> {
+        // SAFETY: as in `contents`.
+        unsafe { &mut *self.contents }
     }
 }
 
-impl fmt::Debug for Store {
+impl<T: Default> Default for Store<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T> Drop for Store<T> {
+    fn drop(&mut self) {
+        // SAFETY: it came from a box, and only here, or in `into_data` instead, goes back into one.
+        drop(unsafe { Box::from_raw(self.contents) });
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Store<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { id, instances, .. } = &self.inner;
-        f.debug_struct("Store").field("id", &id.0).field("instances", &instances.len()).finish_non_exhaustive()
+        let Contents { inner: Inner { id, instances, .. }, data } = self.contents();
+        let mut f = f.debug_struct("Store");
+        f.field("id", &id.0).field("instances", &instances.len()).field("data", data).finish_non_exhaustive()
     }
 }
 
-/// The contents of a store.
+/// The part of a store's contents that does not depend on the host's data.
 #[repr(C)]
-pub(super) struct Inner {
+pub struct Inner {
     /// The call into guest code that is running; null when none is.
     pub(super) activation: *mut Activation,
     pub(super) id: StoreId,

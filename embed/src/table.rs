@@ -13,8 +13,9 @@ use core::ptr::{self, NonNull};
 use wasmelt_abi::context;
 use wasmelt_abi::interface::TypeCode;
 
+use super::context::{AsContext, AsContextMut};
 use super::reservation::Reservation;
-use super::store::{Handle, Inner, Store};
+use super::store::{Handle, Inner};
 use super::value::{self, Val};
 use super::{Error, TableType, ValType};
 use wasmelt_runtime::table;
@@ -126,12 +127,23 @@ impl Inner {
         // SAFETY: the store owns the table.
         Ok(unsafe { self.follow(table.0)?.as_ref() })
     }
+
+    pub(super) fn table_type(&self, table: Table) -> Result<TableType, Error> {
+        let table = self.table(table)?;
+        Ok(TableType {
+            element: self.types.ref_type(table.element),
+            minimum: table.len(),
+            maximum: table.maximum,
+            index_64: table.index_64,
+        })
+    }
 }
 
 impl Table {
     /// Makes a table whose elements are all `value`.
-    pub fn new(store: &mut Store, ty: TableType, value: &Val) -> Result<Self, Error> {
-        let inner = &mut store.inner;
+    pub fn new(mut store: impl AsContextMut, ty: TableType, value: &Val) -> Result<Self, Error> {
+        let mut store = store.as_context_mut();
+        let inner = store.inner_mut();
         let TableType { element, minimum, maximum, index_64 } = ty;
         let index_limit = if index_64 { u64::MAX } else { u64::from(u32::MAX) };
         let capacity = maximum.unwrap_or(u64::MAX).min(index_limit);
@@ -154,34 +166,30 @@ impl Table {
     }
 
     /// Returns the type of the table. The minimum in the type is the length at this moment.
-    pub fn ty(self, store: &Store) -> Result<TableType, Error> {
-        let table = store.inner.table(self)?;
-        Ok(TableType {
-            element: store.inner.types.ref_type(table.element),
-            minimum: table.len(),
-            maximum: table.maximum,
-            index_64: table.index_64,
-        })
+    pub fn ty(&self, store: impl AsContext) -> Result<TableType, Error> {
+        store.as_context().inner().table_type(*self)
     }
 
     /// Returns the length of the table in elements.
-    pub fn size(self, store: &Store) -> Result<u64, Error> {
-        Ok(store.inner.table(self)?.len())
+    pub fn size(&self, store: impl AsContext) -> Result<u64, Error> {
+        Ok(store.as_context().inner().table(*self)?.len())
     }
 
     /// Returns an element. Returns [`Error::Usage`] when the index exceeds the table.
-    pub fn get(self, store: &Store, index: u64) -> Result<Val, Error> {
-        let table = store.inner.table(self)?;
+    pub fn get(&self, store: impl AsContext, index: u64) -> Result<Val, Error> {
+        let store = store.as_context();
+        let table = store.inner().table(*self)?;
         let element = table.element(index).ok_or_else(|| outside(index, table.len()))?;
         let ty = table.element;
         // SAFETY: the place was just checked, and elements are of the element type.
-        Ok(unsafe { value::raise(&store.inner, [element.read(), 0], ty) })
+        Ok(unsafe { value::raise(store.inner(), [element.read(), 0], ty) })
     }
 
     /// Sets an element. Returns [`Error::Usage`] when the index exceeds the table.
-    pub fn set(self, store: &mut Store, index: u64, value: &Val) -> Result<(), Error> {
-        let table = store.inner.table(self)?;
-        let [value, _] = value::lower(&store.inner, value, table.element)?;
+    pub fn set(&self, mut store: impl AsContextMut, index: u64, value: &Val) -> Result<(), Error> {
+        let store = store.as_context_mut();
+        let table = store.inner().table(*self)?;
+        let [value, _] = value::lower(store.inner(), value, table.element)?;
         let element = table.element(index).ok_or_else(|| outside(index, table.len()))?;
         // SAFETY: the place was just checked.
         unsafe { element.write(value) };
@@ -189,9 +197,10 @@ impl Table {
     }
 
     /// Grows the table by `delta` elements of `value` and returns the length before.
-    pub fn grow(self, store: &mut Store, delta: u64, value: &Val) -> Result<u64, Error> {
-        let table = store.inner.table(self)?;
-        let [value, _] = value::lower(&store.inner, value, table.element)?;
+    pub fn grow(&self, mut store: impl AsContextMut, delta: u64, value: &Val) -> Result<u64, Error> {
+        let store = store.as_context_mut();
+        let table = store.inner().table(*self)?;
+        let [value, _] = value::lower(store.inner(), value, table.element)?;
         // SAFETY: the value is of the element type, and the store is the caller's.
         let grown = unsafe { table.grow(delta, value) };
         grown.ok_or_else(|| Error::system(format!("a table of {} elements cannot grow by {delta}", table.len())))

@@ -2,7 +2,8 @@
 
 use core::ptr::NonNull;
 
-use super::store::{Handle, Inner, Store};
+use super::context::{AsContext, AsContextMut};
+use super::store::{Handle, Inner};
 use super::{Error, FuncType};
 
 /// A tag of a store. Two tags are different even if their types are equal.
@@ -25,20 +26,27 @@ impl TagEntity {
 
 impl Tag {
     /// Makes a tag. `ty` must have no results.
-    pub fn new(store: &mut Store, ty: FuncType) -> Result<Self, Error> {
+    pub fn new(mut store: impl AsContextMut, ty: FuncType) -> Result<Self, Error> {
         if !ty.results().is_empty() {
             return Err(Error::usage("the type of a tag has no results"));
         }
-        let inner = &mut store.inner;
+        let mut store = store.as_context_mut();
+        let inner = store.inner_mut();
         let type_id = inner.types.number(&ty)?;
         let tag = TagEntity::create(inner, type_id)?;
         Ok(Self(inner.handle(tag)))
     }
 
     /// Returns the type of the tag. The parameters are the types of an exception's values.
-    pub fn ty(self, store: &Store) -> Result<FuncType, Error> {
+    pub fn ty(&self, store: impl AsContext) -> Result<FuncType, Error> {
+        store.as_context().inner().tag_type(*self)
+    }
+}
+
+impl Inner {
+    pub(super) fn tag_type(&self, tag: Tag) -> Result<FuncType, Error> {
         // SAFETY: the store owns the tag.
-        let tag = unsafe { store.inner.follow(self.0)?.as_ref() };
-        Ok(store.inner.types.entry(tag.type_id).public.clone())
+        let tag = unsafe { self.follow(tag.0)?.as_ref() };
+        Ok(self.types.entry(tag.type_id).public.clone())
     }
 }

@@ -49,6 +49,22 @@ impl ExternRef {
     }
 }
 
+/// What a result holds before a function of the host has set it: zero or null.
+pub(super) fn zero(ty: TypeCode) -> Val {
+    match ty {
+        TypeCode::I32 => Val::I32(0),
+        TypeCode::I64 => Val::I64(0),
+        TypeCode::F32 => Val::F32(0),
+        TypeCode::F64 => Val::F64(0),
+        TypeCode::V128 => Val::V128([0; 16]),
+        _ => match ty.heap() {
+            TypeCode::HEAP_EXTERN | TypeCode::HEAP_NOEXTERN => Val::ExternRef(None),
+            TypeCode::HEAP_EXN | TypeCode::HEAP_NOEXN => Val::ExnRef(None),
+            _ => Val::FuncRef(None),
+        },
+    }
+}
+
 /// The values in the form of guests, if they have these types.
 pub(super) fn lower_all(store: &Inner, values: &[Val], types: &[TypeCode]) -> Result<Vec<[u64; 2]>, Error> {
     if values.len() != types.len() {
@@ -59,7 +75,7 @@ pub(super) fn lower_all(store: &Inner, values: &[Val], types: &[TypeCode]) -> Re
 
 /// The value in the form of guests, if it has this type.
 pub(super) fn lower(store: &Inner, value: &Val, ty: TypeCode) -> Result<[u64; 2], Error> {
-    let mismatch = || Error::usage(format!("{value:?} is no {}", store.types.val_type(ty)));
+    let mismatch = || Error::usage(format!("{value:?} is not of type {}", store.types.val_type(ty)));
     let word = match (value, ty) {
         (Val::I32(value), TypeCode::I32) => u64::from(*value as u32),
         (Val::I64(value), TypeCode::I64) => *value as u64,

@@ -41,7 +41,7 @@ impl Libraries {
 
 impl Engine for Libraries {
     fn observe(&self, program: &[Part], plan: &Plan) -> Result<Observation, Failure> {
-        let mut run = Run { store: Store::new(), instances: Vec::new() };
+        let mut run = Run { store: Store::new(()), instances: Vec::new() };
         let mut observation = Observation::default();
         let mut made = HashMap::new();
         for (number, part) in program.iter().enumerate() {
@@ -75,28 +75,30 @@ impl Engine for Libraries {
 
 /// Instances of the parts, as many as there are yet.
 struct Run {
-    store: Box<Store>,
+    store: Store<()>,
     instances: Vec<Instance>,
 }
 
 impl Run {
     fn export<T>(&self, export: &Export<T>) -> Result<Extern, Failure> {
-        let found = self.instances[export.part].export(&self.store, &export.name);
+        let found = self.instances[export.part].get_export(&self.store, &export.name);
         found.ok_or_else(|| Failure::Broken(format!("no export `{}`", export.name)))
     }
 
     fn call(&mut self, call: &Call) -> Result<Result<Vec<Bits>, Trap>, Failure> {
         for instance in &self.instances {
-            if let Some(Extern::Global(fuel)) = instance.export(&self.store, FUEL_EXPORT) {
-                fuel.set(&mut self.store, &Val::I32(FUEL as i32)).map_err(|e| broken("no fuel", &e))?;
+            if let Some(Extern::Global(fuel)) = instance.get_export(&self.store, FUEL_EXPORT) {
+                fuel.set(&mut self.store, Val::I32(FUEL as i32)).map_err(|e| broken("no fuel", &e))?;
             }
         }
         let Extern::Func(func) = self.export(&call.export)? else {
             return Err(Failure::Broken(format!("`{}` is no function", call.export.name)));
         };
         let args: Vec<Val> = call.args.iter().map(|&(ty, bits)| value(bits, ty)).collect();
-        match func.call(&mut self.store, &args) {
-            Ok(results) => Ok(Ok(results.iter().map(bits).collect())),
+        let ty = func.ty(&self.store).map_err(|e| broken("no type", &e))?;
+        let mut results = vec![Val::I32(0); ty.results().len()];
+        match func.call(&mut self.store, &args, &mut results) {
+            Ok(()) => Ok(Ok(results.iter().map(bits).collect())),
             Err(error) => trap(error).map(Err),
         }
     }
@@ -126,7 +128,7 @@ impl Run {
             let Some(part) = earlier.iter().position(|part| part.name == expected.module) else {
                 return make(&mut self.store, number, import, expected.ty);
             };
-            self.instances[part].export(&self.store, expected.name).ok_or_else(|| Error::host("no such export"))
+            self.instances[part].get_export(&self.store, expected.name).ok_or_else(|| Error::host("no such export"))
         });
         let provided = provided.map(|item| item.map_err(|e| broken("an import cannot be provided", &e)));
         provided.collect()
@@ -134,17 +136,15 @@ impl Run {
 }
 
 /// What globals, memories and tables hold.
-fn look(store: &Store, items: impl IntoIterator<Item = Extern>) -> Result<State, Failure> {
+fn look(store: &Store<()>, items: impl IntoIterator<Item = Extern>) -> Result<State, Failure> {
     let mut state = State::default();
     for item in items {
         let looked = match item {
             Extern::Global(global) => global.get(store).map(|value| state.globals.push(bits(&value))),
-            Extern::Memory(memory) => memory.len(store).and_then(|len| {
-                let mut bytes = vec![0; len as usize];
-                memory.read(store, 0, &mut bytes)?;
-                state.memory_hashes.push(hash(&bytes));
+            Extern::Memory(memory) => {
+                state.memory_hashes.push(hash(memory.data(store)));
                 Ok(())
-            }),
+            }
             Extern::SharedMemory(memory) => {
                 let ty = memory.ty();
                 let mut bytes = vec![0; (ty.minimum << ty.page_size_log2) as usize];
@@ -164,15 +164,17 @@ fn look(store: &Store, items: impl IntoIterator<Item = Extern>) -> Result<State,
 }
 
 /// What the host provides for the import with this number.
-fn make(store: &mut Store, number: usize, import: &Import, expected: ExternType) -> Result<Extern, Error> {
+fn make(store: &mut Store<()>, number: usize, import: &Import, expected: ExternType) -> Result<Extern, Error> {
     match (import, expected) {
         (Import::Func(params, results), ExternType::Func(ty)) => {
             let (params, results) = (params.clone(), results.clone());
-            let func = Func::new(store, ty, move |_, args| {
+            let func = Func::new(store, ty, move |_, args, out| {
                 let args: Vec<Bits> = args.iter().map(bits).collect();
                 let values = host::call(number, &params, &args, &results);
-                let values = values.ok_or_else(|| Error::trap(Trap::Unreachable))?;
-                Ok(values.iter().zip(&results).map(|(&bits, &ty)| value(bits, ty)).collect())
+                for ((out, &bits), &ty) in out.iter_mut().zip(&values.ok_or(Trap::Unreachable)?).zip(&results) {
+                    *out = value(bits, ty);
+                }
+                Ok(())
             });
             func.map(Extern::from)
         }
@@ -181,15 +183,16 @@ fn make(store: &mut Store, number: usize, import: &Import, expected: ExternType)
             Table::new(store, ty, &value(host::initial(number, element), element)).map(Extern::from)
         }
         (Import::Memory, ExternType::Memory(ty)) if ty.shared => SharedMemory::new(ty).map(Extern::from),
-        (Import::Memory, ExternType::Memory(ty)) => Memory::new(store, ty).and_then(|memory| {
+        (Import::Memory, ExternType::Memory(ty)) => {
+            let memory = Memory::new(&mut *store, ty)?;
             let start = host::MEMORY_START;
-            if memory.len(store)? >= start.len() as u64 {
-                memory.write(store, 0, start)?;
+            if let Some(bytes) = memory.data_mut(store).get_mut(..start.len()) {
+                bytes.copy_from_slice(start);
             }
             Ok(memory.into())
-        }),
+        }
         (&Import::Global(content), ExternType::Global(ty)) => {
-            Global::new(store, ty, &value(host::initial(number, content), content)).map(Extern::from)
+            Global::new(store, ty, value(host::initial(number, content), content)).map(Extern::from)
         }
         (Import::Tag, ExternType::Tag(ty)) => Tag::new(store, ty).map(Extern::from),
         (import, found) => Err(Error::host(format!("{found} in place of {import:?}"))),

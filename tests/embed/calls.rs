@@ -21,7 +21,7 @@ const ALL_TYPES: &str = r#"(module
 
 #[test]
 fn a_reactor_is_initialised_by_its_host() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let reactor = instance(
         &mut store,
         "reactor",
@@ -37,20 +37,20 @@ fn a_reactor_is_initialised_by_its_host() {
 
 #[test]
 fn values_of_every_type_go_both_ways() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let module = module("alltypes", ALL_TYPES);
     let ty = match module.exports().find(|export| export.name == "turn").unwrap().ty {
         wasmelt_embed::ExternType::Func(ty) => ty,
         other => panic!("{other}"),
     };
-    let turn = Func::new(&mut store, ty, |_, args| {
-        let mut results: Vec<_> = args.iter().rev().cloned().collect();
-        results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
-        Ok(results)
+    let turn = Func::new(&mut store, ty, |_, args, results| {
+        results[..7].clone_from_slice(&args.iter().rev().cloned().collect::<Vec<_>>());
+        results[7..].clone_from_slice(&[Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
+        Ok(())
     })
     .unwrap();
     let instance = Instance::new(&mut store, &module, &[turn.into()]).unwrap();
-    let nothing = instance.func(&store, "nothing").unwrap();
+    let nothing = instance.get_func(&store, "nothing").unwrap();
     let args = [
         Val::I32(-6),
         Val::I64(i64::MIN),
@@ -66,7 +66,7 @@ fn values_of_every_type_go_both_ways() {
         assert!(args.iter().rev().eq(&results[..7]), "{name}: {results:?}");
         assert_eq!(results[7..], [Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
         let Val::FuncRef(Some(returned)) = results[1] else { panic!() };
-        assert_eq!(returned.call(&mut store, &[]).unwrap(), []);
+        assert_eq!(call_func(&mut store, returned, &[]).unwrap(), []);
     }
     let nulls = [&args[..5], &[Val::FuncRef(None), Val::ExternRef(None)]].concat();
     let results = call(&mut store, instance, "through", &nulls).unwrap();
@@ -75,16 +75,16 @@ fn values_of_every_type_go_both_ways() {
 
 #[test]
 fn arguments_are_checked() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let wat = "(module (type $t (func (result i32))) (func (export \"f\") (param i32 (ref $t))) (func (export \"g\") (type $t) i32.const 1))";
     let instance = instance(&mut store, "checked", wat);
-    let (f, g) = (instance.func(&store, "f").unwrap(), instance.func(&store, "g").unwrap());
-    let mut usage = |args: &[Val]| matches!(f.call(&mut store, args), Err(Error::Usage(_)));
+    let (f, g) = (instance.get_func(&store, "f").unwrap(), instance.get_func(&store, "g").unwrap());
+    let mut usage = |args: &[Val]| matches!(call_func(&mut store, f, args), Err(Error::Usage(_)));
     assert!(usage(&[]) && usage(&[Val::I32(1)]) && usage(&[Val::I64(1), Val::FuncRef(Some(g))]));
     assert!(usage(&[Val::I32(1), Val::FuncRef(None)]), "null where none is allowed");
     assert!(usage(&[Val::I32(1), Val::FuncRef(Some(f))]), "a function of another type");
     assert!(usage(&[Val::I32(1), Val::ExternRef(Some(ExternRef(NonZeroU64::MIN)))]));
-    assert_eq!(f.call(&mut store, &[Val::I32(1), Val::FuncRef(Some(g))]).unwrap(), []);
+    assert_eq!(call_func(&mut store, f, &[Val::I32(1), Val::FuncRef(Some(g))]).unwrap(), []);
 }
 
 #[test]
@@ -94,20 +94,12 @@ fn host_and_guest_call_each_other_in_turn() {
         (func (export "down") (param i32) (result i32)
             (if (result i32) (i32.eqz (local.get 0)) (then (i32.const 0))
                 (else (i32.add (i32.const 1) (call $f (i32.sub (local.get 0) (i32.const 1))))))))"#;
-    let mut store = Store::new();
-    let down = Arc::new(std::sync::Mutex::new(None::<Func>));
-    let f = host(&mut store, {
-        let down = Arc::clone(&down);
-        move |store, n| {
-            let func = down.lock().unwrap().expect("set before the call");
-            match func.call(store, &[Val::I32(n)])?[..] {
-                [Val::I32(result)] => Ok(result + 1),
-                ref other => panic!("{other:?}"),
-            }
-        }
+    let mut store = Store::new(());
+    let f = host(&mut store, |caller, n| {
+        let down = caller.get_export("down").unwrap().into_func().unwrap();
+        Ok(down.typed::<i32, i32>(&caller)?.call(caller, n)? + 1)
     });
     let instance = Instance::new(&mut store, &module("nested", WAT), &[f.into()]).unwrap();
-    *down.lock().unwrap() = instance.func(&store, "down");
     assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
     assert_eq!(trap(call(&mut store, instance, "down", &[Val::I32(i32::MAX)])), Trap::StackExhausted);
     assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
@@ -122,7 +114,7 @@ fn a_hundred_instances_have_a_state_each() {
             (i32.store (i32.const 0) (global.get $g))
             (i32.add (global.get $g) (i32.load8_u (i32.const 4)))))"#;
     let module = module("counter", WAT);
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instances: Vec<_> = (0..100).map(|_| Instance::new(&mut store, &module, &[]).unwrap()).collect();
     for (number, &instance) in instances.iter().enumerate() {
         for _ in 0..number {
@@ -144,7 +136,7 @@ fn threads_have_a_store_each() {
         for number in 0..8 {
             let module = &module;
             scope.spawn(move || {
-                let mut store = Store::new();
+                let mut store = Store::new(());
                 let instance = Instance::new(&mut store, module, &[]).unwrap();
                 for _ in 0..50 {
                     assert_eq!(call_i32(&mut store, instance, "fib", &[number & 1]), number & 1);
@@ -163,10 +155,11 @@ fn imports_are_found_by_name_and_checked() {
         (import "a" "t" (table 2 10 funcref))
         (import "b" "g" (global i64)))"#;
     let module = module("imports", WAT);
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let mut linker = Linker::new();
+    linker.allow_shadowing(true);
     let f = host(&mut store, |_, n| Ok(n));
-    linker.define("a", "f", f);
+    linker.define(&store, "a", "f", f).unwrap();
     let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
     assert_eq!(
         error,
@@ -174,7 +167,7 @@ fn imports_are_found_by_name_and_checked() {
     );
     let table =
         wasmelt_embed::Table::new(&mut store, TableType::new(RefType::FUNCREF, 2, Some(11)), &Val::FuncRef(None));
-    linker.define("a", "t", table.unwrap()).define("b", "g", f);
+    linker.define(&store, "a", "t", table.unwrap()).unwrap().define(&store, "b", "g", f).unwrap();
     let error = linker.instantiate(&mut store, &module).unwrap_err();
     assert!(matches!(error, Error::Unlinkable(_)));
     assert_eq!(
@@ -183,18 +176,18 @@ fn imports_are_found_by_name_and_checked() {
     );
     let table =
         wasmelt_embed::Table::new(&mut store, TableType::new(RefType::FUNCREF, 3, Some(10)), &Val::FuncRef(None));
-    linker.define("a", "t", table.unwrap());
+    linker.define(&store, "a", "t", table.unwrap()).unwrap();
     let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
     assert!(error.contains("import 2 \"b\" \"g\": expected (global i64), found (func (param i32)"), "{error}");
-    let global = |store: &mut Store, mutable| {
+    let global = |store: &mut Store<()>, mutable| {
         let ty = GlobalType { content: ValType::I64, mutable };
-        wasmelt_embed::Global::new(store, ty, &Val::I64(1)).unwrap()
+        wasmelt_embed::Global::new(store, ty, Val::I64(1)).unwrap()
     };
     let mutable = global(&mut store, true);
-    linker.define("b", "g", mutable);
+    linker.define(&store, "b", "g", mutable).unwrap();
     assert!(linker.instantiate(&mut store, &module).is_err());
     let immutable = global(&mut store, false);
-    linker.define("b", "g", immutable);
+    linker.define(&store, "b", "g", immutable).unwrap();
     linker.instantiate(&mut store, &module).unwrap();
 }
 
@@ -202,9 +195,9 @@ fn imports_are_found_by_name_and_checked() {
 fn handles_of_another_store_are_refused() {
     const WAT: &str = r#"(module (memory (export "m") 1) (table (export "t") 1 funcref)
         (global (export "g") (mut i32) (i32.const 1)) (tag (export "e")) (func (export "f")))"#;
-    let (mut one, mut other) = (Store::new(), Store::new());
+    let (mut one, mut other) = (Store::new(()), Store::new(()));
     let instance = instance(&mut one, "handles", WAT);
-    assert!(instance.export(&other, "m").is_none() && instance.exports(&other).next().is_none());
+    assert!(instance.get_export(&other, "m").is_none() && instance.exports(&other).next().is_none());
     assert_eq!(instance.exports(&one).count(), 5);
     let wat = "(module (import \"\" \"f\" (func)))";
     let importer = module("importer", wat);
@@ -213,22 +206,21 @@ fn handles_of_another_store_are_refused() {
         assert!(item.ty(&one).is_ok());
         assert!(Instance::new(&mut other, &importer, std::slice::from_ref(&item)).is_err());
         let refused = match item {
-            Extern::Func(func) => func.call(&mut other, &[]).is_err(),
+            Extern::Func(func) => call_func(&mut other, func, &[]).is_err(),
             Extern::Table(table) => table.set(&mut other, 0, &Val::FuncRef(None)).is_err(),
             Extern::Memory(memory) => memory.write(&mut other, 0, b"x").is_err(),
-            Extern::Global(global) => global.set(&mut other, &Val::I32(1)).is_err(),
+            Extern::Global(global) => global.set(&mut other, Val::I32(1)).is_err(),
             _ => true,
         };
         assert!(refused);
     }
-    let func = instance.func(&one, "f").unwrap();
-    let any = FuncType::new([ValType::FUNCREF], []);
-    let takes = Func::new(&mut other, any, |_, _| Ok(vec![])).unwrap();
-    assert!(matches!(takes.call(&mut other, &[Val::FuncRef(Some(func))]), Err(Error::Usage(_))));
+    let func = instance.get_func(&one, "f").unwrap();
+    let takes = Func::wrap(&mut other, |_: Option<Func>| {}).unwrap();
+    assert!(matches!(call_func(&mut other, takes, &[Val::FuncRef(Some(func))]), Err(Error::Usage(_))));
 }
 
 #[test]
-fn panics_cross_guests() {
+fn panics_are_errors_of_the_call() {
     const WAT: &str = r#"(module (import "host" "f" (func $f (param i32) (result i32)))
         (func (export "call") (param i32) (result i32) (call $f (local.get 0))))"#;
     struct Counts(Arc<AtomicI32>);
@@ -238,7 +230,7 @@ fn panics_cross_guests() {
         }
     }
     let dropped = Arc::new(AtomicI32::new(0));
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let f = host(&mut store, {
         let dropped = Arc::clone(&dropped);
         move |_, n| {
@@ -248,8 +240,10 @@ fn panics_cross_guests() {
     });
     let instance = Instance::new(&mut store, &module("panics", WAT), &[f.into()]).unwrap();
     for _ in 0..100 {
-        let call = std::panic::AssertUnwindSafe(|| call(&mut store, instance, "call", &[Val::I32(7)]));
-        assert_eq!(*std::panic::catch_unwind(call).unwrap_err().downcast::<&str>().unwrap(), "seven");
+        match call(&mut store, instance, "call", &[Val::I32(7)]) {
+            Err(Error::Panic(panic)) => assert_eq!(panic.message(), "seven"),
+            other => panic!("{other:?}"),
+        }
     }
     let error = call(&mut store, instance, "call", &[Val::I32(8)]).unwrap_err();
     assert!(matches!(error, Error::Host(_)) && error.to_string() == "not seven");
@@ -262,7 +256,7 @@ fn a_start_function_that_traps_leaves_what_it_did() {
         (import "host" "memory" (memory 1)) (import "host" "table" (table 4 funcref))
         (func $f (result i32) (i32.const 42)) (elem (i32.const 0) $f)
         (data (i32.const 0) "kept") (data (i32.const 65536) "x"))"#;
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let owner = instance(
         &mut store,
         "owner",
@@ -273,7 +267,7 @@ fn a_start_function_that_traps_leaves_what_it_did() {
     let mut linker = Linker::new();
     linker.instance(&store, "host", owner).unwrap();
     assert_eq!(trap(linker.instantiate(&mut store, &module("fails", WAT))), Trap::MemoryOutOfBounds);
-    let Some(Extern::Memory(memory)) = owner.export(&store, "memory") else { panic!() };
+    let Some(Extern::Memory(memory)) = owner.get_export(&store, "memory") else { panic!() };
     let mut bytes = [0; 4];
     memory.read(&store, 0, &mut bytes).unwrap();
     assert_eq!(&bytes, b"kept");
@@ -295,7 +289,7 @@ fn limits_of_a_store_hold() {
     let mut config = StoreConfig::default();
     config.max_memory_bytes = 2 << 16;
     config.max_table_elements = 5;
-    let mut store = Store::with_config(config);
+    let mut store = Store::with_config((), config);
     const WAT: &str = r#"(module (memory 1) (table $t 2 funcref)
         (func (export "memory") (param i32) (result i32) (memory.grow (local.get 0)))
         (func (export "table") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0))))"#;
@@ -317,14 +311,18 @@ fn types_can_name_function_types() {
     let module = module("typed", WAT);
     let inner = FuncType::new([ValType::I32], [ValType::I32]);
     let reference = ValType::Ref(RefType { nullable: true, heap: HeapType::Concrete(inner) });
-    let mut store = Store::new();
-    let f =
-        Func::new(&mut store, FuncType::new([reference.clone()], [reference]), |_, args| Ok(args.to_vec())).unwrap();
+    let mut store = Store::new(());
+    let ty = FuncType::new([reference.clone()], [reference]);
+    let f = Func::new(&mut store, ty, |_, args, results| {
+        results.clone_from_slice(args);
+        Ok(())
+    });
+    let f = f.unwrap();
     let instance = Instance::new(&mut store, &module, &[f.into()]).unwrap();
-    let twice = Val::FuncRef(instance.func(&store, "twice"));
+    let twice = Val::FuncRef(instance.get_func(&store, "twice"));
     let results = call(&mut store, instance, "through", &[twice]).unwrap();
     let [Val::FuncRef(Some(twice))] = results[..] else { panic!("{results:?}") };
-    assert_eq!(twice.call(&mut store, &[Val::I32(21)]).unwrap(), [Val::I32(42)]);
+    assert_eq!(call_func(&mut store, twice, &[Val::I32(21)]).unwrap(), [Val::I32(42)]);
 }
 
 #[test]
@@ -343,7 +341,7 @@ fn tail_calls_cross_instances() {
             (return_call $even (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4) (local.get 5)
                 (local.get 6) (local.get 7)))
         (elem (i32.const 0) $odd))"#;
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let even = instance(&mut store, "even", EVEN);
     let mut linker = Linker::new();
     linker.instance(&store, "e", even).unwrap();
@@ -359,7 +357,7 @@ fn stores_give_back_what_they_took() {
     let module = module("brief", "(module (memory (export \"m\") 1) (table (export \"t\") 1 funcref))");
     // All together they would need more address space than there is.
     for _ in 0..25_000 {
-        let mut store = Store::new();
+        let mut store = Store::new(());
         Instance::new(&mut store, &module, &[]).unwrap();
     }
 }
@@ -376,7 +374,7 @@ fn floats_are_rounded_without_an_instruction_for_it() {
         (func (export "f64x2") (param v128) (result v128) (f64x2.ceil (local.get 0)))
         (func (export "unsigned") (param v128) (result v128) (i32x4.trunc_sat_f64x2_u_zero (local.get 0))))"#;
     let module = module_with("rounding", WAT, &["--cpu", "x86-64-v1", "--nan-canonicalization"]);
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
     for (value, rounded) in [(-0.5, [-0.0, -1.0, -0.0, -0.0]), (2.5, [3.0, 2.0, 2.0, 2.0]), (1e300, [1e300; 4])] {
         let results = call(&mut store, instance, "f64", &[Val::F64(f64::to_bits(value))]).unwrap();

@@ -31,7 +31,7 @@ const CATCHER: &str = r#"(module
 
 #[test]
 fn handlers_are_found_in_other_instances() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let thrower = instance(&mut store, "thrower", THROWER);
     let mut linker = Linker::new();
     linker.instance(&store, "thrower", thrower).unwrap();
@@ -41,19 +41,19 @@ fn handlers_are_found_in_other_instances() {
     }
     // Another tag passes all handlers.
     let Err(Error::Exception(exception)) = call(&mut store, catcher, "catch", &[Val::I32(0)]) else { panic!() };
-    let Some(Extern::Tag(other)) = thrower.export(&store, "other") else { panic!() };
+    let Some(Extern::Tag(other)) = thrower.get_export(&store, "other") else { panic!() };
     assert_eq!(exception.tag(&store).unwrap(), other);
     assert_eq!(exception.values(&store).unwrap(), []);
 }
 
 #[test]
 fn the_host_holds_reads_and_throws_exceptions() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let thrower = instance(&mut store, "thrower", THROWER);
     let mut linker = Linker::new();
     linker.instance(&store, "thrower", thrower).unwrap();
     let catcher = linker.instantiate(&mut store, &module("catcher", CATCHER)).unwrap();
-    let Some(Extern::Tag(e)) = thrower.export(&store, "e") else { panic!() };
+    let Some(Extern::Tag(e)) = thrower.get_export(&store, "e") else { panic!() };
     let mut held = Vec::new();
     for n in 1..200 {
         let results = call(&mut store, catcher, "all", &[Val::I32(n)]).unwrap();
@@ -71,7 +71,7 @@ fn the_host_holds_reads_and_throws_exceptions() {
     let thrown = call(&mut store, catcher, "rethrow", &[Val::ExnRef(Some(held[7].clone()))]);
     assert!(matches!(thrown, Err(Error::Exception(exception)) if exception == held[7]));
     assert_eq!(trap(call(&mut store, catcher, "rethrow", &[Val::ExnRef(None)])), Trap::NullReference);
-    let mut other = Store::new();
+    let mut other = Store::new(());
     assert!(held[0].values(&other).is_err());
     assert!(Exception::new(&mut other, e, &[Val::I32(1), Val::I64(1)]).is_err());
     assert!(Exception::new(&mut store, e, &[Val::I32(1)]).is_err());
@@ -79,20 +79,20 @@ fn the_host_holds_reads_and_throws_exceptions() {
 
 #[test]
 fn exceptions_cross_host_functions() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let thrower = instance(&mut store, "thrower", THROWER);
-    let Some(Extern::Tag(e)) = thrower.export(&store, "e") else { panic!() };
-    let throw = thrower.func(&store, "throw").unwrap();
+    let Some(Extern::Tag(e)) = thrower.get_export(&store, "e") else { panic!() };
+    let throw = thrower.get_func(&store, "throw").unwrap();
     // Even numbers come from a guest below the host function, odd ones from the host function itself.
-    let through = host(&mut store, move |store, n| {
+    let through = host(&mut store, move |mut caller, n| {
         if n % 2 == 1 {
-            return Err(Error::Exception(Exception::new(store, e, &[Val::I32(n), Val::I64(1000)])?));
+            return Err(Error::Exception(Exception::new(caller, e, &[Val::I32(n), Val::I64(1000)])?));
         }
-        throw.call(store, &[Val::I32(n)])?;
+        call_func(&mut caller, throw, &[Val::I32(n)])?;
         panic!("it throws")
     });
     let mut linker = Linker::new();
-    linker.define("thrower", "throw", through).define("thrower", "e", e);
+    linker.define(&store, "thrower", "throw", through).unwrap().define(&store, "thrower", "e", e).unwrap();
     let catcher = linker.instantiate(&mut store, &module("catcher", CATCHER)).unwrap();
     for n in 1..1000 {
         assert_eq!(call_i32(&mut store, catcher, "catch", &[n]), 4 * n + 1000);
@@ -102,22 +102,23 @@ fn exceptions_cross_host_functions() {
 
 #[test]
 fn tags_are_different_even_when_their_types_are_equal() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let ty = FuncType::new([ValType::I32, ValType::I64], []);
     let (one, two) = (Tag::new(&mut store, ty.clone()).unwrap(), Tag::new(&mut store, ty.clone()).unwrap());
-    let throw = host(&mut store, move |store, n| {
+    let throw = host(&mut store, move |caller, n| {
         let tag = if n == 1 { one } else { two };
-        Err(Error::Exception(Exception::new(store, tag, &[Val::I32(n), Val::I64(0)])?))
+        Err(Error::Exception(Exception::new(caller, tag, &[Val::I32(n), Val::I64(0)])?))
     });
     let mut linker = Linker::new();
-    linker.define("thrower", "throw", throw).define("thrower", "e", one);
+    linker.define(&store, "thrower", "throw", throw).unwrap().define(&store, "thrower", "e", one).unwrap();
     let catcher = linker.instantiate(&mut store, &module("catcher", CATCHER)).unwrap();
     assert_eq!(call_i32(&mut store, catcher, "catch", &[1]), 4);
     let Err(Error::Exception(exception)) = call(&mut store, catcher, "catch", &[Val::I32(2)]) else { panic!() };
     assert_eq!(exception.tag(&store).unwrap(), two);
     assert_eq!(two.ty(&store).unwrap(), ty);
     let wrong = Tag::new(&mut store, FuncType::new([ValType::I32], [])).unwrap();
-    linker.define("thrower", "e", wrong);
+    linker.allow_shadowing(true);
+    linker.define(&store, "thrower", "e", wrong).unwrap();
     assert!(matches!(linker.instantiate(&mut store, &module("catcher", CATCHER)), Err(Error::Unlinkable(_))));
 }
 
@@ -133,7 +134,7 @@ fn exceptions_have_a_limit() {
             (br $again)) (i32.const 0)))"#;
     let mut config = wasmelt_embed::StoreConfig::default();
     config.max_exception_bytes = 1 << 20;
-    let mut store = Store::with_config(config);
+    let mut store = Store::with_config((), config);
     let instance = instance(&mut store, "keeps", WAT);
     let error = call(&mut store, instance, "keep", &[]).unwrap_err();
     assert!(matches!(error, Error::System(_)), "{error}");
@@ -146,7 +147,7 @@ fn what_is_alive_stays() {
         ("exceptions_alive", include_str!("../run/cases/exceptions-alive.wat")),
         ("exceptions_alive_legacy", include_str!("../run/cases/exceptions-alive-legacy.wat")),
     ] {
-        let mut store = Store::new();
+        let mut store = Store::new(());
         let instance = instance(&mut store, name, text);
         call(&mut store, instance, "_start", &[]).unwrap();
     }

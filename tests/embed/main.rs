@@ -6,6 +6,8 @@ mod support;
 
 mod calls;
 mod exceptions;
+mod interface;
+mod linking;
 mod sharing;
 mod traps;
 mod types;
@@ -13,7 +15,9 @@ mod types;
 use std::fs;
 use std::path::Path;
 
-use wasmelt_embed::{Error, Extern, Func, FuncType, Instance, Linker, Module, Store, Trap, Val, ValType};
+use wasmelt_embed::{
+    AsContextMut, Caller, Error, Extern, Func, FuncType, Instance, Linker, Module, Result, Store, Trap, Val, ValType,
+};
 
 /// Compiles a module in the text format into a library of this name, and loads it.
 fn module_with(name: &str, wat: &str, options: &[&str]) -> Module {
@@ -26,7 +30,7 @@ fn module_with(name: &str, wat: &str, options: &[&str]) -> Module {
     load(&library, name).unwrap()
 }
 
-fn load(library: &Path, name: &str) -> Result<Module, Error> {
+fn load(library: &Path, name: &str) -> Result<Module> {
     // SAFETY: these tests load what wasmelt has just made, and files that are not libraries.
     unsafe { Module::load(library, name) }
 }
@@ -36,16 +40,17 @@ fn module(name: &str, wat: &str) -> Module {
 }
 
 /// An instance without imports.
-fn instance(store: &mut Store, name: &str, wat: &str) -> Instance {
+fn instance(store: &mut Store<()>, name: &str, wat: &str) -> Instance {
     Instance::new(store, &module(name, wat), &[]).unwrap()
 }
 
-fn call(store: &mut Store, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>, Error> {
-    instance.func(store, name).unwrap_or_else(|| panic!("no export {name}")).call(store, args)
+fn call(store: &mut Store<()>, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+    let func = instance.get_func(&store, name).unwrap_or_else(|| panic!("no export {name}"));
+    call_func(store, func, args)
 }
 
 /// The one `i32` that a call returns.
-fn call_i32(store: &mut Store, instance: Instance, name: &str, args: &[i32]) -> i32 {
+fn call_i32(store: &mut Store<()>, instance: Instance, name: &str, args: &[i32]) -> i32 {
     let args: Vec<_> = args.iter().map(|&arg| Val::I32(arg)).collect();
     match call(store, instance, name, &args).unwrap()[..] {
         [Val::I32(result)] => result,
@@ -54,7 +59,7 @@ fn call_i32(store: &mut Store, instance: Instance, name: &str, args: &[i32]) -> 
 }
 
 #[track_caller]
-fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
+fn trap<T: std::fmt::Debug>(result: Result<T>) -> Trap {
     match result {
         Err(Error::Trap(trap)) => trap.trap,
         other => panic!("no trap: {other:?}"),
@@ -62,10 +67,13 @@ fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
 }
 
 /// A function of the host that takes and returns one `i32`.
-fn host(store: &mut Store, body: impl Fn(&mut Store, i32) -> Result<i32, Error> + Send + Sync + 'static) -> Func {
-    Func::new(store, FuncType::new([ValType::I32], [ValType::I32]), move |store, args| match args {
-        [Val::I32(value)] => Ok(vec![Val::I32(body(store, *value)?)]),
-        other => panic!("{other:?}"),
-    })
-    .unwrap()
+fn host(store: &mut Store<()>, body: impl Fn(Caller<'_, ()>, i32) -> Result<i32> + Send + Sync + 'static) -> Func {
+    Func::wrap(store, body).unwrap()
+}
+
+/// Calls a function whatever its type is; its results.
+fn call_func(mut store: impl AsContextMut, func: Func, args: &[Val]) -> Result<Vec<Val>> {
+    let mut results = vec![Val::I32(0); func.ty(&store)?.results().len()];
+    func.call(&mut store, args, &mut results)?;
+    Ok(results)
 }

@@ -40,76 +40,75 @@ const USER: &str = r#"(module
     (func (export "apply") (param i32 i32) (result i32) (call_indirect (type $t) (local.get 1) (local.get 0))))"#;
 
 fn shared(options: &[&str]) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let owner = Instance::new(&mut store, &module_with("owner", OWNER, options), &[]).unwrap();
     let mut linker = Linker::new();
     linker.instance(&store, "owner", owner).unwrap();
     let user = linker.instantiate(&mut store, &module_with("user", USER, options)).unwrap();
-    let store = &mut *store;
 
     // Memory.
-    call(store, user, "store", &[Val::I32(64), Val::I32(0x1234)]).unwrap();
-    assert_eq!(call_i32(store, owner, "load", &[64]), 0x1234);
-    assert_eq!(call_i32(store, owner, "load", &[32]), i32::from_le_bytes(*b"user"));
-    assert_eq!(call_i32(store, user, "grow", &[2]), 1);
-    assert_eq!(call_i32(store, user, "grow", &[2]), -1, "the owner's limit");
-    assert_eq!(call_i32(store, owner, "size", &[]), 3);
-    assert_eq!(call_i32(store, user, "grow own", &[100]), 1);
-    assert_eq!(call_i32(store, owner, "load", &[3 * 65536 - 4]), 0);
-    assert_eq!(trap(call(store, owner, "load", &[Val::I32(3 * 65536 - 3)])), Trap::MemoryOutOfBounds);
-    assert_eq!(trap(call(store, user, "store", &[Val::I32(-1), Val::I32(1)])), Trap::MemoryOutOfBounds);
-    let Some(Extern::Memory(memory)) = user.export(store, "again") else { panic!() };
+    call(&mut store, user, "store", &[Val::I32(64), Val::I32(0x1234)]).unwrap();
+    assert_eq!(call_i32(&mut store, owner, "load", &[64]), 0x1234);
+    assert_eq!(call_i32(&mut store, owner, "load", &[32]), i32::from_le_bytes(*b"user"));
+    assert_eq!(call_i32(&mut store, user, "grow", &[2]), 1);
+    assert_eq!(call_i32(&mut store, user, "grow", &[2]), -1, "the owner's limit");
+    assert_eq!(call_i32(&mut store, owner, "size", &[]), 3);
+    assert_eq!(call_i32(&mut store, user, "grow own", &[100]), 1);
+    assert_eq!(call_i32(&mut store, owner, "load", &[3 * 65536 - 4]), 0);
+    assert_eq!(trap(call(&mut store, owner, "load", &[Val::I32(3 * 65536 - 3)])), Trap::MemoryOutOfBounds);
+    assert_eq!(trap(call(&mut store, user, "store", &[Val::I32(-1), Val::I32(1)])), Trap::MemoryOutOfBounds);
+    let Some(Extern::Memory(memory)) = user.get_export(&mut store, "again") else { panic!() };
     assert_eq!(
-        owner.export(store, "memory").map(|item| format!("{item:?}")),
+        owner.get_export(&mut store, "memory").map(|item| format!("{item:?}")),
         Some(format!("{:?}", Extern::Memory(memory)))
     );
-    call(store, user, "init", &[]).unwrap();
+    call(&mut store, user, "init", &[]).unwrap();
     let mut bytes = [0; 6];
-    memory.read(store, 100, &mut bytes).unwrap();
+    memory.read(&mut store, 100, &mut bytes).unwrap();
     assert_eq!(&bytes, b"assive");
-    call(store, user, "drop", &[]).unwrap();
-    assert_eq!(trap(call(store, user, "init", &[])), Trap::MemoryOutOfBounds);
+    call(&mut store, user, "drop", &[]).unwrap();
+    assert_eq!(trap(call(&mut store, user, "init", &[])), Trap::MemoryOutOfBounds);
 
     // Table: function references with a context of their own.
     for instance in [owner, user] {
-        assert_eq!(call_i32(store, instance, "apply", &[1, 10]), 20);
-        assert_eq!(call_i32(store, instance, "apply", &[2, 10]), 30);
-        assert_eq!(call_i32(store, instance, "apply", &[3, 10]), 20);
-        assert_eq!(trap(call(store, instance, "apply", &[Val::I32(0), Val::I32(0)])), Trap::UninitializedElement);
-        assert_eq!(trap(call(store, instance, "apply", &[Val::I32(8), Val::I32(0)])), Trap::UndefinedElement);
+        assert_eq!(call_i32(&mut store, instance, "apply", &[1, 10]), 20);
+        assert_eq!(call_i32(&mut store, instance, "apply", &[2, 10]), 30);
+        assert_eq!(call_i32(&mut store, instance, "apply", &[3, 10]), 20);
+        assert_eq!(trap(call(&mut store, instance, "apply", &[Val::I32(0), Val::I32(0)])), Trap::UninitializedElement);
+        assert_eq!(trap(call(&mut store, instance, "apply", &[Val::I32(8), Val::I32(0)])), Trap::UndefinedElement);
     }
-    assert_eq!(call_i32(store, user, "table grow", &[5]), -1);
-    assert_eq!(call_i32(store, user, "table grow", &[3]), 4);
-    assert_eq!(call_i32(store, owner, "apply", &[6, 10]), 30);
-    call(store, user, "table init", &[Val::I32(0)]).unwrap();
-    assert_eq!(call_i32(store, owner, "apply", &[1, 10]), 30);
-    call(store, user, "elem drop", &[]).unwrap();
-    assert_eq!(trap(call(store, user, "table init", &[Val::I32(0)])), Trap::TableOutOfBounds);
-    let Some(Extern::Table(table)) = user.export(store, "table") else { panic!() };
-    let double = owner.func(store, "double").unwrap();
-    table.set(store, 0, &Val::FuncRef(Some(double))).unwrap();
-    assert_eq!(call_i32(store, user, "apply", &[0, 10]), 20);
-    let Val::FuncRef(Some(element)) = table.get(store, 6).unwrap() else { panic!() };
-    assert_eq!(element.call(store, &[Val::I32(5)]).unwrap(), [Val::I32(15)]);
-    assert!(table.get(store, 7).is_err());
-    assert_eq!(table.grow(store, 1, &Val::FuncRef(None)).unwrap(), 7);
-    assert!(table.grow(store, 1, &Val::FuncRef(None)).is_err());
-    assert_eq!(call_i32(store, user, "double", &[4]), 8, "an import that is exported again");
+    assert_eq!(call_i32(&mut store, user, "table grow", &[5]), -1);
+    assert_eq!(call_i32(&mut store, user, "table grow", &[3]), 4);
+    assert_eq!(call_i32(&mut store, owner, "apply", &[6, 10]), 30);
+    call(&mut store, user, "table init", &[Val::I32(0)]).unwrap();
+    assert_eq!(call_i32(&mut store, owner, "apply", &[1, 10]), 30);
+    call(&mut store, user, "elem drop", &[]).unwrap();
+    assert_eq!(trap(call(&mut store, user, "table init", &[Val::I32(0)])), Trap::TableOutOfBounds);
+    let Some(Extern::Table(table)) = user.get_export(&mut store, "table") else { panic!() };
+    let double = owner.get_func(&mut store, "double").unwrap();
+    table.set(&mut store, 0, &Val::FuncRef(Some(double))).unwrap();
+    assert_eq!(call_i32(&mut store, user, "apply", &[0, 10]), 20);
+    let Val::FuncRef(Some(element)) = table.get(&mut store, 6).unwrap() else { panic!() };
+    assert_eq!(call_func(&mut store, element, &[Val::I32(5)]).unwrap(), [Val::I32(15)]);
+    assert!(table.get(&mut store, 7).is_err());
+    assert_eq!(table.grow(&mut store, 1, &Val::FuncRef(None)).unwrap(), 7);
+    assert!(table.grow(&mut store, 1, &Val::FuncRef(None)).is_err());
+    assert_eq!(call_i32(&mut store, user, "double", &[4]), 8, "an import that is exported again");
 
     // Globals.
-    let Some(Extern::Global(global)) = user.export(store, "global") else { panic!() };
-    let Some(Extern::Global(vector)) = owner.export(store, "vector") else { panic!() };
-    call(store, user, "add", &[]).unwrap();
-    assert_eq!(global.get(store).unwrap(), Val::I64(6));
-    assert_eq!(vector.get(store).unwrap(), Val::V128((4u128 << 64 | 2).to_le_bytes()));
-    global.set(store, &Val::I64(-1)).unwrap();
-    call(store, user, "add", &[]).unwrap();
-    let Some(Extern::Global(same)) = owner.export(store, "global") else { panic!() };
-    assert_eq!(same.get(store).unwrap(), Val::I64(0));
+    let Some(Extern::Global(global)) = user.get_export(&mut store, "global") else { panic!() };
+    let Some(Extern::Global(vector)) = owner.get_export(&mut store, "vector") else { panic!() };
+    call(&mut store, user, "add", &[]).unwrap();
+    assert_eq!(global.get(&store).unwrap(), Val::I64(6));
+    assert_eq!(vector.get(&store).unwrap(), Val::V128((4u128 << 64 | 2).to_le_bytes()));
+    global.set(&mut store, Val::I64(-1)).unwrap();
+    call(&mut store, user, "add", &[]).unwrap();
+    let Some(Extern::Global(same)) = owner.get_export(&mut store, "global") else { panic!() };
+    assert_eq!(same.get(&store).unwrap(), Val::I64(0));
     assert_eq!(same, global);
-    let Some(Extern::Global(constant)) = owner.export(store, "constant") else { panic!() };
-    assert_eq!(constant.get(store).unwrap(), Val::I32(3));
-    assert!(matches!(constant.set(store, &Val::I32(4)), Err(Error::Usage(_))));
+    let Some(Extern::Global(constant)) = owner.get_export(&mut store, "constant") else { panic!() };
+    assert_eq!(constant.get(&store).unwrap(), Val::I32(3));
+    assert!(matches!(constant.set(&mut store, Val::I32(4)), Err(Error::Usage(_))));
 }
 
 #[test]
@@ -124,11 +123,11 @@ fn so_with_explicit_bounds_checks() {
 
 #[test]
 fn the_host_makes_what_guests_import() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let memory = Memory::new(&mut store, MemoryType::new(1, Some(4))).unwrap();
     let table = Table::new(&mut store, TableType::new(RefType::FUNCREF, 4, Some(8)), &Val::FuncRef(None)).unwrap();
-    let global = |store: &mut Store, content, mutable, value| {
-        Global::new(store, GlobalType { content, mutable }, &value).unwrap()
+    let global = |store: &mut Store<()>, content, mutable, value| {
+        Global::new(store, GlobalType { content, mutable }, value).unwrap()
     };
     let mutable = global(&mut store, ValType::I64, true, Val::I64(41));
     let constant = global(&mut store, ValType::I32, false, Val::I32(7));
@@ -136,25 +135,36 @@ fn the_host_makes_what_guests_import() {
     let double = host(&mut store, |_, n| Ok(2 * n));
     assert!(matches!(table.set(&mut store, 0, &Val::FuncRef(Some(double))), Err(Error::Usage(_))));
     let mut linker = Linker::new();
-    linker.define("owner", "double", double).define("owner", "memory", memory).define("owner", "table", table);
-    linker.define("owner", "global", mutable).define("owner", "constant", constant).define("owner", "vector", vector);
+    linker
+        .define(&store, "owner", "double", double)
+        .unwrap()
+        .define(&store, "owner", "memory", memory)
+        .unwrap()
+        .define(&store, "owner", "table", table)
+        .unwrap();
+    linker
+        .define(&store, "owner", "global", mutable)
+        .unwrap()
+        .define(&store, "owner", "constant", constant)
+        .unwrap()
+        .define(&store, "owner", "vector", vector)
+        .unwrap();
     let user = linker.instantiate(&mut store, &module("user", USER)).unwrap();
-    let store = &mut *store;
-    assert_eq!(call_i32(store, user, "apply", &[2, 3]), 21);
-    assert_eq!(call_i32(store, user, "apply", &[3, 3]), 6, "a function of the host in a table");
-    let Val::FuncRef(Some(again)) = table.get(store, 3).unwrap() else { panic!() };
-    assert_eq!(again.call(store, &[Val::I32(4)]).unwrap(), [Val::I32(8)]);
-    table.set(store, 0, &Val::FuncRef(Some(double))).unwrap();
-    assert_eq!(call_i32(store, user, "apply", &[0, 3]), 6);
-    call(store, user, "add", &[]).unwrap();
-    assert_eq!(mutable.get(store).unwrap(), Val::I64(42));
-    assert_eq!(call_i32(store, user, "grow", &[1]), 1);
-    assert_eq!(memory.grow(store, 2).unwrap(), 2);
-    assert!(memory.grow(store, 1).is_err());
-    memory.write(store, 4 * 65536 - 4, &[1, 0, 0, 0]).unwrap();
-    call(store, user, "store", &[Val::I32(4 * 65536 - 4), Val::I32(9)]).unwrap();
+    assert_eq!(call_i32(&mut store, user, "apply", &[2, 3]), 21);
+    assert_eq!(call_i32(&mut store, user, "apply", &[3, 3]), 6, "a function of the host in a table");
+    let Val::FuncRef(Some(again)) = table.get(&mut store, 3).unwrap() else { panic!() };
+    assert_eq!(call_func(&mut store, again, &[Val::I32(4)]).unwrap(), [Val::I32(8)]);
+    table.set(&mut store, 0, &Val::FuncRef(Some(double))).unwrap();
+    assert_eq!(call_i32(&mut store, user, "apply", &[0, 3]), 6);
+    call(&mut store, user, "add", &[]).unwrap();
+    assert_eq!(mutable.get(&store).unwrap(), Val::I64(42));
+    assert_eq!(call_i32(&mut store, user, "grow", &[1]), 1);
+    assert_eq!(memory.grow(&mut store, 2).unwrap(), 2);
+    assert!(memory.grow(&mut store, 1).is_err());
+    memory.write(&mut store, 4 * 65536 - 4, &[1, 0, 0, 0]).unwrap();
+    call(&mut store, user, "store", &[Val::I32(4 * 65536 - 4), Val::I32(9)]).unwrap();
     let mut bytes = [0; 4];
-    memory.read(store, 4 * 65536 - 4, &mut bytes).unwrap();
+    memory.read(&mut store, 4 * 65536 - 4, &mut bytes).unwrap();
     assert_eq!(bytes, [9, 0, 0, 0]);
 }
 
@@ -165,12 +175,12 @@ fn threads_share_a_memory_of_the_host() {
         for number in 0..4u8 {
             let memory = memory.clone();
             scope.spawn(move || {
-                memory.write(u64::from(number), &[number + 1]).unwrap();
+                memory.write(usize::from(number), &[number + 1]).unwrap();
                 assert!(memory.grow(1).unwrap() > 0);
             });
         }
     });
-    assert_eq!(memory.size_pages(), 5);
+    assert_eq!(memory.size(), 5);
     assert!(memory.grow(6).is_err());
     let mut bytes = [0; 4];
     memory.read(0, &mut bytes).unwrap();
@@ -190,7 +200,7 @@ fn threads_share_a_memory() {
         for number in 0..4 {
             let (module, memory) = (&module, memory.clone());
             scope.spawn(move || {
-                let mut store = Store::new();
+                let mut store = Store::new(());
                 let instance = Instance::new(&mut store, module, &[memory.into()]).unwrap();
                 call(&mut store, instance, "store", &[Val::I32(4 * number), Val::I32(number + 1)]).unwrap();
                 assert!(call_i32(&mut store, instance, "grow", &[]) > 0);
@@ -199,13 +209,13 @@ fn threads_share_a_memory() {
             });
         }
     });
-    assert_eq!(memory.size_pages(), 5);
+    assert_eq!(memory.size(), 5);
     for number in 0..4u8 {
         let mut bytes = [0; 4];
-        memory.read(4 * u64::from(number), &mut bytes).unwrap();
+        memory.read(4 * usize::from(number), &mut bytes).unwrap();
         assert_eq!(bytes, [number + 1, 0, 0, 0]);
     }
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let unshared = Memory::new(&mut store, MemoryType::new(1, Some(10))).unwrap();
     assert!(matches!(Instance::new(&mut store, &module, &[unshared.into()]), Err(Error::Unlinkable(_))));
 }
@@ -223,11 +233,11 @@ fn threads_wait_for_each_other() {
     let memory = SharedMemory::new(MemoryType::shared(1, 1)).unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            let mut store = Store::new();
+            let mut store = Store::new(());
             let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
             call_i32(&mut store, instance, "wait", &[])
         });
-        let mut store = Store::new();
+        let mut store = Store::new(());
         let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
         while call_i32(&mut store, instance, "notify", &[]) == 0 {
             std::thread::yield_now();
@@ -252,7 +262,7 @@ fn code_without_checks_gets_no_memory_without_a_guard() {
         );
         let explicit: &[&str] = &["--bounds-checks", "explicit"];
         let connect = |owner_options, user_options| {
-            let mut store = Store::new();
+            let mut store = Store::new(());
             let owner = Instance::new(&mut store, &module_with("owner", &owner, owner_options), &[]).unwrap();
             let mut linker = Linker::new();
             linker.instance(&store, "owner", owner).unwrap();

@@ -48,7 +48,7 @@ const TRAPS: [(&str, Trap); 17] = [
 ];
 
 fn every_trap(options: &[&str]) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = Instance::new(&mut store, &module_with("traps", WAT, options), &[]).unwrap();
     for round in 0..1000 {
         for (name, expected) in TRAPS {
@@ -78,17 +78,14 @@ fn so_without_optimisation() {
 
 #[test]
 fn backtraces_name_functions_of_all_modules() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let inner = instance(
         &mut store,
         "inner",
         r#"(module (func $divide (export "f") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0))))"#,
     );
-    let f = inner.func(&store, "f").unwrap();
-    let through_host = host(&mut store, move |store, n| match f.call(store, &[Val::I32(n)])?[..] {
-        [Val::I32(result)] => Ok(result),
-        ref other => panic!("{other:?}"),
-    });
+    let f = inner.get_func(&store, "f").unwrap();
+    let through_host = host(&mut store, move |caller, n| f.typed::<i32, i32>(&caller)?.call(caller, n));
     const OUTER: &str = r#"(module (import "" "f" (func $f (param i32) (result i32)))
         (func $middle (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0))))
         (func (export "g") (param i32) (result i32) (i32.add (i32.const 1) (call $middle (local.get 0)))))"#;
@@ -116,7 +113,7 @@ fn backtraces_have_positions_with_debug_information() {
     let guest = support::repository().join("tests/run/guests/inlined.wasm");
     support::compile(&guest, &path, ["--emit", "cdylib", "-g"]).unwrap();
     let module = load(&path, "inlined").unwrap();
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();
     let Err(Error::Trap(trap)) = call(&mut store, instance, "_start", &[]) else { panic!() };
     let expected = "wasm trap: out of bounds memory access\n    \
@@ -137,11 +134,11 @@ fn backtraces_have_positions_with_debug_information() {
 
 #[test]
 fn a_trap_inside_nested_calls_ends_the_innermost() {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let inner = instance(&mut store, "innermost", r#"(module (func (export "f") (unreachable)))"#);
-    let f = inner.func(&store, "f").unwrap();
-    let catches = host(&mut store, move |store, n| {
-        assert_eq!(trap(f.call(store, &[])), Trap::Unreachable);
+    let f = inner.get_func(&store, "f").unwrap();
+    let catches = host(&mut store, move |mut caller, n| {
+        assert_eq!(trap(call_func(&mut caller, f, &[])), Trap::Unreachable);
         if n == 0 { Err(Error::trap(Trap::IntegerOverflow)) } else { Ok(n + 1) }
     });
     const OUTER: &str = r#"(module (import "" "f" (func $f (param i32) (result i32)))
@@ -170,7 +167,7 @@ fn the_stack_can_end_anywhere() {
         (func (export "one") (result i32) (drop (memory.grow (i32.const 1))) (memory.size)))"#;
     let mut config = wasmelt_embed::StoreConfig::default();
     config.stack_bytes = Some(256 << 10);
-    let mut store = Store::with_config(config);
+    let mut store = Store::with_config((), config);
     let f = host(&mut store, |_, n| Ok(n));
     let instance = Instance::new(&mut store, &module("anywhere", WAT), &[f.into()]).unwrap();
     for pages in 2..22 {

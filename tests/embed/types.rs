@@ -13,10 +13,10 @@ fn nested_types(first: usize, depth: usize, innermost: &str) -> String {
     types
 }
 
-fn connect(store: &mut Store, owner: &str, user: &str) -> Result<Instance, Error> {
+fn connect(store: &mut Store<()>, owner: &str, user: &str) -> Result<Instance, Error> {
     let owner = instance(store, "owner", owner);
     let mut linker = Linker::new();
-    linker.instance(store, "owner", owner)?;
+    linker.instance(&*store, "owner", owner)?;
     linker.instantiate(store, &module("user", user))
 }
 
@@ -34,7 +34,7 @@ fn nested_types_are_equal_across_modules() {
             below = DEPTH - 1
         )
     };
-    let store = &mut Store::new();
+    let store = &mut Store::new(());
     for first in [0, 5] {
         let user = connect(store, &owner, &user(&nested_types(first, DEPTH, "i32"))).unwrap();
         assert_eq!(call_i32(store, user, "call", &[]), 7);
@@ -53,9 +53,9 @@ fn many_nested_types_are_numbered() {
     }
     let wat = format!("(module {types} (func (export \"f\") (result i32) (i32.const 1)))");
     let module = module("many", &wat);
-    let store = &mut Store::new();
+    let mut store = Store::new(());
     for _ in 0..3 {
-        let instance = Instance::new(store, &module, &[]).unwrap();
-        assert_eq!(call_i32(store, instance, "f", &[]), 1);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        assert_eq!(call_i32(&mut store, instance, "f", &[]), 1);
     }
 }

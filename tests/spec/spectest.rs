@@ -1,14 +1,14 @@
 //! The module `spectest`, which the suite expects of its host, as the reference interpreter has it.
 
 use wasmelt_embed::{
-    Error, Func, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, SharedMemory, Store, Table,
-    TableType, Val, ValType,
+    Error, FuncType, Global, GlobalType, Linker, Memory, MemoryType, RefType, SharedMemory, Store, Table, TableType,
+    Val, ValType,
 };
 
 use crate::script::SPECTEST;
 
 /// Defines it.
-pub(crate) fn define(linker: &mut Linker, store: &mut Store) -> Result<(), Error> {
+pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(), Error> {
     use ValType::{F32, F64, I32, I64};
     let functions: [(&str, &[ValType]); 7] = [
         ("print", &[]),
@@ -22,11 +22,10 @@ pub(crate) fn define(linker: &mut Linker, store: &mut Store) -> Result<(), Error
     for (name, params) in functions {
         // What would be printed is nobody's concern, only that the values arrive.
         let check = params.to_vec();
-        let print = Func::new(store, FuncType::new(params.iter().cloned(), []), move |_, args| {
+        linker.func_new(SPECTEST, name, FuncType::new(params.iter().cloned(), []), move |_, args, _| {
             let fits = args.len() == check.len() && args.iter().zip(&check).all(|(arg, ty)| is_of(arg, ty));
-            if fits { Ok(Vec::new()) } else { Err(Error::host(format!("{args:?} for a function of {check:?}"))) }
+            if fits { Ok(()) } else { Err(Error::host(format!("{args:?} for a function of {check:?}"))) }
         })?;
-        linker.define(SPECTEST, name, print);
     }
     let globals = [
         ("global_i32", I32, Val::I32(666)),
@@ -35,16 +34,17 @@ pub(crate) fn define(linker: &mut Linker, store: &mut Store) -> Result<(), Error
         ("global_f64", F64, Val::F64(666.6f64.to_bits())),
     ];
     for (name, content, value) in globals {
-        let global = Global::new(store, GlobalType { content, mutable: false }, &value)?;
-        linker.define(SPECTEST, name, global);
+        let global = Global::new(&mut *store, GlobalType { content, mutable: false }, value)?;
+        linker.define(&*store, SPECTEST, name, global)?;
     }
     for (name, index_64) in [("table", false), ("table64", true)] {
         let ty = TableType { index_64, ..TableType::new(RefType::FUNCREF, 10, Some(20)) };
-        let table = Table::new(store, ty, &Val::FuncRef(None))?;
-        linker.define(SPECTEST, name, table);
+        let table = Table::new(&mut *store, ty, &Val::FuncRef(None))?;
+        linker.define(&*store, SPECTEST, name, table)?;
     }
-    linker.define(SPECTEST, "memory", Memory::new(store, MemoryType::new(1, Some(2)))?);
-    linker.define(SPECTEST, "shared_memory", SharedMemory::new(MemoryType::shared(1, 2))?);
+    let memory = Memory::new(&mut *store, MemoryType::new(1, Some(2)))?;
+    linker.define(&*store, SPECTEST, "memory", memory)?;
+    linker.define(&*store, SPECTEST, "shared_memory", SharedMemory::new(MemoryType::shared(1, 2))?)?;
     Ok(())
 }
 

@@ -19,8 +19,8 @@ use crate::values::{Arg, Pattern};
 pub(crate) struct World<'s> {
     modules: &'s [Result<Module, Refused>],
     features: WasmFeatures,
-    store: Box<Store>,
-    linker: Linker,
+    store: Store<()>,
+    linker: Linker<()>,
     current: Slot,
     named: HashMap<String, Slot>,
     definitions: HashMap<Option<String>, Result<usize, Reason>>,
@@ -67,7 +67,7 @@ impl<'s> World<'s> {
         let mut world = Self {
             modules,
             features,
-            store: Store::new(),
+            store: Store::new(()),
             linker: Linker::new(),
             current: Err(Reason::AfterFailure),
             named,
@@ -75,6 +75,8 @@ impl<'s> World<'s> {
             missing: HashMap::new(),
             outcomes: Vec::new(),
         };
+        // A script may register one name again and again.
+        world.linker.allow_shadowing(true);
         if let Err(e) = spectest::define(&mut world.linker, &mut world.store) {
             world.decide(1, Kind::Module, Verdict::Failed(format!("spectest: {e}")));
         }
@@ -225,7 +227,9 @@ impl<'s> World<'s> {
             }
             Ok(Known::Memories(memories)) => {
                 for (field, memory) in memories {
-                    self.linker.define(name, &field, memory);
+                    if let Err(e) = self.linker.define(&self.store, name, &field, memory) {
+                        self.decide(line, Kind::Action, Verdict::Failed(e.to_string()));
+                    }
                 }
             }
             Err(reason) => _ = self.missing.insert(name.to_owned(), reason),
@@ -273,18 +277,20 @@ impl<'s> World<'s> {
 
     /// What an action ends with, or why the script cannot perform it.
     fn act(&mut self, instance: Instance, action: &Action) -> Result<Result<Vec<Val>, Error>, String> {
-        let store = &mut *self.store;
+        let store = &mut self.store;
         match action {
             Action::Invoke { name, args } => {
-                let func = instance.func(store, name).ok_or_else(|| format!("no function `{name}` is exported"))?;
-                let ty = func.ty(store).map_err(|e| e.to_string())?;
+                let func =
+                    instance.get_func(&*store, name).ok_or_else(|| format!("no function `{name}` is exported"))?;
+                let ty = func.ty(&*store).map_err(|e| e.to_string())?;
                 if args.len() != ty.params().len() {
                     return Err(format!("{} arguments for {} parameters", args.len(), ty.params().len()));
                 }
                 let args: Result<Vec<_>, _> = args.iter().zip(ty.params()).map(|(arg, ty)| value(arg, ty)).collect();
-                Ok(func.call(store, &args?))
+                let mut results = vec![Val::I32(0); ty.results().len()];
+                Ok(func.call(store, &args?, &mut results).map(|()| results))
             }
-            Action::Get { name } => match instance.export(store, name) {
+            Action::Get { name } => match instance.get_export(&*store, name) {
                 Some(Extern::Global(global)) => Ok(global.get(store).map(|value| vec![value])),
                 _ => Err(format!("no global `{name}` is exported")),
             },

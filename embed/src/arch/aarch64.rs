@@ -7,9 +7,9 @@ use core::mem::offset_of;
 
 use wasmelt_abi::context::HostFunc;
 
-use crate::activation::{self, Activation};
+use crate::activation::Activation;
 use crate::exceptions;
-use crate::func::HostFuncData;
+use crate::host_func::HostCell;
 use crate::store::Inner;
 
 /// Tells the system the bounds of the guest's stack; on entry also records those of the host's stack. The activation is
@@ -197,13 +197,13 @@ macro_rules! call_host_unwinds {
     };
 }
 
-/// [`HostFunc::entry`] of all host functions: calls [`activation::host_function`] on the host's stack.
+/// [`HostFunc::entry`] of all host functions: calls [`HostCell::from_guest`] on the host's stack.
 ///
 /// All registers that may hold references are stored where the exceptions' heap looks for them. The first instruction
 /// reaches the end of the stack that is used here.
 ///
 /// # Safety
-/// Called by generated code with a [`HostFuncData`].
+/// Called by generated code with a [`HostCell`].
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut [u64; 2]) {
     naked_asm!(
@@ -225,7 +225,8 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
         to_host_stack!(),
         "ldr x10, [x9, #{host_stack}]",
         "mov sp, x10",
-        "bl {function}",
+        "ldr x9, [x0, #{from_guest}]",
+        "blr x9",
         "mov x9, x19",
         to_guest_stack!(again),
         "cbnz x0, 2f",
@@ -237,12 +238,12 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
         resume!(),
         call_host_unwinds!(end {this}),
         this = sym call_host,
-        store = const offset_of!(HostFuncData, store),
+        store = const offset_of!(HostCell, store),
         activation = const offset_of!(Inner, activation),
         guest_stack = const offset_of!(Activation, guest_stack),
         guest_frame = const offset_of!(Activation, guest_frame),
         host_stack = const offset_of!(Activation, host_stack),
-        function = sym activation::host_function,
+        from_guest = const offset_of!(HostCell, from_guest),
     )
 }
 

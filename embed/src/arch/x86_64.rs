@@ -5,9 +5,9 @@ use core::mem::offset_of;
 
 use wasmelt_abi::context::HostFunc;
 
-use crate::activation::{self, Activation};
+use crate::activation::Activation;
 use crate::exceptions;
-use crate::func::HostFuncData;
+use crate::host_func::HostCell;
 use crate::store::Inner;
 
 /// Calls `code` with three arguments on another stack; 0, or 1 where a [`Resume`](super::Resume) to the activation's recovery ended
@@ -47,17 +47,17 @@ pub(crate) unsafe extern "C" fn enter(
         "mov rdx, [rcx + 16]",
         "call rax",
         "pop rcx",
+        "mov rsp, [rcx + {host_stack}]",
         "xor eax, eax",
         "jmp 3f",
-        // Recovery: the activation is in `rax`.
+        // Recovery: the activation is in `rax`. What returns by itself keeps the control registers.
         "2:",
-        "mov rcx, rax",
+        "mov rsp, [rax + {host_stack}]",
         "cld",
-        "mov eax, 1",
-        "3:",
-        "mov rsp, [rcx + {host_stack}]",
         "ldmxcsr [rsp]",
         "fldcw [rsp + 4]",
+        "mov eax, 1",
+        "3:",
         "add rsp, 8",
         "pop r15",
         "pop r14",
@@ -85,12 +85,12 @@ macro_rules! resume {
     };
 }
 
-/// [`HostFunc::entry`] of all host functions: calls [`activation::host_function`] on the host's stack.
+/// [`HostFunc::entry`] of all host functions: calls [`HostCell::from_guest`] on the host's stack.
 ///
 /// All registers that may hold references are stored where the exceptions' heap looks for them.
 ///
 /// # Safety
-/// Called by generated code with a [`HostFuncData`].
+/// Called by generated code with a [`HostCell`].
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut [u64; 2]) {
     naked_asm!(
@@ -107,7 +107,7 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
         "mov [rax + {guest_stack}], rsp",
         "mov [rax + {guest_frame}], rbp",
         "mov rsp, [rax + {host_stack}]",
-        "call {function}",
+        "call [rdi + {from_guest}]",
         "test rax, rax",
         "jnz 2f",
         "mov rsp, rbp",
@@ -115,12 +115,12 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
         "ret",
         "2:",
         resume!(),
-        store = const offset_of!(HostFuncData, store),
+        store = const offset_of!(HostCell, store),
         activation = const offset_of!(Inner, activation),
         guest_stack = const offset_of!(Activation, guest_stack),
         guest_frame = const offset_of!(Activation, guest_frame),
         host_stack = const offset_of!(Activation, host_stack),
-        function = sym activation::host_function,
+        from_guest = const offset_of!(HostCell, from_guest),
     )
 }
 

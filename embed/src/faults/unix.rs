@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::OnceLock;
 
 use super::Answer;
-use crate::Error;
 use crate::reservation::Reservation;
+use crate::{Error, activation};
 use wasmelt_runtime::sys::fault::{Fault, FaultKind};
 use wasmelt_runtime::sys::faults::HANDLER_STACK_BYTES;
 use wasmelt_runtime::sys::pages::PAGE_BYTES;
@@ -21,22 +21,19 @@ const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SI
 /// What was done about each of [`SIGNALS`] before.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
-/// Makes this thread and process ready for guest code. The bytes that are left of the host's stack, as far as is known.
-pub(crate) fn prepare_thread() -> Result<usize, Error> {
+/// Makes this thread and process ready for guest code. Addresses of the thread's own stack; none where nobody knows.
+pub(crate) fn prepare_thread() -> Result<Range<usize>, Error> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone().map_err(Error::System)?;
     std::thread_local! {
         static THREAD: OnceCell<Thread> = const { OnceCell::new() };
     }
-    let stack = THREAD.with(|thread| {
+    THREAD.with(|thread| {
         if thread.get().is_none() {
             let _ = thread.set(Thread::prepare()?);
         }
         Ok::<_, Error>(thread.get().map_or(0..0, |thread| thread.stack.clone()))
-    })?;
-    let here = ptr::from_ref(&stack) as usize;
-    // On a stack that is not the thread's own, such as a coroutine's, nobody knows.
-    Ok(if stack.contains(&here) { here - stack.start } else { usize::MAX })
+    })
 }
 
 fn install() -> Result<(), String> {
@@ -109,6 +106,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
+        activation::forget_thread();
         let Some(stack) = &self.handler_stack else { return };
         // SAFETY: reads and writes this thread's setting only. Where somebody else has put another stack in place since,
         // that stays.

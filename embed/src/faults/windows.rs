@@ -1,5 +1,6 @@
 //! Faults as Windows delivers them: exceptions. Windows asks the handlers in turn, on the stack that faulted.
 
+use core::ops::Range;
 use std::sync::OnceLock;
 
 use windows_sys::Win32::Foundation::{
@@ -15,16 +16,14 @@ use super::Answer;
 use crate::Error;
 use wasmelt_runtime::sys::fault::{Fault, FaultKind};
 
-/// Makes this thread and process ready for guest code. The bytes that are left of the host's stack, as far as is known.
-pub(crate) fn prepare_thread() -> Result<usize, Error> {
+/// Makes this thread and process ready for guest code. Addresses of the thread's own stack.
+pub(crate) fn prepare_thread() -> Result<Range<usize>, Error> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone().map_err(Error::System)?;
     let (mut low, mut high) = (0, 0);
     // SAFETY: the call writes two numbers.
     unsafe { GetCurrentThreadStackLimits(&raw mut low, &raw mut high) };
-    let here = (&raw const low).addr();
-    // On a stack that the system does not know, nobody knows.
-    Ok(if (low..high).contains(&here) { here - low } else { usize::MAX })
+    Ok(low..high)
 }
 
 fn install() -> Result<(), String> {

@@ -41,6 +41,14 @@ macro_rules! traps {
     };
 }
 
+impl core::fmt::Display for Trap {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "wasm trap: {}", self.message())
+    }
+}
+
+impl core::error::Error for Trap {}
+
 traps! {
     /// `unreachable` was executed.
     Unreachable = 1, "unreachable";

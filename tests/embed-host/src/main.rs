@@ -8,7 +8,7 @@ mod scenarios;
 
 use std::process::ExitCode;
 
-use wasmelt_embed::{Error, Func, FuncType, Instance, Store, Trap, Val, ValType};
+use wasmelt_embed::{AsContextMut, Caller, Error, Func, Instance, Result, Store, Trap, Val};
 
 use modules::Modules;
 
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 /// Faults in a host function.
 fn end_by(modules: &Modules, fault: fn()) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let f = host(&mut store, move |_, n| {
         println!("about to fault");
         fault();
@@ -58,13 +58,14 @@ fn exhaust_host_stack(above: &[u64; 1000]) -> u64 {
 }
 
 /// Calls an export.
-fn call(store: &mut Store, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>, Error> {
-    instance.func(store, name).unwrap_or_else(|| panic!("no export {name}")).call(store, args)
+fn call(store: &mut Store<()>, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+    let func = instance.get_func(&store, name).unwrap_or_else(|| panic!("no export {name}"));
+    call_func(store, func, args)
 }
 
 /// The one `i32` that a call returns.
 #[track_caller]
-fn call_i32(store: &mut Store, instance: Instance, name: &str, args: &[i32]) -> i32 {
+fn call_i32(store: &mut Store<()>, instance: Instance, name: &str, args: &[i32]) -> i32 {
     let args: Vec<_> = args.iter().map(|&arg| Val::I32(arg)).collect();
     match call(store, instance, name, &args) {
         Ok(results) if matches!(results[..], [Val::I32(_)]) => match results[0] {
@@ -77,7 +78,7 @@ fn call_i32(store: &mut Store, instance: Instance, name: &str, args: &[i32]) -> 
 
 /// The trap that a call ended with.
 #[track_caller]
-fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
+fn trap<T: std::fmt::Debug>(result: Result<T>) -> Trap {
     match result {
         Err(Error::Trap(trap)) => trap.trap,
         other => panic!("no trap: {other:?}"),
@@ -85,10 +86,13 @@ fn trap<T: std::fmt::Debug>(result: Result<T, Error>) -> Trap {
 }
 
 /// A function of the host that takes and returns one `i32`.
-fn host(store: &mut Store, body: impl Fn(&mut Store, i32) -> Result<i32, Error> + Send + Sync + 'static) -> Func {
-    Func::new(store, FuncType::new([ValType::I32], [ValType::I32]), move |store, args| match args {
-        [Val::I32(value)] => Ok(vec![Val::I32(body(store, *value)?)]),
-        other => panic!("{other:?}"),
-    })
-    .unwrap()
+fn host(store: &mut Store<()>, body: impl Fn(Caller<'_, ()>, i32) -> Result<i32> + Send + Sync + 'static) -> Func {
+    Func::wrap(store, body).unwrap()
+}
+
+/// Calls a function whatever its type is; its results.
+fn call_func(mut store: impl AsContextMut, func: Func, args: &[Val]) -> Result<Vec<Val>> {
+    let mut results = vec![Val::I32(0); func.ty(&store)?.results().len()];
+    func.call(&mut store, args, &mut results)?;
+    Ok(results)
 }

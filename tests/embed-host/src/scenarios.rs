@@ -1,8 +1,8 @@
 //! What a host can do, one function each. All of it is done again and again where something could be left behind.
 
 use std::hint::black_box;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::sync::{Arc, Mutex};
+use std::panic::panic_any;
+use std::sync::Mutex;
 use std::thread;
 
 use wasmelt_embed::{
@@ -11,7 +11,7 @@ use wasmelt_embed::{
 };
 
 use crate::modules::Modules;
-use crate::{call, call_i32, host, trap};
+use crate::{call, call_func, call_i32, host, trap};
 
 type Scenario = fn(&Modules);
 
@@ -43,22 +43,25 @@ fn func_type(modules: &Modules, name: &str) -> wasmelt_embed::FuncType {
     }
 }
 
-fn values_instance(modules: &Modules, store: &mut Store) -> Instance {
-    let turn = Func::new(store, func_type(modules, "turn"), |_, args| {
-        let mut results: Vec<_> = args.iter().rev().cloned().collect();
-        results.extend([Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
-        Ok(results)
+fn values_instance(modules: &Modules, store: &mut Store<()>) -> Instance {
+    let turn = Func::new(&mut *store, func_type(modules, "turn"), |_, args, results| {
+        results.iter_mut().zip(args.iter().rev()).for_each(|(result, arg)| *result = arg.clone());
+        results[7..].clone_from_slice(&[Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
+        Ok(())
     })
     .unwrap();
-    let many =
-        Func::new(store, func_type(modules, "many"), |_, args| Ok(args.iter().rev().cloned().collect())).unwrap();
+    let many = Func::new(&mut *store, func_type(modules, "many"), |_, args, results| {
+        results.iter_mut().zip(args.iter().rev()).for_each(|(result, arg)| *result = arg.clone());
+        Ok(())
+    })
+    .unwrap();
     Instance::new(store, &modules.get("values"), &[turn.into(), many.into()]).unwrap()
 }
 
 fn values(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = values_instance(modules, &mut store);
-    let nothing = instance.func(&store, "nothing").unwrap();
+    let nothing = instance.get_func(&store, "nothing").unwrap();
     let args = [
         Val::I32(-6),
         Val::I64(i64::MIN),
@@ -74,13 +77,13 @@ fn values(modules: &Modules) {
             assert!(args.iter().rev().eq(&results[..7]), "{name}: {results:?}");
             assert_eq!(results[7..], [Val::I32(-5), Val::I64(9), Val::F64(2.5f64.to_bits())]);
             let Val::FuncRef(Some(returned)) = results[1] else { panic!("{results:?}") };
-            assert_eq!(returned.call(&mut store, &[]).unwrap(), []);
+            assert_eq!(call_func(&mut store, returned, &[]).unwrap(), []);
         }
     }
 }
 
 fn many(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = values_instance(modules, &mut store);
     let one = |i: u32| match i % 4 {
         0 => Val::I32(i as i32 - 9),
@@ -94,7 +97,7 @@ fn many(modules: &Modules) {
 }
 
 fn vectors(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = values_instance(modules, &mut store);
     let vector = |lanes: [i32; 4]| {
         let mut bytes = [0; 16];
@@ -107,31 +110,22 @@ fn vectors(modules: &Modules) {
 }
 
 /// An instance of `calls` whose host function calls the instance's export of this name in turn.
-fn calling_back(modules: &Modules, store: &mut Store, name: &'static str) -> Instance {
-    let back = Arc::new(Mutex::new(None::<Func>));
-    let f = host(store, {
-        let back = Arc::clone(&back);
-        move |store, n| {
-            let func = back.lock().unwrap().expect("set before the call");
-            match func.call(store, &[Val::I32(n)])?[..] {
-                [Val::I32(result)] => Ok(result + 1),
-                ref other => panic!("{other:?}"),
-            }
-        }
+fn calling_back(modules: &Modules, store: &mut Store<()>, name: &'static str) -> Instance {
+    let f = host(store, move |caller, n| {
+        let back = caller.get_export(name).and_then(Extern::into_func).expect("the module exports it");
+        Ok(back.typed::<i32, i32>(&caller)?.call(caller, n)? + 1)
     });
-    let instance = Instance::new(store, &modules.get("calls"), &[f.into()]).unwrap();
-    *back.lock().unwrap() = instance.func(store, name);
-    instance
+    Instance::new(store, &modules.get("calls"), &[f.into()]).unwrap()
 }
 
 fn nested(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = calling_back(modules, &mut store, "down");
     for _ in 0..20 {
         assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
     }
     // Two stores in turn on one thread.
-    let (mut outer, inner) = (Store::new(), Mutex::new((store, instance)));
+    let (mut outer, inner) = (Store::new(()), Mutex::new((store, instance)));
     let f = host(&mut outer, move |_, n| {
         let (store, instance) = &mut *inner.lock().unwrap();
         if n == 7 {
@@ -163,13 +157,13 @@ const TRAPS: [(&str, Trap); 13] = [
     ("nan", Trap::InvalidConversionToInteger),
 ];
 
-fn traps_instance(modules: &Modules, store: &mut Store) -> Instance {
+fn traps_instance(modules: &Modules, store: &mut Store<()>) -> Instance {
     let f = host(store, |_, n| Ok(n));
     Instance::new(store, &modules.get("traps"), &[f.into()]).unwrap()
 }
 
 fn traps(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = traps_instance(modules, &mut store);
     for _ in 0..200 {
         for (name, expected) in TRAPS {
@@ -186,7 +180,7 @@ fn traps(modules: &Modules) {
 }
 
 fn backtraces(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = traps_instance(modules, &mut store);
     let Err(Error::Trap(trap)) = call(&mut store, instance, "unreachable", &[]) else { panic!("no trap") };
     let text = trap.to_string();
@@ -195,8 +189,8 @@ fn backtraces(modules: &Modules) {
     assert!(trap.backtrace.iter().all(|frame| frame.module == "traps"));
 
     // Through a host function, which has no frame of a guest.
-    let inner = instance.func(&store, "unreachable").unwrap();
-    let f = host(&mut store, move |store, _| inner.call(store, &[]).map(|_| 0));
+    let inner = instance.get_func(&store, "unreachable").unwrap();
+    let f = host(&mut store, move |caller, _| call_func(caller, inner, &[]).map(|_| 0));
     let outer = Instance::new(&mut store, &modules.get("calls"), &[f.into()]).unwrap();
     let Err(Error::Trap(trap)) = call(&mut store, outer, "down", &[Val::I32(1)]) else { panic!("no trap") };
     let names: Vec<_> =
@@ -211,10 +205,10 @@ fn backtraces(modules: &Modules) {
 }
 
 /// A store whose stack is used up soon.
-fn small_store() -> Box<Store> {
+fn small_store() -> Store<()> {
     let mut config = StoreConfig::default();
     config.stack_bytes = Some(256 << 10);
-    Store::with_config(config)
+    Store::with_config((), config)
 }
 
 fn exhaustion(modules: &Modules) {
@@ -231,24 +225,24 @@ fn exhaustion(modules: &Modules) {
 
 fn exhaustion_inside(modules: &Modules) {
     // Of the guest's stack, in a call that a host function makes.
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = calling_back(modules, &mut store, "deep");
     for _ in 0..20 {
         assert_eq!(trap(call(&mut store, instance, "once", &[Val::I32(1)])), Trap::StackExhausted);
     }
     // Of either stack, by calls that go back and forth.
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = calling_back(modules, &mut store, "down");
     for _ in 0..3 {
         assert_eq!(trap(call(&mut store, instance, "down", &[Val::I32(i32::MAX)])), Trap::StackExhausted);
         assert_eq!(call_i32(&mut store, instance, "down", &[50]), 100);
     }
     // A host function goes on after the trap.
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let traps = traps_instance(modules, &mut store);
-    let deep = traps.func(&store, "deep").unwrap();
-    let f = host(&mut store, move |store, n| {
-        assert_eq!(trap(deep.call(store, &[])), Trap::StackExhausted);
+    let deep = traps.get_func(&store, "deep").unwrap();
+    let f = host(&mut store, move |caller, n| {
+        assert_eq!(trap(call_func(caller, deep, &[])), Trap::StackExhausted);
         Ok(n + 1)
     });
     let instance = Instance::new(&mut store, &modules.get("calls"), &[f.into()]).unwrap();
@@ -258,7 +252,7 @@ fn exhaustion_inside(modules: &Modules) {
 }
 
 fn exceptions(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let thrower = Instance::new(&mut store, &modules.get("thrower"), &[]).unwrap();
     let mut linker = Linker::new();
     linker.instance(&store, "thrower", thrower).unwrap();
@@ -268,7 +262,7 @@ fn exceptions(modules: &Modules) {
     }
     // Another tag passes all handlers.
     let Err(Error::Exception(exception)) = call(&mut store, catcher, "catch", &[Val::I32(0)]) else { panic!() };
-    let Some(Extern::Tag(other)) = thrower.export(&store, "other") else { panic!() };
+    let Some(Extern::Tag(other)) = thrower.get_export(&store, "other") else { panic!() };
     assert_eq!(exception.tag(&store).unwrap(), other);
     // What is held stays, also when there is much garbage.
     let mut held = Vec::new();
@@ -288,20 +282,20 @@ fn exceptions(modules: &Modules) {
 }
 
 fn host_exceptions(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let thrower = Instance::new(&mut store, &modules.get("thrower"), &[]).unwrap();
-    let Some(Extern::Tag(e)) = thrower.export(&store, "e") else { panic!() };
-    let throw = thrower.func(&store, "throw").unwrap();
+    let Some(Extern::Tag(e)) = thrower.get_export(&store, "e") else { panic!() };
+    let throw = thrower.get_func(&store, "throw").unwrap();
     // Even numbers come from a guest below the host function, odd ones from the host function itself.
-    let through = host(&mut store, move |store, n| {
+    let through = host(&mut store, move |mut caller, n| {
         if n % 2 == 1 {
-            return Err(Error::Exception(Exception::new(store, e, &[Val::I32(n), Val::I64(1000)])?));
+            return Err(Error::Exception(Exception::new(caller, e, &[Val::I32(n), Val::I64(1000)])?));
         }
-        throw.call(store, &[Val::I32(n)])?;
+        call_func(&mut caller, throw, &[Val::I32(n)])?;
         panic!("it throws")
     });
     let mut linker = Linker::new();
-    linker.define("thrower", "throw", through).define("thrower", "e", e);
+    linker.define(&store, "thrower", "throw", through).unwrap().define(&store, "thrower", "e", e).unwrap();
     let catcher = linker.instantiate(&mut store, &modules.get("catcher")).unwrap();
     for n in 1..1000 {
         assert_eq!(call_i32(&mut store, catcher, "catch", &[n]), 4 * n + 1000);
@@ -312,19 +306,21 @@ fn host_exceptions(modules: &Modules) {
 fn panics(modules: &Modules) {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let f = host(&mut store, |_, n| if n == 7 { panic_any("seven") } else { Ok(n) });
     let instance = Instance::new(&mut store, &modules.get("calls"), &[f.into()]).unwrap();
     for _ in 0..100 {
-        let call = AssertUnwindSafe(|| call(&mut store, instance, "once", &[Val::I32(7)]));
-        assert_eq!(*catch_unwind(call).unwrap_err().downcast::<&str>().unwrap(), "seven");
+        match call(&mut store, instance, "once", &[Val::I32(7)]) {
+            Err(Error::Panic(panic)) => assert_eq!(panic.message(), "seven"),
+            other => panic!("{other:?}"),
+        }
         assert_eq!(call_i32(&mut store, instance, "once", &[1]), 2);
     }
     std::panic::set_hook(hook);
 }
 
 fn errors(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let f =
         host(
             &mut store,
@@ -341,15 +337,15 @@ fn errors(modules: &Modules) {
 
 /// Floats that are needed again after a call are in registers which callees keep.
 fn floats(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let f = host(&mut store, |_, n| if n == 3 { Err(Error::host("three")) } else { Ok(n) });
     let instance = Instance::new(&mut store, &modules.get("floats"), &[f.into()]).unwrap();
-    let [returns, traps, calls] = ["returns", "traps", "calls"].map(|name| instance.func(&store, name).unwrap());
+    let [returns, traps, calls] = ["returns", "traps", "calls"].map(|name| instance.get_func(&store, name).unwrap());
     let mut end = |func: Func, n: i32| {
         let all: [f64; 10] = std::array::from_fn(|i| f64::from(black_box(i as i32)) + 0.5);
         let [a, b, c, d, e, f, g, h, i, j] = all.map(black_box);
         let (k, l) = (black_box(11.5f64) * a, black_box(12.5f64) * b);
-        let result = func.call(&mut store, &[Val::I32(n)]);
+        let result = call_func(&mut store, func, &[Val::I32(n)]);
         let sums = [a + b, c + d, e + f, g + h, i + j, k - l, a - j, b - i, c - h, d - g, e * f];
         assert_eq!(sums, [2.0, 6.0, 10.0, 14.0, 18.0, -13.0, -9.0, -7.0, -5.0, -3.0, 24.75]);
         result
@@ -362,15 +358,15 @@ fn floats(modules: &Modules) {
 }
 
 fn state(modules: &Modules) {
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instance = Instance::new(&mut store, &modules.get("state"), &[]).unwrap();
-    let Some(Extern::Memory(memory)) = instance.export(&store, "memory") else { panic!() };
-    let Some(Extern::Global(global)) = instance.export(&store, "global") else { panic!() };
+    let Some(Extern::Memory(memory)) = instance.get_export(&store, "memory") else { panic!() };
+    let Some(Extern::Global(global)) = instance.get_export(&store, "global") else { panic!() };
     assert_eq!(trap(call(&mut store, instance, "last", &[Val::I32(2 << 16)])), Trap::MemoryOutOfBounds);
     for (pages, expected) in [(1, 1), (2, 2), (1, -1)] {
         assert_eq!(call_i32(&mut store, instance, "grow", &[pages]), expected);
     }
-    assert_eq!(memory.size_pages(&store).unwrap(), 4);
+    assert_eq!(memory.size(&store).unwrap(), 4);
     memory.write(&mut store, (4 << 16) - 1, b"!").unwrap();
     assert_eq!(call_i32(&mut store, instance, "last", &[4 << 16]), i32::from(b'!'));
     assert_eq!(trap(call(&mut store, instance, "last", &[Val::I32((4 << 16) + 1)])), Trap::MemoryOutOfBounds);
@@ -385,14 +381,14 @@ fn state(modules: &Modules) {
     assert_eq!(call_i32(&mut store, instance, "table grow", &[3]), 2);
     assert_eq!(call_i32(&mut store, instance, "table grow", &[9]), -1);
     assert_eq!(call_i32(&mut store, instance, "apply", &[4]), 1 + i32::from(b'a'));
-    global.set(&mut store, &Val::I32(10)).unwrap();
+    global.set(&mut store, Val::I32(10)).unwrap();
     assert_eq!(call_i32(&mut store, instance, "apply", &[0]), 11 + i32::from(b'a'));
     assert_eq!(trap(call(&mut store, instance, "apply", &[Val::I32(1)])), Trap::UninitializedElement);
 }
 
 fn instances(modules: &Modules) {
     let module = modules.get("state");
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let instances: Vec<_> = (0..20).map(|_| Instance::new(&mut store, &module, &[]).unwrap()).collect();
     for (number, &instance) in instances.iter().enumerate() {
         for _ in 0..number {
@@ -404,7 +400,7 @@ fn instances(modules: &Modules) {
     }
     // Stores come and go, and take all that was theirs with them.
     for _ in 0..20 {
-        let mut store = Store::new();
+        let mut store = Store::new(());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         assert_eq!(call_i32(&mut store, instance, "next", &[]), 1 + i32::from(b'a'));
     }
@@ -428,7 +424,7 @@ fn threads(modules: &Modules) {
         }
     });
     // A store goes from thread to thread.
-    let mut store = Store::new();
+    let mut store = Store::new(());
     let mut instance = traps_instance(modules, &mut store);
     for _ in 0..5 {
         (store, instance) = thread::spawn(move || {
@@ -444,7 +440,7 @@ fn threads(modules: &Modules) {
 fn shared(modules: &Modules) {
     let (module, memory) = (modules.get("shared"), SharedMemory::new(MemoryType::shared(1, 4)).unwrap());
     let instance = || {
-        let mut store = Store::new();
+        let mut store = Store::new(());
         let instance = Instance::new(&mut store, &module, &[memory.clone().into()]).unwrap();
         (store, instance)
     };
