@@ -157,15 +157,37 @@ pub fn on_runtime_fault(fault: &Fault) -> ! {
 pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) }.first();
+    end(trap, instance, caller(instance))
+}
+
+/// Traps from inside the runtime with other words than those of a [`Trap`]: `describe` adds them.
+///
+/// # Safety
+/// As for [`raise`].
+pub(crate) unsafe fn raise_with(vmctx: *mut u8, describe: impl FnOnce(&mut Report)) -> ! {
+    // SAFETY: by this function's contract.
+    let instance = unsafe { Instance::from_vmctx(vmctx) }.first();
+    let mut report = Report::new(Stream::Error);
+    describe(report.text("wasm trap: "));
+    backtrace::print(report.text("\n"), instance, caller(instance));
+    report.flush();
+    sys::exit(TRAP_EXIT_CODE)
+}
+
+/// The guest's call that is the innermost one.
+#[inline(always)]
+fn caller(instance: Instance) -> Start {
     #[cfg(not(windows))]
-    let start = Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 };
+    {
+        let _ = instance;
+        Start { pc: 0, frame_pointer: sys::frame_pointer(), stack_pointer: 0 }
+    }
     // The last byte of the call instruction stands for the call.
     #[cfg(windows)]
-    let start = sys::stack::innermost_frame(&instance.text()).map_or(
+    sys::stack::innermost_frame(&instance.text()).map_or(
         Start { pc: 0, frame_pointer: 0, stack_pointer: 0 },
         |(pc, frame_pointer)| Start { pc: pc - 1, frame_pointer, stack_pointer: 0 },
-    );
-    end(trap, instance, start)
+    )
 }
 
 /// Ends the process with a trap that interrupts whatever it is doing.

@@ -3,6 +3,7 @@
 //! adds it here and there.
 
 use target_lexicon::Architecture;
+use wasmelt_abi::component;
 use wasmelt_abi::host::{self, Reach};
 
 macro_rules! calls {
@@ -118,6 +119,18 @@ const PATHS: &[Call] = &[openat2, openat, close, readlinkat, fcntl];
 /// What a descriptor needs that is new.
 const DESCRIPTORS: &[Call] = &[fcntl, close, mmap, munmap];
 
+/// What a component needs for a handle that is new.
+const HANDLES: &[Call] = &[mmap, munmap];
+
+/// What reading from a stream of a component needs.
+const READS: &[Call] = &[readv, preadv, ppoll, clock_gettime];
+
+/// What writing to a stream of a component needs.
+const WRITES: &[Call] = &[writev, pwritev, lseek, ppoll, clock_gettime];
+
+/// What waiting for streams and clocks needs in a component.
+const WAITS: &[Call] = &[ppoll, clock_nanosleep, clock_gettime, mmap, munmap];
+
 macro_rules! needs {
     ($($(#[$doc:meta])* $list:ident = $module:literal {$(
         $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
@@ -133,10 +146,27 @@ macro_rules! needs {
 
 wasmelt_abi::for_each_host_function!(needs);
 
+macro_rules! needs_of_components {
+    ($($interface:literal {$(
+        $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
+    )*})*) => {
+        /// The same of the functions of components.
+        static NEEDS_OF_COMPONENTS: &[(&str, &[&[Call]])] =
+            &[$($(($name, &[&[$($call),*], $($($group),*)?]),)*)*];
+    };
+}
+
+wasmelt_abi::for_each_component_function!(needs_of_components);
+
 /// What a host function needs; `paths` is whether anything is granted that has a path. `None` for one that is not in
 /// the table.
 pub(super) fn of_host_function(name: &str, paths: bool) -> Option<Vec<Call>> {
-    let (_, needs) = NEEDS.iter().find(|(function, _)| *function == name)?;
+    if component::WASI_P2_SOCKETS.iter().any(|function| function.name == name) {
+        return Some(Vec::new());
+    }
+    let mut all = NEEDS.iter().chain(NEEDS_OF_COMPONENTS);
+    let (_, needs) = all.find(|(function, _)| *function == name)?;
     let does_nothing = host::reach_of(name) == Some(Reach::Paths) && !paths;
     Some(if does_nothing { Vec::new() } else { needs.concat() })
 }

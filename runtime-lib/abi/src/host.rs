@@ -3,6 +3,7 @@
 //! A host function is an `extern "C"` symbol named `<module>.<name>`, in a section of its own. Its first parameter is
 //! `vmctx`, the others are those of the import (`i32` as `u32`, `i64` as `u64`).
 
+use crate::component;
 use crate::descriptor::ValueType;
 
 /// A function that the runtime offers for import.
@@ -146,8 +147,8 @@ macro_rules! declare {
             },)*];
         )*
 
-        /// All host functions. An index into them names one within a compilation.
-        pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
+        /// The functions that modules import.
+        fn of_modules() -> impl Iterator<Item = &'static HostFunction> {
             [$($list),*].into_iter().flatten()
         }
     };
@@ -161,9 +162,14 @@ macro_rules! declare {
 
 for_each_host_function!(declare);
 
-/// The function that an import names. What the snapshot before preview 1 has in common with it is the same function.
+/// All host functions, also those of components. An index into them names one within a compilation.
+pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
+    of_modules().chain(component::functions())
+}
+
+/// The function that an import of a module names. What the snapshot before preview 1 has in common with it is the same function.
 pub fn find(module: &str, name: &str) -> Option<&'static HostFunction> {
-    let own = host_functions().find(|function| function.module == module && function.name == name);
+    let own = of_modules().find(|function| function.module == module && function.name == name);
     // Preview 1 added this one.
     let shared = WASI_UNSTABLE.iter().any(|function| function.module == module) && name != "sock_accept";
     own.or_else(|| WASI_P1.iter().find(|function| shared && function.name == name))
@@ -197,5 +203,6 @@ mod tests {
         assert_eq!(found("wasi", "thread-spawn"), Some(("wasi", Reach::Threads)));
         assert_eq!(found("wasi_unstable", "sock_accept"), None);
         assert_eq!(found("wasi", "fd_seek"), None);
+        assert_eq!(found("wasi:cli/stdout", "get-stdout"), None);
     }
 }

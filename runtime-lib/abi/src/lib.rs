@@ -4,7 +4,7 @@
 //! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
 //! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
-//! that a module may import ([`host`]), and what a library offers and wants ([`interface`]).
+//! that a module ([`host`]) or a component ([`component`]) may import, and what a library offers and wants ([`interface`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
 //! a change to any of them raises [`ABI_VERSION`].
@@ -17,6 +17,7 @@ extern crate std;
 pub mod builtin;
 pub mod code;
 pub mod code_map;
+pub mod component;
 pub mod context;
 pub mod descriptor;
 pub mod host;

@@ -1,6 +1,8 @@
 //! Checks when this crate is compiled that each host function of the contract is here, with the parameters and the result
 //! that the contract tells the compiler.
 
+use wasmelt_abi::component::Canon;
+
 macro_rules! value {
     (I32) => {
         u32
@@ -21,3 +23,15 @@ macro_rules! check {
 }
 
 wasmelt_abi::for_each_host_function!(check);
+
+macro_rules! check_components {
+    ($($interface:literal {$(
+        $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:tt)*];
+    )*})*) => {
+        $($(const _: unsafe extern "C" fn(*const Canon $(, value!($param))*) $(-> value!($result))? =
+            super::p2::$($family)::+::$function;)*)*
+    };
+}
+
+wasmelt_abi::for_each_component_function!(check_components);

@@ -19,7 +19,8 @@ pub unsafe extern "C" fn random_get(vmctx: *mut u8, buffer: u32, buffer_len: u32
     status(fill(&memory, buffer, buffer_len))
 }
 
-fn fill(memory: &GuestMemory, buffer: u32, buffer_len: u32) -> Result<()> {
+/// Fills a buffer of the guest with random bytes.
+pub(in crate::wasi) fn fill(memory: &GuestMemory, buffer: u32, buffer_len: u32) -> Result<()> {
     let start = memory.bytes(buffer, buffer_len)?;
     let (len, mut filled) = (buffer_len as usize, 0);
     if clocks::simulated() {

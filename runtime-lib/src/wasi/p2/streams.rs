@@ -1,0 +1,387 @@
+//! `wasi:io/streams`: streams of bytes from and to descriptors. Each call of a stream reads or writes at once; nothing is
+//! buffered behind a guest's back, so a flush has nothing to do.
+
+use wasmelt_abi::component::Canon;
+
+use crate::host::descriptor::Kind;
+use crate::host::descriptors;
+use crate::sys::errno::{Errno, Result};
+use crate::sys::file::FileType;
+use crate::sys::fs;
+
+use super::call::Call;
+use super::handles::Resource;
+use super::transfer::{self, BUFFER_BYTES, buffered};
+
+/// How many bytes a guest may write at once.
+const WRITE_BYTES: u64 = 1 << 20;
+
+/// How many bytes WIT allows for `blocking-write-and-flush` and `blocking-write-zeroes-and-flush`.
+const BLOCKING_WRITE_BYTES: u64 = 4096;
+
+/// Why a stream gives or takes nothing.
+enum Failure {
+    /// It is at its end, or nobody reads it.
+    Closed,
+    Failed(Errno),
+}
+
+impl From<Errno> for Failure {
+    fn from(error: Errno) -> Self {
+        if error == Errno::Pipe { Self::Closed } else { Self::Failed(error) }
+    }
+}
+
+/// Writes the error of a `result` whose payload is at `payload`.
+#[inline(never)]
+fn put_failure(call: Call, at: u32, payload: u32, failure: &Failure) {
+    call.put_u8(at, 1);
+    match *failure {
+        Failure::Closed => call.put_u8(at + payload, 1),
+        Failure::Failed(error) => {
+            call.put_u8(at + payload, 0);
+            call.put_u32(at + payload + 4, call.own(Resource::Error(error)));
+        }
+    }
+}
+
+/// Writes a `result<_, stream-error>`.
+fn put_done(call: Call, at: u32, result: Result<()>) {
+    match result {
+        Ok(()) => call.put_u8(at, 0),
+        Err(error) => put_failure(call, at, 4, &error.into()),
+    }
+}
+
+/// Writes a `result<u64, stream-error>`.
+fn put_count(call: Call, at: u32, result: Result<u64, Failure>) {
+    match result {
+        Ok(count) => {
+            call.put_u8(at, 0);
+            call.put_u64(at + 8, count);
+        }
+        Err(failure) => put_failure(call, at, 8, &failure),
+    }
+}
+
+fn input(call: Call, handle: u32) -> (u32, u64) {
+    call.resource(handle, |resource| match resource {
+        Resource::Input { fd, position } => Some((fd, position)),
+        _ => None,
+    })
+}
+
+fn output(call: Call, handle: u32) -> (u32, Option<u64>) {
+    call.resource(handle, |resource| match resource {
+        Resource::Output { fd, position } => Some((fd, position)),
+        _ => None,
+    })
+}
+
+/// Reads from a stream into the buffer; how many bytes.
+#[inline(never)]
+fn fill(call: Call, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
+    let (fd, position) = input(call, handle);
+    if len == 0 {
+        return Ok(0);
+    }
+    let descriptor = descriptors::get(fd)?;
+    let read = if descriptor.is_standard() {
+        transfer::read(descriptor, len, blocks)?
+    } else {
+        Some(transfer::read_at(descriptor, len, position)?)
+    };
+    match read {
+        None => Ok(0),
+        Some(0) => Err(Failure::Closed),
+        Some(read) => {
+            call.update(handle, Resource::Input { fd, position: position.saturating_add(read as u64) });
+            Ok(read)
+        }
+    }
+}
+
+fn read(call: Call, this: u32, len: u64, at: u32, blocks: bool) {
+    call.result_at(at, 12, 4);
+    match fill(call, this, len, blocks) {
+        Ok(len) => {
+            call.put_bytes(at + 4, &[buffered(len)]);
+            call.put_u8(at, 0);
+        }
+        Err(failure) => put_failure(call, at, 4, &failure),
+    }
+}
+
+/// Reads what is there.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]input-stream.read")]
+pub unsafe extern "C" fn input_stream_read(canon: *const Canon, this: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    read(unsafe { Call::new(canon) }, this, len, at, false);
+}
+
+/// Reads, and waits until there is something.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]input-stream.blocking-read")]
+pub unsafe extern "C" fn input_stream_blocking_read(canon: *const Canon, this: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    read(unsafe { Call::new(canon) }, this, len, at, true);
+}
+
+fn skip(call: Call, this: u32, len: u64, at: u32, blocks: bool) {
+    call.result_at(at, 16, 8);
+    put_count(call, at, fill(call, this, len, blocks).map(|len| len as u64));
+}
+
+/// Skips what is there.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]input-stream.skip")]
+pub unsafe extern "C" fn input_stream_skip(canon: *const Canon, this: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    skip(unsafe { Call::new(canon) }, this, len, at, false);
+}
+
+/// Skips, and waits until there is something.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]input-stream.blocking-skip")]
+pub unsafe extern "C" fn input_stream_blocking_skip(canon: *const Canon, this: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    skip(unsafe { Call::new(canon) }, this, len, at, true);
+}
+
+/// Whether a descriptor is always ready: a regular file is.
+fn is_always_ready(fd: u32) -> bool {
+    descriptors::get(fd).is_ok_and(|descriptor| match descriptor.kind {
+        Kind::TreeFile => true,
+        Kind::File => fs::metadata(descriptor.handle).is_ok_and(|m| m.file_type == FileType::RegularFile),
+        _ => false,
+    })
+}
+
+/// A `pollable` that is ready when something can be read.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]input-stream.subscribe")]
+pub unsafe extern "C" fn input_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    let (fd, _) = input(call, this);
+    call.own(if is_always_ready(fd) { Resource::Ready } else { Resource::Readable(fd) })
+}
+
+/// Writes how many bytes can be written at once.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.check-write")]
+pub unsafe extern "C" fn output_stream_check_write(canon: *const Canon, this: u32, at: u32) {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    call.result_at(at, 16, 8);
+    output(call, this);
+    put_count(call, at, Ok(WRITE_BYTES));
+}
+
+/// Writes bytes to a stream.
+///
+/// # Safety
+/// The bytes are readable.
+#[inline(never)]
+unsafe fn write_bytes(call: Call, handle: u32, start: *mut u8, len: usize) -> Result<()> {
+    let (fd, position) = output(call, handle);
+    // SAFETY: by this function's contract.
+    unsafe { transfer::write(fd, position, start, len) }?;
+    if let Some(position) = position {
+        call.update(handle, Resource::Output { fd, position: Some(position.saturating_add(len as u64)) });
+    }
+    Ok(())
+}
+
+fn write(call: Call, this: u32, list: u32, len: u32, at: u32) {
+    call.result_at(at, 12, 4);
+    call.list(list, len, 1, 1);
+    let written = call.memory().bytes(list, len).and_then(|start| {
+        // SAFETY: the bytes lie in guest memory.
+        unsafe { write_bytes(call, this, start, len as usize) }
+    });
+    put_done(call, at, written);
+}
+
+/// Writes a list of bytes.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.write")]
+pub unsafe extern "C" fn output_stream_write(canon: *const Canon, this: u32, list: u32, len: u32, at: u32) {
+    // SAFETY: by this function's contract.
+    write(unsafe { Call::new(canon) }, this, list, len, at);
+}
+
+/// Writes a list of bytes, and waits until they are written.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-write-and-flush")]
+pub unsafe extern "C" fn output_stream_blocking_write_and_flush(
+    canon: *const Canon,
+    this: u32,
+    list: u32,
+    len: u32,
+    at: u32,
+) {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    check_blocking_write(call, len.into());
+    write(call, this, list, len, at);
+}
+
+fn check_blocking_write(call: Call, len: u64) {
+    if len > BLOCKING_WRITE_BYTES {
+        call.trap("buffer too large for a blocking write and flush: at most 4096 bytes");
+    }
+}
+
+fn flush(call: Call, this: u32, at: u32) {
+    call.result_at(at, 12, 4);
+    output(call, this);
+    put_done(call, at, Ok(()));
+}
+
+/// Sees to it that all is written, which it is.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.flush")]
+pub unsafe extern "C" fn output_stream_flush(canon: *const Canon, this: u32, at: u32) {
+    // SAFETY: by this function's contract.
+    flush(unsafe { Call::new(canon) }, this, at);
+}
+
+/// The same.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-flush")]
+pub unsafe extern "C" fn output_stream_blocking_flush(canon: *const Canon, this: u32, at: u32) {
+    // SAFETY: by this function's contract.
+    flush(unsafe { Call::new(canon) }, this, at);
+}
+
+/// A `pollable` that is ready when something can be written.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.subscribe")]
+pub unsafe extern "C" fn output_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    let (fd, _) = output(call, this);
+    call.own(if is_always_ready(fd) { Resource::Ready } else { Resource::Writable(fd) })
+}
+
+fn write_zeroes(call: Call, this: u32, len: u64, at: u32) {
+    static ZEROES: [u8; 1024] = [0; 1024];
+    call.result_at(at, 12, 4);
+    let mut left = len;
+    let mut written = Ok(());
+    while left > 0 && written.is_ok() {
+        let len = left.min(ZEROES.len() as u64);
+        // SAFETY: the bytes are those of the array, which are only read.
+        written = unsafe { write_bytes(call, this, ZEROES.as_ptr().cast_mut(), len as usize) };
+        left -= len;
+    }
+    put_done(call, at, written);
+}
+
+/// Writes zeroes.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.write-zeroes")]
+pub unsafe extern "C" fn output_stream_write_zeroes(canon: *const Canon, this: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    output(call, this);
+    if len > WRITE_BYTES {
+        call.trap("write exceeded budget");
+    }
+    write_zeroes(call, this, len, at);
+}
+
+/// Writes zeroes, and waits until they are written.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-write-zeroes-and-flush")]
+pub unsafe extern "C" fn output_stream_blocking_write_zeroes_and_flush(
+    canon: *const Canon,
+    this: u32,
+    len: u64,
+    at: u32,
+) {
+    // SAFETY: by this function's contract.
+    let call = unsafe { Call::new(canon) };
+    output(call, this);
+    check_blocking_write(call, len);
+    write_zeroes(call, this, len, at);
+}
+
+fn splice(call: Call, this: u32, from: u32, len: u64, at: u32, blocks: bool) {
+    call.result_at(at, 16, 8);
+    output(call, this);
+    let moved = fill(call, from, len.min(BUFFER_BYTES as u64), blocks).and_then(|len| {
+        // SAFETY: the bytes are those of the buffer, which are only read.
+        unsafe { write_bytes(call, this, buffered(len).as_ptr().cast_mut(), len) }?;
+        Ok(len as u64)
+    });
+    put_count(call, at, moved);
+}
+
+/// Moves bytes from a stream to another one.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.splice")]
+pub unsafe extern "C" fn output_stream_splice(canon: *const Canon, this: u32, from: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    splice(unsafe { Call::new(canon) }, this, from, len, at, false);
+}
+
+/// Moves bytes from a stream to another one, and waits until there are any.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-splice")]
+pub unsafe extern "C" fn output_stream_blocking_splice(canon: *const Canon, this: u32, from: u32, len: u64, at: u32) {
+    // SAFETY: by this function's contract.
+    splice(unsafe { Call::new(canon) }, this, from, len, at, true);
+}
+
+/// Drops a handle.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[resource-drop]input-stream")]
+pub unsafe extern "C" fn drop_input_stream(canon: *const Canon, this: u32) {
+    // SAFETY: by this function's contract.
+    unsafe { Call::new(canon) }.drop_handle(this, |resource| matches!(resource, Resource::Input { .. }));
+}
+
+/// Drops a handle.
+///
+/// # Safety
+/// As for [`Call::new`].
+#[unsafe(export_name = "wasi:io/streams.[resource-drop]output-stream")]
+pub unsafe extern "C" fn drop_output_stream(canon: *const Canon, this: u32) {
+    // SAFETY: by this function's contract.
+    unsafe { Call::new(canon) }.drop_handle(this, |resource| matches!(resource, Resource::Output { .. }));
+}
