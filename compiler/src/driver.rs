@@ -9,6 +9,7 @@ use cranelift_codegen::ir::Function;
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
+use crate::component::{self, FlatComponent};
 use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
@@ -93,8 +94,14 @@ impl Stages<'_> {
     fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         let wasm = self.stage("read", || read(input, source_name))?;
         if options.emit == Emit::Wat {
-            self.stage("parse", || module::parse(&wasm, options.features))?;
+            self.stage("parse", || match component::is_component(&wasm) {
+                true => component::flatten(&wasm, options.features).map(drop),
+                false => module::parse(&wasm, options.features).map(drop),
+            })?;
             return self.stage("print", || print(&wasm)).map(Made::Output);
+        }
+        if component::is_component(&wasm) {
+            return self.component(&wasm, source_name, options);
         }
         if options.shape() == Shape::Many && options.policy != Policy::default() {
             return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
@@ -119,13 +126,40 @@ impl Stages<'_> {
         let main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
         let options = &*self.options_for(&main.module, options);
         let isas = codegen::Isas::new(options)?;
-        let isa = &*isas.full;
-        let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, isa)?;
+        let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, &*isas.full)?;
         let provenance = report::Provenance { modules: linked_modules(&sources)?, ..provenance }.to_json();
         let program = self.stage("plan", || match options.shape() {
             Shape::Single => Program::executable(modules, main, options),
             Shape::Many => Program::library(main.module, options),
         })?;
+        self.program(&program, &sources, provenance, &isas, options)
+    }
+
+    /// Compiles a component, which is one program.
+    fn component(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Made> {
+        refuse_for_components(options)?;
+        let flat = self.stage("flatten", || component::flatten(wasm, options.features))?;
+        let sources = component_sources(&flat, source_name);
+        let modules = self.stage("parse", || parse_all(&sources, options))?;
+        let isas = codegen::Isas::new(options)?;
+        let contents: Vec<_> =
+            sources.iter().zip(&modules).map(|(source, linked)| (&*source.wasm, &linked.module)).collect();
+        let provenance =
+            report::Provenance::of_component(wasm, source_name, &flat, &contents, options, &*isas.full)?.to_json();
+        let program = self.stage("plan", || Program::component(&flat, modules, options))?;
+        self.program(&program, &sources, provenance, &isas, options)
+    }
+
+    /// The part that programs of modules and of components have in common, from the plan on.
+    fn program(
+        &mut self,
+        program: &Program<'_>,
+        sources: &[Source<'_>],
+        provenance: String,
+        isas: &codegen::Isas,
+        options: &Options,
+    ) -> Result<Made> {
+        let isa = &*isas.full;
         let listing = match options.emit {
             Emit::Clif => Listing::Clif,
             Emit::Asm => Listing::Asm,
@@ -133,11 +167,11 @@ impl Stages<'_> {
         };
         // On macOS, debug information stays in objects, but backtraces have their lines.
         let source_maps = match options.debug_info && !options.strip && listing == Listing::None {
-            true => self.stage("lines", || Ok(source_maps(&program, &sources)))?,
+            true => self.stage("lines", || Ok(source_maps(program, sources)))?,
             false => Vec::new(),
         };
         let env = FuncEnv {
-            program: &program,
+            program,
             index: program.entry.instance,
             instance: program.main(),
             isa,
@@ -146,7 +180,7 @@ impl Stages<'_> {
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
         let placement_seed = options.placement_seed;
-        let codegen = Codegen { program: &program, isas: &isas, listing, source_maps: &source_maps, placement_seed };
+        let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed };
         let compiled = self.functions(env, codegen)?;
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));
@@ -165,14 +199,14 @@ impl Stages<'_> {
             // Backtraces show the offsets of functions then.
             image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
         }
-        image.positions = positions(&program, &source_maps, &image);
+        image.positions = positions(program, &source_maps, &image);
         if options.writes_debug_info() && !source_maps.is_empty() {
             let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
             image.debug =
                 Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
-        let needs = Needs { is_traced: options.trace_wasi, ..Needs::of(&program) };
+        let needs = Needs { is_traced: options.trace_wasi, ..Needs::of(program) };
         Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 
@@ -316,6 +350,35 @@ fn sources<'a>(wasm: &'a [u8], source_name: &'a str, options: &'a Options) -> Re
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let main = Source { name: stem.to_owned(), source_name, wasm: Cow::Borrowed(wasm) };
     preloads.chain([Ok(main)]).collect()
+}
+
+/// The core modules of a component, one for each instance.
+fn component_sources<'a>(flat: &'a FlatComponent, source_name: &'a str) -> Vec<Source<'a>> {
+    let source = |instance: &component::FlatInstance| {
+        let wasm = Cow::Borrowed(flat.modules[instance.module].as_slice());
+        Source { name: instance.name.clone(), source_name, wasm }
+    };
+    flat.instances.iter().map(source).collect()
+}
+
+/// Refuses what has no meaning for a component.
+fn refuse_for_components(options: &Options) -> Result<()> {
+    if options.shape() == Shape::Many {
+        return Err(Error::usage("a component cannot become a library: its functions have types that C does not know")
+            .hint("leave out `--emit cdylib` or `staticlib`: a command becomes an executable"));
+    }
+    if !options.preloads.is_empty() {
+        return Err(Error::usage("`--preload` links modules, and a component cannot import any")
+            .hint("compose components before they are compiled, for example with `wac plug`"));
+    }
+    if options.invoke.is_some() {
+        return Err(Error::usage("`--invoke` calls an export of a module, and a component's have other types")
+            .hint("leave `--invoke` out: the component's `wasi:cli/run` is called"));
+    }
+    if options.trace_wasi {
+        return Err(Error::usage("`--trace wasi` prints calls of preview 1, and a component makes those of WASI 0.2"));
+    }
+    Ok(())
 }
 
 /// What is said about the modules of a program of several.

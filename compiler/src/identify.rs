@@ -107,7 +107,7 @@ fn native(bytes: &[u8], kind: FileKind) -> Error {
     if file.is_some_and(|file| file.section_by_name(".wasmtime.engine").is_some()) {
         return not("what wasmtime precompiled (.cwasm)").hint("give the .wasm file that it was made from");
     }
-    not(format).hint("wasmelt takes modules: code that a compiler made for the target `wasm32-wasip1`")
+    not(format).hint("wasmelt takes modules and components: code that a compiler made for the target `wasm32-wasip1` or `wasm32-wasip2`")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! wasmelt turns WebAssembly modules into native executables, objects and libraries.
 //!
 //! [`driver`] is the pipeline: it reads as the list of stages. Each stage is a module of this crate and uses only the
-//! data of earlier ones: `module` (bytes to plain data), `program` (what is known before code is generated),
+//! data of earlier ones: `component` (a component to its core modules), `module` (bytes to plain data), `program` (what is known before code is generated),
 //! `translate` (function bodies to CLIF), `optimize` (CLIF to CLIF), `codegen` (CLIF to machine code), `emit` (everything to an object file) and
 //! `link` (an object to an executable).
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ use wasmparser::{HeapType, ValType};
 pub mod cache;
 pub mod cli;
 pub mod codegen;
+pub mod component;
 pub mod debug;
 mod demangle;
 pub mod driver;

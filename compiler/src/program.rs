@@ -6,6 +6,7 @@
 //! another owns by a constant from its own context. A library is planned like a program of one instance that others can
 //! reach into: what it imports and exports keeps its place in the context.
 
+mod component;
 mod entry;
 mod functions;
 mod image;
@@ -19,6 +20,7 @@ mod segments;
 mod toolchain;
 
 pub use crate::module::MAX_MEMORY64_BYTES;
+pub use component::{Lowering, LoweringIndex};
 pub use needs::Needs;
 
 use std::borrow::Cow;
@@ -74,6 +76,8 @@ pub struct Program<'data> {
     pub layout: Option<Layout>,
     /// Function references say in which instance a function runs.
     pub has_wide_records: bool,
+    /// The functions of the host that a component calls.
+    pub lowerings: PrimaryMap<LoweringIndex, Lowering>,
     /// Functions that may return in another instance than they were called in.
     straying: HashSet<(InstanceIndex, DefinedFuncIndex)>,
 }
@@ -94,6 +98,8 @@ pub struct Entry {
     pub instance: InstanceIndex,
     /// Functions without parameters and results to call in order: `_initialize`, or `_start`.
     pub calls: Vec<FuncIndex>,
+    /// The last of `calls` has a result, an `i32`, which is the exit status.
+    pub has_status: bool,
     /// The export that `--invoke` names.
     pub invoke: Option<(FuncIndex, Invoke)>,
     /// The export that threads run, where the program can start any.
@@ -218,6 +224,8 @@ pub enum Callee {
     Imported(u32),
     /// A function of the runtime.
     Host(&'static HostFunction),
+    /// A function of the runtime that a component calls.
+    Lowered(LoweringIndex),
     /// An import that nothing provides, by its index in the module's imports: its thunk traps.
     Missing(u32),
 }
@@ -308,8 +316,8 @@ impl<'data> Program<'data> {
     /// A library of one module, whose imports are met when it is instantiated.
     pub fn library(module: Module<'data>, options: &Options) -> Result<Self> {
         let instance = Instance::library(module);
-        let entry = Entry { instance: InstanceIndex::from_u32(0), calls: Vec::new(), invoke: None, thread_start: None };
-        Self::plan(vec![instance], entry, options)
+        let instance_index = InstanceIndex::from_u32(0);
+        Self::plan(vec![instance], Entry::calling(instance_index, Vec::new()), PrimaryMap::new(), options)
     }
 
     /// A program of one module, whose imports are met by the runtime.
@@ -335,11 +343,16 @@ impl<'data> Program<'data> {
         instances.push(instance);
         let in_threads = instances.iter().any(Instance::spawns_threads);
         let entry = Entry::find(&instances[main_index.index()], main_index, in_threads, options)?;
-        Self::plan(instances, entry, options)
+        Self::plan(instances, entry, PrimaryMap::new(), options)
     }
 
-    fn plan(mut instances: Vec<Instance<'data>>, entry: Entry, options: &Options) -> Result<Self> {
-        live::find(&mut instances, &entry);
+    fn plan(
+        mut instances: Vec<Instance<'data>>,
+        entry: Entry,
+        lowerings: PrimaryMap<LoweringIndex, Lowering>,
+        options: &Options,
+    ) -> Result<Self> {
+        live::find(&mut instances, &entry, &lowerings);
         let in_threads = instances.iter().any(Instance::spawns_threads);
         let has_wide_records = instances.len() > 1 && live::exchange_references(&instances);
         let straying = live::find_straying(&instances, has_wide_records);
@@ -358,8 +371,8 @@ impl<'data> Program<'data> {
             Shape::Single => Some(Self::lay_out(&mut planned, options)?),
             Shape::Many => None,
         };
-        let functions = Functions::of(&planned, &entry);
-        Ok(Self { instances: planned, entry, functions, layout, has_wide_records, straying })
+        let functions = Functions::of(&planned, &entry, &lowerings);
+        Ok(Self { instances: planned, entry, functions, layout, has_wide_records, lowerings, straying })
     }
 
     /// Gives the instances their distances.
@@ -433,7 +446,9 @@ impl<'data> Program<'data> {
         let (piece, distance) = match instance.callees[func] {
             Callee::Defined(defined) => (Piece::Function(index, defined), None),
             Callee::Foreign(other, defined) => (Piece::Function(other, defined), Some(self.instances[other].distance)),
-            Callee::Imported(_) | Callee::Host(_) | Callee::Missing(_) => (Piece::Thunk(index, func), None),
+            Callee::Imported(_) | Callee::Host(_) | Callee::Lowered(_) | Callee::Missing(_) => {
+                (Piece::Thunk(index, func), None)
+            }
         };
         let function = self.functions.id(piece).ok_or_else(|| {
             Error::internal(format!("{} is referred to but was dropped", instance.module.describe_func(func)))

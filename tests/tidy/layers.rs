@@ -18,6 +18,24 @@ fn is_host(path: &str) -> bool {
 
 const BORDERS: &[Border] = &[
     Border {
+        folder: "compiler/src/component/",
+        forbidden: &[
+            "cranelift",
+            "object::",
+            "std::fs",
+            "std::process",
+            "std::env",
+            "crate::program",
+            "crate::translate",
+            "crate::codegen",
+            "crate::emit",
+            "crate::link",
+            "crate::driver",
+            "crate::cli",
+        ],
+        reason: "component/ turns a component into the modules in it",
+    },
+    Border {
         folder: "compiler/src/module/",
         forbidden: &[
             "cranelift_codegen",
@@ -217,6 +235,17 @@ const BORDERS: &[Border] = &[
         reason: "the contract depends on nothing",
     },
 ];
+
+/// `wasmtime-environ` changes with each release: one folder knows it.
+pub(crate) fn one_folder_knows_wasmtime_environ(files: &[File]) -> Vec<String> {
+    let others =
+        rust(files).filter(|file| file.path.starts_with(COMPILER) && !file.path.starts_with("compiler/src/component/"));
+    let lines = others.flat_map(|file| code_lines(&file.text).map(move |(number, line)| (file, number, line)));
+    lines
+        .filter(|(.., line)| names(line, "wasmtime_environ"))
+        .map(|(file, number, _)| format!("{}:{number}: wasmtime-environ is known to component/ alone", file.path))
+        .collect()
+}
 
 pub(crate) fn use_only_what_they_may(files: &[File]) -> Vec<String> {
     let mut breaches = Vec::new();

@@ -26,8 +26,9 @@ type Rule = fn(&[File]) -> Vec<String>;
 
 fn main() -> ExitCode {
     let args = libtest_mimic::Arguments::from_args();
-    let rules: [(&str, Rule); 11] = [
+    let rules: [(&str, Rule); 12] = [
         ("layers_use_only_what_they_may", layers::use_only_what_they_may),
+        ("one_folder_knows_wasmtime_environ", layers::one_folder_knows_wasmtime_environ),
         ("sys_stands_on_nothing", layers::sys_stands_on_nothing),
         ("unsafe_only_in_the_runtime", layers::unsafe_only_in_the_runtime),
         ("unsafe_blocks_have_reasons", layers::unsafe_blocks_have_reasons),

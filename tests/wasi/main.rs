@@ -1,4 +1,4 @@
-//! WASI preview 1, call by call: scripts of raw calls run as an executable, and what they return is compared with what
+//! WASI preview 1, call by call, and the functions of WASI 0.2: scripts of raw calls run as an executable, and what they return is compared with what
 //! wasmtime returned for the same script.
 //!
 //! `probes/NAME.txt` is a script for `guests/probe.rs`, with lines before it that say what to run it on:
@@ -17,6 +17,8 @@
 mod support;
 
 mod attacks;
+mod interfaces;
+mod walls;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -73,6 +75,8 @@ fn main() -> ExitCode {
     }
     let all = args.filter.is_none() && !args.list;
     trials.extend(attacks::trials());
+    trials.extend(interfaces::trials());
+    trials.extend(walls::trials());
     trials.push(Trial::test("every_function_has_a_probe", every_function_has_a_probe));
     let conclusion = support::skips::run(&args, trials);
     if all {

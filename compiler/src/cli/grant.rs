@@ -68,7 +68,7 @@ pub(super) fn execute(args: &GrantArgs) -> Result<()> {
 fn unlinked(bytes: &[u8], name: &str) -> Result<Unlinked> {
     let report = match inspect::inspect(bytes, name)? {
         Report::Native(report) => report,
-        Report::Module(_) => {
+        Report::Module(_) | Report::Component(_) => {
             return Err(Error::usage(format!("{name} is a module: capabilities are granted when it is compiled"))
                 .hint("`wasmelt compile --grantable` makes an executable whose capabilities can be changed"));
         }

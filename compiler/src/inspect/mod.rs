@@ -1,15 +1,20 @@
-//! What a file is and holds: a module, or an object or executable that wasmelt made. In: its bytes; out: a [`Report`],
+//! What a file is and holds: a module or component, or an object or executable that wasmelt made. In: its bytes; out: a [`Report`],
 //! as JSON or as text.
 
 mod carried;
+mod component;
 mod module;
 mod native;
 mod text;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use crate::component::is_component;
 use crate::error::Result;
 
+pub use component::ComponentReport;
 pub use module::ModuleReport;
 pub use native::NativeReport;
 pub use text::{policy_text, report_text};
@@ -23,6 +28,8 @@ const LARGEST_FUNCTIONS: usize = 10;
 pub enum Report {
     /// A module, in either format.
     Module(Box<ModuleReport>),
+    /// A component, in either format.
+    Component(Box<ComponentReport>),
     /// An object or executable.
     Native(Box<NativeReport>),
 }
@@ -47,13 +54,16 @@ pub struct Function {
 
 /// Looks into a file. `name` is for the report and for messages.
 pub fn inspect(bytes: &[u8], name: &str) -> Result<Report> {
-    if bytes.starts_with(b"\0asm") {
-        return module::inspect(bytes, name).map(Box::new).map(Report::Module);
-    }
     if native::is_native(bytes) {
         return native::inspect(bytes, name).map(Box::new).map(Report::Native);
     }
-    let wasm = module::from_text(bytes, name)?;
+    let wasm = match bytes.starts_with(b"\0asm") {
+        true => Cow::Borrowed(bytes),
+        false => Cow::Owned(module::from_text(bytes, name)?),
+    };
+    if is_component(&wasm) {
+        return component::inspect(&wasm, name).map(Box::new).map(Report::Component);
+    }
     module::inspect(&wasm, name).map(Box::new).map(Report::Module)
 }
 

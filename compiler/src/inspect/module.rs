@@ -80,10 +80,6 @@ pub(super) fn from_text(bytes: &[u8], name: &str) -> Result<Vec<u8>> {
 
 /// Looks into a module in the binary format.
 pub(super) fn inspect(wasm: &[u8], name: &str) -> Result<ModuleReport> {
-    if Parser::is_component(wasm) {
-        return Err(Error::input(format!("{name} is a component, and components are not supported yet"))
-            .hint("most toolchains can make a core module as well, for the target `wasm32-wasip1`"));
-    }
     let in_file = |e: wasmparser::Error| features::describe_error(&e, WasmFeatures::all()).context(name.to_owned());
     validate(wasm, WasmFeatures::all()).map_err(in_file)?;
     let used = features_used(wasm).map_err(in_file)?;
@@ -277,7 +273,6 @@ mod tests {
         assert!(from_text(b"\0\0", "x").unwrap_err().to_string().contains("neither"));
         assert!(from_text(b"\xff(", "x").is_err());
         assert!(from_text(b"(module", "x").is_err());
-        assert!(inspect(b"\0asm\x0d\0\x01\0", "x").unwrap_err().to_string().contains("component"));
         assert!(inspect(b"\0asm\x01\0\0\0\xff", "x").is_err());
     }
 }

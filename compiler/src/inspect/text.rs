@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 
 use super::module::Memory;
-use super::{Function, ModuleReport, NativeReport, Report, Section};
+use super::{ComponentReport, Function, ModuleReport, NativeReport, Report, Section};
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::plain::Plain;
 use crate::report::{self, Export, Import, LinkedImport, LinkedModule, Provenance};
@@ -16,6 +16,7 @@ pub fn report_text(report: &Report) -> String {
     let mut text = Text(String::new());
     match report {
         Report::Module(report) => text.module(report),
+        Report::Component(report) => text.component(report),
         Report::Native(report) => text.native(report),
     }
     text.0
@@ -78,6 +79,16 @@ impl Text {
         self.sizes(&report.sections, &report.largest_functions);
     }
 
+    fn component(&mut self, report: &ComponentReport) {
+        self.line(format_args!("{}: component, {}", Plain(&report.file), Bytes(report.bytes)));
+        self.field("blake3", &report.blake3);
+        self.interface(&report.imports, &report.exports);
+        self.line("core modules");
+        for module in &report.core_modules {
+            self.line(format_args!("  {:>10}  {}", Bytes(module.bytes).to_string(), Plain(&module.name)));
+        }
+    }
+
     fn native(&mut self, report: &NativeReport) {
         let made_by = &report.provenance;
         self.line(format_args!(
@@ -100,6 +111,9 @@ impl Text {
     fn provenance(&mut self, made_by: &Provenance) {
         self.field("source", format_args!("{}, {}", Plain(&made_by.source.name), Bytes(made_by.source.bytes)));
         self.field("blake3", Plain(&made_by.source.blake3));
+        if made_by.component {
+            self.field("made from", "a component");
+        }
         if let Some(library) = &made_by.library {
             self.field("library", Plain(library));
         }

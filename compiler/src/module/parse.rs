@@ -61,8 +61,8 @@ fn check_header(bytes: &[u8]) -> Result<()> {
     }
     match bytes.get(4..8) {
         Some([1, 0, 0, 0]) => Ok(()),
-        Some([_, 0, 1, 0]) => Err(Error::input("components are not supported yet: this is a component, not a core module")
-            .hint("build the program for WASI preview 1: `cargo build --target wasm32-wasip1` in place of `wasm32-wasip2`, `clang --target=wasm32-wasip1`, `tinygo build -target=wasip1`")),
+        Some([_, 0, 1, 0]) => Err(Error::input("this is a component, where a core module is expected")
+            .hint("a component is compiled by itself: it is the program, and imports no modules")),
         Some(version) => Err(Error::input(format!(
             "unknown WebAssembly version {}: only version 1 is supported",
             u32::from_le_bytes([version[0], version[1], version[2], version[3]])

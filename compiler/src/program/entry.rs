@@ -11,6 +11,11 @@ use crate::options::Options;
 use crate::value_type;
 
 impl Entry {
+    /// Calls functions without parameters and results.
+    pub(super) fn calling(instance: InstanceIndex, calls: Vec<FuncIndex>) -> Self {
+        Self { instance, calls, has_status: false, invoke: None, thread_start: None }
+    }
+
     /// Chooses what runs: the export of `--invoke`, or `_start`.
     pub(super) fn find(
         instance: &Instance<'_>,
@@ -31,7 +36,7 @@ impl Entry {
         let thread_start = if in_threads { Some(find_thread_start(module)?) } else { None };
         let Some(name) = &options.invoke else {
             if let Some(start) = nullary("_start")? {
-                return Ok(Self { instance: main, calls: vec![start], invoke: None, thread_start });
+                return Ok(Self { thread_start, ..Self::calling(main, vec![start]) });
             }
             let reactor = nullary("_initialize")?.map_or("", |_| ": it is a reactor, and `_initialize` prepares it");
             return Err(Error::input(format!(
@@ -50,7 +55,7 @@ impl Entry {
             results: ty.results.iter().map(|&t| value_type(t)).collect::<Result<_>>()?,
         };
         let calls = nullary("_initialize")?.into_iter().filter(|&f| f != func).collect();
-        Ok(Self { instance: main, calls, invoke: Some((func, invoke)), thread_start })
+        Ok(Self { invoke: Some((func, invoke)), thread_start, ..Self::calling(main, calls) })
     }
 }
 

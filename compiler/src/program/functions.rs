@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use super::{Callee, Entry, Instance, InstanceIndex, Program, TypeId};
+use super::{Callee, Entry, Instance, InstanceIndex, Lowering, LoweringIndex, Program, TypeId};
 use crate::module::{DefinedFuncIndex, FuncIndex};
 use crate::options::Shape;
 
@@ -31,6 +31,8 @@ pub enum Piece {
     ToWasm(InstanceIndex, TypeId),
     /// In libraries, what stands for functions of the host of a type.
     ToHost(InstanceIndex, TypeId),
+    /// In components, what the runtime calls to allocate in a guest's memory: it calls this function.
+    Realloc(InstanceIndex, FuncIndex),
 }
 
 impl Piece {
@@ -40,7 +42,8 @@ impl Piece {
             Self::Function(instance, _)
             | Self::Thunk(instance, _)
             | Self::ToWasm(instance, _)
-            | Self::ToHost(instance, _) => Some(instance),
+            | Self::ToHost(instance, _)
+            | Self::Realloc(instance, _) => Some(instance),
             Self::Entry | Self::InvokeEntry | Self::ThreadEntry => None,
         }
     }
@@ -55,7 +58,11 @@ pub struct Functions {
 
 impl Functions {
     /// Numbers what code there is to make: for each instance its functions, its thunks and a library's trampolines.
-    pub(super) fn of(instances: &PrimaryMap<InstanceIndex, Instance<'_>>, entry: &Entry) -> Self {
+    pub(super) fn of(
+        instances: &PrimaryMap<InstanceIndex, Instance<'_>>,
+        entry: &Entry,
+        lowerings: &PrimaryMap<LoweringIndex, Lowering>,
+    ) -> Self {
         let mut functions = Self::default();
         for (index, instance) in instances {
             instance.live.iter().for_each(|&func| functions.add(Piece::Function(index, func)));
@@ -72,6 +79,12 @@ impl Functions {
             let trampolines = instance.trampolines();
             trampolines.to_wasm.into_iter().for_each(|ty| functions.add(Piece::ToWasm(index, ty)));
             trampolines.to_host.into_iter().for_each(|ty| functions.add(Piece::ToHost(index, ty)));
+        }
+        for (instance, func) in lowerings.values().filter_map(|lowering| lowering.realloc) {
+            let piece = Piece::Realloc(instance, func);
+            if functions.id(piece).is_none() {
+                functions.add(piece);
+            }
         }
         functions
     }
@@ -133,6 +146,7 @@ impl Program<'_> {
             Piece::InvokeEntry => "the entry for `--invoke`".to_owned(),
             Piece::ToWasm(_, ty) => format!("the trampoline to functions of type {ty}"),
             Piece::ToHost(_, ty) => format!("the trampoline to host functions of type {ty}"),
+            Piece::Realloc(_, func) => format!("the entry of `realloc`, function {}", func.as_u32()),
             Piece::ThreadEntry => "the entry of threads".to_owned(),
         }
     }
@@ -182,6 +196,7 @@ impl Program<'_> {
             Piece::InvokeEntry => "wasmelt_invoke_entry".to_owned(),
             Piece::ToWasm(_, ty) => format!("wasmelt_to_wasm_{ty}"),
             Piece::ToHost(_, ty) => format!("wasmelt_to_host_{ty}"),
+            Piece::Realloc(instance, func) => format!("wasmelt_realloc_{}_{}", instance.as_u32(), func.as_u32()),
             Piece::ThreadEntry => "wasmelt_thread_entry".to_owned(),
         }
     }

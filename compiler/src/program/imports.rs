@@ -20,17 +20,7 @@ pub(super) fn resolve_function(
     let (ty, import) = (module.func_type(func), &module.imports[index]);
     match wasmelt_abi::host::find(import.module, import.name) {
         Some(host) => {
-            let same = |a: &[ValType], b: &[wasmelt_abi::descriptor::ValueType]| {
-                a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| value_type(a).is_ok_and(|a| a == b))
-            };
-            if !same(&ty.params, host.params) || !same(&ty.results, host.results) {
-                return Err(Error::input(format!(
-                    "import `{}` from module `{}` has the wrong type: the module expects {ty}, WASI defines {}",
-                    import.name,
-                    import.module,
-                    host_type(host)
-                )));
-            }
+            check_type(import, ty, host)?;
             Ok(Callee::Host(host))
         }
         None if options.unknown_imports == UnknownImports::Trap => Ok(Callee::Missing(index as u32)),
@@ -40,6 +30,22 @@ pub(super) fn resolve_function(
                 .hint("`--unknown-imports trap` compiles the module all the same; a call of the import then traps"))
         }
     }
+}
+
+/// Fails where a function of the runtime is imported with another type than it has.
+pub(super) fn check_type(import: &Import<'_>, ty: &FuncType, host: &HostFunction) -> Result<()> {
+    let same = |a: &[ValType], b: &[wasmelt_abi::descriptor::ValueType]| {
+        a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| value_type(a).is_ok_and(|a| a == b))
+    };
+    if same(&ty.params, host.params) && same(&ty.results, host.results) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "import `{}` from module `{}` has the wrong type: the module expects {ty}, WASI defines {}",
+        import.name,
+        import.module,
+        host_type(host)
+    )))
 }
 
 /// An import other than a function that nothing provides.

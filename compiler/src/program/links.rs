@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use cranelift_entity::{EntityRef as _, PrimaryMap};
 use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
 
+use super::component::Provided;
 use super::{Callee, Instance, InstanceIndex, TypeId, imports};
+use crate::component::Definition;
 use crate::error::{Error, Result};
 use crate::module::{
     ConstValue, Entity, FuncType, GlobalIndex, Import, MemoryIndex, Module, TableIndex, TagIndex, TypeIndex,
@@ -98,6 +100,17 @@ pub(super) struct Links {
     pub(super) constants: BTreeMap<GlobalIndex, ConstValue>,
 }
 
+impl Links {
+    /// Of `module`, before any import is met.
+    fn new(module: &Module<'_>, this: InstanceIndex) -> Self {
+        Self {
+            owners: Owners::own(module, this),
+            callees: PrimaryMap::with_capacity(module.funcs.len()),
+            constants: BTreeMap::new(),
+        }
+    }
+}
+
 /// Connects instances in their order.
 #[derive(Debug, Default)]
 pub(super) struct Linker<'data> {
@@ -116,11 +129,7 @@ impl<'data> Linker<'data> {
         options: &Options,
     ) -> Result<Links> {
         let this = InstanceIndex::from_u32(earlier.len() as u32);
-        let mut links = Links {
-            owners: Owners::own(module, this),
-            callees: PrimaryMap::with_capacity(module.funcs.len()),
-            constants: BTreeMap::new(),
-        };
+        let mut links = Links::new(module, this);
         for (index, import) in module.imports.iter().enumerate() {
             match provider(import, earlier)? {
                 Some((instance, export)) => {
@@ -133,9 +142,48 @@ impl<'data> Linker<'data> {
                 None => self.link_to_runtime(&mut links, module, index, earlier, options)?,
             }
         }
-        for defined in module.bodies.keys() {
-            links.callees.push(Callee::Defined(defined));
+        links.callees.extend(module.bodies.keys().map(Callee::Defined));
+        Ok(links)
+    }
+
+    /// Meets the imports of a component's core module, the next instance after `earlier`: `arguments` says what each
+    /// is, and `provided` what the functions are that no module defines. Validation of the component has compared types.
+    pub(super) fn link_given(
+        &mut self,
+        module: &Module<'data>,
+        numbers: &PrimaryMap<TypeIndex, TypeId>,
+        earlier: &mut [Instance<'data>],
+        arguments: &[Definition],
+        provided: &[Provided],
+    ) -> Result<Links> {
+        let mut links = Links::new(module, InstanceIndex::new(earlier.len()));
+        if module.imports.len() != arguments.len() {
+            return Err(Error::internal("a component gives a module too few or too many arguments"));
         }
+        for (index, (import, argument)) in module.imports.iter().zip(arguments).enumerate() {
+            match (*argument, import.entity) {
+                (Definition::Export(instance, export), _) => {
+                    let provider =
+                        earlier.get(instance).ok_or_else(|| Error::internal("an instance comes too late"))?;
+                    if !matches(module, numbers, import.entity, provider, export, earlier) {
+                        return Err(mismatch(module, import, provider, export));
+                    }
+                    connect(&mut links, (index, import.entity), InstanceIndex::new(instance), export, earlier);
+                }
+                (Definition::Trampoline(trampoline), Entity::Func(func)) => {
+                    let ty = module.func_type(func);
+                    links.callees.push(match provided[trampoline] {
+                        Provided::Missing => Callee::Missing(index as u32),
+                        Provided::Lowered(lowering, host) => {
+                            imports::check_type(import, ty, host)?;
+                            Callee::Lowered(lowering)
+                        }
+                    });
+                }
+                (Definition::Trampoline(_), _) => return Err(Error::internal("a trampoline is no function")),
+            }
+        }
+        links.callees.extend(module.bodies.keys().map(Callee::Defined));
         Ok(links)
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_entity::EntityRef as _;
+use cranelift_entity::{EntityRef as _, PrimaryMap};
 
-use super::{Callee, Entry, Instance, InstanceIndex};
+use super::{Callee, Entry, Instance, InstanceIndex, Lowering, LoweringIndex};
 use crate::module::{ConstExpr, DefinedFuncIndex, FuncIndex};
 
 /// What has been seen of an instance.
@@ -20,12 +20,14 @@ struct Seen {
 
 /// Finds the functions that can be reached from what the program calls or others can reach: through calls, references
 /// that are taken, and tables that live code or others call through.
-pub(super) fn find(instances: &mut [Instance<'_>], entry: &Entry) {
+pub(super) fn find(instances: &mut [Instance<'_>], entry: &Entry, lowerings: &PrimaryMap<LoweringIndex, Lowering>) {
     let main = entry.instance.index();
     let mut queue: Vec<(usize, FuncIndex)> = Vec::new();
     queue.extend(entry.calls.iter().map(|&func| (main, func)));
     queue.extend(entry.invoke.as_ref().map(|(func, _)| (main, *func)));
     queue.extend(entry.thread_start.map(|func| (main, func)));
+    let reallocs = lowerings.values().filter_map(|lowering| lowering.realloc);
+    queue.extend(reallocs.map(|(instance, func)| (instance.index(), func)));
     let mut seen: Vec<Seen> = Vec::with_capacity(instances.len());
     for (index, instance) in instances.iter().enumerate() {
         let module = &instance.module;
@@ -58,7 +60,7 @@ pub(super) fn find(instances: &mut [Instance<'_>], entry: &Entry) {
                 seen.missing.push(func);
                 continue;
             }
-            Callee::Imported(_) | Callee::Host(_) => continue,
+            Callee::Imported(_) | Callee::Host(_) | Callee::Lowered(_) => continue,
         };
         seen.bodies.push(defined);
         let module = &instance.module;
@@ -106,7 +108,7 @@ pub(super) fn find_straying(instances: &[Instance<'_>], has_wide_records: bool) 
                 match instance.callees[callee] {
                     Callee::Defined(callee) => tail_callers.entry((index, callee)).or_default().push((index, func)),
                     Callee::Foreign(..) => _ = straying.insert((index, func)),
-                    Callee::Imported(_) | Callee::Host(_) | Callee::Missing(_) => {}
+                    Callee::Imported(_) | Callee::Host(_) | Callee::Lowered(_) | Callee::Missing(_) => {}
                 }
             }
         }

@@ -41,6 +41,7 @@ impl Needs {
         let instances = || program.instances.values();
         let host_functions = instances().flat_map(|i| i.callees.values()).filter_map(|callee| match callee {
             Callee::Host(host) => Some(host.name.to_owned()),
+            Callee::Lowered(index) => Some(program.lowerings[*index].host.name.to_owned()),
             _ => None,
         });
         let has_more = |memories: &PrimaryMap<MemoryIndex, MemoryPlan>| {

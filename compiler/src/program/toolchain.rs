@@ -60,7 +60,7 @@ pub(super) fn advice(module: &str, name: &str, ty: Option<&FuncType>) -> Option<
         }
         // `wasi:cli/stdout@0.2.0`: the interfaces of components.
         _ if is_interface(module) || is_interface(module.trim_start_matches("[export]")) || module == "$root" => {
-            "the module is the inside of a component (WASI 0.2), and components are not supported yet: build the program for WASI preview 1, `wasm32-wasip1` in place of `wasm32-wasip2`"
+            "the module is the inside of a component (WASI 0.2): give the component itself, or build the program for WASI preview 1, `wasm32-wasip1` in place of `wasm32-wasip2`"
         }
         "env" if is_assembly_script(name, ty) => {
             "AssemblyScript built the module for JavaScript: `npm install @assemblyscript/wasi-shim` and `asc --config node_modules/@assemblyscript/wasi-shim/asconfig.json` build it for WASI; `asc --use abort=` alone turns `abort` into a trap"

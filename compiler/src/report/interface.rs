@@ -5,6 +5,7 @@ use wasmparser::{
 };
 
 use super::{Export, Import};
+use crate::component::{FlatComponent, ImportName};
 
 /// What a module shares with the outside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// What a component shares with the outside. The types of components are not written out.
+    pub fn of_component(flat: &FlatComponent) -> Self {
+        let import = |import: &ImportName| Import {
+            module: import.interface.clone(),
+            name: import.name.clone(),
+            ty: "func".to_owned(),
+        };
+        let export = |name: &String| Export { name: name.clone(), ty: "instance".to_owned() };
+        Self { imports: flat.imports.iter().map(import).collect(), exports: flat.exports.iter().map(export).collect() }
+    }
+
     /// Reads the interface of a valid module in the binary format; bodies are skipped.
     pub fn read(wasm: &[u8]) -> wasmparser::Result<Self> {
         let mut interface = Self::default();

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::codegen;
+use crate::component::FlatComponent;
 use crate::emit::note::MAX_JSON_BYTES as MAX_NOTE_BYTES;
 use crate::error::{Error, Result};
 use crate::module::Module;
-use crate::options::{BoundsChecks, Cpu, OptLevel, Options, Policy, Runtime, UnknownImports};
+use crate::options::{BoundsChecks, Cpu, FeatureNames, OptLevel, Options, Policy, Runtime, UnknownImports};
 
 pub use interface::Interface;
 pub use proposals::features_used;
@@ -29,8 +30,11 @@ pub struct Provenance {
     pub cranelift_version: String,
     /// [`wasmelt_abi::ABI_VERSION`].
     pub abi_version: u32,
-    /// The module that it was made from.
+    /// The module or component that it was made from.
     pub source: Source,
+    /// It was made from a component.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub component: bool,
     /// Which runtime it was linked with; absent where it is the freestanding one.
     #[serde(default, skip_serializing_if = "Runtime::is_default")]
     pub runtime: Runtime,
@@ -201,12 +205,43 @@ impl Provenance {
         options: &Options,
         isa: &dyn TargetIsa,
     ) -> Result<Self> {
-        let unreadable = |e: wasmparser::Error| Error::internal(format!("a valid module cannot be read again: {e}"));
         let interface = Interface::read(wasm).map_err(unreadable)?;
-        let features_used = features_used(wasm).map_err(unreadable)?;
+        Self::of_program(wasm, source_name, interface, &[(wasm, module)], options, isa)
+    }
+
+    /// The same of a component: `modules` are its core modules, each in the binary format and as it was parsed.
+    pub fn of_component(
+        wasm: &[u8],
+        source_name: &str,
+        flat: &FlatComponent,
+        modules: &[(&[u8], &Module<'_>)],
+        options: &Options,
+        isa: &dyn TargetIsa,
+    ) -> Result<Self> {
+        let whole = Self::of_program(wasm, source_name, Interface::of_component(flat), modules, options, isa)?;
+        Ok(Self { component: true, ..whole })
+    }
+
+    fn of_program(
+        wasm: &[u8],
+        source_name: &str,
+        interface: Interface,
+        modules: &[(&[u8], &Module<'_>)],
+        options: &Options,
+        isa: &dyn TargetIsa,
+    ) -> Result<Self> {
+        let mut features = FeatureNames::new();
+        for (wasm, _) in modules {
+            features.extend(features_used(wasm).map_err(unreadable)?);
+        }
         let cpu_features = codegen::cpu_features(isa)?;
         let needed = codegen::known_cpu_features(isa.triple())?.iter().filter(|(bit, _)| cpu_features & bit != 0);
-        let memories = module.memories.values().map(|memory| {
+        // A memory that a module imports belongs to another one.
+        let own = |module: &'_ Module<'_>| {
+            let skipped = if modules.len() > 1 { module.imported_memories } else { 0 };
+            module.memories.values().skip(skipped).copied().collect::<Vec<_>>()
+        };
+        let memories = modules.iter().flat_map(|(_, module)| own(module)).map(|memory| {
             let bytes = |pages: u64| pages.saturating_mul(1 << memory.page_size_log2);
             let limits = [memory.maximum_pages.map(bytes), options.max_memory_bytes];
             Memory { initial_bytes: bytes(memory.minimum_pages), maximum_bytes: limits.into_iter().flatten().min() }
@@ -216,6 +251,7 @@ impl Provenance {
             cranelift_version: cranelift_codegen::VERSION.to_owned(),
             abi_version: wasmelt_abi::ABI_VERSION,
             source: Source::of(wasm, source_name),
+            component: false,
             target: options.target.to_string(),
             cpu: match &options.cpu {
                 Cpu::Default => "default".to_owned(),
@@ -236,7 +272,7 @@ impl Provenance {
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),
             stack_bytes: options.stack_bytes,
-            features_used: features_used.into_iter().map(str::to_owned).collect(),
+            features_used: features.into_iter().map(str::to_owned).collect(),
             imports: interface.imports,
             exports: interface.exports,
             memories: memories.collect(),
@@ -271,6 +307,10 @@ impl Provenance {
                 .hint("it was written by another version of wasmelt")
         })
     }
+}
+
+fn unreadable(error: wasmparser::Error) -> Error {
+    Error::internal(format!("a valid module cannot be read again: {error}"))
 }
 
 /// Removes from objects what reads as nothing: `null`, `false`, and lists and objects without elements.

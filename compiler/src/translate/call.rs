@@ -102,6 +102,18 @@ impl<'a> FuncTranslator<'a, '_> {
     }
 
     fn call_host(&mut self, host: &'static HostFunction, args: &[Value]) -> Result<Option<Value>> {
+        self.renew_host_memory();
+        let vmctx = self.vmctx();
+        self.call_native(host, vmctx, args)
+    }
+
+    /// Calls a function of the runtime, with what tells it where to work before its parameters.
+    pub(super) fn call_native(
+        &mut self,
+        host: &'static HostFunction,
+        context: Value,
+        args: &[Value],
+    ) -> Result<Option<Value>> {
         let name = Name::host(host).ok_or_else(|| Error::internal("a host function is not in the table"))?;
         let sig = self.native_signature(name, |sig| {
             sig.params.push(AbiParam::new(types::I64));
@@ -109,8 +121,7 @@ impl<'a> FuncTranslator<'a, '_> {
             sig.returns.extend(host.results.iter().map(|&t| AbiParam::new(clif_value_type(t))));
         });
         let func = self.function(name, sig);
-        self.renew_host_memory();
-        let mut with_context = vec![self.vmctx()];
+        let mut with_context = vec![context];
         with_context.extend_from_slice(args);
         let call = self.ins().call(func, &with_context);
         self.forget_vmctx();
@@ -147,6 +158,14 @@ impl<'a> FuncTranslator<'a, '_> {
             Callee::Host(host) => {
                 let args = self.pop_n(ty.params.len());
                 let result = self.call_host(host, &args)?;
+                self.stack.extend(result);
+                if tail {
+                    self.return_();
+                }
+            }
+            Callee::Lowered(lowering) => {
+                let args = self.pop_n(ty.params.len());
+                let result = self.call_lowered(lowering, &args)?;
                 self.stack.extend(result);
                 if tail {
                     self.return_();

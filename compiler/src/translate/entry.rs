@@ -31,9 +31,31 @@ pub(super) fn translate_entry(
         if !t.instantiate(params[0])? {
             return Ok(());
         }
+        // Of a component, the instance that is called may not be the last one.
+        t.enter_instance(env.index, params[0]);
         for call in &env.program.entry.calls {
             t.call(call.as_u32(), false)?;
         }
+        if env.program.entry.has_status && t.reachable {
+            t.exit_with_status()?;
+        }
+        Ok(())
+    })
+}
+
+/// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls `realloc` of a component in the context of its
+/// instance, arguments and result 16 bytes each.
+pub(super) fn translate_realloc(
+    env: FuncEnv<'_>,
+    callee: FuncIndex,
+    context: &mut FunctionBuilderContext,
+    func: &mut Function,
+) -> Result<()> {
+    with_entry(env, context, func, 2, |t, params| {
+        let (values, ty) = (params[1], env.module().func_type(callee));
+        t.load_values(&ty.params, values);
+        t.call(callee.as_u32(), false)?;
+        t.store_results(ty, values);
         Ok(())
     })
 }

@@ -1,7 +1,7 @@
 //! One function body to CLIF.
 //!
 //! `operator.rs` maps each operator to one call; the work lies in the file of its concept: `control`, `call`,
-//! `numeric`, `memory`, `atomic` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`. What differs between executables and
+//! `numeric`, `memory`, `atomic` and `bounds`, `bulk`, `table`, `variable`, `exception`, `simd`, `component`. What differs between executables and
 //! libraries is in `shape`.
 
 mod atomic;
@@ -9,6 +9,7 @@ mod bounds;
 mod budget;
 mod bulk;
 mod call;
+mod component;
 mod control;
 mod crossing;
 mod entry;
@@ -194,6 +195,7 @@ pub fn translate(
         Piece::InvokeEntry => entry::translate_invoke_entry(env, builder_context, &mut func),
         Piece::ToWasm(_, id) => entry::translate_to_wasm(env, id, ty(id), builder_context, &mut func),
         Piece::ToHost(_, id) => entry::translate_to_host(env, ty(id), builder_context, &mut func),
+        Piece::Realloc(_, f) => entry::translate_realloc(env, f, builder_context, &mut func),
         Piece::ThreadEntry => entry::translate_thread_entry(env, builder_context, &mut func),
     }
     .context(|| env.program.describe(id))?;
@@ -300,6 +302,8 @@ struct FuncTranslator<'a, 'b> {
     return_area: Option<Value>,
     /// Where calls return results in memory.
     area_for_results: Option<ir::StackSlot>,
+    /// Where calls of a component's imports say what they work on.
+    canon: Option<ir::StackSlot>,
     vmctx: Option<Value>,
     /// The pinned register's value and the block it was read in, since the last call.
     pinned: Option<(ir::Block, Value)>,
@@ -339,6 +343,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             results: Box::default(),
             return_area: None,
             area_for_results: None,
+            canon: None,
             vmctx: None,
             pinned: None,
             pinned_in_loop: None,

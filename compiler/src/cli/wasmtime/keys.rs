@@ -106,7 +106,7 @@ const fn only(name: &'static str, value: Value, harmless: &'static [&'static str
 const FIXED: &str = "a memory never moves; `--memory-reserve` sets its address space";
 const NO_GC: &str = "the proposal `gc` is not supported yet, so there is no heap for it";
 const ONE_INSTANCE: &str = "an executable is one instance, and needs no pool";
-const NO_COMPONENTS: &str = "components are not supported yet";
+const NO_COMPONENTS: &str = "components have what WASI 0.2 needs, and nothing beyond";
 const COUNTED: &str = "there are as many as the module declares, never more";
 const NO_FIBERS: &str = "an executable runs its guest on one stack: `max-wasm-stack` is its size";
 const NO_DEBUGGER: &str = "gdb and lldb debug the executable itself: `-g` writes what they need";
@@ -307,7 +307,7 @@ pub(in crate::cli) static WASM: Group = Group {
         refused("component-model-fixed-length-lists", BOOL, NO_COMPONENTS),
         refused("component-model-implements", BOOL, NO_COMPONENTS),
         refused("gc-support", BOOL, "the proposal `gc` is not supported yet"),
-        refused("concurrency-support", BOOL, "it belongs to components, which are not supported yet"),
+        refused("concurrency-support", BOOL, "it belongs to asynchronous components, which are not supported yet"),
     ],
 };
 

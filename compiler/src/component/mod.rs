@@ -1,0 +1,161 @@
+//! Components: the bytes of one to a [`FlatComponent`], plain data in which nothing is nested any more. What nests, is
+//! aliased or adapted in a component is resolved by `wasmtime-environ`; this folder alone sees that crate.
+//!
+//! What comes out is a list of core modules to instantiate in order, each with what its imports are: an export of an
+//! earlier instance, or a [`Trampoline`]. The rest of the compiler makes a [`Program`](crate::program::Program) of it.
+
+#[cfg(feature = "component")]
+mod flatten;
+#[cfg(feature = "component")]
+mod shim;
+
+use wasmparser::{Parser, WasmFeatures};
+
+#[cfg(not(feature = "component"))]
+use crate::error::Error;
+use crate::error::Result;
+use crate::module::{Entity, FuncIndex, MemoryIndex};
+
+/// A component without nesting: what there is to instantiate, and what runs then.
+#[derive(Debug)]
+pub struct FlatComponent {
+    /// Core modules in the binary format: those of the component, and adapters between its parts.
+    pub modules: Vec<Vec<u8>>,
+    /// Instances of these modules, in order of instantiation.
+    pub instances: Vec<FlatInstance>,
+    /// Functions that modules import and no module defines.
+    pub trampolines: Vec<Trampoline>,
+    /// The function behind `run` of the exported `wasi:cli/run`: no parameters, one `i32`, which is 0 for success.
+    pub run: CoreFunc,
+    /// What the component imports, as it names it.
+    pub imports: Vec<ImportName>,
+    /// What the component exports, by name.
+    pub exports: Vec<String>,
+}
+
+/// An instance of a core module.
+#[derive(Debug)]
+pub struct FlatInstance {
+    /// For messages and backtraces.
+    pub name: String,
+    /// Index into [`FlatComponent::modules`].
+    pub module: usize,
+    /// What each import of the module is, in the module's order.
+    pub arguments: Vec<Definition>,
+}
+
+/// What an import of a core module is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Definition {
+    /// Something that an earlier instance has, by the indices of its module.
+    Export(usize, Entity),
+    /// A function, by index into [`FlatComponent::trampolines`].
+    Trampoline(usize),
+}
+
+/// A function of an instance: index into [`FlatComponent::instances`], and the function in its module.
+pub type CoreFunc = (usize, FuncIndex);
+
+/// A function that no module defines.
+#[derive(Debug)]
+pub struct Trampoline {
+    /// What it calls.
+    pub import: ImportName,
+    /// The component instance that calls: handles belong to one.
+    pub component: u32,
+    /// The memory that strings, lists and results lie in.
+    pub memory: Option<(usize, MemoryIndex)>,
+    /// What allocates in it.
+    pub realloc: Option<CoreFunc>,
+}
+
+/// The name of something that a component imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportName {
+    /// The interface with its version, `wasi:cli/stdout@0.2.6`; `$root` for a function outside interfaces.
+    pub interface: String,
+    /// Its name in the interface: `get-stdout`, or `[resource-drop]output-stream`.
+    pub name: String,
+}
+
+impl std::fmt::Display for ImportName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` of `{}`", self.name, self.interface)
+    }
+}
+
+/// Whether bytes are those of a component.
+pub fn is_component(bytes: &[u8]) -> bool {
+    Parser::is_component(bytes)
+}
+
+/// Flattens a component that is a command; `features` are those that its core modules may use.
+#[cfg(feature = "component")]
+pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
+    let mut flat = flatten::flatten(bytes)?;
+    shim::resolve(&mut flat, features)?;
+    Ok(flat)
+}
+
+/// Refuses components: this compiler was built without them.
+#[cfg(not(feature = "component"))]
+pub fn flatten(_bytes: &[u8], _features: WasmFeatures) -> Result<FlatComponent> {
+    Err(Error::input("the file is a component, and this wasmelt was built without support for components")
+        .hint("build wasmelt with the feature `component`, which is on by default"))
+}
+
+#[cfg(all(test, feature = "component"))]
+mod tests {
+    use super::*;
+    use crate::features::default_features;
+
+    /// What `wit-component` makes of a module that needs its memory for what it imports. `between` is in the module.
+    fn with_shim(between: &str) -> FlatComponent {
+        let text = format!(
+            r#"(component
+            (import "wasi:cli/environment@0.2.0" (instance $host (export "get-arguments" (func (result (list string))))))
+            (core module $shim
+              (type $t (func (param i32)))
+              (table (export "$imports") 1 1 funcref)
+              (func (export "0") (type $t) (call_indirect (type $t) (local.get 0) (i32.const 0))))
+            (core module $main
+              (import "host" "f" (func (param i32)))
+              (memory (export "memory") 1)
+              (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+              (func $run (export "run") (result i32) (i32.const 0))
+              {between})
+            (core module $fixup
+              (import "" "$imports" (table 1 1 funcref))
+              (import "" "0" (func $f (param i32)))
+              (elem (i32.const 0) func $f))
+            (core instance $shim (instantiate $shim))
+            (core instance $main (instantiate $main (with "host" (instance (export "f" (func $shim "0"))))))
+            (core func $f
+              (canon lower (func $host "get-arguments") (memory $main "memory") (realloc (func $main "realloc"))))
+            (core instance (instantiate $fixup
+              (with "" (instance (export "$imports" (table $shim "$imports")) (export "0" (func $f))))))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $command (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.0" (instance $command)))"#
+        );
+        flatten(&wat::parse_str(text).unwrap(), default_features()).unwrap()
+    }
+
+    #[test]
+    fn calls_through_a_shim_are_direct() {
+        let flat = with_shim("");
+        let [main] = &flat.instances[..] else { panic!("{:?}", flat.instances) };
+        assert_eq!(main.arguments, [Definition::Trampoline(0)]);
+        let [trampoline] = &flat.trampolines[..] else { panic!("{:?}", flat.trampolines) };
+        assert_eq!(trampoline.import.to_string(), "`get-arguments` of `wasi:cli/environment@0.2.0`");
+        assert_eq!(trampoline.memory, Some((0, MemoryIndex::from_u32(0))));
+        assert_eq!(trampoline.realloc, Some((0, FuncIndex::from_u32(1))));
+        assert_eq!(flat.run, (0, FuncIndex::from_u32(2)));
+        assert_eq!(flat.exports, ["wasi:cli/run@0.2.0"]);
+    }
+
+    #[test]
+    fn a_start_function_finds_the_table_empty() {
+        assert_eq!(with_shim("(func $start) (start $start)").instances.len(), 3);
+    }
+}

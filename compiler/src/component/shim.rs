@@ -1,0 +1,164 @@
+//! Calls through the tables of `wit-component`, resolved. A module that needs its own memory for what it imports cannot
+//! get these imports before it exists. So `wit-component` gives it functions of a *shim* module, each of which calls
+//! through a table, and a *fix-up* module fills that table afterwards. Who fills it with what is known here, so whoever
+//! uses a function of the shim gets what the table will hold, and a call of WASI costs what it costs in a module.
+
+use wasmparser::{Operator, Parser, Payload, WasmFeatures};
+
+use super::{Definition, FlatComponent};
+use crate::error::Result;
+use crate::module::{self, ConstValue, ElementMode, Entity, FuncIndex, Module, TableIndex};
+
+/// Gives all who use functions of shims what these call, and leaves out shims and fix-ups that are superfluous then.
+pub(super) fn resolve(flat: &mut FlatComponent, features: WasmFeatures) -> Result<()> {
+    let mut place = 0;
+    while place < flat.instances.len() {
+        if let Some(resolved) = Resolved::find(flat, place, features)? {
+            resolved.apply(flat);
+        } else {
+            place += 1;
+        }
+    }
+    Ok(())
+}
+
+/// A shim and what its functions call.
+struct Resolved {
+    shim: usize,
+    fixup: usize,
+    /// By function of the shim.
+    callees: Vec<Definition>,
+}
+
+impl Resolved {
+    fn find(flat: &FlatComponent, shim: usize, features: WasmFeatures) -> Result<Option<Self>> {
+        let bytes = |instance: usize| &flat.modules[flat.instances[instance].module];
+        if !may_be_shim(bytes(shim)) {
+            return Ok(None);
+        }
+        let Some(slots) = slots(&module::parse(bytes(shim), features)?) else { return Ok(None) };
+        let table = Definition::Export(shim, Entity::Table(TableIndex::from_u32(0)));
+        let users = flat.instances.iter().enumerate().filter(|(_, user)| user.arguments.contains(&table));
+        let users: Vec<usize> = users.map(|(index, _)| index).collect();
+        let &[fixup] = &users[..] else { return Ok(None) };
+        // A function of the shim that is called before the table is filled traps.
+        if (shim + 1..fixup).any(|between| has_start(bytes(between)))
+            || is_used(flat, fixup)
+            || is_used_by_host(flat, shim)
+        {
+            return Ok(None);
+        }
+        let fixup_module = module::parse(bytes(fixup), features)?;
+        let Some(elements) = elements(&fixup_module, &flat.instances[fixup].arguments) else { return Ok(None) };
+        let callees: Option<Vec<_>> = slots.iter().map(|&slot| elements.get(slot).copied()).collect();
+        Ok(callees.map(|callees| Self { shim, fixup, callees }))
+    }
+
+    fn apply(self, flat: &mut FlatComponent) {
+        for argument in flat.instances.iter_mut().flat_map(|instance| &mut instance.arguments) {
+            if let Definition::Export(instance, Entity::Func(func)) = *argument
+                && instance == self.shim
+                && let Some(&callee) = self.callees.get(func.as_u32() as usize)
+            {
+                *argument = callee;
+            }
+        }
+        remove(flat, self.fixup);
+        remove(flat, self.shim);
+    }
+}
+
+/// Removes an instance that nothing uses.
+fn remove(flat: &mut FlatComponent, removed: usize) {
+    flat.instances.remove(removed);
+    let renumber = |instance: &mut usize| *instance -= usize::from(*instance > removed);
+    for argument in flat.instances.iter_mut().flat_map(|instance| &mut instance.arguments) {
+        if let Definition::Export(instance, _) = argument {
+            renumber(instance);
+        }
+    }
+    for trampoline in &mut flat.trampolines {
+        trampoline.memory.iter_mut().for_each(|(instance, _)| renumber(instance));
+        trampoline.realloc.iter_mut().for_each(|(instance, _)| renumber(instance));
+    }
+    renumber(&mut flat.run.0);
+}
+
+/// Whether anything refers to an instance.
+fn is_used(flat: &FlatComponent, index: usize) -> bool {
+    let is_of_it = |definition: &Definition| matches!(definition, Definition::Export(of, _) if *of == index);
+    is_used_by_host(flat, index) || flat.instances.iter().flat_map(|instance| &instance.arguments).any(is_of_it)
+}
+
+/// Whether the host uses something of an instance itself.
+fn is_used_by_host(flat: &FlatComponent, index: usize) -> bool {
+    flat.run.0 == index
+        || flat.trampolines.iter().any(|trampoline| {
+            trampoline.realloc.is_some_and(|(of, _)| of == index)
+                || trampoline.memory.is_some_and(|(of, _)| of == index)
+        })
+}
+
+/// Whether a module imports nothing and has no memory: most of a component is not looked at closer.
+fn may_be_shim(bytes: &[u8]) -> bool {
+    !has(bytes, |payload| matches!(payload, Payload::ImportSection(_) | Payload::MemorySection(_)))
+}
+
+fn has_start(bytes: &[u8]) -> bool {
+    has(bytes, |payload| matches!(payload, Payload::StartSection { .. }))
+}
+
+fn has(bytes: &[u8], is: impl Fn(&Payload<'_>) -> bool) -> bool {
+    Parser::new(0).parse_all(bytes).any(|payload| payload.is_ok_and(|payload| is(&payload)))
+}
+
+/// For a shim, the place in the table that each of its functions calls with its own parameters.
+fn slots(module: &Module<'_>) -> Option<Vec<usize>> {
+    let is_bare = module.imports.is_empty()
+        && module.memories.is_empty()
+        && module.globals.is_empty()
+        && module.elements.is_empty()
+        && module.start.is_none()
+        && module.tables.len() == 1
+        && !module.bodies.is_empty();
+    let slot = |(func, body): (_, &module::Body<'_>)| {
+        let params = module.func_type(module.func_index(func)).params.len() as u32;
+        let mut operators = body.body.get_operators_reader().ok()?.into_iter();
+        for param in 0..params {
+            match operators.next()?.ok()? {
+                Operator::LocalGet { local_index } if local_index == param => {}
+                _ => return None,
+            }
+        }
+        let Operator::I32Const { value } = operators.next()?.ok()? else { return None };
+        let Operator::CallIndirect { type_index, table_index: 0 } = operators.next()?.ok()? else { return None };
+        let is_own_type = module.funcs[module.func_index(func)].ty.as_u32() == type_index;
+        let ends = matches!(operators.next()?.ok()?, Operator::End);
+        (is_own_type && ends).then(|| usize::try_from(value).ok()).flatten()
+    };
+    if !is_bare {
+        return None;
+    }
+    module.bodies.iter().map(slot).collect()
+}
+
+/// For a fix-up, what it fills the table with that it imports, from 0 on. It does nothing else.
+fn elements(module: &Module<'_>, arguments: &[Definition]) -> Option<Vec<Definition>> {
+    let is_bare = module.bodies.is_empty()
+        && module.start.is_none()
+        && module.memories.is_empty()
+        && module.data.is_empty()
+        && module.tables.len() == 1;
+    let mut segments = module.elements.values();
+    let (Some(segment), None) = (segments.next(), segments.next()) else { return None };
+    let ElementMode::Active(_, offset) = &segment.mode else { return None };
+    if !is_bare || offset.evaluate(|_| None) != Some(ConstValue::I32(0)) {
+        return None;
+    }
+    let import_of = |func: FuncIndex| module.imports.iter().position(|import| import.entity == Entity::Func(func));
+    let element = |expr: &module::ConstExpr| {
+        let func = expr.funcs().next()?;
+        arguments.get(import_of(func)?).copied()
+    };
+    segment.elements.iter().map(element).collect()
+}
