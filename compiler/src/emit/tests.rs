@@ -121,11 +121,11 @@ impl<'a> Section<'a> {
     }
 }
 
-/// An image with something in each field.
 fn index(instance: u32, record: u32) -> Option<RecordIndex> {
     Some(RecordIndex { instance, record })
 }
 
+/// An image with something in each field.
 fn image() -> Image<'static> {
     let invoke = Invoke { name: "sum".to_owned(), params: vec![ValueType::I32; 2], results: vec![ValueType::I64] };
     Image {
