@@ -14,6 +14,9 @@ use wasmelt_abi::interface::{Kind, TypeCode};
 use wasmelt_abi::layout::Layout;
 use wasmelt_abi::trap::Trap;
 
+pub use wasmelt_abi::descriptor::{MemoryPlan, TablePlan};
+pub use wasmelt_abi::interface::EntityPlan;
+
 /// A program, ready to be written into an object.
 #[derive(Debug, Default)]
 pub struct Image<'a> {
@@ -238,18 +241,6 @@ pub struct Export {
     pub index: u32,
 }
 
-/// See [`wasmelt_abi::interface::EntityPlan`].
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "fields are those of the contract")]
-pub struct EntityPlan {
-    pub minimum: u64,
-    pub maximum: Option<u64>,
-    pub ty: TypeCode,
-    pub context_offset: i32,
-    pub page_size_log2: u16,
-    pub flags: u16,
-}
-
 impl Image<'_> {
     /// Whether it is a library.
     pub fn is_library(&self) -> bool {
@@ -399,46 +390,6 @@ pub struct Record {
     pub type_id: u32,
     /// Where the function runs, in bytes from the first instance, where that is another instance than the record's.
     pub distance: Option<u64>,
-}
-
-/// See [`wasmelt_abi::descriptor::MemoryPlan`].
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "fields are those of the descriptor")]
-pub struct MemoryPlan {
-    pub context_offset: i32,
-    pub page_size_log2: u16,
-    pub flags: u16,
-    pub initial_bytes: u64,
-    pub maximum_bytes: u64,
-    pub reserve_bytes: u64,
-    pub guard_bytes: u64,
-}
-
-impl MemoryPlan {
-    /// Whether the instance owns the memory and shares its record with nobody.
-    pub fn is_private(&self) -> bool {
-        self.flags & (wasmelt_abi::descriptor::MemoryPlan::POINTED | wasmelt_abi::descriptor::MemoryPlan::FOREIGN) == 0
-    }
-
-    /// Whether another instance of the program owns it.
-    pub fn is_foreign(&self) -> bool {
-        self.flags & wasmelt_abi::descriptor::MemoryPlan::FOREIGN != 0
-    }
-
-    /// Whether the memory's record lies outside the context, see [`wasmelt_abi::descriptor::MemoryPlan::POINTED`].
-    pub fn is_pointed(&self) -> bool {
-        self.flags & wasmelt_abi::descriptor::MemoryPlan::POINTED != 0
-    }
-}
-
-/// See [`wasmelt_abi::descriptor::TablePlan`].
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "fields are those of the descriptor")]
-pub struct TablePlan {
-    pub context_offset: i32,
-    pub flags: u32,
-    pub initial_elements: u64,
-    pub maximum_elements: u64,
 }
 
 /// See [`wasmelt_abi::descriptor::InvokePlan`].

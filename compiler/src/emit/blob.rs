@@ -1,6 +1,8 @@
 //! A writer for the structures of [`wasmelt_abi::descriptor`]: little-endian, with references that are distances from
 //! their own place. Fields are addressed by `offset_of!` of the contract's own types, so the two cannot diverge.
 
+use wasmelt_abi::record::Record;
+
 use super::reloc::{Encoding, Reference, Target};
 use crate::error::{Error, Result};
 
@@ -37,11 +39,6 @@ impl Blob {
         at
     }
 
-    /// Writes a number of 16 bits.
-    pub(super) fn put_u16(&mut self, at: usize, value: u16) {
-        self.bytes[at..at + 2].copy_from_slice(&value.to_le_bytes());
-    }
-
     /// Writes a number of 32 bits.
     pub(super) fn put_u32(&mut self, at: usize, value: u32) {
         self.bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
@@ -50,6 +47,20 @@ impl Blob {
     /// Writes a number of 64 bits.
     pub(super) fn put_u64(&mut self, at: usize, value: u64) {
         self.bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+
+    /// Writes a structure of numbers.
+    pub(super) fn put(&mut self, at: usize, record: &impl Record) {
+        record.write(at, &mut |at, bytes| self.bytes[at..at + bytes.len()].copy_from_slice(bytes));
+    }
+
+    /// Makes the slice field at `at` refer to these structures of numbers, which are appended.
+    pub(super) fn link_records<T: Record>(&mut self, at: usize, records: &[T]) {
+        let start = self.alloc::<T>(records.len());
+        self.link_slice(at, start, records.len());
+        for (i, record) in records.iter().enumerate() {
+            self.put(start + i * size_of::<T>(), record);
+        }
     }
 
     /// Makes the field at `at` refer to what lies at `target`.

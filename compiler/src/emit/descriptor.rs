@@ -10,9 +10,8 @@ use std::mem::offset_of;
 use wasmelt_abi::context::{FuncRecord, WideRecord};
 use wasmelt_abi::descriptor::{
     CallSite, Code, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InstancePlan, InvokePlan, MapChunk,
-    MemoryPlan, Positions, ProgramDescriptor, Rel, TablePlan,
+    Positions, ProgramDescriptor, Rel,
 };
-use wasmelt_abi::layout::Layout as InstanceLayout;
 use wasmelt_abi::{ABI_VERSION, symbols};
 
 use super::blob::Blob;
@@ -22,7 +21,7 @@ use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::error::{Error, Result};
-use crate::image::{self, Elements, Handler, Image, InstanceImage, Record, RecordIndex};
+use crate::image::{Elements, Handler, Image, InstanceImage, Record, RecordIndex};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]
@@ -97,8 +96,8 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
         blob.put_u64(plan + offset_of!(InstancePlan, distance), instance.distance);
         blob.put_u32(plan + offset_of!(InstancePlan, context_bytes), instance.context_bytes);
         blob.put_u32(plan + offset_of!(InstancePlan, segment_count), instance.segment_count());
-        write_memories(&mut blob, plan + offset_of!(InstancePlan, memories), &instance.memories);
-        write_tables(&mut blob, plan + offset_of!(InstancePlan, tables), &instance.tables);
+        blob.link_records(plan + offset_of!(InstancePlan, memories), &instance.memories);
+        blob.link_records(plan + offset_of!(InstancePlan, tables), &instance.tables);
         write_initial(&mut blob, plan, initial, &mut pages);
     }
     write_invoke(&mut blob, program + offset_of!(ProgramDescriptor, invoke), image);
@@ -145,40 +144,9 @@ fn write_head(blob: &mut Blob, at: usize, image: &Image<'_>, layout: &Layout) ->
         }
     }
     if let Some(layout) = &image.layout {
-        let at = at + offset_of!(ProgramDescriptor, layout);
-        blob.put_u64(at + offset_of!(InstanceLayout, stack_top), layout.stack_top);
-        blob.put_u64(at + offset_of!(InstanceLayout, vmctx), layout.vmctx);
-        blob.put_u64(at + offset_of!(InstanceLayout, usable_end), layout.usable_end);
-        blob.put_u64(at + offset_of!(InstanceLayout, total_bytes), layout.total_bytes);
+        blob.put(at + offset_of!(ProgramDescriptor, layout), layout);
     }
     Ok(())
-}
-
-fn write_memories(blob: &mut Blob, field: usize, memories: &[image::MemoryPlan]) {
-    let start = blob.alloc::<MemoryPlan>(memories.len());
-    blob.link_slice(field, start, memories.len());
-    for (i, plan) in memories.iter().enumerate() {
-        let at = start + i * size_of::<MemoryPlan>();
-        blob.put_u32(at + offset_of!(MemoryPlan, context_offset), plan.context_offset.cast_unsigned());
-        blob.put_u16(at + offset_of!(MemoryPlan, page_size_log2), plan.page_size_log2);
-        blob.put_u16(at + offset_of!(MemoryPlan, flags), plan.flags);
-        blob.put_u64(at + offset_of!(MemoryPlan, initial_bytes), plan.initial_bytes);
-        blob.put_u64(at + offset_of!(MemoryPlan, maximum_bytes), plan.maximum_bytes);
-        blob.put_u64(at + offset_of!(MemoryPlan, reserve_bytes), plan.reserve_bytes);
-        blob.put_u64(at + offset_of!(MemoryPlan, guard_bytes), plan.guard_bytes);
-    }
-}
-
-fn write_tables(blob: &mut Blob, field: usize, tables: &[image::TablePlan]) {
-    let start = blob.alloc::<TablePlan>(tables.len());
-    blob.link_slice(field, start, tables.len());
-    for (i, plan) in tables.iter().enumerate() {
-        let at = start + i * size_of::<TablePlan>();
-        blob.put_u32(at + offset_of!(TablePlan, context_offset), plan.context_offset.cast_unsigned());
-        blob.put_u32(at + offset_of!(TablePlan, flags), plan.flags);
-        blob.put_u64(at + offset_of!(TablePlan, initial_elements), plan.initial_elements);
-        blob.put_u64(at + offset_of!(TablePlan, maximum_elements), plan.maximum_elements);
-    }
 }
 
 /// Adds what is decided last, hooks and policy, to the section.
@@ -223,9 +191,8 @@ fn write_invoke(blob: &mut Blob, field: usize, image: &Image<'_>) {
     blob.link_bytes(at + offset_of!(InvokePlan, results), &results);
 }
 
-fn write_record(blob: &mut Blob, at: usize, code_offset: u32, type_id: u32) {
-    blob.put_u32(at + offset_of!(FuncRecord, code_offset), code_offset);
-    blob.put_u32(at + offset_of!(FuncRecord, type_id), type_id);
+fn func_record(record: &Record, layout: &Layout) -> Result<FuncRecord> {
+    Ok(FuncRecord { code_offset: layout.offset(record.function)?, type_id: record.type_id })
 }
 
 /// Records start at a multiple of their size, so that none straddles a cache line.
@@ -239,16 +206,16 @@ fn write_records(blob: &mut Blob, layout: &Layout, records: &[Record], distance:
     let Some(distance) = distance else {
         let start = alloc_records(blob, records.len());
         for (i, record) in records.iter().enumerate() {
-            write_record(blob, start + i * size_of::<FuncRecord>(), layout.offset(record.function)?, record.type_id);
+            blob.put(start + i * size_of::<FuncRecord>(), &func_record(record, layout)?);
         }
         return Ok(start);
     };
     blob.align(size_of::<WideRecord>());
     let start = blob.alloc::<WideRecord>(records.len());
     for (i, record) in records.iter().enumerate() {
-        let at = start + i * size_of::<WideRecord>();
-        write_record(blob, at + offset_of!(WideRecord, record), layout.offset(record.function)?, record.type_id);
-        blob.put_u64(at + offset_of!(WideRecord, distance), record.distance.unwrap_or(distance));
+        let distance = record.distance.unwrap_or(distance);
+        let record = func_record(record, layout)?;
+        blob.put(start + i * size_of::<WideRecord>(), &WideRecord { record, distance });
     }
     Ok(start)
 }
@@ -256,11 +223,8 @@ fn write_records(blob: &mut Blob, layout: &Layout, records: &[Record], distance:
 fn write_const_table(blob: &mut Blob, layout: &Layout, table: &[Option<Record>]) -> Result<usize> {
     let start = alloc_records(blob, table.len());
     for (i, element) in table.iter().enumerate() {
-        let at = start + i * size_of::<FuncRecord>();
-        match element {
-            Some(record) => write_record(blob, at, layout.offset(record.function)?, record.type_id),
-            None => write_record(blob, at, FuncRecord::NULL.code_offset, FuncRecord::NULL.type_id),
-        }
+        let record = element.as_ref().map_or(Ok(FuncRecord::NULL), |record| func_record(record, layout))?;
+        blob.put(start + i * size_of::<FuncRecord>(), &record);
     }
     Ok(start)
 }
@@ -308,30 +272,27 @@ fn write_call_sites(blob: &mut Blob, code: usize, image: &Image<'_>, layout: &La
         let functions = image.functions.iter().zip(&layout.offsets);
         functions.flat_map(|(f, &start)| f.call_sites.iter().map(move |site| (start, site)))
     };
-    let (count, handler_count) = (sites().count(), sites().map(|(_, site)| site.handlers.len()).sum());
-    let mut site_at = blob.alloc::<CallSite>(count);
-    blob.link_slice(code + offset_of!(Code, call_sites), site_at, count);
-    let mut handler_at = blob.alloc::<ExceptionHandler>(handler_count);
-    blob.link_slice(code + offset_of!(Code, handlers), handler_at, handler_count);
-    let mut first_handler = 0;
-    for (start, site) in sites() {
-        blob.put_u32(site_at + offset_of!(CallSite, return_offset), start + site.return_offset);
-        blob.put_u32(site_at + offset_of!(CallSite, frame_bytes), site.frame_bytes);
-        blob.put_u32(site_at + offset_of!(CallSite, first_handler), first_handler);
-        blob.put_u32(site_at + offset_of!(CallSite, handler_count), site.handlers.len() as u32);
-        for &handler in &site.handlers {
-            let (tag, offset) = match handler {
-                Handler::Context(offset) => (ExceptionHandler::CONTEXT, offset),
-                Handler::Tag(tag, landing) => (tag, start + landing),
-                Handler::All(landing) => (ExceptionHandler::ALL, start + landing),
-            };
-            blob.put_u32(handler_at + offset_of!(ExceptionHandler, tag), tag);
-            blob.put_u32(handler_at + offset_of!(ExceptionHandler, landing_offset), offset);
-            handler_at += size_of::<ExceptionHandler>();
-        }
-        site_at += size_of::<CallSite>();
-        first_handler += site.handlers.len() as u32;
-    }
+    let mut handlers = Vec::new();
+    let call_sites: Vec<_> = sites()
+        .map(|(start, site)| {
+            let first_handler = handlers.len() as u32;
+            handlers.extend(site.handlers.iter().map(|&handler| match handler {
+                Handler::Context(offset) => ExceptionHandler { tag: ExceptionHandler::CONTEXT, landing_offset: offset },
+                Handler::Tag(tag, landing) => ExceptionHandler { tag, landing_offset: start + landing },
+                Handler::All(landing) => {
+                    ExceptionHandler { tag: ExceptionHandler::ALL, landing_offset: start + landing }
+                }
+            }));
+            CallSite {
+                return_offset: start + site.return_offset,
+                frame_bytes: site.frame_bytes,
+                first_handler,
+                handler_count: site.handlers.len() as u32,
+            }
+        })
+        .collect();
+    blob.link_records(code + offset_of!(Code, call_sites), &call_sites);
+    blob.link_records(code + offset_of!(Code, handlers), &handlers);
 }
 
 /// What is only read after a trap goes into a section of its own: the code map, and positions in source files.

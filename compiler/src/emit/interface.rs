@@ -2,9 +2,7 @@
 
 use std::mem::offset_of;
 
-use wasmelt_abi::interface::{
-    ElementPlan, EntityPlan, ExportEntry, FuncPlan, FuncTypeEntry, ImportEntry, Interface, TypeCode,
-};
+use wasmelt_abi::interface::{ElementPlan, ExportEntry, FuncPlan, FuncTypeEntry, ImportEntry, Interface};
 
 use super::blob::Blob;
 use super::reloc::Target;
@@ -19,11 +17,14 @@ pub(super) fn write(blob: &mut Blob, field: usize, interface: &image::Interface,
     write_types(blob, at + offset_of!(Interface, types), &interface.types, layout)?;
     write_imports(blob, at + offset_of!(Interface, imports), &interface.imports);
     write_exports(blob, at + offset_of!(Interface, exports), &interface.exports);
-    write_funcs(blob, at + offset_of!(Interface, funcs), &interface.funcs, layout)?;
-    write_entities(blob, at + offset_of!(Interface, tables), &interface.tables);
-    write_entities(blob, at + offset_of!(Interface, memories), &interface.memories);
-    write_entities(blob, at + offset_of!(Interface, globals), &interface.globals);
-    write_numbers(blob, at + offset_of!(Interface, tags), &interface.tags);
+    let funcs = interface.funcs.iter().map(|&(function, type_number)| {
+        Ok(FuncPlan { code_offset: function.map_or(Ok(0), |function| layout.offset(function))?, type_number })
+    });
+    blob.link_records(at + offset_of!(Interface, funcs), &funcs.collect::<Result<Vec<_>>>()?);
+    blob.link_records(at + offset_of!(Interface, tables), &interface.tables);
+    blob.link_records(at + offset_of!(Interface, memories), &interface.memories);
+    blob.link_records(at + offset_of!(Interface, globals), &interface.globals);
+    blob.link_records(at + offset_of!(Interface, tags), &interface.tags);
     write_elements(blob, at + offset_of!(Interface, elements), &interface.elements);
     blob.put_u32(at + offset_of!(Interface, func_refs_offset), interface.func_refs_offset.cast_unsigned());
     for (kind, &count) in interface.imported.iter().enumerate() {
@@ -39,20 +40,12 @@ fn list<T>(blob: &mut Blob, field: usize, count: usize) -> usize {
     start
 }
 
-fn write_numbers(blob: &mut Blob, field: usize, numbers: &[u32]) {
-    let start = list::<u32>(blob, field, numbers.len());
-    for (i, &number) in numbers.iter().enumerate() {
-        blob.put_u32(start + i * size_of::<u32>(), number);
-    }
-}
-
 fn write_types(blob: &mut Blob, field: usize, types: &[image::FuncTypeEntry], layout: &Layout) -> Result<()> {
     let start = list::<FuncTypeEntry>(blob, field, types.len());
-    let numbers = |codes: &[TypeCode]| codes.iter().map(|code| code.0).collect::<Vec<_>>();
     for (i, ty) in types.iter().enumerate() {
         let at = start + i * size_of::<FuncTypeEntry>();
-        write_numbers(blob, at + offset_of!(FuncTypeEntry, params), &numbers(&ty.params));
-        write_numbers(blob, at + offset_of!(FuncTypeEntry, results), &numbers(&ty.results));
+        blob.link_records(at + offset_of!(FuncTypeEntry, params), &ty.params);
+        blob.link_records(at + offset_of!(FuncTypeEntry, results), &ty.results);
         for (field, code) in
             [(offset_of!(FuncTypeEntry, to_wasm), ty.to_wasm), (offset_of!(FuncTypeEntry, to_host), ty.to_host)]
         {
@@ -85,31 +78,6 @@ fn write_exports(blob: &mut Blob, field: usize, exports: &[image::Export]) {
     }
 }
 
-fn write_funcs(blob: &mut Blob, field: usize, funcs: &[(Option<u32>, u32)], layout: &Layout) -> Result<()> {
-    let start = list::<FuncPlan>(blob, field, funcs.len());
-    for (i, &(function, type_number)) in funcs.iter().enumerate() {
-        let at = start + i * size_of::<FuncPlan>();
-        let code_offset = function.map_or(Ok(0), |function| layout.offset(function))?;
-        blob.put_u32(at + offset_of!(FuncPlan, code_offset), code_offset);
-        blob.put_u32(at + offset_of!(FuncPlan, type_number), type_number);
-    }
-    Ok(())
-}
-
-fn write_entities(blob: &mut Blob, field: usize, entities: &[image::EntityPlan]) {
-    let start = list::<EntityPlan>(blob, field, entities.len());
-    for (i, plan) in entities.iter().enumerate() {
-        let at = start + i * size_of::<EntityPlan>();
-        let limited = if plan.maximum.is_some() { EntityPlan::HAS_MAXIMUM } else { 0 };
-        blob.put_u64(at + offset_of!(EntityPlan, minimum), plan.minimum);
-        blob.put_u64(at + offset_of!(EntityPlan, maximum), plan.maximum.unwrap_or(0));
-        blob.put_u32(at + offset_of!(EntityPlan, ty), plan.ty.0);
-        blob.put_u32(at + offset_of!(EntityPlan, context_offset), plan.context_offset.cast_unsigned());
-        blob.put_u16(at + offset_of!(EntityPlan, page_size_log2), plan.page_size_log2);
-        blob.put_u16(at + offset_of!(EntityPlan, flags), plan.flags | limited);
-    }
-}
-
 fn write_elements(blob: &mut Blob, field: usize, segments: &[Elements]) {
     let start = list::<ElementPlan>(blob, field, segments.len());
     for (i, segment) in segments.iter().enumerate() {
@@ -117,7 +85,7 @@ fn write_elements(blob: &mut Blob, field: usize, segments: &[Elements]) {
         match segment {
             Elements::Records(records) => {
                 let numbers: Vec<_> = records.iter().map(|index| index.map_or(0, |index| index.record + 1)).collect();
-                write_numbers(blob, at + offset_of!(ElementPlan, funcs), &numbers);
+                blob.link_records(at + offset_of!(ElementPlan, funcs), &numbers);
             }
             Elements::Context { offset, len } => {
                 blob.put_u32(at + offset_of!(ElementPlan, context_offset), offset.cast_unsigned());

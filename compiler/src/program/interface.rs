@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use wasmelt_abi::interface::{EntityPlan as Flags, Kind, MAX_TYPES, TypeCode};
+use wasmelt_abi::interface::{Kind, MAX_TYPES, TypeCode};
 use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
 
 use super::{GlobalPlace, Instance, InstanceIndex, Piece, Program, TablePlace, TypeId};
@@ -116,11 +116,12 @@ impl Instance<'_> {
             numbers.insert(index, globals.len() as u32);
             globals.push(EntityPlan {
                 minimum: 0,
-                maximum: None,
+                maximum: 0,
                 ty: self.type_code(global.ty)?,
                 context_offset,
                 page_size_log2: 0,
-                flags: if global.mutable { Flags::MUTABLE } else { 0 },
+                flags: if global.mutable { EntityPlan::MUTABLE } else { 0 },
+                reserved: 0,
             });
         }
         Ok((globals, numbers))
@@ -144,30 +145,32 @@ impl Instance<'_> {
     fn table_entity(&self, index: TableIndex) -> Result<Option<EntityPlan>> {
         let TablePlace::Dynamic(place) = self.tables[index] else { return Ok(None) };
         let table = &self.module.tables[index];
-        let flags = if table.index_64 { Flags::INDEX_64 } else { 0 };
+        let flags = if table.index_64 { EntityPlan::INDEX_64 } else { 0 };
         Ok(Some(EntityPlan {
             minimum: table.minimum,
-            maximum: table.maximum,
+            maximum: table.maximum.unwrap_or(0),
             ty: self.type_code(ValType::Ref(table.element))?,
             context_offset: self.table_plans[place as usize].context_offset,
             page_size_log2: 0,
-            flags,
+            flags: flags | limited(table.maximum),
+            reserved: 0,
         }))
     }
 
     fn memory_entity(&self, index: MemoryIndex) -> EntityPlan {
         let (memory, plan) = (self.module.memories[index], self.memories[index]);
-        let mut flags = if memory.index_64 { Flags::INDEX_64 } else { 0 };
+        let mut flags = if memory.index_64 { EntityPlan::INDEX_64 } else { 0 };
         if plan.flags & wasmelt_abi::descriptor::MemoryPlan::SHARED != 0 {
-            flags |= Flags::SHARED;
+            flags |= EntityPlan::SHARED;
         }
         EntityPlan {
             minimum: memory.minimum_pages,
-            maximum: memory.maximum_pages,
+            maximum: memory.maximum_pages.unwrap_or(0),
             ty: TypeCode(0),
             context_offset: plan.context_offset,
             page_size_log2: plan.page_size_log2,
-            flags,
+            flags: flags | limited(memory.maximum_pages),
+            reserved: 0,
         }
     }
 
@@ -198,4 +201,9 @@ impl Instance<'_> {
         };
         Ok(TypeCode::reference(ty.is_nullable(), heap))
     }
+}
+
+/// The flag that says whether a type sets an upper limit.
+fn limited(maximum: Option<u64>) -> u16 {
+    if maximum.is_some() { EntityPlan::HAS_MAXIMUM } else { 0 }
 }

@@ -1,30 +1,33 @@
 //! What the runtime knows about generated code: where the code is, where it traps, which function lies where, and which
 //! calls exception handlers reach. All instances of a program share this.
 
+use crate::record::record;
 use crate::rel::{Rel, RelSlice};
 
-/// A call within the reach of exception handlers. Sorted by `return_offset`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct CallSite {
-    /// Offset of its return address from [`crate::symbols::TEXT`], in bytes.
-    pub return_offset: u32,
-    /// Distance in bytes from the frame pointer down to the stack pointer at the call.
-    pub frame_bytes: u32,
-    /// Index of its first handler in [`Code::handlers`].
-    pub first_handler: u32,
-    /// Number of its handlers; the first that matches is taken.
-    pub handler_count: u32,
+record! {
+    /// A call within the reach of exception handlers. Sorted by `return_offset`.
+    #[derive(Clone, Copy, Debug)]
+    pub struct CallSite {
+        /// Offset of its return address from [`crate::symbols::TEXT`], in bytes.
+        pub return_offset: u32,
+        /// Distance in bytes from the frame pointer down to the stack pointer at the call.
+        pub frame_bytes: u32,
+        /// Index of its first handler in [`Code::handlers`].
+        pub first_handler: u32,
+        /// Number of its handlers; the first that matches is taken.
+        pub handler_count: u32,
+    }
 }
 
-/// An exception handler.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct ExceptionHandler {
-    /// Number of the tag that it handles: in programs program-wide, in libraries its index in the module; [`ExceptionHandler::ALL`] or [`ExceptionHandler::CONTEXT`].
-    pub tag: u32,
-    /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
-    pub landing_offset: u32,
+record! {
+    /// An exception handler.
+    #[derive(Clone, Copy, Debug)]
+    pub struct ExceptionHandler {
+        /// Number of the tag that it handles: in programs program-wide, in libraries its index in the module; [`ExceptionHandler::ALL`] or [`ExceptionHandler::CONTEXT`].
+        pub tag: u32,
+        /// Offset of its landing pad from [`crate::symbols::TEXT`], in bytes.
+        pub landing_offset: u32,
+    }
 }
 
 impl ExceptionHandler {

@@ -24,6 +24,7 @@ use core::mem::{offset_of, size_of};
 
 use crate::descriptor::ProgramDescriptor;
 use crate::instance::InstancePlan;
+use crate::record::record;
 
 /// A linear memory as generated code sees it.
 #[repr(C)]
@@ -57,18 +58,19 @@ pub struct Table {
     pub length_elements: u64,
 }
 
-/// What a function reference of the `Single` shape points to, and the element of a table that never changes.
-///
-/// Where references can reach another instance of the program, it is the front of a [`WideRecord`].
-///
-/// Eight bytes without any address in them, so that tables need no relocation and start-up does not grow with them.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FuncRecord {
-    /// Offset of the function's entry from [`crate::symbols::TEXT`], in bytes.
-    pub code_offset: u32,
-    /// Program-wide number of the function's type, or [`FuncRecord::NULL_TYPE`] for a null element.
-    pub type_id: u32,
+record! {
+    /// What a function reference of the `Single` shape points to, and the element of a table that never changes.
+    ///
+    /// Where references can reach another instance of the program, it is the front of a [`WideRecord`].
+    ///
+    /// Eight bytes without any address in them, so that tables need no relocation and start-up does not grow with them.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct FuncRecord {
+        /// Offset of the function's entry from [`crate::symbols::TEXT`], in bytes.
+        pub code_offset: u32,
+        /// Program-wide number of the function's type, or [`FuncRecord::NULL_TYPE`] for a null element.
+        pub type_id: u32,
+    }
 }
 
 impl FuncRecord {
@@ -78,14 +80,15 @@ impl FuncRecord {
     pub const NULL: Self = Self { code_offset: 0, type_id: Self::NULL_TYPE };
 }
 
-/// What a function reference points to in programs whose instances exchange references: also where the function runs.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WideRecord {
-    /// As in the other programs.
-    pub record: FuncRecord,
-    /// Its instance, see [`InstancePlan::distance`].
-    pub distance: u64,
+record! {
+    /// What a function reference points to in programs whose instances exchange references: also where the function runs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct WideRecord {
+        /// As in the other programs.
+        pub record: FuncRecord,
+        /// Its instance, see [`InstancePlan::distance`].
+        pub distance: u64,
+    }
 }
 
 /// What a function reference of the `Many` shape points to: all that a call needs, whoever calls.

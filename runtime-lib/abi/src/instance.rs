@@ -1,5 +1,6 @@
 //! What the runtime makes an instance of: memories, tables, segments, and where it lies among the instances of a program.
 
+use crate::record::record;
 use crate::rel::{Rel, RelSlice};
 
 /// Bytes that are copied into the instance before it starts: constants of globals and small data segments.
@@ -27,25 +28,26 @@ pub struct MapChunk {
     pub reserved: u32,
 }
 
-/// How a linear memory is laid out. Memory 0 of an instance lies directly above the context, others are mapped on their own.
-#[repr(C)]
-#[derive(Debug)]
-pub struct MemoryPlan {
-    /// Offset from `vmctx` of the [`crate::context::Memory`] record, or of the [`crate::context::MemoryRef`].
-    pub context_offset: i32,
-    /// Logarithm of the page size: 16, or 0 with custom page sizes.
-    pub page_size_log2: u16,
-    /// [`MemoryPlan::POINTED`], [`MemoryPlan::SHARED`].
-    pub flags: u16,
-    /// Length at instantiation, in bytes.
-    pub initial_bytes: u64,
-    /// The length that `memory.grow` may reach at most, in bytes: the least of the type's maximum, `--max-memory` and
-    /// what the index type can address.
-    pub maximum_bytes: u64,
-    /// Address space for the memory, in bytes, of which all above the current length is inaccessible.
-    pub reserve_bytes: u64,
-    /// Inaccessible address space behind the reservation, in bytes.
-    pub guard_bytes: u64,
+record! {
+    /// How a linear memory is laid out. Memory 0 of an instance lies directly above the context, others are mapped on their own.
+    #[derive(Clone, Copy, Debug)]
+    pub struct MemoryPlan {
+        /// Offset from `vmctx` of the [`crate::context::Memory`] record, or of the [`crate::context::MemoryRef`].
+        pub context_offset: i32,
+        /// Logarithm of the page size: 16, or 0 with custom page sizes.
+        pub page_size_log2: u16,
+        /// [`MemoryPlan::POINTED`], [`MemoryPlan::SHARED`].
+        pub flags: u16,
+        /// Length at instantiation, in bytes.
+        pub initial_bytes: u64,
+        /// The length that `memory.grow` may reach at most, in bytes: the least of the type's maximum, `--max-memory` and
+        /// what the index type can address.
+        pub maximum_bytes: u64,
+        /// Address space for the memory, in bytes, of which all above the current length is inaccessible.
+        pub reserve_bytes: u64,
+        /// Inaccessible address space behind the reservation, in bytes.
+        pub guard_bytes: u64,
+    }
 }
 
 impl MemoryPlan {
@@ -56,20 +58,36 @@ impl MemoryPlan {
     pub const SHARED: u16 = 2;
     /// Another instance of the program owns it, and code finds it there: this plan only keeps the place of its index.
     pub const FOREIGN: u16 = 4;
+
+    /// Whether the instance owns the memory and shares its record with nobody.
+    pub const fn is_private(&self) -> bool {
+        self.flags & (Self::POINTED | Self::FOREIGN) == 0
+    }
+
+    /// Whether another instance of the program owns it.
+    pub const fn is_foreign(&self) -> bool {
+        self.flags & Self::FOREIGN != 0
+    }
+
+    /// Whether the memory's record lies outside the context, see [`MemoryPlan::POINTED`].
+    pub const fn is_pointed(&self) -> bool {
+        self.flags & Self::POINTED != 0
+    }
 }
 
-/// How a table that can change is laid out.
-#[repr(C)]
-#[derive(Debug)]
-pub struct TablePlan {
-    /// Offset from `vmctx` of the [`crate::context::Table`] record; of its address with [`TablePlan::IMPORTED`].
-    pub context_offset: i32,
-    /// [`TablePlan::IMPORTED`] or 0.
-    pub flags: u32,
-    /// Length at instantiation, in elements.
-    pub initial_elements: u64,
-    /// The length that `table.grow` may reach at most, in elements.
-    pub maximum_elements: u64,
+record! {
+    /// How a table that can change is laid out.
+    #[derive(Clone, Copy, Debug)]
+    pub struct TablePlan {
+        /// Offset from `vmctx` of the [`crate::context::Table`] record; of its address with [`TablePlan::IMPORTED`].
+        pub context_offset: i32,
+        /// [`TablePlan::IMPORTED`] or 0.
+        pub flags: u32,
+        /// Length at instantiation, in elements.
+        pub initial_elements: u64,
+        /// The length that `table.grow` may reach at most, in elements.
+        pub maximum_elements: u64,
+    }
 }
 
 impl TablePlan {

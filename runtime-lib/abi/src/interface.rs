@@ -4,12 +4,19 @@
 //! what is imported and what others may import. Indices count as in the module, imported entities first; tables that
 //! nothing outside can reach and nothing changes are left out.
 
+use crate::record::{Record, record};
 use crate::rel::{Rel, RelSlice};
 
 /// A value type as 32 bits: the kind in the low byte, and for references the heap type above it.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TypeCode(pub u32);
+
+impl Record for TypeCode {
+    fn write(&self, at: usize, put: &mut impl FnMut(usize, &[u8])) {
+        self.0.write(at, put);
+    }
+}
 
 /// Kinds of [`TypeCode`]s and heap types, by their bytes in the binary format.
 /// Source: specification, binary/types.html#value-types.
@@ -141,37 +148,39 @@ pub struct ExportEntry {
     pub index: u32,
 }
 
-/// A function that has a [`crate::context::FuncRef`] in the context: imported, exported, or referred to.
-#[repr(C)]
-#[derive(Debug)]
-pub struct FuncPlan {
-    /// Offset of its entry from [`crate::code::Code::text`] in bytes; 0 for an imported one.
-    pub code_offset: u32,
-    /// Number of its type in [`Interface::types`].
-    pub type_number: u32,
+record! {
+    /// A function that has a [`crate::context::FuncRef`] in the context: imported, exported, or referred to.
+    #[derive(Clone, Copy, Debug)]
+    pub struct FuncPlan {
+        /// Offset of its entry from [`crate::code::Code::text`] in bytes; 0 for an imported one.
+        pub code_offset: u32,
+        /// Number of its type in [`Interface::types`].
+        pub type_number: u32,
+    }
 }
 
-/// A table, memory or global.
-#[repr(C)]
-#[derive(Debug)]
-pub struct EntityPlan {
-    /// Memories: least length in pages, tables: in elements, globals: 0.
-    pub minimum: u64,
-    /// Greatest length that the type allows, with [`EntityPlan::HAS_MAXIMUM`].
-    pub maximum: u64,
-    /// Type of the elements of a table, or of a global's value; 0 for memories.
-    pub ty: TypeCode,
-    /// Where it lies in the context, as an offset from `vmctx`. Of what the instance owns, a
-    /// [`crate::context::Table`], a [`crate::context::Memory`], or the global's value; of what is imported, a pointer to
-    /// a `Table`, a [`crate::context::MemoryRef`], a pointer to the value of a mutable global, or the value of an
-    /// immutable one. Shared memories are a `MemoryRef` always.
-    pub context_offset: i32,
-    /// Logarithm of a memory's page size.
-    pub page_size_log2: u16,
-    /// A combination of the constants below.
-    pub flags: u16,
-    /// Zero.
-    pub reserved: u32,
+record! {
+    /// A table, memory or global.
+    #[derive(Clone, Copy, Debug)]
+    pub struct EntityPlan {
+        /// Memories: least length in pages, tables: in elements, globals: 0.
+        pub minimum: u64,
+        /// Greatest length that the type allows, with [`EntityPlan::HAS_MAXIMUM`].
+        pub maximum: u64,
+        /// Type of the elements of a table, or of a global's value; 0 for memories.
+        pub ty: TypeCode,
+        /// Where it lies in the context, as an offset from `vmctx`. Of what the instance owns, a
+        /// [`crate::context::Table`], a [`crate::context::Memory`], or the global's value; of what is imported, a pointer to
+        /// a `Table`, a [`crate::context::MemoryRef`], a pointer to the value of a mutable global, or the value of an
+        /// immutable one. Shared memories are a `MemoryRef` always.
+        pub context_offset: i32,
+        /// Logarithm of a memory's page size.
+        pub page_size_log2: u16,
+        /// A combination of the constants below.
+        pub flags: u16,
+        /// Zero.
+        pub reserved: u32,
+    }
 }
 
 impl EntityPlan {

@@ -12,6 +12,8 @@
 // stack must have an inaccessible guard below it that no frame can jump over.
 // ---------------------------------------------------------------------------------------------------------------
 
+use crate::record::record;
+
 /// Inaccessible address space below the guest stack. Generated code and the runtime touch every page of a large frame,
 /// so one page would be enough; the other pages cost nothing.
 pub const STACK_GUARD_BYTES: u64 = 1 << 20;
@@ -19,18 +21,19 @@ pub const STACK_GUARD_BYTES: u64 = 1 << 20;
 /// Addresses on a user's side of the address space, on every 64-bit platform.
 const MAX_BYTES: u64 = 1 << 47;
 
-/// Offsets from the start of the reservation. The guest stack starts at [`STACK_GUARD_BYTES`].
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// Where the guest stack begins to grow downwards, and where the dropped bits are; a multiple of 16.
-    pub stack_top: u64,
-    /// The context's end and the first byte of memory 0.
-    pub vmctx: u64,
-    /// End of what is usable from the start.
-    pub usable_end: u64,
-    /// Length of the reservation.
-    pub total_bytes: u64,
+record! {
+    /// Offsets from the start of the reservation. The guest stack starts at [`STACK_GUARD_BYTES`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Layout {
+        /// Where the guest stack begins to grow downwards, and where the dropped bits are; a multiple of 16.
+        pub stack_top: u64,
+        /// The context's end and the first byte of memory 0.
+        pub vmctx: u64,
+        /// End of what is usable from the start.
+        pub usable_end: u64,
+        /// Length of the reservation.
+        pub total_bytes: u64,
+    }
 }
 
 /// What the layout of an instance follows from.

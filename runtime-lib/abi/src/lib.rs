@@ -6,7 +6,7 @@
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module ([`host`]) or a component ([`component`]) may import, and what a library offers and wants ([`interface`]).
 //!
-//! All structures are `#[repr(C)]`, little-endian, for 64-bit targets. Their layout is checked by tests in this crate;
+//! All structures are `#[repr(C)]`, little-endian, for 64-bit targets; those of numbers are declared by `record!` ([`record`]). Their layout is checked by tests in this crate;
 //! a change to any of them raises [`ABI_VERSION`].
 #![no_std]
 #![forbid(unsafe_code)]
@@ -26,6 +26,7 @@ pub mod interface;
 pub mod layout;
 pub mod leb128;
 pub mod positions;
+pub mod record;
 pub mod rel;
 pub mod symbols;
 pub mod text;
