@@ -35,7 +35,7 @@ fn engine(nan_canonicalization: bool) -> Result<&'static wasmtime::Engine, Failu
         config.wasm_threads(true).shared_memory(true);
         config.cranelift_nan_canonicalization(nan_canonicalization).cranelift_opt_level(OptLevel::None);
         // No access is left to a fault: wasmtime 48 panics at one in a shared memory that several instances have.
-        config.memory_reservation(0).memory_guard_size(0);
+        config.signals_based_traps(false);
         config.max_wasm_stack(STACK_BYTES).async_stack_size(2 * STACK_BYTES);
         wasmtime::Engine::new(&config).map_err(|e| e.to_string())
     });
