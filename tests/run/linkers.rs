@@ -36,9 +36,9 @@ const ROUTES: &[Route] = &[
     route("mingw", Some(System::Windows), "x86_64-w64-mingw32-gcc", &[], 550_000),
     route("zig", Some(System::Windows), "zig", &[], 400_000).with_variable("CC_x86_64_pc_windows_gnu"),
     route("zig", Some(System::WindowsAarch64), "zig", &[], 400_000).with_variable("CC_aarch64_pc_windows_gnullvm"),
-    route("zig", Some(System::Mac), "zig", &[], 550_000).with_variable("CC_x86_64_apple_darwin"),
-    route("zig", Some(System::MacAarch64), "zig", &[], 550_000).with_variable("CC_aarch64_apple_darwin"),
-    route("lld", Some(System::MacAarch64), "lld", &["--linker", "lld"], 550_000),
+    route("zig", Some(System::Mac), "zig", &[], 500_000).with_variable("CC_x86_64_apple_darwin"),
+    route("zig", Some(System::MacAarch64), "zig", &[], 500_000).with_variable("CC_aarch64_apple_darwin"),
+    route("lld", Some(System::MacAarch64), "lld", &["--linker", "lld"], 500_000),
 ];
 
 const fn route(
