@@ -253,7 +253,7 @@ impl Instance {
     /// Returns the exported function with this name and these types.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there is no such function, or one of another type.
+    /// [`Error::Usage`] when no function has this name, or its type is another one.
     pub fn get_typed_func<P: WasmParams, R: WasmResults>(
         &self,
         store: impl AsContext,

@@ -143,7 +143,7 @@ impl<T> Linker<T> {
     /// Defines a second name for what `name` of `module` stands for.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there is no such name, or the second one is defined.
+    /// [`Error::Usage`] when nothing has the first name, or the second one is defined.
     pub fn alias(&mut self, module: &str, name: &str, as_module: &str, as_name: &str) -> Result<&mut Self, Error> {
         let missing = || Error::usage(format!("{module:?} {name:?} is not defined"));
         let definition = self.definition(module, name).ok_or_else(missing)?.clone();
@@ -153,7 +153,7 @@ impl<T> Linker<T> {
     /// Defines all names of `module` in `as_module` as well.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there is no such module, or a name is defined.
+    /// [`Error::Usage`] when nothing is defined under that module, or a name is defined already.
     pub fn alias_module(&mut self, module: &str, as_module: &str) -> Result<(), Error> {
         let names = self.names.get(module).ok_or_else(|| Error::usage(format!("{module:?} is not defined")))?;
         for (name, definition) in names.clone() {

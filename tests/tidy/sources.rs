@@ -55,7 +55,7 @@ pub(crate) fn no_path_of_one_machine(files: &[File]) -> Vec<String> {
         let line = line.replace("/home/someone/", "");
         let root = roots.iter().find(|root| {
             line.match_indices(root.as_str()).any(|(at, _)| {
-                // `{dir}/work/` and `a/home/b` are parts of other paths.
+                // Behind a letter or the end of a placeholder, the root is a folder within another path.
                 let before = line[..at].chars().next_back();
                 !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '.' | '}' | '_' | '-' | '*' | '$' | '>'))
             })

@@ -47,7 +47,7 @@ struct Scope {
     unit: u32,
     /// Its symbol or else its name; empty where it is not known.
     name: Arc<[u8]>,
-    /// File, line and column of the call; 0 means that there is no column.
+    /// File, line and column of the call; the column is 0 where only the line is known.
     call: Option<(u32, u32, u32)>,
 }
 

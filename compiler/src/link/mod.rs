@@ -149,7 +149,7 @@ fn ld_arguments(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Vec<&'static s
         "--no-eh-frame-hdr",
         "-z",
         "noexecstack",
-        // A dynamic linker would protect the segment that this option asks for, and there is no dynamic linker.
+        // A dynamic linker would protect the segment that this option asks for. A static program has none.
         "-z",
         "norelro",
     ]);

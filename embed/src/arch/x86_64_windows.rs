@@ -148,8 +148,9 @@ pub(crate) unsafe extern "C" fn enter(
     )
 }
 
-/// The switch in [`enter`], whose parameters it has. On either stack 40 bytes lie below the address that it returns to:
-/// the lower 32 belong to functions that are called from there. On the guest's stack, there is no such address.
+/// The switch in [`enter`], whose parameters it has. On either stack it keeps 40 bytes, of which the lower 32
+/// belong to functions that are called from there. They lie below the return address on the host's stack, and below the
+/// top on the guest's.
 ///
 /// # Safety
 /// As for [`enter`]; changes registers that callees keep.

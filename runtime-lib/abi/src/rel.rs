@@ -3,7 +3,7 @@
 
 use core::marker::PhantomData;
 
-/// A reference to a `T`: the distance in bytes from this field to the referent. 0 means that there is no referent.
+/// A reference to a `T`: the distance in bytes from this field to the referent. 0 refers to nothing.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Rel<T> {

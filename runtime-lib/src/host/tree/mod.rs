@@ -344,7 +344,7 @@ fn embedded_metadata(inode: u64, size_bytes: u64) -> Metadata {
 
 /// The content of an embedded file.
 fn content(node: *const Node) -> Result<&'static [u8]> {
-    // SAFETY: nodes are read-only data; null means that there is no node.
+    // SAFETY: nodes are read-only data; null is the answer for what has no node.
     unsafe { node.as_ref() }.map(|node| slice(&node.bytes)).ok_or(Errno::Badf)
 }
 

@@ -111,7 +111,7 @@ pub unsafe extern "C" fn get_arguments(canon: *const Canon, at: u32) {
     Strings::Arguments.put(call, at, 8, |element, parts| put_string(call, element, parts));
 }
 
-/// Writes that there is no directory to start in: paths are relative to what was granted.
+/// Writes `none`: paths are relative to what was granted, not to a directory of the start.
 ///
 /// # Safety
 /// As for [`Call::new`].
