@@ -13,7 +13,7 @@
 
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata, NewTime};
-use crate::sys::fs::{self, Handle, OFlags, OwnedHandle};
+use crate::sys::fs::{self, Advice, Handle, OFlags, OwnedHandle};
 
 use super::descriptor::{Descriptor, Kind};
 use super::descriptors;
@@ -49,6 +49,71 @@ pub fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         let is_directory = !writes(flags)
             && (flags.contains(OFlags::DIRECTORY) || fs::metadata(opened.get())?.file_type == FileType::Directory);
         Ok((opened, if is_directory { Kind::Directory } else { Kind::File }))
+    })
+}
+
+/// `oflags` of preview 1, which are the `open-flags` of WASI 0.2.
+pub const CREATE: u32 = 1;
+/// The path has to name a directory.
+pub const DIRECTORY: u32 = 1 << 1;
+/// What is created must not be there yet.
+pub const EXCLUSIVE: u32 = 1 << 2;
+/// A file loses its content.
+pub const TRUNCATE: u32 = 1 << 3;
+
+/// How a guest asks for something to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// A link at the end of the path is followed.
+    pub follow: bool,
+    /// [`CREATE`] and its like, nothing else.
+    pub how: u32,
+    /// Reading is asked for.
+    pub read: bool,
+    /// Writing is asked for.
+    pub write: bool,
+}
+
+impl Opening {
+    /// The flags of `open(2)`.
+    pub fn flags(self) -> Result<OFlags> {
+        let asks = |bits: u32| self.how & bits != 0;
+        if asks(DIRECTORY) && self.how != DIRECTORY {
+            return Err(Errno::Inval);
+        }
+        // Creating and truncating need write access, whatever is asked for; and where writing is not asked for, reading
+        // must be possible for anything to be.
+        let write = self.write || asks(CREATE | TRUNCATE);
+        let read = self.read || !self.write;
+        let access = match (read, write) {
+            (_, false) => OFlags::RDONLY,
+            (false, true) => OFlags::WRONLY,
+            (true, true) => OFlags::RDWR,
+        };
+        Ok(access
+            | flag(!self.follow, OFlags::NOFOLLOW)
+            | flag(asks(CREATE), OFlags::CREATE)
+            | flag(asks(CREATE) && asks(EXCLUSIVE), OFlags::EXCL)
+            | flag(asks(TRUNCATE), OFlags::TRUNC)
+            | flag(asks(DIRECTORY), OFlags::DIRECTORY))
+    }
+}
+
+/// The flag, where it is wanted.
+pub fn flag(is_wanted: bool, flag: OFlags) -> OFlags {
+    if is_wanted { flag } else { OFlags::empty() }
+}
+
+/// What `advice` of preview 1 and of WASI 0.2 stand for; `None` for a number that is not one.
+pub fn advice(number: u32) -> Option<Advice> {
+    Some(match number {
+        0 => Advice::Normal,
+        1 => Advice::Sequential,
+        2 => Advice::Random,
+        3 => Advice::WillNeed,
+        4 => Advice::DontNeed,
+        5 => Advice::NoReuse,
+        _ => return None,
     })
 }
 

@@ -6,7 +6,7 @@ use crate::host::files;
 use crate::host::tree::request::{self, Request};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata, Whence};
-use crate::sys::fs::{self, Advice, OFlags};
+use crate::sys::fs::{self, OFlags};
 use crate::sys::io_stream;
 
 use super::types::{
@@ -100,15 +100,7 @@ fn fdflags(flags: OFlags) -> u32 {
 /// None of the arguments matters.
 #[unsafe(export_name = "wasi_snapshot_preview1.fd_advise")]
 pub unsafe extern "C" fn fd_advise(_vmctx: *mut u8, fd: u32, offset: u64, len: u64, advice: u32) -> u32 {
-    let advice = match advice {
-        0 => Advice::Normal,
-        1 => Advice::Sequential,
-        2 => Advice::Random,
-        3 => Advice::WillNeed,
-        4 => Advice::DontNeed,
-        5 => Advice::NoReuse,
-        _ => return Errno::Inval as u32,
-    };
+    let Some(advice) = files::advice(advice) else { return Errno::Inval as u32 };
     status(descriptors::get(fd).and_then(|file| match file.kind {
         Kind::File => fs::advise(file.handle, offset, len, advice),
         // Nothing is read from a device.

@@ -2,7 +2,7 @@
 
 use crate::host::descriptor::Descriptor;
 use crate::host::descriptors;
-use crate::host::files;
+use crate::host::files::{self, Opening, flag};
 use crate::host::guest_memory::GuestMemory;
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
@@ -141,47 +141,16 @@ pub unsafe extern "C" fn path_link(
     }))
 }
 
-/// `creat` of `oflags`.
-const OFLAG_CREAT: u32 = 1;
-/// `directory` of `oflags`.
-const OFLAG_DIRECTORY: u32 = 1 << 1;
-/// `excl` of `oflags`.
-const OFLAG_EXCL: u32 = 1 << 2;
-/// `trunc` of `oflags`.
-const OFLAG_TRUNC: u32 = 1 << 3;
-
 /// The flags of `open(2)` for those of `path_open`.
 fn open_flags(follow: bool, oflags: u32, rights: u64, fdflags: u32) -> Result<OFlags> {
     check_flags(oflags, 0xf)?;
     check_flags(fdflags, 0x1f)?;
-    let creates = oflags & (OFLAG_CREAT | OFLAG_TRUNC) != 0;
-    if oflags & OFLAG_DIRECTORY != 0 && oflags != OFLAG_DIRECTORY {
-        return Err(Errno::Inval);
-    }
-    // Creating and truncating need write access, whatever the rights say; and where writing is not asked for, reading
-    // must be possible for anything to be.
-    let write = creates || rights & RIGHT_FD_WRITE != 0;
-    let read = rights & RIGHT_FD_READ != 0 || rights & RIGHT_FD_WRITE == 0;
-    let mut flags = match (read, write) {
-        (_, false) => OFlags::RDONLY,
-        (false, true) => OFlags::WRONLY,
-        (true, true) => OFlags::RDWR,
-    };
-    let mut add = |condition: bool, flag: OFlags| {
-        if condition {
-            flags |= flag;
-        }
-    };
-    add(!follow, OFlags::NOFOLLOW);
-    add(oflags & OFLAG_CREAT != 0, OFlags::CREATE);
-    add(oflags & OFLAG_CREAT != 0 && oflags & OFLAG_EXCL != 0, OFlags::EXCL);
-    add(oflags & OFLAG_TRUNC != 0, OFlags::TRUNC);
-    add(oflags & OFLAG_DIRECTORY != 0, OFlags::DIRECTORY);
-    add(fdflags & FDFLAG_APPEND != 0, OFlags::APPEND);
-    add(fdflags & FDFLAG_NONBLOCK != 0, OFlags::NONBLOCK);
-    add(fdflags & FDFLAG_DSYNC != 0, OFlags::DSYNC);
-    add(fdflags & (FDFLAG_SYNC | FDFLAG_RSYNC) != 0, OFlags::SYNC);
-    Ok(flags)
+    let (read, write) = (rights & RIGHT_FD_READ != 0, rights & RIGHT_FD_WRITE != 0);
+    Ok(Opening { follow, how: oflags, read, write }.flags()?
+        | flag(fdflags & FDFLAG_APPEND != 0, OFlags::APPEND)
+        | flag(fdflags & FDFLAG_NONBLOCK != 0, OFlags::NONBLOCK)
+        | flag(fdflags & FDFLAG_DSYNC != 0, OFlags::DSYNC)
+        | flag(fdflags & (FDFLAG_SYNC | FDFLAG_RSYNC) != 0, OFlags::SYNC))
 }
 
 /// Opens a file or directory and writes its descriptor.
@@ -330,14 +299,14 @@ mod tests {
         assert_eq!(mode(0, RIGHT_FD_READ), OFlags::RDONLY);
         assert_eq!(mode(0, RIGHT_FD_WRITE), OFlags::WRONLY);
         assert_eq!(mode(0, RIGHT_FD_READ | RIGHT_FD_WRITE), OFlags::RDWR);
-        assert_eq!(mode(OFLAG_CREAT, 0), OFlags::RDWR);
-        assert_eq!(mode(OFLAG_TRUNC, RIGHT_FD_READ), OFlags::RDWR);
-        assert_eq!(mode(OFLAG_CREAT, RIGHT_FD_WRITE), OFlags::WRONLY);
-        assert_eq!(open_flags(true, OFLAG_DIRECTORY | OFLAG_CREAT, 0, 0), Err(Errno::Inval));
+        assert_eq!(mode(files::CREATE, 0), OFlags::RDWR);
+        assert_eq!(mode(files::TRUNCATE, RIGHT_FD_READ), OFlags::RDWR);
+        assert_eq!(mode(files::CREATE, RIGHT_FD_WRITE), OFlags::WRONLY);
+        assert_eq!(open_flags(true, files::DIRECTORY | files::CREATE, 0, 0), Err(Errno::Inval));
         assert_eq!(open_flags(true, 0x10, 0, 0), Err(Errno::Inval));
         assert_eq!(open_flags(true, 0, 0, 0x20), Err(Errno::Inval));
         assert!(!open_flags(true, 0, 0, 0).unwrap().contains(OFlags::NOFOLLOW));
         assert!(open_flags(false, 0, 0, 0).unwrap().contains(OFlags::NOFOLLOW));
-        assert!(!open_flags(true, OFLAG_EXCL, 0, 0).unwrap().contains(OFlags::EXCL));
+        assert!(!open_flags(true, files::EXCLUSIVE, 0, 0).unwrap().contains(OFlags::EXCL));
     }
 }

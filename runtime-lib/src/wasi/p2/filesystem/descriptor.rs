@@ -6,7 +6,7 @@ use crate::host::descriptor::{Descriptor, Kind};
 use crate::host::{descriptors, files};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Metadata;
-use crate::sys::fs::{self, Advice, OFlags};
+use crate::sys::fs::{self, OFlags};
 use crate::wasi::p1::fd::metadata_of;
 
 use super::super::call::Call;
@@ -108,15 +108,7 @@ pub unsafe extern "C" fn descriptor_advise(
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
-    let advice = match advice {
-        0 => Advice::Normal,
-        1 => Advice::Sequential,
-        2 => Advice::Random,
-        3 => Advice::WillNeed,
-        4 => Advice::DontNeed,
-        5 => Advice::NoReuse,
-        _ => call.trap("unexpected discriminant of `advice`"),
-    };
+    let Some(advice) = files::advice(advice) else { call.trap("unexpected discriminant of `advice`") };
     status(call, at, || {
         check_file(fd)?;
         let file = descriptors::get(fd)?;

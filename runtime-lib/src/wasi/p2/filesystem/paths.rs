@@ -2,9 +2,10 @@
 
 use wasmelt_abi::component::Canon;
 
+use crate::host::descriptors;
+use crate::host::files::{self, Opening, flag};
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
-use crate::host::{descriptors, files};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Metadata;
 use crate::sys::fs::OFlags;
@@ -16,12 +17,6 @@ use super::{answer, check_string, new_time, number, put_hash, put_stat, read_pat
 
 /// `symlink-follow` of `path-flags`.
 const SYMLINK_FOLLOW: u32 = 1;
-
-/// `open-flags`.
-const CREATE: u32 = 1;
-const DIRECTORY: u32 = 1 << 1;
-const EXCLUSIVE: u32 = 1 << 2;
-const TRUNCATE: u32 = 1 << 3;
 
 /// `descriptor-flags`.
 const READ: u32 = 1;
@@ -49,33 +44,14 @@ fn attributes(call: Call, fd: u32, path_flags: u32, path: (u32, u32)) -> Result<
     }
 }
 
-/// The flags of `open(2)` for those of `open-at`.
+/// The flags of `open(2)` for those of `open-at`. Bits without a meaning do not count, as the canonical ABI wants.
 fn open_flags(path_flags: u32, open_flags: u32, descriptor_flags: u32) -> Result<OFlags> {
-    let creates = open_flags & (CREATE | TRUNCATE) != 0;
-    if open_flags & DIRECTORY != 0 && open_flags & (CREATE | EXCLUSIVE | TRUNCATE) != 0 {
-        return Err(Errno::Inval);
-    }
-    // As in preview 1: creating and truncating need write access, and where nothing is asked for, reading is.
-    let write = creates || descriptor_flags & WRITE != 0;
-    let read = descriptor_flags & READ != 0 || descriptor_flags & WRITE == 0;
-    let mut flags = match (read, write) {
-        (_, false) => OFlags::RDONLY,
-        (false, true) => OFlags::WRONLY,
-        (true, true) => OFlags::RDWR,
-    };
-    let mut add = |condition: bool, flag: OFlags| {
-        if condition {
-            flags |= flag;
-        }
-    };
-    add(path_flags & SYMLINK_FOLLOW == 0, OFlags::NOFOLLOW);
-    add(open_flags & CREATE != 0, OFlags::CREATE);
-    add(open_flags & (CREATE | EXCLUSIVE) == CREATE | EXCLUSIVE, OFlags::EXCL);
-    add(open_flags & TRUNCATE != 0, OFlags::TRUNC);
-    add(open_flags & DIRECTORY != 0, OFlags::DIRECTORY);
-    add(descriptor_flags & DATA_INTEGRITY_SYNC != 0, OFlags::DSYNC);
-    add(descriptor_flags & (FILE_INTEGRITY_SYNC | REQUESTED_WRITE_SYNC) != 0, OFlags::SYNC);
-    Ok(flags)
+    let asks = |bits: u32| descriptor_flags & bits != 0;
+    let follow = path_flags & SYMLINK_FOLLOW != 0;
+    let how = open_flags & (files::CREATE | files::DIRECTORY | files::EXCLUSIVE | files::TRUNCATE);
+    Ok(Opening { follow, how, read: asks(READ), write: asks(WRITE) }.flags()?
+        | flag(asks(DATA_INTEGRITY_SYNC), OFlags::DSYNC)
+        | flag(asks(FILE_INTEGRITY_SYNC | REQUESTED_WRITE_SYNC), OFlags::SYNC))
 }
 
 /// Creates a directory.
