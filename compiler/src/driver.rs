@@ -376,7 +376,8 @@ fn refuse_for_components(options: &Options) -> Result<()> {
             .hint("leave `--invoke` out: the component's `wasi:cli/run` is called"));
     }
     if options.trace_wasi {
-        return Err(Error::usage("`--trace wasi` prints calls of preview 1, and a component makes those of WASI 0.2"));
+        return Err(Error::usage("`--trace wasi` prints calls of preview 1, and a component makes those of WASI 0.2")
+            .hint("leave `--trace wasi` out; `strace` shows what a program asks of Linux"));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use wasmtime_environ::component::{
 use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
 use wasmtime_environ::{EntityIndex, PrimaryMap, ScopeVec, Tunables};
 
-use super::{CoreFunc, Definition, FlatComponent, FlatInstance, ImportName, Trampoline};
+use super::{CoreFunc, Definition, FlatComponent, FlatInstance, ImportName, Trampoline, unsupported};
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex};
 
@@ -100,7 +100,7 @@ impl Reader<'_> {
         let trampolines: Vec<_> = trampolines.values().map(|t| self.trampoline(t)).collect::<Result<_>>()?;
         let run = match run {
             Definition::Export(instance, Entity::Func(func)) => (instance, func),
-            _ => return Err(Error::input("`run` of the component is no function that a core module has")),
+            _ => return Err(Error::input("`run` of the component is not a function of a core module")),
         };
         Ok(FlatComponent {
             modules,
@@ -281,11 +281,6 @@ fn nothing_to_run(exports: &[String]) -> Error {
 fn asynchronous(what: &str) -> Error {
     Error::input(format!("the component uses {what}: asynchronous components (WASI 0.3) are not supported yet"))
         .hint("build the program for WASI 0.2, `wasm32-wasip2`")
-}
-
-fn unsupported(what: &str) -> Error {
-    Error::input(format!("the component needs {what}, which is not supported yet"))
-        .hint("commands that one toolchain made as a whole, for `wasm32-wasip2`, need nothing of the kind")
 }
 
 fn by_name() -> Error {

@@ -5,15 +5,15 @@
 //! earlier instance, or a [`Trampoline`]. The rest of the compiler makes a [`Program`](crate::program::Program) of it.
 
 #[cfg(feature = "component")]
+mod extent;
+#[cfg(feature = "component")]
 mod flatten;
 #[cfg(feature = "component")]
 mod shim;
 
 use wasmparser::{Parser, WasmFeatures};
 
-#[cfg(not(feature = "component"))]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, MemoryIndex};
 
 /// A component without nesting: what there is to instantiate, and what runs then.
@@ -92,9 +92,16 @@ pub fn is_component(bytes: &[u8]) -> bool {
 /// Flattens a component that is a command; `features` are those that its core modules may use.
 #[cfg(feature = "component")]
 pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
+    extent::check(bytes)?;
     let mut flat = flatten::flatten(bytes)?;
     shim::resolve(&mut flat, features)?;
     Ok(flat)
+}
+
+#[cfg(feature = "component")]
+fn unsupported(what: &str) -> Error {
+    Error::input(format!("the component needs {what}, which is not supported yet"))
+        .hint("commands that one toolchain made as a whole, for `wasm32-wasip2`, need nothing of the kind")
 }
 
 /// Refuses components: this compiler was built without them.
