@@ -1,16 +1,15 @@
 //! What an object gets besides its code: hooks, the policy in the program descriptor, as the runtime reads it, and notes.
 
-use std::mem::offset_of;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Policy};
 use wasmelt_abi::tree::{Node, Tree};
 
-use super::blob::Blob;
+use super::blob::{Blob, Link, Linked, Links};
 use crate::image::Filter;
 use crate::options::{self, DirFrom, EmbeddedFile, Stdio};
-use crate::trees::{Content, TreePlan};
+use crate::trees::{Content, NodePlan, TreePlan};
 
 /// What a program is linked with, besides its code.
 #[derive(Clone, Debug, Default)]
@@ -31,97 +30,43 @@ pub struct Terms<'a> {
     pub carried: Option<Vec<u8>>,
 }
 
-/// Writes the policy at `at`. `fuel_offset` is where code counts its operators, from `vmctx`.
-pub(super) fn write(blob: &mut Blob, at: usize, terms: &Terms<'_>, fuel_offset: Option<i32>) {
-    let policy = &terms.policy;
-    let mut flags = 0;
-    if policy.inherit_env {
-        flags |= Policy::INHERIT_ENV;
-    }
-    if let Some(arg0) = &policy.arg0 {
-        flags |= Policy::HAS_ARG0;
-        blob.link_bytes(at + offset_of!(Policy, arg0), arg0.as_bytes());
-    }
-    blob.put_u32(at + offset_of!(Policy, flags), flags);
+/// The policy of a program that is not linked yet.
+pub(super) fn nothing() -> Policy<Linked> {
+    Policy { flags: 0, arg0: Links::NONE, dirs: Links::NONE, env: Links::NONE, further: Link::NONE }
+}
 
-    let dirs = blob.alloc::<DirGrant>(policy.dirs.len());
-    blob.link_slice(at + offset_of!(Policy, dirs), dirs, policy.dirs.len());
-    let env = blob.alloc::<EnvGrant>(policy.env.len());
-    blob.link_slice(at + offset_of!(Policy, env), env, policy.env.len());
+/// Writes what the policy refers to. `fuel_offset` is where code counts its operators, from `vmctx`.
+pub(super) fn write(blob: &mut Blob, terms: &Terms<'_>, fuel_offset: Option<i32>) -> Policy<Linked> {
+    let policy = &terms.policy;
+    let inherit_env = if policy.inherit_env { Policy::INHERIT_ENV } else { 0 };
+    let has_arg0 = if policy.arg0.is_some() { Policy::HAS_ARG0 } else { 0 };
+    let arg0 = policy.arg0.as_ref().map_or(Links::NONE, |arg0| blob.add_bytes(arg0.as_bytes()));
+    let dirs = blob.reserve(policy.dirs.len());
+    let env = blob.reserve(policy.env.len());
     for (i, grant) in policy.dirs.iter().enumerate() {
-        let at = dirs + i * size_of::<DirGrant>();
-        blob.link_bytes(at + offset_of!(DirGrant, host), grant.host.as_bytes());
-        blob.link_bytes(at + offset_of!(DirGrant, guest), grant.guest.as_bytes());
-        blob.put_u32(at + offset_of!(DirGrant, flags), if grant.read_only { DirGrant::READ_ONLY } else { 0 });
+        let grant = DirGrant {
+            host: blob.add_bytes(grant.host.as_bytes()),
+            guest: blob.add_bytes(grant.guest.as_bytes()),
+            flags: if grant.read_only { DirGrant::READ_ONLY } else { 0 },
+        };
+        blob.fill(&dirs, i, &grant);
     }
     for (i, grant) in policy.env.iter().enumerate() {
-        let at = env + i * size_of::<EnvGrant>();
-        blob.link_bytes(at + offset_of!(EnvGrant, name), grant.name.as_bytes());
-        match &grant.value {
-            Some(value) => blob.link_bytes(at + offset_of!(EnvGrant, value), value.as_bytes()),
-            None => blob.put_u32(at + offset_of!(EnvGrant, flags), EnvGrant::INHERIT),
-        }
+        let name = blob.add_bytes(grant.name.as_bytes());
+        let (value, flags) = match &grant.value {
+            Some(value) => (blob.add_bytes(value.as_bytes()), 0),
+            None => (Links::NONE, EnvGrant::INHERIT),
+        };
+        blob.fill(&env, i, &EnvGrant { name, value, flags });
     }
-    if policy.has_further() {
-        let further = blob.alloc::<FurtherPolicy>(1);
-        blob.link(at + offset_of!(Policy, further), further);
-        write_further(blob, further, policy);
-        let instructions = &terms.filter.instructions;
-        let filter = blob.alloc::<u64>(instructions.len());
-        blob.link_slice(further + offset_of!(FurtherPolicy, filter), filter, instructions.len());
-        blob.put_u32(further + offset_of!(FurtherPolicy, filter_process), terms.filter.process);
-        for (i, &instruction) in instructions.iter().enumerate() {
-            blob.put_u64(filter + i * size_of::<u64>(), instruction);
-        }
-        write_trees(blob, further + offset_of!(FurtherPolicy, trees), terms);
-        blob.put_u32(further + offset_of!(FurtherPolicy, fuel_offset), fuel_offset.unwrap_or(0).cast_unsigned());
-    }
+    let further = if policy.has_further() { write_further(blob, terms, fuel_offset) } else { Link::NONE };
+    Policy { flags: inherit_env | has_arg0, arg0, dirs: dirs.links(), env: env.links(), further }
 }
 
-fn write_trees(blob: &mut Blob, field: usize, terms: &Terms<'_>) {
-    let trees = blob.alloc::<Tree>(terms.trees.len());
-    blob.link_slice(field, trees, terms.trees.len());
-    for (i, tree) in terms.trees.iter().enumerate() {
-        let at = trees + i * size_of::<Tree>();
-        blob.link_bytes(at + offset_of!(Tree, guest), tree.guest.as_bytes());
-        let nodes = blob.alloc::<Node>(tree.nodes.len());
-        blob.link_slice(at + offset_of!(Tree, nodes), nodes, tree.nodes.len());
-        for (j, node) in tree.nodes.iter().enumerate() {
-            let at = nodes + j * size_of::<Node>();
-            blob.link_bytes(at + offset_of!(Node, name), node.name.as_bytes());
-            let (kind, flags) = match &node.content {
-                Content::Directory(first, count) => {
-                    blob.put_u32(at + offset_of!(Node, first_child), *first);
-                    blob.put_u32(at + offset_of!(Node, children), *count);
-                    (Node::DIRECTORY, 0)
-                }
-                Content::Embedded(index) => {
-                    if let Some(file) = terms.embedded_files.get(*index) {
-                        blob.link_bytes(at + offset_of!(Node, bytes), &file.bytes);
-                    }
-                    (Node::EMBEDDED, 0)
-                }
-                Content::Host(path, read_only) => {
-                    blob.link_bytes(at + offset_of!(Node, bytes), path.as_bytes());
-                    (Node::HOST, if *read_only { Node::READ_ONLY } else { 0 })
-                }
-            };
-            blob.put_u32(at + offset_of!(Node, kind), kind);
-            blob.put_u32(at + offset_of!(Node, flags), flags);
-        }
-    }
-}
-
-fn write_further(blob: &mut Blob, at: usize, policy: &options::Policy) {
+fn write_further(blob: &mut Blob, terms: &Terms<'_>, fuel_offset: Option<i32>) -> Link<FurtherPolicy> {
+    let policy = &terms.policy;
+    let room = blob.reserve(1);
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    blob.put_u64(at + offset_of!(FurtherPolicy, timeout_ns), policy.timeout.map_or(0, nanoseconds));
-    blob.put_u64(at + offset_of!(FurtherPolicy, fuel), policy.fuel.unwrap_or(u64::MAX));
-    blob.put_u64(at + offset_of!(FurtherPolicy, seed), policy.deterministic.unwrap_or(0));
-    blob.put_u32(at + offset_of!(FurtherPolicy, max_open_files), policy.max_open_files.unwrap_or(u32::MAX));
-    let exception_bytes = policy.max_exception_bytes.unwrap_or(FurtherPolicy::DEFAULT_MAX_EXCEPTION_BYTES);
-    blob.put_u64(at + offset_of!(FurtherPolicy, max_exception_bytes), exception_bytes);
-    let threads = policy.max_threads.unwrap_or(FurtherPolicy::DEFAULT_MAX_THREADS);
-    blob.put_u32(at + offset_of!(FurtherPolicy, max_threads), threads);
     let [stdin, stdout, stderr] = policy.stdio.map(|stdio| stdio == Stdio::Null);
     let flags = [
         (stdin, FurtherPolicy::STDIN_NULL),
@@ -130,17 +75,64 @@ fn write_further(blob: &mut Blob, at: usize, policy: &options::Policy) {
         (policy.deterministic.is_some(), FurtherPolicy::DETERMINISTIC),
         (policy.dir_from == DirFrom::Exe, FurtherPolicy::DIR_FROM_EXE),
     ];
-    let flags = flags.into_iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag);
-    blob.put_u32(at + offset_of!(FurtherPolicy, flags), flags);
+    let further = FurtherPolicy {
+        timeout_ns: policy.timeout.map_or(0, nanoseconds),
+        fuel: policy.fuel.unwrap_or(u64::MAX),
+        seed: policy.deterministic.unwrap_or(0),
+        max_exception_bytes: policy.max_exception_bytes.unwrap_or(FurtherPolicy::DEFAULT_MAX_EXCEPTION_BYTES),
+        flags: flags.into_iter().filter(|(on, _)| *on).fold(0, |all, (_, flag)| all | flag),
+        max_open_files: policy.max_open_files.unwrap_or(u32::MAX),
+        listeners: write_listeners(blob, &policy.tcp_listen),
+        filter: blob.add(&terms.filter.instructions),
+        fuel_offset: fuel_offset.unwrap_or(0),
+        max_threads: policy.max_threads.unwrap_or(FurtherPolicy::DEFAULT_MAX_THREADS),
+        filter_process: terms.filter.process,
+        trees: write_trees(blob, terms),
+        reserved: 0,
+    };
+    blob.fill(&room, 0, &further);
+    room.link()
+}
 
-    let listeners = blob.alloc::<ListenGrant>(policy.tcp_listen.len());
-    blob.link_slice(at + offset_of!(FurtherPolicy, listeners), listeners, policy.tcp_listen.len());
-    for (i, address) in policy.tcp_listen.iter().enumerate() {
-        let at = listeners + i * size_of::<ListenGrant>();
-        match address.ip() {
-            IpAddr::V4(ip) => blob.link_bytes(at + offset_of!(ListenGrant, address), &ip.octets()),
-            IpAddr::V6(ip) => blob.link_bytes(at + offset_of!(ListenGrant, address), &ip.octets()),
-        }
-        blob.put_u32(at + offset_of!(ListenGrant, port), address.port().into());
+fn write_listeners(blob: &mut Blob, addresses: &[SocketAddr]) -> Links<ListenGrant> {
+    let room = blob.reserve(addresses.len());
+    for (i, address) in addresses.iter().enumerate() {
+        let port = address.port().into();
+        let address = match address.ip() {
+            IpAddr::V4(ip) => blob.add_bytes(&ip.octets()),
+            IpAddr::V6(ip) => blob.add_bytes(&ip.octets()),
+        };
+        blob.fill(&room, i, &ListenGrant { address, port });
     }
+    room.links()
+}
+
+fn write_trees(blob: &mut Blob, terms: &Terms<'_>) -> Links<Tree> {
+    let trees = blob.reserve(terms.trees.len());
+    for (i, tree) in terms.trees.iter().enumerate() {
+        let guest = blob.add_bytes(tree.guest.as_bytes());
+        let nodes = blob.reserve(tree.nodes.len());
+        for (j, node) in tree.nodes.iter().enumerate() {
+            let node = node_of(blob, node, terms.embedded_files);
+            blob.fill(&nodes, j, &node);
+        }
+        blob.fill(&trees, i, &Tree { guest, nodes: nodes.links() });
+    }
+    trees.links()
+}
+
+fn node_of(blob: &mut Blob, node: &NodePlan, embedded: &[EmbeddedFile]) -> Node<Linked> {
+    let name = blob.add_bytes(node.name.as_bytes());
+    let (kind, flags, (first_child, children), bytes) = match &node.content {
+        Content::Directory(first, count) => (Node::DIRECTORY, 0, (*first, *count), Links::NONE),
+        Content::Embedded(index) => {
+            let bytes = embedded.get(*index).map_or(Links::NONE, |file| blob.add_bytes(&file.bytes));
+            (Node::EMBEDDED, 0, (0, 0), bytes)
+        }
+        Content::Host(path, read_only) => {
+            let flags = if *read_only { Node::READ_ONLY } else { 0 };
+            (Node::HOST, flags, (0, 0), blob.add_bytes(path.as_bytes()))
+        }
+    };
+    Node { name, kind, flags, first_child, children, bytes }
 }

@@ -388,7 +388,8 @@ fn compiled(symbol: &str) -> ImageFunction {
 
 #[test]
 fn unwind_information_names_every_function() {
-    let image = Image { functions: numbered(vec![compiled("a"), compiled("b"), compiled("c")]), ..Image::default() };
+    let functions = numbered(vec![compiled("a"), compiled("b"), compiled("c")]);
+    let image = Image { functions, instances: vec![InstanceImage::default()], ..Image::default() };
     let bytes = object_of(&image, &target()).unwrap();
     let file = object::File::parse(&*bytes).unwrap();
     let s = Section::of(&file, ".eh_frame");

@@ -1,8 +1,7 @@
 //! What the runtime knows about generated code: where the code is, where it traps, which function lies where, and which
 //! calls exception handlers reach. All instances of a program share this.
 
-use crate::record::record;
-use crate::rel::{Rel, RelSlice};
+use crate::record::{RelOf, SliceOf, record};
 
 record! {
     /// A call within the reach of exception handlers. Sorted by `return_offset`.
@@ -39,32 +38,34 @@ impl ExceptionHandler {
     pub const CONTEXT: u32 = u32::MAX - 1;
 }
 
-/// What is known about source files.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Positions {
-    /// See [`crate::positions`].
-    pub table: RelSlice<u8>,
-    /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
-    pub print: Rel<u8>,
+record! {
+    /// What is known about source files.
+    #[derive(Debug)]
+    pub struct Positions<F> {
+        /// See [`crate::positions`].
+        pub table: SliceOf<F, u8>,
+        /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
+        pub print: RelOf<F, u8>,
+    }
 }
 
-/// Generated code.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Code {
-    /// Its first byte, [`crate::symbols::TEXT`].
-    pub text: Rel<u8>,
-    /// Its length in bytes.
-    pub text_bytes: u32,
-    /// Which function lies where, and where it traps, see [`crate::code_map`].
-    pub code_map: RelSlice<u8>,
-    /// Which lines of source files code comes from; absent when nothing is known.
-    pub positions: Rel<Positions>,
-    /// Calls within the reach of exception handlers.
-    pub call_sites: RelSlice<CallSite>,
-    /// Handlers of `call_sites`.
-    pub handlers: RelSlice<ExceptionHandler>,
-    /// Bytes that the values of the largest exception take.
-    pub exception_payload_bytes: u32,
+record! {
+    /// Generated code.
+    #[derive(Debug)]
+    pub struct Code<F> {
+        /// Its first byte, [`crate::symbols::TEXT`].
+        pub text: RelOf<F, u8>,
+        /// Its length in bytes.
+        pub text_bytes: u32,
+        /// Which function lies where, and where it traps, see [`crate::code_map`].
+        pub code_map: SliceOf<F, u8>,
+        /// Which lines of source files code comes from; absent when nothing is known.
+        pub positions: RelOf<F, Positions>,
+        /// Calls within the reach of exception handlers.
+        pub call_sites: SliceOf<F, CallSite>,
+        /// Handlers of `call_sites`.
+        pub handlers: SliceOf<F, ExceptionHandler>,
+        /// Bytes that the values of the largest exception take.
+        pub exception_payload_bytes: u32,
+    }
 }

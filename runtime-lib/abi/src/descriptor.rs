@@ -6,21 +6,23 @@
 
 use crate::interface::Interface;
 use crate::layout::Layout;
+use crate::record::{RelOf, SliceOf, record};
 
 pub use crate::code::{CallSite, Code, ExceptionHandler, Positions};
 pub use crate::instance::{CopyChunk, DataSegment, ElementSegment, InstancePlan, MapChunk, MemoryPlan, TablePlan};
 pub use crate::rel::{Rel, RelSlice};
 
-/// A directory that the guest may use.
-#[repr(C)]
-#[derive(Debug)]
-pub struct DirGrant {
-    /// Path on the host, as bytes without a final NUL.
-    pub host: RelSlice<u8>,
-    /// Name under which the guest finds it.
-    pub guest: RelSlice<u8>,
-    /// [`DirGrant::READ_ONLY`] or 0.
-    pub flags: u32,
+record! {
+    /// A directory that the guest may use.
+    #[derive(Debug)]
+    pub struct DirGrant<F> {
+        /// Path on the host, as bytes without a final NUL.
+        pub host: SliceOf<F, u8>,
+        /// Name under which the guest finds it.
+        pub guest: SliceOf<F, u8>,
+        /// [`DirGrant::READ_ONLY`] or 0.
+        pub flags: u32,
+    }
 }
 
 impl DirGrant {
@@ -28,16 +30,17 @@ impl DirGrant {
     pub const READ_ONLY: u32 = 1;
 }
 
-/// An environment variable that the guest gets.
-#[repr(C)]
-#[derive(Debug)]
-pub struct EnvGrant {
-    /// Name, without `=`.
-    pub name: RelSlice<u8>,
-    /// Value, when not inherited.
-    pub value: RelSlice<u8>,
-    /// [`EnvGrant::INHERIT`] or 0.
-    pub flags: u32,
+record! {
+    /// An environment variable that the guest gets.
+    #[derive(Debug)]
+    pub struct EnvGrant<F> {
+        /// Name, without `=`.
+        pub name: SliceOf<F, u8>,
+        /// Value, when not inherited.
+        pub value: SliceOf<F, u8>,
+        /// [`EnvGrant::INHERIT`] or 0.
+        pub flags: u32,
+    }
 }
 
 impl EnvGrant {
@@ -45,56 +48,58 @@ impl EnvGrant {
     pub const INHERIT: u32 = 1;
 }
 
-/// What the guest may do outside its sandbox. Everything that is not named here is forbidden.
-#[repr(C)]
-#[derive(Debug)]
-pub struct Policy {
-    /// [`Policy::INHERIT_ENV`], [`Policy::HAS_ARG0`].
-    pub flags: u32,
-    /// What the guest sees as its own name, with [`Policy::HAS_ARG0`]; the host's `argv[0]` otherwise.
-    pub arg0: RelSlice<u8>,
-    /// Granted directories, in the order of their descriptors from 3 on.
-    pub dirs: RelSlice<DirGrant>,
-    /// Granted environment variables; a later one replaces an earlier one of the same name.
-    pub env: RelSlice<EnvGrant>,
-    /// Limits and rarer grants; absent when all of them have their defaults. Only hooks read them.
-    pub further: Rel<FurtherPolicy>,
+record! {
+    /// What the guest may do outside its sandbox. Everything that is not named here is forbidden.
+    #[derive(Debug)]
+    pub struct Policy<F> {
+        /// [`Policy::INHERIT_ENV`], [`Policy::HAS_ARG0`].
+        pub flags: u32,
+        /// What the guest sees as its own name, with [`Policy::HAS_ARG0`]; the host's `argv[0]` otherwise.
+        pub arg0: SliceOf<F, u8>,
+        /// Granted directories, in the order of their descriptors from 3 on.
+        pub dirs: SliceOf<F, DirGrant>,
+        /// Granted environment variables; a later one replaces an earlier one of the same name.
+        pub env: SliceOf<F, EnvGrant>,
+        /// Limits and rarer grants; absent when all of them have their defaults. Only hooks read them.
+        pub further: RelOf<F, FurtherPolicy>,
+    }
 }
 
-/// Limits and grants that few programs have. In a structure of its own, so that the others do not carry it.
-#[repr(C)]
-#[derive(Debug)]
-pub struct FurtherPolicy {
-    /// Wall-clock time that the program may take, in nanoseconds; 0 means no limit.
-    pub timeout_ns: u64,
-    /// Instructions that the program may execute; `u64::MAX` means no limit. Code does not read it: its counter in the
-    /// context, at `fuel_offset`, starts at the negative number and counts up to zero.
-    pub fuel: u64,
-    /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
-    pub seed: u64,
-    /// Memory that the exceptions of all threads may take together, in bytes.
-    pub max_exception_bytes: u64,
-    /// [`FurtherPolicy::STDIN_NULL`] and so on.
-    pub flags: u32,
-    /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` means no limit.
-    pub max_open_files: u32,
-    /// Addresses to listen on before the guest runs; their descriptors follow those of the directories.
-    pub listeners: RelSlice<ListenGrant>,
-    /// Directories that exist only for the guest: files that were granted one by one, and embedded ones. Their
-    /// descriptors follow those of the listeners.
-    pub trees: RelSlice<crate::tree::Tree>,
-    /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
-    /// (`struct sock_filter`) in each element. Empty without `--harden`, at most [`FurtherPolicy::MAX_FILTER`].
-    pub filter: RelSlice<u64>,
-    /// Where the counter of instructions lies, in bytes from the first instance's `vmctx`; 0 without one.
-    pub fuel_offset: i32,
-    /// Threads that may run at once, besides the first one.
-    pub max_threads: u32,
-    /// Index of the instruction of `filter` whose operand is the number of the process, which only the process knows;
-    /// 0 for none.
-    pub filter_process: u32,
-    /// Zero.
-    pub reserved: u32,
+record! {
+    /// Limits and grants that few programs have. In a structure of its own, so that the others do not carry it.
+    #[derive(Debug)]
+    pub struct FurtherPolicy<F> {
+        /// Wall-clock time that the program may take, in nanoseconds; 0 means no limit.
+        pub timeout_ns: u64,
+        /// Instructions that the program may execute; `u64::MAX` means no limit. Code does not read it: its counter in the
+        /// context, at `fuel_offset`, starts at the negative number and counts up to zero.
+        pub fuel: u64,
+        /// What deterministic random numbers follow from, with [`FurtherPolicy::DETERMINISTIC`].
+        pub seed: u64,
+        /// Memory that the exceptions of all threads may take together, in bytes.
+        pub max_exception_bytes: u64,
+        /// [`FurtherPolicy::STDIN_NULL`] and so on.
+        pub flags: u32,
+        /// Descriptors that the guest may have open besides the standard streams; `u32::MAX` means no limit.
+        pub max_open_files: u32,
+        /// Addresses to listen on before the guest runs; their descriptors follow those of the directories.
+        pub listeners: SliceOf<F, ListenGrant>,
+        /// Directories that exist only for the guest: files that were granted one by one, and embedded ones. Their
+        /// descriptors follow those of the listeners.
+        pub trees: SliceOf<F, crate::tree::Tree>,
+        /// The system calls that may be made once the guest runs: a program of the kernel's classic BPF, one instruction
+        /// (`struct sock_filter`) in each element. Empty without `--harden`, at most [`FurtherPolicy::MAX_FILTER`].
+        pub filter: SliceOf<F, u64>,
+        /// Where the counter of instructions lies, in bytes from the first instance's `vmctx`; 0 without one.
+        pub fuel_offset: i32,
+        /// Threads that may run at once, besides the first one.
+        pub max_threads: u32,
+        /// Index of the instruction of `filter` whose operand is the number of the process, which only the process knows;
+        /// 0 for none.
+        pub filter_process: u32,
+        /// Zero.
+        pub reserved: u32,
+    }
 }
 
 impl FurtherPolicy {
@@ -116,14 +121,15 @@ impl FurtherPolicy {
     pub const DIR_FROM_EXE: u32 = 1 << 4;
 }
 
-/// An address to listen on.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ListenGrant {
-    /// 16 bytes of IPv6 address, or 4 of IPv4.
-    pub address: RelSlice<u8>,
-    /// TCP port.
-    pub port: u32,
+record! {
+    /// An address to listen on.
+    #[derive(Debug)]
+    pub struct ListenGrant<F> {
+        /// 16 bytes of IPv6 address, or 4 of IPv4.
+        pub address: SliceOf<F, u8>,
+        /// TCP port.
+        pub port: u32,
+    }
 }
 
 impl Policy {
@@ -133,16 +139,17 @@ impl Policy {
     pub const HAS_ARG0: u32 = 2;
 }
 
-/// An export that a command line calls, see `--invoke`.
-#[repr(C)]
-#[derive(Debug)]
-pub struct InvokePlan {
-    /// Name of the export, for messages.
-    pub name: RelSlice<u8>,
-    /// Parameter types, one [`ValueType`] each.
-    pub params: RelSlice<u8>,
-    /// Result types, one [`ValueType`] each.
-    pub results: RelSlice<u8>,
+record! {
+    /// An export that a command line calls, see `--invoke`.
+    #[derive(Debug)]
+    pub struct InvokePlan<F> {
+        /// Name of the export, for messages.
+        pub name: SliceOf<F, u8>,
+        /// Parameter types, one [`ValueType`] each.
+        pub params: SliceOf<F, u8>,
+        /// Result types, one [`ValueType`] each.
+        pub results: SliceOf<F, u8>,
+    }
 }
 
 /// Number types as they are written into descriptors.
@@ -165,48 +172,49 @@ pub enum ValueType {
     ExternRef = 0x6f,
 }
 
-/// The program, as the runtime needs it to start: what belongs to all instances. A library is a program of one instance.
-///
-/// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field. `vmctx` is the first
-/// instance's.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ProgramDescriptor {
-    /// [`crate::ABI_VERSION`].
-    pub abi_version: u32,
-    /// CPU features that the code needs: [`CpuFeatures`] bits.
-    pub cpu_features: u32,
-    /// The call stack for guest code, in bytes, without its guard.
-    pub stack_bytes: u64,
-    /// Its first instance, at distance 0.
-    pub first: InstancePlan,
-    /// The other instances, in order of instantiation.
-    pub others: RelSlice<InstancePlan>,
-    /// Where the parts of the instances lie; zeros in libraries.
-    pub layout: Layout,
-    /// Generated code.
-    pub code: Code,
-    /// `unsafe extern "C" fn(vmctx: *mut u8)`: runs what remains of instantiation (segments with computed offsets,
-    /// the start function), instance by instance, then the program. The function that is invoked by `--invoke` is
-    /// behind `invoke_entry` instead.
-    pub entry: Rel<u8>,
-    /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export that `invoke` describes;
-    /// `values` holds the arguments before and the results after the call, 16 bytes each. None without `--invoke`.
-    pub invoke_entry: Rel<u8>,
-    /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what a thread does in its new instances: the
-    /// rest of instantiation, then the export [`crate::host::THREAD_START`]. None where no thread is ever started.
-    pub thread_entry: Rel<u8>,
-    /// What `invoke_entry` calls.
-    pub invoke: Rel<InvokePlan>,
-    /// Functions of the runtime that are called in this order before `entry`, each
-    /// `unsafe extern "C" fn(vmctx: *mut u8)`, because something that the program imports or was granted needs them.
-    pub hooks: RelSlice<Rel<u8>>,
-    /// What the guest may do.
-    pub policy: Policy,
-    /// What a library imports and exports; none in executables.
-    pub interface: Rel<Interface>,
-    /// [`crate::symbols::ABI_ANCHOR`] in executables, so that an archive of another version does not link.
-    pub anchor: Rel<u8>,
+record! {
+    /// The program, as the runtime needs it to start: what belongs to all instances. A library is a program of one instance.
+    ///
+    /// Code is referred to by [`Rel<u8>`](Rel): the type of what is called stands at the field. `vmctx` is the first
+    /// instance's.
+    #[derive(Debug)]
+    pub struct ProgramDescriptor<F> {
+        /// [`crate::ABI_VERSION`].
+        pub abi_version: u32,
+        /// CPU features that the code needs: [`CpuFeatures`] bits.
+        pub cpu_features: u32,
+        /// The call stack for guest code, in bytes, without its guard.
+        pub stack_bytes: u64,
+        /// Its first instance, at distance 0.
+        pub first: InstancePlan<F>,
+        /// The other instances, in order of instantiation.
+        pub others: SliceOf<F, InstancePlan>,
+        /// Where the parts of the instances lie; zeros in libraries.
+        pub layout: Layout,
+        /// Generated code.
+        pub code: Code<F>,
+        /// `unsafe extern "C" fn(vmctx: *mut u8)`: runs what remains of instantiation (segments with computed offsets,
+        /// the start function), instance by instance, then the program. The function that is invoked by `--invoke` is
+        /// behind `invoke_entry` instead.
+        pub entry: RelOf<F, u8>,
+        /// `unsafe extern "C" fn(vmctx: *mut u8, values: *mut [u64; 2])`: calls the export that `invoke` describes;
+        /// `values` holds the arguments before and the results after the call, 16 bytes each. None without `--invoke`.
+        pub invoke_entry: RelOf<F, u8>,
+        /// `unsafe extern "C" fn(vmctx: *mut u8, tid: u64, start_arg: u64)`: what a thread does in its new instances: the
+        /// rest of instantiation, then the export [`crate::host::THREAD_START`]. None where no thread is ever started.
+        pub thread_entry: RelOf<F, u8>,
+        /// What `invoke_entry` calls.
+        pub invoke: RelOf<F, InvokePlan>,
+        /// Functions of the runtime that are called in this order before `entry`, each
+        /// `unsafe extern "C" fn(vmctx: *mut u8)`, because something that the program imports or was granted needs them.
+        pub hooks: SliceOf<F, Rel<u8>>,
+        /// What the guest may do.
+        pub policy: Policy<F>,
+        /// What a library imports and exports; none in executables.
+        pub interface: RelOf<F, Interface>,
+        /// [`crate::symbols::ABI_ANCHOR`] in executables, so that an archive of another version does not link.
+        pub anchor: RelOf<F, u8>,
+    }
 }
 
 /// CPU features beyond the architecture's first version, as bits of [`ProgramDescriptor::cpu_features`].

@@ -1,31 +1,33 @@
 //! What the runtime makes an instance of: memories, tables, segments, and where it lies among the instances of a program.
 
-use crate::record::record;
-use crate::rel::{Rel, RelSlice};
+use crate::record::{RelOf, SliceOf, record};
+use crate::rel::Rel;
 
-/// Bytes that are copied into the instance before it starts: constants of globals and small data segments.
-#[repr(C)]
-#[derive(Debug)]
-pub struct CopyChunk {
-    /// Where: offset in bytes from `vmctx`, negative in the context, positive in memory 0.
-    pub dest_offset: i64,
-    /// What.
-    pub bytes: RelSlice<u8>,
+record! {
+    /// Bytes that are copied into the instance before it starts: constants of globals and small data segments.
+    #[derive(Debug)]
+    pub struct CopyChunk<F> {
+        /// Where: offset in bytes from `vmctx`, negative in the context, positive in memory 0.
+        pub dest_offset: i64,
+        /// What.
+        pub bytes: SliceOf<F, u8>,
+    }
 }
 
-/// Pages of the executable that are moved into memory 0 before the instance starts, copy-on-write and without
-/// reading them. Source and destination are multiples of the largest page size of the target.
-#[repr(C)]
-#[derive(Debug)]
-pub struct MapChunk {
-    /// Where: offset in bytes from `vmctx`.
-    pub dest_offset: u64,
-    /// Length in bytes, a multiple of the page size.
-    pub len_bytes: u64,
-    /// First byte, in a writable segment that nothing else uses.
-    pub source: Rel<u8>,
-    /// Zero.
-    pub reserved: u32,
+record! {
+    /// Pages of the executable that are moved into memory 0 before the instance starts, copy-on-write and without
+    /// reading them. Source and destination are multiples of the largest page size of the target.
+    #[derive(Debug)]
+    pub struct MapChunk<F> {
+        /// Where: offset in bytes from `vmctx`.
+        pub dest_offset: u64,
+        /// Length in bytes, a multiple of the page size.
+        pub len_bytes: u64,
+        /// First byte, in a writable segment that nothing else uses.
+        pub source: RelOf<F, u8>,
+        /// Zero.
+        pub reserved: u32,
+    }
 }
 
 record! {
@@ -95,44 +97,48 @@ impl TablePlan {
     pub const IMPORTED: u32 = 1;
 }
 
-/// One data segment that code can still use at run time, that is, a passive one that `memory.init` names.
-#[repr(C)]
-#[derive(Debug)]
-pub struct DataSegment {
-    /// Its bytes.
-    pub bytes: RelSlice<u8>,
+record! {
+    /// One data segment that code can still use at run time, that is, a passive one that `memory.init` names.
+    #[derive(Debug)]
+    pub struct DataSegment<F> {
+        /// Its bytes.
+        pub bytes: SliceOf<F, u8>,
+    }
 }
 
-/// One element segment that code can still use at run time.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ElementSegment {
-    /// For each element the distance in bytes from this entry's own address to the [`crate::context::FuncRecord`], 0
-    /// for null.
-    pub elements: RelSlice<Rel<crate::context::FuncRecord>>,
+record! {
+    /// One element segment that code can still use at run time.
+    #[derive(Debug)]
+    pub struct ElementSegment<F> {
+        /// For each element the distance in bytes from this entry's own address to the [`crate::context::FuncRecord`], 0
+        /// for null.
+        pub elements: SliceOf<F, Rel<crate::context::FuncRecord>>,
+    }
 }
 
-/// The plan of an instance.
-#[repr(C, align(8))]
-#[derive(Debug)]
-pub struct InstancePlan {
-    /// Distance in bytes from the `vmctx` of the program's first instance up to the `vmctx` of this one. Generated code
-    /// contains the same number.
-    pub distance: u64,
-    /// Bytes of context below `vmctx`, head included; a multiple of 16.
-    pub context_bytes: u32,
-    /// Number of dropped-segment bits that the context wants room for.
-    pub segment_count: u32,
-    /// Linear memories; memory 0 first.
-    pub memories: RelSlice<MemoryPlan>,
-    /// Tables that can change and that the instance owns; in libraries imported ones as well.
-    pub tables: RelSlice<TablePlan>,
-    /// What to copy into context and memory 0.
-    pub copies: RelSlice<CopyChunk>,
-    /// What to map into memory 0.
-    pub maps: RelSlice<MapChunk>,
-    /// Data segments for `memory.init`, by index of the module.
-    pub data_segments: RelSlice<DataSegment>,
-    /// Element segments for `table.init`, by index of the module.
-    pub element_segments: RelSlice<ElementSegment>,
+record! {
+    /// The plan of an instance.
+    #[repr(align(8))]
+    #[derive(Debug)]
+    pub struct InstancePlan<F> {
+        /// Distance in bytes from the `vmctx` of the program's first instance up to the `vmctx` of this one. Generated code
+        /// contains the same number.
+        pub distance: u64,
+        /// Bytes of context below `vmctx`, head included; a multiple of 16.
+        pub context_bytes: u32,
+        /// Number of dropped-segment bits that the context wants room for.
+        pub segment_count: u32,
+        /// Linear memories; memory 0 first.
+        pub memories: SliceOf<F, MemoryPlan>,
+        /// Tables that can change and that the instance owns; in libraries imported ones as well.
+        pub tables: SliceOf<F, TablePlan>,
+        /// What to copy into context and memory 0.
+        pub copies: SliceOf<F, CopyChunk>,
+        /// What to map into memory 0.
+        pub maps: SliceOf<F, MapChunk>,
+        /// Data segments for `memory.init`, by index of the module.
+        pub data_segments: SliceOf<F, DataSegment>,
+        /// Element segments for `table.init`, by index of the module.
+        pub element_segments: SliceOf<F, ElementSegment>,
+    }
 }

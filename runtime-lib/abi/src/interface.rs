@@ -4,17 +4,18 @@
 //! what is imported and what others may import. Indices count as in the module, imported entities first; tables that
 //! nothing outside can reach and nothing changes are left out.
 
-use crate::record::{Record, record};
-use crate::rel::{Rel, RelSlice};
+use crate::record::{Form, Record, RelOf, SliceOf, record};
 
 /// A value type as 32 bits: the kind in the low byte, and for references the heap type above it.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TypeCode(pub u32);
 
-impl Record for TypeCode {
-    fn write(&self, at: usize, put: &mut impl FnMut(usize, &[u8])) {
-        self.0.write(at, put);
+impl<F: Form> Record<F> for TypeCode {
+    type Placed = Self;
+
+    fn write(&self, at: usize, sink: &mut F::Sink) {
+        Record::<F>::write(&self.0, at, sink);
     }
 }
 
@@ -104,48 +105,51 @@ impl Kind {
     }
 }
 
-/// A function type of the module, at the index that is its number. Equal types have one number. A type refers to itself
-/// and to types with smaller numbers.
-#[repr(C)]
-#[derive(Debug)]
-pub struct FuncTypeEntry {
-    /// Parameter types; type numbers in them are those of this list.
-    pub params: RelSlice<TypeCode>,
-    /// Result types.
-    pub results: RelSlice<TypeCode>,
-    /// `unsafe extern "C" fn(vmctx: *mut u8, code: *const u8, values: *mut [u64; 2])`: calls a function of this type,
-    /// by its [`crate::context::FuncRef`]'s fields, with arguments from `values`, where the results go as well, 16 bytes
-    /// each. None where no function of this type can leave the module.
-    pub to_wasm: Rel<u8>,
-    /// The code that [`crate::context::FuncRef::code`] refers to for a host function of this type: it calls
-    /// [`crate::context::HostFunc::entry`]. None where no function of this type is imported.
-    pub to_host: Rel<u8>,
+record! {
+    /// A function type of the module, at the index that is its number. Equal types have one number. A type refers to itself
+    /// and to types with smaller numbers.
+    #[derive(Debug)]
+    pub struct FuncTypeEntry<F> {
+        /// Parameter types; type numbers in them are those of this list.
+        pub params: SliceOf<F, TypeCode>,
+        /// Result types.
+        pub results: SliceOf<F, TypeCode>,
+        /// `unsafe extern "C" fn(vmctx: *mut u8, code: *const u8, values: *mut [u64; 2])`: calls a function of this type,
+        /// by its [`crate::context::FuncRef`]'s fields, with arguments from `values`, where the results go as well, 16 bytes
+        /// each. None where no function of this type can leave the module.
+        pub to_wasm: RelOf<F, u8>,
+        /// The code that [`crate::context::FuncRef::code`] refers to for a host function of this type: it calls
+        /// [`crate::context::HostFunc::entry`]. None where no function of this type is imported.
+        pub to_host: RelOf<F, u8>,
+    }
 }
 
-/// An import.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ImportEntry {
-    /// Module name.
-    pub module: RelSlice<u8>,
-    /// Field name.
-    pub name: RelSlice<u8>,
-    /// A [`Kind`].
-    pub kind: u32,
-    /// Index in the list of its kind.
-    pub index: u32,
+record! {
+    /// An import.
+    #[derive(Debug)]
+    pub struct ImportEntry<F> {
+        /// Module name.
+        pub module: SliceOf<F, u8>,
+        /// Field name.
+        pub name: SliceOf<F, u8>,
+        /// A [`Kind`].
+        pub kind: u32,
+        /// Index in the list of its kind.
+        pub index: u32,
+    }
 }
 
-/// An export.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ExportEntry {
-    /// Its name.
-    pub name: RelSlice<u8>,
-    /// A [`Kind`].
-    pub kind: u32,
-    /// Index in the list of its kind.
-    pub index: u32,
+record! {
+    /// An export.
+    #[derive(Debug)]
+    pub struct ExportEntry<F> {
+        /// Its name.
+        pub name: SliceOf<F, u8>,
+        /// A [`Kind`].
+        pub kind: u32,
+        /// Index in the list of its kind.
+        pub index: u32,
+    }
 }
 
 record! {
@@ -194,46 +198,49 @@ impl EntityPlan {
     pub const MUTABLE: u16 = 8;
 }
 
-/// An element segment that code can still use, or that is applied by code at instantiation.
-#[repr(C)]
-#[derive(Debug)]
-pub struct ElementPlan {
-    /// For each element the index of its function in [`Interface::funcs`], plus 1; 0 is null. Empty when
-    /// `context_offset` is not 0.
-    pub funcs: RelSlice<u32>,
-    /// Where the elements are in the context, 8 bytes each as in a table, when they are known at instantiation only;
-    /// 0 otherwise.
-    pub context_offset: i32,
-    /// Number of elements in the context.
-    pub len: u32,
+record! {
+    /// An element segment that code can still use, or that is applied by code at instantiation.
+    #[derive(Debug)]
+    pub struct ElementPlan<F> {
+        /// For each element the index of its function in [`Interface::funcs`], plus 1; 0 is null. Empty when
+        /// `context_offset` is not 0.
+        pub funcs: SliceOf<F, u32>,
+        /// Where the elements are in the context, 8 bytes each as in a table, when they are known at instantiation only;
+        /// 0 otherwise.
+        pub context_offset: i32,
+        /// Number of elements in the context.
+        pub len: u32,
+    }
 }
 
-/// Everything that the runtime needs to know to connect a library's instance to others.
-#[repr(C, align(8))]
-#[derive(Debug)]
-pub struct Interface {
-    /// Function types.
-    pub types: RelSlice<FuncTypeEntry>,
-    /// Imports in order.
-    pub imports: RelSlice<ImportEntry>,
-    /// Exports in order.
-    pub exports: RelSlice<ExportEntry>,
-    /// Functions that have a [`crate::context::FuncRef`], imported ones first.
-    pub funcs: RelSlice<FuncPlan>,
-    /// Tables, in the order of [`crate::instance::InstancePlan::tables`].
-    pub tables: RelSlice<EntityPlan>,
-    /// Memories, in the order of [`crate::instance::InstancePlan::memories`].
-    pub memories: RelSlice<EntityPlan>,
-    /// Globals that are imported or exported.
-    pub globals: RelSlice<EntityPlan>,
-    /// Types of all tags, as numbers in `types`.
-    pub tags: RelSlice<u32>,
-    /// Element segments by index of the module.
-    pub elements: RelSlice<ElementPlan>,
-    /// Offset of the first [`crate::context::FuncRef`] from `vmctx`.
-    pub func_refs_offset: i32,
-    /// How many entries at the front of each list are imported, by [`Kind`].
-    pub imported: [u32; 5],
+record! {
+    /// Everything that the runtime needs to know to connect a library's instance to others.
+    #[repr(align(8))]
+    #[derive(Debug)]
+    pub struct Interface<F> {
+        /// Function types.
+        pub types: SliceOf<F, FuncTypeEntry>,
+        /// Imports in order.
+        pub imports: SliceOf<F, ImportEntry>,
+        /// Exports in order.
+        pub exports: SliceOf<F, ExportEntry>,
+        /// Functions that have a [`crate::context::FuncRef`], imported ones first.
+        pub funcs: SliceOf<F, FuncPlan>,
+        /// Tables, in the order of [`crate::instance::InstancePlan::tables`].
+        pub tables: SliceOf<F, EntityPlan>,
+        /// Memories, in the order of [`crate::instance::InstancePlan::memories`].
+        pub memories: SliceOf<F, EntityPlan>,
+        /// Globals that are imported or exported.
+        pub globals: SliceOf<F, EntityPlan>,
+        /// Types of all tags, as numbers in `types`.
+        pub tags: SliceOf<F, u32>,
+        /// Element segments by index of the module.
+        pub elements: SliceOf<F, ElementPlan>,
+        /// Offset of the first [`crate::context::FuncRef`] from `vmctx`.
+        pub func_refs_offset: i32,
+        /// How many entries at the front of each list are imported, by [`Kind`].
+        pub imported: [u32; 5],
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const MAX_BYTES: u64 = 1 << 47;
 
 record! {
     /// Offsets from the start of the reservation. The guest stack starts at [`STACK_GUARD_BYTES`].
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Layout {
         /// Where the guest stack begins to grow downwards, and where the dropped bits are; a multiple of 16.
         pub stack_top: u64,

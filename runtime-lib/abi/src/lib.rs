@@ -6,8 +6,8 @@
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module ([`host`]) or a component ([`component`]) may import, and what a library offers and wants ([`interface`]).
 //!
-//! All structures are `#[repr(C)]`, little-endian, for 64-bit targets; those of numbers are declared by `record!` ([`record`]). Their layout is checked by tests in this crate;
-//! a change to any of them raises [`ABI_VERSION`].
+//! All structures are `#[repr(C)]`, little-endian, for 64-bit targets; those that the compiler writes are declared by
+//! `record!` ([`record`]). Their layout is checked by tests in this crate; a change to any of them raises [`ABI_VERSION`].
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,11 +1,13 @@
 //! References without addresses: distances from the field that holds them. So a position independent executable has
 //! nothing to relocate in its descriptors, whatever the size of the program.
 
+use core::fmt;
 use core::marker::PhantomData;
+
+use crate::record::{Placed, Record, Sink};
 
 /// A reference to a `T`: the distance in bytes from this field to the referent. 0 refers to nothing.
 #[repr(transparent)]
-#[derive(Debug)]
 pub struct Rel<T> {
     /// Signed distance in bytes from the address of this field.
     pub offset: i32,
@@ -18,6 +20,27 @@ impl<T> Rel<T> {
     pub fn get(&self) -> Option<*const T> {
         let here = core::ptr::from_ref(self).cast::<u8>();
         (self.offset != 0).then(|| here.wrapping_offset(self.offset as isize).cast())
+    }
+}
+
+/// It refers to nothing.
+impl<T> Default for Rel<T> {
+    fn default() -> Self {
+        Self { offset: 0, _referent: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Rel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rel({})", self.offset)
+    }
+}
+
+impl<T> Record<Placed> for Rel<T> {
+    type Placed = Self;
+
+    fn write(&self, at: usize, sink: &mut [u8]) {
+        sink.put(at, &self.offset.to_le_bytes());
     }
 }
 
@@ -38,7 +61,6 @@ pub fn refer_slice<T>(from: &mut RelSlice<T>, to: &[T]) {
 
 /// A reference to `len` consecutive `T`s: the first one's distance in bytes from this field, and how many.
 #[repr(C)]
-#[derive(Debug)]
 pub struct RelSlice<T> {
     /// The first element.
     pub start: Rel<T>,
@@ -55,5 +77,27 @@ impl<T> RelSlice<T> {
         // are aligned as their elements: see the tests.
         let here = core::ptr::from_ref(&self.start).cast::<u8>();
         (here.wrapping_offset(self.start.offset as isize).cast(), self.len as usize)
+    }
+}
+
+/// It has no elements.
+impl<T> Default for RelSlice<T> {
+    fn default() -> Self {
+        Self { start: Rel::default(), len: 0 }
+    }
+}
+
+impl<T> fmt::Debug for RelSlice<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelSlice({}, {})", self.start.offset, self.len)
+    }
+}
+
+impl<T> Record<Placed> for RelSlice<T> {
+    type Placed = Self;
+
+    fn write(&self, at: usize, sink: &mut [u8]) {
+        self.start.write(at, sink);
+        sink.put(at + size_of::<Rel<T>>(), &self.len.to_le_bytes());
     }
 }
