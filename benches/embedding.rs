@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use common::{Result, support};
-use wasmelt_embed::{Instance, Linker, Module, Store, TypedFunc};
+use wasmelt_embed::{Instance, Linker, Module, Store, StoreLimitsBuilder, TypedFunc};
 
 /// Guest code for all rows. The kernels are called with the number of rounds.
 const WAT: &str = r#"(module
@@ -19,6 +19,9 @@ const WAT: &str = r#"(module
     (func $increment (type $binary) (i64.add (local.get 0) (i64.const 1)))
     (func (export "nothing"))
     (func (export "trap") unreachable)
+    (func (export "grow") (param $n i64)
+        (loop $l (drop (memory.grow (i32.const 1)))
+            (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1)))))))
     (func (export "tick") (param $n i64)
         (loop $l (call $tick (i32.const 1))
             (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1)))))))
@@ -134,6 +137,7 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
         let tick: TypedFunc<i64, ()> = guest.get_typed_func(&store, "tick")?;
         row(arguments, name, 100_000, |count| Ok(tick.call(&mut store, count.into())?))?;
     }
+    refused_growth(arguments, module)?;
     let trap: TypedFunc<(), ()> = guest.get_typed_func(&store, "trap")?;
     row(arguments, "trap, with its backtrace", 2_000, |count| {
         for _ in 0..count {
@@ -141,6 +145,17 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
         }
         Ok(())
     })
+}
+
+/// What it takes to ask a limiter: the guest's way to the host and back.
+fn refused_growth(arguments: &common::Arguments, module: &Module) -> Result {
+    let mut linker = Linker::new();
+    linker.func_wrap("host", "tick", |_: i32| ())?;
+    let mut store = Store::new(StoreLimitsBuilder::new().memory_size(1 << 16).build());
+    store.limiter(|limits| limits);
+    let guest = linker.instantiate(&mut store, module)?;
+    let grow: TypedFunc<i64, ()> = guest.get_typed_func(&store, "grow")?;
+    row(arguments, "memory.grow that a limiter refuses", 100_000, |count| Ok(grow.call(&mut store, count.into())?))
 }
 
 fn kernel(arguments: &common::Arguments, module: &Module, source: &Path, folder: &Path, name: &str, n: i64) -> Result {

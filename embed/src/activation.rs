@@ -83,6 +83,16 @@ pub(super) fn current() -> *mut Activation {
     THREAD.with(|thread| thread.current.get())
 }
 
+/// The store whose guest code this thread executes. The address comes from the current call: an address that was kept
+/// from an earlier call must not be written to.
+///
+/// # Safety
+/// Guest code has called.
+pub(super) unsafe fn current_store() -> *mut Inner {
+    // SAFETY: guest code runs in an activation of this thread.
+    unsafe { (*current()).store }
+}
+
 /// Makes this thread ready for calls of guests, where it has enough of its own stack for one.
 #[inline]
 fn prepare(thread: &OfThread) -> Result<(), Error> {
@@ -235,7 +245,7 @@ pub(super) unsafe fn in_host(function: impl FnOnce(*mut Inner) -> Result<(), Err
 /// # Safety
 /// The guest of this activation has called the function.
 #[cold]
-unsafe fn go_on_after(activation: *mut Activation, result: Caught<Result<(), Error>>) -> *const Resume {
+pub(super) unsafe fn go_on_after(activation: *mut Activation, result: Caught<Result<(), Error>>) -> *const Resume {
     // SAFETY: the activation is there, and so is its store.
     unsafe {
         let store = (*activation).store;

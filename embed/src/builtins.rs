@@ -12,7 +12,10 @@
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::for_each_builtin;
 
+use super::activation::current_store;
 use super::arch;
+use super::instance::InstanceData;
+use super::limits::{self, Grown};
 
 /// Addresses of functions.
 #[repr(transparent)]
@@ -38,6 +41,45 @@ pub(super) fn addresses() -> *const *const u8 {
     ADDRESSES.0.as_ptr()
 }
 
+/// The builtin `memory_grow`.
+///
+/// # Safety
+/// Called for generated code with its context, on the guest's stack; `frame` is a frame pointer whose frame returns to that
+/// code.
+pub(super) unsafe extern "C" fn grow_memory(
+    vmctx: *mut u8,
+    memory_index: u32,
+    delta_pages: u64,
+    _unused: u64,
+    frame: usize,
+) -> Grown {
+    // SAFETY: by this function's contract; nobody else uses the store meanwhile.
+    unsafe {
+        let Some(memory) = InstanceData::of(vmctx).memory(memory_index) else { return Grown::FAILED };
+        let growth = memory.growth(delta_pages);
+        limits::grow_for_guest(current_store(), frame, growth, || memory.grow(delta_pages, growth.desired))
+    }
+}
+
+/// The builtin `table_grow`.
+///
+/// # Safety
+/// As [`grow_memory`]; `value` is of the element type.
+pub(super) unsafe extern "C" fn grow_table(
+    vmctx: *mut u8,
+    table_index: u32,
+    delta_elements: u64,
+    value: u64,
+    frame: usize,
+) -> Grown {
+    // SAFETY: by this function's contract; nobody else uses the store meanwhile.
+    unsafe {
+        let Some(table) = InstanceData::of(vmctx).table(table_index) else { return Grown::FAILED };
+        let growth = table.growth(delta_elements);
+        limits::grow_for_guest(current_store(), frame, growth, || table.grow(delta_elements, value))
+    }
+}
+
 /// Whether this is the address of an instruction that makes sure of the guest's stack on behalf of the runtime.
 pub(super) fn asks_for_stack(pc: usize) -> bool {
     arch::asks_for_stack(pc, &ADDRESSES.0)
@@ -47,18 +89,12 @@ pub(super) fn asks_for_stack(pc: usize) -> bool {
 mod implementation {
     use wasmelt_abi::context::Table;
 
-    pub(super) use super::super::arch::{exception_new, exception_throw};
+    pub(super) use super::super::arch::{exception_new, exception_throw, memory_grow, table_grow};
     use super::super::instance::InstanceData;
     // What is defined here takes the place of what has the same name there.
     #[allow(clippy::wildcard_imports, reason = "the table of builtins says which there are")]
     pub(super) use wasmelt_runtime::builtins::*;
     use wasmelt_runtime::table;
-
-    pub(super) unsafe extern "C" fn memory_grow(vmctx: *mut u8, memory_index: u32, delta_pages: u64) -> u64 {
-        // SAFETY: generated code passes its context; nobody else uses the store meanwhile.
-        let grown = unsafe { InstanceData::of(vmctx).memory(memory_index).and_then(|memory| memory.grow(delta_pages)) };
-        grown.unwrap_or(u64::MAX)
-    }
 
     pub(super) unsafe extern "C" fn memory_init(
         vmctx: *mut u8,
@@ -68,7 +104,7 @@ mod implementation {
         src: u32,
         len_bytes: u32,
     ) -> u32 {
-        // SAFETY: as in `memory_grow`.
+        // SAFETY: generated code passes its context; nobody else uses the store meanwhile.
         let instance = unsafe { InstanceData::of(vmctx) };
         let bytes = instance.data_segment(segment_index).and_then(|bytes| bytes.get(src as usize..));
         let bytes = bytes.and_then(|bytes| bytes.get(..len_bytes as usize));
@@ -77,20 +113,8 @@ mod implementation {
     }
 
     pub(super) unsafe extern "C" fn data_drop(vmctx: *mut u8, segment_index: u32) {
-        // SAFETY: as in `memory_grow`.
+        // SAFETY: as in `memory_init`.
         unsafe { InstanceData::of(vmctx).drop_data(segment_index) }
-    }
-
-    pub(super) unsafe extern "C" fn table_grow(
-        vmctx: *mut u8,
-        table_index: u32,
-        delta_elements: u64,
-        value: u64,
-    ) -> u64 {
-        // SAFETY: as in `memory_grow`.
-        let grown =
-            unsafe { InstanceData::of(vmctx).table(table_index).and_then(|table| table.grow(delta_elements, value)) };
-        grown.unwrap_or(u64::MAX)
     }
 
     pub(super) unsafe extern "C" fn table_init(
@@ -111,7 +135,7 @@ mod implementation {
     }
 
     pub(super) unsafe extern "C" fn elem_drop(vmctx: *mut u8, segment_index: u32) {
-        // SAFETY: as in `memory_grow`.
+        // SAFETY: as in `memory_init`.
         unsafe { InstanceData::of(vmctx).drop_elements(segment_index) }
     }
 }

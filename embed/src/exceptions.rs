@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use wasmelt_abi::context;
 
-use super::activation::{self, Activation, Raised};
+use super::activation::{Activation, Raised, current_store};
 use super::arch::Resume;
 use super::context::{AsContext, AsContextMut};
 use super::store::{Inner, StoreId};
@@ -118,16 +118,6 @@ impl Inner {
 pub(super) struct Allocated {
     exception: *mut context::Exception,
     instead: *const Resume,
-}
-
-/// The store whose guest code this thread executes. The address comes from the current call: an address that was kept
-/// from an earlier call must not be written to.
-///
-/// # Safety
-/// Guest code has called.
-unsafe fn current_store() -> *mut Inner {
-    // SAFETY: guest code runs in an activation of this thread.
-    unsafe { (*activation::current()).store }
 }
 
 /// The builtin `exception_new`.

@@ -13,12 +13,13 @@ use core::mem::align_of;
 use core::ptr::{self, NonNull};
 
 use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead, MemoryRef, VmContextHead};
-use wasmelt_abi::descriptor::MemoryPlan;
+use wasmelt_abi::descriptor::{MemoryPlan, TablePlan};
 use wasmelt_abi::interface::{EntityPlan, FuncPlan, ImportEntry, Kind, TypeCode};
 
 use super::global::{GlobalEntity, value_bytes};
 use super::host_func::{HostCell, HostFunc};
 use super::instance::{Context, InstanceData, MemoryOf};
+use super::limits::{self, Growable, Growth};
 use super::linker::Definition;
 use super::memory::{MemoryEntity, SharedMemory};
 use super::registry::is_subtype;
@@ -69,6 +70,10 @@ pub(super) fn instantiate(
     let inner = unsafe { &mut *store };
     let type_ids = inner.type_ids(module)?;
     let given = check_imports(inner, module, &type_ids, imports)?;
+    // SAFETY: the caller has the store.
+    unsafe { limits::check_new(store, 1, &new_entities(module))? };
+    // SAFETY: as above.
+    let inner = unsafe { &mut *store };
     inner.add_module(module, &type_ids);
     inner.ensure_stack(module.program().stack_bytes)?;
     let dropped = vec![Cell::new(0); (module.plan().segment_count as usize).div_ceil(64)].into();
@@ -105,6 +110,23 @@ pub(super) fn instantiate(
         unsafe { activation::call(store, entry, [vmctx, 0, 0])? };
     }
     Ok(kept)
+}
+
+/// What is made for each instance of a module and counts as a memory or table of the store.
+fn new_entities(module: &Module) -> Vec<Growth> {
+    let (plan, interface) = (module.plan(), module.interface());
+    let maximum = |entity: &EntityPlan| (entity.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(entity.maximum);
+    let memories = slice(&plan.memories).iter().zip(slice(&interface.memories));
+    let memories = memories.skip(interface.imported[Kind::Memory as usize] as usize);
+    let tables = slice(&plan.tables).iter().zip(slice(&interface.tables));
+    let tables = tables.filter(|(plan, _)| plan.flags & TablePlan::IMPORTED == 0);
+    let memory =
+        |(plan, entity): (&_, &EntityPlan)| Growth::of_new_memory(plan, maximum(entity), entity.page_size_log2.into());
+    let table = |(plan, entity): (&TablePlan, &EntityPlan)| {
+        let (desired, maximum) = (plan.initial_elements, maximum(entity));
+        Growth { what: Growable::Table, current: 0, desired, maximum }
+    };
+    memories.map(memory).chain(tables.map(table)).collect()
 }
 
 /// The imports by kind.
@@ -348,7 +370,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
                 let pointed = plan.flags & MemoryPlan::POINTED != 0;
                 // One that is shared and not pointed to is one that nobody else can reach.
                 if ty.shared && pointed {
-                    MemoryOf::Shared(SharedMemory::create(ty, plan, store.config.max_memory_bytes)?)
+                    MemoryOf::Shared(SharedMemory::create(ty, plan)?)
                 } else {
                     let record = if pointed { ptr::null_mut() } else { instance.context.at(plan.context_offset) };
                     // SAFETY: the context holds the memory's record, unless it is pointed to.

@@ -146,6 +146,7 @@ fn limits_that_no_memory_or_table_has_are_refused() {
         let ty = MemoryType { index_64, ..MemoryType::new(minimum, maximum) };
         assert!(is_usage(Memory::new(&mut store, ty.clone())), "{ty:?}");
     }
-    let mut small = Store::with_config((), StoreConfig { max_memory_bytes: 1, ..StoreConfig::default() });
+    let mut small = Store::new(StoreLimitsBuilder::new().memory_size(1).build());
+    small.limiter(|limits| limits);
     assert!(matches!(Memory::new(&mut small, MemoryType::new(1, None)), Err(Error::System(_))));
 }

@@ -17,6 +17,7 @@ use wasmelt_abi::context;
 use wasmelt_abi::descriptor::MemoryPlan;
 
 use super::context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
+use super::limits::{self, Growable, Growth};
 use super::reservation::Reservation;
 use super::store::{Handle, Inner};
 use super::{Error, MemoryType, shared_bytes};
@@ -90,16 +91,8 @@ impl MemoryEntity {
     ///
     /// # Safety
     /// The record lies in a context that lives as long as the memory.
-    unsafe fn new(
-        ty: MemoryType,
-        plan: &MemoryPlan,
-        max_bytes: u64,
-        record: *mut context::Memory,
-    ) -> Result<Self, Error> {
+    unsafe fn new(ty: MemoryType, plan: &MemoryPlan, record: *mut context::Memory) -> Result<Self, Error> {
         let MemoryPlan { initial_bytes, maximum_bytes, reserve_bytes, guard_bytes, .. } = *plan;
-        if initial_bytes > max_bytes {
-            return Err(Error::system(format!("a memory of {initial_bytes} bytes: the store allows {max_bytes}")));
-        }
         let total = reserve_bytes.max(initial_bytes).saturating_add(guard_bytes);
         let bytes = Reservation::new(total, 0, initial_bytes)?;
         let contents = || context::Memory { base: bytes.start(), length_bytes: initial_bytes };
@@ -108,7 +101,7 @@ impl MemoryEntity {
             unsafe { record.write(contents()) };
         }
         let own_record = UnsafeCell::new(contents());
-        let capacity_bytes = maximum_bytes.min(reserve_bytes).max(initial_bytes).min(max_bytes);
+        let capacity_bytes = maximum_bytes.min(reserve_bytes).max(initial_bytes);
         Ok(Self { in_context: record, own_record, ty, capacity_bytes, bytes, growing: Mutex::new(()) })
     }
 
@@ -143,7 +136,8 @@ impl MemoryEntity {
         })
     }
 
-    /// Makes a memory of a store, with its record at `record` or, when that is null, in the entity.
+    /// Makes a memory of a store, with its record at `record` or, when that is null, in the entity. The store's limits allow
+    /// it, see [`limits::check_new`].
     ///
     /// # Safety
     /// The record lies in a context that the store owns.
@@ -154,7 +148,7 @@ impl MemoryEntity {
         record: *mut context::Memory,
     ) -> Result<NonNull<Self>, Error> {
         // SAFETY: by this function's contract.
-        let entity = unsafe { Self::new(ty, plan, store.config.max_memory_bytes, record)? };
+        let entity = unsafe { Self::new(ty, plan, record)? };
         let entity = store.memories.add(entity);
         // SAFETY: the store owns it.
         store.memory_ranges.push(unsafe { entity.as_ref() }.range());
@@ -193,16 +187,20 @@ impl MemoryEntity {
         MemoryType { minimum: self.len() >> self.ty.page_size_log2, ..self.ty.clone() }
     }
 
-    /// Grows the memory; returns the length before in pages, or `None` when nothing changed.
-    pub(super) fn grow(&self, delta_pages: u64) -> Option<u64> {
-        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
-        unsafe { memory::grow_record(self.record(), self.capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
+    /// What it means to grow the memory.
+    pub(super) fn growth(&self, delta_pages: u64) -> Growth {
+        let bytes = |pages: u64| pages.saturating_mul(1 << self.ty.page_size_log2);
+        let current = self.len();
+        let (desired, maximum) = (current.saturating_add(bytes(delta_pages)), self.ty.maximum.map(bytes));
+        Growth { what: Growable::Memory, current, desired, maximum }
     }
 
-    fn grow_or_fail(&self, delta_pages: u64) -> Result<u64, Error> {
-        let refused = || Error::system(format!("a memory of {} bytes cannot grow by {delta_pages} pages", self.len()));
-        self.grow(delta_pages).ok_or_else(refused)
+    /// Grows the memory, to `max_bytes` at most; returns the length before in pages, or `None` when nothing changed.
+    pub(super) fn grow(&self, delta_pages: u64, max_bytes: u64) -> Option<u64> {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let capacity_bytes = self.capacity_bytes.min(max_bytes.max(self.len()));
+        // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
+        unsafe { memory::grow_record(self.record(), capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
     }
 
     fn address(&self, offset: u64, len_bytes: usize) -> Option<*mut u8> {
@@ -268,6 +266,9 @@ impl Memory {
         }
         let plan = MemoryEntity::plan(&ty)?;
         let mut store = store.as_context_mut();
+        let growth = Growth::of_new_memory(&plan, ty.maximum, ty.page_size_log2.into());
+        // SAFETY: the store is the caller's.
+        unsafe { limits::check_new(store.contents(), 0, &[growth])? };
         let inner = store.inner_mut();
         // SAFETY: the record is the entity's own.
         let entity = unsafe { MemoryEntity::create(inner, ty, &plan, ptr::null_mut())? };
@@ -341,8 +342,17 @@ impl Memory {
     }
 
     /// Grows the memory by `delta` pages and returns the length before, in pages.
+    ///
+    /// # Errors
+    /// [`Error::System`] where the type, the store's limiter or the system does not allow it, and what the limiter returns
+    /// as its error.
     pub fn grow(&self, mut store: impl AsContextMut, delta_pages: u64) -> Result<u64, Error> {
-        store.as_context_mut().inner().memory(*self)?.grow_or_fail(delta_pages)
+        let mut store = store.as_context_mut();
+        // SAFETY: the store owns the memory.
+        let entity = unsafe { store.inner().follow(self.0)?.as_ref() };
+        let growth = entity.growth(delta_pages);
+        // SAFETY: the store is the caller's.
+        unsafe { limits::grow_for_host(store.contents(), growth, || entity.grow(delta_pages, growth.desired)) }
     }
 }
 
@@ -353,12 +363,12 @@ impl SharedMemory {
             return Err(Error::usage("a shared memory has a shared type with a maximum"));
         }
         let plan = MemoryEntity::plan(&ty)?;
-        Self::create(ty, &plan, u64::MAX)
+        Self::create(ty, &plan)
     }
 
-    pub(super) fn create(ty: MemoryType, plan: &MemoryPlan, max_bytes: u64) -> Result<Self, Error> {
+    pub(super) fn create(ty: MemoryType, plan: &MemoryPlan) -> Result<Self, Error> {
         // SAFETY: the record is the memory's own.
-        let entity = unsafe { MemoryEntity::new(ty, plan, max_bytes, ptr::null_mut())? };
+        let entity = unsafe { MemoryEntity::new(ty, plan, ptr::null_mut())? };
         Ok(Self(Arc::new(entity)))
     }
 
@@ -388,8 +398,10 @@ impl SharedMemory {
         self.0.write(offset as u64, bytes)
     }
 
-    /// Grows the memory by `delta` pages and returns the length before, in pages.
+    /// Grows the memory by `delta` pages and returns the length before, in pages. No limiter is asked: the memory belongs
+    /// to no store.
     pub fn grow(&self, delta_pages: u64) -> Result<u64, Error> {
-        self.0.grow_or_fail(delta_pages)
+        let growth = self.0.growth(delta_pages);
+        self.0.grow(delta_pages, growth.desired).ok_or_else(|| growth.refused())
     }
 }

@@ -24,6 +24,7 @@ use super::exceptions::Heap;
 use super::global::GlobalEntity;
 use super::host_func::HostFuncData;
 use super::instance::InstanceData;
+use super::limits::{Limiter, ResourceLimiter};
 use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
 use super::module::Module;
 use super::registry::Types;
@@ -35,29 +36,21 @@ use wasmelt_runtime::rel::slice;
 /// The least stack that a guest gets.
 const MIN_STACK_BYTES: u64 = 256 << 10;
 
-/// Limits of a store.
+/// Limits of a store that hold from its start. What its guests may have of memory, tables and instances is the matter of
+/// its [limiter](Store::limiter).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreConfig {
     /// The guest's call stack in bytes, for all instances of the store together. Without it, the stack is as large as
     /// the module of the first instance was compiled for.
     pub stack_bytes: Option<u64>,
-    /// The length that a single memory may reach, in bytes. A memory whose minimum is larger is an error.
-    pub max_memory_bytes: u64,
-    /// The length that a single table may reach, in elements. A table whose minimum is larger is an error.
-    pub max_table_elements: u64,
     /// The bytes that all live exceptions together may take.
     pub max_exception_bytes: usize,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self {
-            stack_bytes: None,
-            max_memory_bytes: u64::MAX,
-            max_table_elements: 10_000_000,
-            max_exception_bytes: 256 << 20,
-        }
+        Self { stack_bytes: None, max_exception_bytes: 256 << 20 }
     }
 }
 
@@ -119,6 +112,26 @@ impl<T> Store<T> {
         &mut self.contents_mut().data
     }
 
+    /// Limits what the guests of the store may have: the limiter, a part of the host's data, is asked before anything grows
+    /// or is made from now on. Without one, memories may have what their types say, tables 10,000,000 elements, and the
+    /// store 10,000 instances, tables and memories.
+    ///
+    /// ```
+    /// use wasmelt_embed::{Store, StoreLimits, StoreLimitsBuilder};
+    ///
+    /// struct State {
+    ///     limits: StoreLimits,
+    /// }
+    ///
+    /// let limits = StoreLimitsBuilder::new().memory_size(16 << 20).instances(1).build();
+    /// let mut store = Store::new(State { limits });
+    /// store.limiter(|state| &mut state.limits);
+    /// ```
+    pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
+        let limiter = Limiter::new(self.contents.cast(), limiter);
+        self.contents_mut().inner.limiter = Some(limiter);
+    }
+
     /// Drops all that the store holds but the host's data.
     pub fn into_data(self) -> T {
         let contents = core::mem::ManuallyDrop::new(self).contents;
@@ -167,6 +180,7 @@ pub struct Inner {
     pub(super) activation: *mut Activation,
     pub(super) id: StoreId,
     pub(super) config: StoreConfig,
+    pub(super) limiter: Option<Box<Limiter>>,
     pub(super) types: Types,
     /// Made with the first instance.
     stack: Option<Stack>,
@@ -194,6 +208,7 @@ impl Inner {
             id,
             exceptions: Heap::new(config.max_exception_bytes),
             config,
+            limiter: None,
             types: Types::default(),
             stack: None,
             modules: HashMap::new(),

@@ -14,11 +14,15 @@ use wasmelt_abi::context;
 use wasmelt_abi::interface::TypeCode;
 
 use super::context::{AsContext, AsContextMut};
+use super::limits::{self, Growable, Growth};
 use super::reservation::Reservation;
 use super::store::{Handle, Inner};
 use super::value::{self, Val};
 use super::{Error, TableType, ValType};
 use wasmelt_runtime::table;
+
+/// The elements that a table may have, whatever its type says.
+const MAX_ELEMENTS: u64 = 10_000_000;
 
 /// A table of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,16 +53,8 @@ pub(super) struct TableSpec {
 }
 
 impl TableEntity {
-    /// Refuses a length that the store does not allow.
-    fn check_length(store: &Inner, elements: u64) -> Result<(), Error> {
-        let limit = store.config.max_table_elements;
-        match elements <= limit {
-            true => Ok(()),
-            false => Err(Error::system(format!("a table of {elements} elements: the store allows {limit}"))),
-        }
-    }
-
-    /// Makes a table of nulls, with its record at `record` or, when that is null, in the entity.
+    /// Makes a table of nulls, with its record at `record` or, when that is null, in the entity. The store's limits allow
+    /// it, see [`limits::check_new`].
     ///
     /// # Safety
     /// The record lies in a context that the store owns.
@@ -68,8 +64,10 @@ impl TableEntity {
         record: *mut context::Table,
     ) -> Result<NonNull<Self>, Error> {
         let TableSpec { element, minimum, maximum, index_64, capacity } = spec;
-        Self::check_length(store, minimum)?;
-        let capacity = capacity.min(store.config.max_table_elements).max(minimum);
+        if minimum > MAX_ELEMENTS {
+            return Err(Error::system(format!("a table of {minimum} elements: {MAX_ELEMENTS} are supported")));
+        }
+        let capacity = capacity.min(MAX_ELEMENTS).max(minimum);
         let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
         let elements = Reservation::new(bytes(capacity), 0, bytes(minimum))?;
         let contents = || context::Table { base: elements.start().cast(), length_elements: minimum };
@@ -94,6 +92,13 @@ impl TableEntity {
 
     pub(super) fn len(&self) -> u64 {
         self.record().length_elements
+    }
+
+    /// What it means to grow it.
+    pub(super) fn growth(&self, delta: u64) -> Growth {
+        let current = self.len();
+        let (desired, maximum) = (current.saturating_add(delta), self.maximum);
+        Growth { what: Growable::Table, current, desired, maximum }
     }
 
     /// Grows it; the length before, or `None` and nothing changed.
@@ -143,14 +148,16 @@ impl Table {
     /// Makes a table whose elements are all `value`.
     pub fn new(mut store: impl AsContextMut, ty: TableType, value: &Val) -> Result<Self, Error> {
         let mut store = store.as_context_mut();
-        let inner = store.inner_mut();
         let TableType { element, minimum, maximum, index_64 } = ty;
         let index_limit = if index_64 { u64::MAX } else { u64::from(u32::MAX) };
         let capacity = maximum.unwrap_or(u64::MAX).min(index_limit);
         if minimum > capacity {
             return Err(Error::usage("the least length of a table is above its greatest"));
         }
-        TableEntity::check_length(inner, minimum)?;
+        let growth = Growth { what: Growable::Table, current: 0, desired: minimum, maximum };
+        // SAFETY: the store is the caller's.
+        unsafe { limits::check_new(store.contents(), 0, &[growth])? };
+        let inner = store.inner_mut();
         let element = inner.types.code(&ValType::Ref(element))?;
         let [value, _] = value::lower(inner, value, element)?;
         let spec = TableSpec { element, minimum, maximum, index_64, capacity };
@@ -197,13 +204,17 @@ impl Table {
     }
 
     /// Grows the table by `delta` elements of `value` and returns the length before.
+    ///
+    /// # Errors
+    /// [`Error::System`] where the type, the store's limiter or the system does not allow it, and what the limiter returns
+    /// as its error.
     pub fn grow(&self, mut store: impl AsContextMut, delta: u64, value: &Val) -> Result<u64, Error> {
-        let store = store.as_context_mut();
-        let table = store.inner().table(*self)?;
+        let mut store = store.as_context_mut();
+        // SAFETY: the store owns the table.
+        let table = unsafe { store.inner().follow(self.0)?.as_ref() };
         let [value, _] = value::lower(store.inner(), value, table.element)?;
         // SAFETY: the value is of the element type, and the store is the caller's.
-        let grown = unsafe { table.grow(delta, value) };
-        grown.ok_or_else(|| Error::system(format!("a table of {} elements cannot grow by {delta}", table.len())))
+        unsafe { limits::grow_for_host(store.contents(), table.growth(delta), || table.grow(delta, value)) }
     }
 }
 

@@ -11,19 +11,19 @@ fn host_type() -> FuncType {
     FuncType::new([ValType::I32, ValType::I32], [ValType::I32])
 }
 
-fn instance_with(
-    store: &mut Store<()>,
-    host: impl Fn(Caller<'_, ()>, i32, i32) -> Result<i32> + Send + Sync + 'static,
+fn instance_with<T: 'static>(
+    store: &mut Store<T>,
+    host: impl Fn(Caller<'_, T>, i32, i32) -> Result<i32> + Send + Sync + 'static,
 ) -> Instance {
     let host = Func::wrap(&mut *store, host).unwrap();
     Instance::new(store, &module(), &[host.into()]).unwrap()
 }
 
 /// Calls the function with its types, and without.
-fn call(store: &mut Store<()>, instance: Instance, name: &str, a: i32, b: i32) -> Result<i32> {
-    let func = instance.get_func(&store, name).unwrap();
+fn call<T>(store: &mut Store<T>, instance: Instance, name: &str, a: i32, b: i32) -> Result<i32> {
+    let func = instance.get_func(&*store, name).unwrap();
     if a % 2 == 0 {
-        return func.typed::<(i32, i32), i32>(&store)?.call(store, (a, b));
+        return func.typed::<(i32, i32), i32>(&*store)?.call(store, (a, b));
     }
     let mut results = [Val::I64(0)];
     func.call(store, &[Val::I32(a), Val::I32(b)], &mut results)?;
@@ -167,7 +167,8 @@ fn errors_of_the_host_end_the_call() {
 
 #[test]
 fn memories_grow_up_to_their_limit() {
-    let mut store = Store::with_config((), StoreConfig { max_memory_bytes: 2 << 16, ..StoreConfig::default() });
+    let mut store = Store::new(StoreLimitsBuilder::new().memory_size(2 << 16).build());
+    store.limiter(|limits| limits);
     let instance = instance_with(&mut store, |_, _, _| Ok(0));
     let memory = instance.get_memory(&store, "memory").unwrap();
     assert_eq!(memory.size(&store).unwrap(), 1);

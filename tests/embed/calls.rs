@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use wasmelt_embed::{ExternRef, GlobalType, HeapType, RefType, StoreConfig, TableType};
+use wasmelt_embed::{ExternRef, GlobalType, HeapType, RefType, TableType};
 
 use super::*;
 
@@ -282,24 +282,6 @@ fn files_that_are_no_libraries_are_errors() {
     let path = scratch.path().join("bad.so");
     std::fs::write(&path, b"not a library").unwrap();
     assert!(matches!(load(&path, "x"), Err(Error::System(_))));
-}
-
-#[test]
-fn limits_of_a_store_hold() {
-    let mut config = StoreConfig::default();
-    config.max_memory_bytes = 2 << 16;
-    config.max_table_elements = 5;
-    let mut store = Store::with_config((), config);
-    const WAT: &str = r#"(module (memory 1) (table $t 2 funcref)
-        (func (export "memory") (param i32) (result i32) (memory.grow (local.get 0)))
-        (func (export "table") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0))))"#;
-    let small = instance(&mut store, "small", WAT);
-    assert_eq!(call_i32(&mut store, small, "memory", &[2]), -1);
-    assert_eq!(call_i32(&mut store, small, "memory", &[1]), 1);
-    assert_eq!(call_i32(&mut store, small, "table", &[4]), -1);
-    assert_eq!(call_i32(&mut store, small, "table", &[3]), 2);
-    let large = module("large", "(module (memory (export \"m\") 3))");
-    assert!(matches!(Instance::new(&mut store, &large, &[]), Err(Error::System(_))));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod support;
 mod calls;
 mod exceptions;
 mod interface;
+mod limits;
 mod linking;
 mod sharing;
 mod traps;

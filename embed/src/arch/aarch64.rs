@@ -286,6 +286,35 @@ pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut 
     )
 }
 
+/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack.
+macro_rules! growing {
+    ($name:ident, $function:path) => {
+        /// The builtin of this name.
+        ///
+        /// # Safety
+        /// Called for generated code with its context.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            naked_asm!(
+                "stp x29, x30, [sp, #-16]!",
+                "mov x29, sp",
+                "mov x4, x29",
+                "bl {function}",
+                "cbnz x1, 2f",
+                "ldp x29, x30, [sp], #16",
+                "ret",
+                "2:",
+                "mov x0, x1",
+                resume!(),
+                function = sym $function,
+            )
+        }
+    };
+}
+
+growing!(memory_grow, crate::builtins::grow_memory);
+growing!(table_grow, crate::builtins::grow_table);
+
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
 #[cfg(not(windows))]
 macro_rules! on_guest_stack {

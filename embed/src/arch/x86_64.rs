@@ -161,6 +161,36 @@ pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut 
     )
 }
 
+/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack.
+macro_rules! growing {
+    ($name:ident, $function:path) => {
+        /// The builtin of this name.
+        ///
+        /// # Safety
+        /// Called for generated code with its context.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            naked_asm!(
+                "push rbp",
+                "mov rbp, rsp",
+                "mov r8, rbp",
+                "call {function}",
+                "test rdx, rdx",
+                "jnz 2f",
+                "pop rbp",
+                "ret",
+                "2:",
+                "mov rax, rdx",
+                resume!(),
+                function = sym $function,
+            )
+        }
+    };
+}
+
+growing!(memory_grow, crate::builtins::grow_memory);
+growing!(table_grow, crate::builtins::grow_table);
+
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
 macro_rules! on_guest_stack {
     ($name:ident, $function:path) => {

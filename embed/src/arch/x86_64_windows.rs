@@ -313,6 +313,46 @@ pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut 
     )
 }
 
+/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. What its function returns is too large
+/// for a register: the first argument is where to put it.
+macro_rules! growing {
+    ($name:ident, $function:path) => {
+        /// The builtin of this name.
+        ///
+        /// # Safety
+        /// Called for generated code with its context.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "C" fn $name() {
+            naked_asm!(
+                "push rbp",
+                "mov rbp, rsp",
+                "sub rsp, 64",
+                "mov [rsp + 40], rbp",
+                "mov [rsp + 32], r9",
+                "mov r9, r8",
+                "mov r8d, edx",
+                "mov rdx, rcx",
+                "lea rcx, [rsp + 48]",
+                "call {function}",
+                "mov rdx, [rsp + 56]",
+                "mov rax, [rsp + 48]",
+                "test rdx, rdx",
+                "jnz 2f",
+                "mov rsp, rbp",
+                "pop rbp",
+                "ret",
+                "2:",
+                "mov rax, rdx",
+                resume!(),
+                function = sym $function,
+            )
+        }
+    };
+}
+
+growing!(memory_grow, crate::builtins::grow_memory);
+growing!(table_grow, crate::builtins::grow_table);
+
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
 macro_rules! on_guest_stack {
     ($name:ident, $function:path) => {
