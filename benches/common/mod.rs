@@ -115,7 +115,7 @@ fn measure_one(args: &[OsString]) -> Result {
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
     let exit_code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
-    println!("{cpu} {wall} {} {exit_code} {}", usage.max_rss() * 1024, hex(&Sha256::digest(&output.stdout)));
+    println!("{cpu} {wall} {} {exit_code} {}", usage.max_rss() * 1024, sha256(&output.stdout));
     Ok(())
 }
 
@@ -209,6 +209,11 @@ pub fn corpus() -> Result<Vec<Program>> {
         });
     }
     Ok(programs)
+}
+
+/// The hash of what a program has printed, as in [`Program::sha256`].
+pub fn sha256(output: &[u8]) -> String {
+    hex(&Sha256::digest(output))
 }
 
 fn hex(bytes: &[u8]) -> String {

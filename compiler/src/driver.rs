@@ -100,6 +100,7 @@ impl Stages<'_> {
             })?;
             return self.stage("print", || print(&wasm)).map(Made::Output);
         }
+        refuse_stops(options)?;
         if component::is_component(&wasm) {
             return self.component(&wasm, source_name, options);
         }
@@ -177,6 +178,7 @@ impl Stages<'_> {
             isa,
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
+            stops: options.stops,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
         };
         let placement_seed = options.placement_seed;
@@ -359,6 +361,22 @@ fn component_sources<'a>(flat: &'a FlatComponent, source_name: &'a str) -> Vec<S
         Source { name: instance.name.clone(), source_name, wasm }
     };
     flat.instances.iter().map(source).collect()
+}
+
+/// Refuses to let an executable's code be stopped as that of a library is.
+fn refuse_stops(options: &Options) -> Result<()> {
+    if options.shape() == Shape::Many {
+        return Ok(());
+    }
+    if options.stops.fuel {
+        return Err(Error::usage("`--fuel` of an executable has a number: the instructions that it may execute")
+            .hint("a library counts for its host, which sets the number: `--emit cdylib --fuel`"));
+    }
+    if options.stops.interrupt {
+        return Err(Error::usage("`--interruptible` is for libraries, whose hosts interrupt them")
+            .hint("`--timeout` limits the time of an executable"));
+    }
+    Ok(())
 }
 
 /// Refuses what has no meaning for a component.

@@ -210,6 +210,7 @@ pub struct Interface {
     pub elements: Vec<Elements>,
     pub func_refs_offset: i32,
     pub imported: [u32; 5],
+    pub flags: u32,
 }
 
 /// See [`wasmelt_abi::interface::FuncTypeEntry`]; code as numbers of functions.

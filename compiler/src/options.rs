@@ -48,6 +48,8 @@ pub struct Options {
     pub relaxed_simd_deterministic: bool,
     /// Place code by the hints in the module about which way branches go.
     pub branch_hinting: bool,
+    /// How a library's host can stop its code.
+    pub stops: Stops,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -92,6 +94,7 @@ impl Default for Options {
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             branch_hinting: true,
+            stops: Stops::default(),
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             trace_wasi: false,
@@ -108,6 +111,15 @@ impl Default for Options {
 
 /// Default call stack of the guest: as much as a Linux main thread has.
 pub const DEFAULT_STACK_BYTES: u64 = 8 << 20;
+
+/// Ways in which the host of a library can stop the library's code, each of which costs time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stops {
+    /// Code counts its operators against a budget that the host sets, `--fuel` without a number.
+    pub fuel: bool,
+    /// Another thread can interrupt code, `--interruptible`.
+    pub interrupt: bool,
+}
 
 /// What comes out of a compilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

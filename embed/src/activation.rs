@@ -169,7 +169,13 @@ unsafe fn call_prepared(thread: &OfThread, store: *mut Inner, code: *const u8, a
     let ended_early = unsafe {
         (*store).activation = this;
         thread.current.set(this);
+        if outer.is_null() {
+            (*store).stop.begin();
+        }
         let ended_early = arch::enter(this, top, code, &args);
+        if outer.is_null() {
+            (*store).stop.end();
+        }
         thread.current.set((*this).outer_of_thread);
         (*store).activation = outer;
         ended_early != 0
@@ -187,6 +193,10 @@ fn why_ended(store: &Inner, activation: &mut Activation) -> Error {
                 && let Err(error) = store.guest_stack().map_or(Ok(()), Stack::restore_guard)
             {
                 return error;
+            }
+            if trap == Trap::OutOfFuel {
+                // Code has the counter in a register.
+                store.stop.set_counter(0);
             }
             Error::Trap(activation.captured.describe(store, trap))
         }

@@ -68,6 +68,7 @@ pub(super) fn instantiate(
 ) -> Result<NonNull<InstanceData>, Error> {
     // SAFETY: the caller has the store.
     let inner = unsafe { &mut *store };
+    inner.check_stops(module)?;
     let type_ids = inner.type_ids(module)?;
     let given = check_imports(inner, module, &type_ids, imports)?;
     // SAFETY: the caller has the store.
@@ -102,7 +103,7 @@ pub(super) fn instantiate(
     make_tags(inner, instance, given.tags)?;
     // SAFETY: the store owns the instance.
     let instance = unsafe { kept.as_ref() };
-    fill_head(instance, kept);
+    fill_head(inner, instance, kept);
     copy_bytes(instance);
     if let Some(entry) = module.program().entry.get() {
         let vmctx = instance.context.vmctx() as usize;
@@ -429,12 +430,14 @@ fn make_tags(store: &mut Inner, instance: &mut InstanceData, imported: Vec<NonNu
 }
 
 /// Fills the head; `kept` is the address of the instance for the rest of its life.
-fn fill_head(instance: &InstanceData, kept: NonNull<InstanceData>) {
+fn fill_head(store: &Inner, instance: &InstanceData, kept: NonNull<InstanceData>) {
     let head = LibraryHead {
         tag_ids: instance.tag_ids.as_ptr(),
         type_ids: instance.type_ids.as_ptr(),
         builtins: builtins::addresses(),
         instance: kept.as_ptr().cast(),
+        store: store.stop.state(),
+        reserved: 0,
     };
     let dropped =
         if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_ptr().cast_mut().cast() };

@@ -24,6 +24,7 @@ use super::exceptions::Heap;
 use super::global::GlobalEntity;
 use super::host_func::HostFuncData;
 use super::instance::InstanceData;
+use super::interrupt::{Deadlines, Stop};
 use super::limits::{Limiter, ResourceLimiter};
 use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
 use super::module::Module;
@@ -181,6 +182,12 @@ pub struct Inner {
     pub(super) id: StoreId,
     pub(super) config: StoreConfig,
     pub(super) limiter: Option<Box<Limiter>>,
+    /// What stops its guests.
+    pub(super) stop: Arc<Stop>,
+    /// In which ways all code of the store can be stopped, as flags of [`wasmelt_abi::interface::Interface`].
+    pub(super) wanted: u32,
+    /// Who knows the store's deadline.
+    pub(super) deadlines: Option<Deadlines>,
     pub(super) types: Types,
     /// Made with the first instance.
     stack: Option<Stack>,
@@ -209,6 +216,9 @@ impl Inner {
             exceptions: Heap::new(config.max_exception_bytes),
             config,
             limiter: None,
+            stop: Stop::new(),
+            wanted: 0,
+            deadlines: None,
             types: Types::default(),
             stack: None,
             modules: HashMap::new(),
@@ -277,6 +287,11 @@ impl Inner {
             let at = self.code.partition_point(|(other, _)| other.start < range.start);
             self.code.insert(at, (range, module.clone()));
         }
+    }
+
+    /// The modules that have instances.
+    pub(super) fn modules(&self) -> impl Iterator<Item = &Module> {
+        self.modules.values().map(|(module, _)| module)
     }
 
     /// The module whose code is at this address, and its offset in the code.

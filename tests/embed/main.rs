@@ -10,6 +10,7 @@ mod interface;
 mod limits;
 mod linking;
 mod sharing;
+mod stops;
 mod traps;
 mod types;
 

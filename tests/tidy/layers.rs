@@ -307,6 +307,7 @@ const RUNTIMES: [&str; 2] = ["runtime-lib/", "embed/"];
 /// Host programs: what they do in `unsafe` blocks is to name libraries that wasmelt made, and in one place to fault.
 const HOSTS: &[&str] = &[
     "benches/embedding.rs",
+    "benches/stops.rs",
     "fuzz/src/library.rs",
     "tests/embed-host/src/modules.rs",
     "tests/embed/main.rs",

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::features::FEATURES;
 use crate::options::{
     BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EmbeddedFile, EnvGrant, FileGrant, Linker, Options,
-    Policy, Preload, Runtime, Stdio, UnknownImports,
+    Policy, Preload, Runtime, Stdio, Stops, UnknownImports,
 };
 
 use super::embed::Embed;
@@ -167,9 +167,13 @@ pub(super) struct PolicyArgs {
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     timeout: Option<Duration>,
 
-    /// Trap after this many instructions
-    #[arg(long, value_name = "N")]
-    fuel: Option<u64>,
+    /// Trap after this many instructions; in a library, whose host sets the number, `--fuel` alone
+    #[arg(long, value_name = "N", value_parser = values::fuel)]
+    fuel: Option<values::Fuel>,
+
+    /// The library's host can interrupt its code from another thread, and at deadlines
+    #[arg(long)]
+    interruptible: bool,
 
     /// Clocks, random and floating-point numbers are the same in each run
     #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
@@ -300,7 +304,10 @@ impl PolicyArgs {
 
     /// Whether it asks for what code is generated for, besides what is in the policy.
     pub(super) fn asks_for_code(&self) -> bool {
-        self.memory_reserve.is_some() || self.stack_size.is_some()
+        self.memory_reserve.is_some()
+            || self.stack_size.is_some()
+            || self.interruptible
+            || self.fuel == Some(values::Fuel::OfHost)
     }
 
     /// Options add to the lists of a policy file and replace its other values.
@@ -321,7 +328,9 @@ impl PolicyArgs {
         policy.max_exception_bytes = self.max_exception_memory.or(policy.max_exception_bytes);
         policy.max_threads = self.max_threads.or(policy.max_threads);
         policy.timeout = self.timeout.or(policy.timeout);
-        policy.fuel = self.fuel.or(policy.fuel);
+        if let Some(values::Fuel::Budget(budget)) = self.fuel {
+            policy.fuel = Some(budget);
+        }
         policy.deterministic = self.deterministic.or(policy.deterministic);
         policy
     }
@@ -386,6 +395,7 @@ impl CommonArgs {
             spectre_mitigations: code.spectre_mitigations,
             nan_canonicalization: code.nan_canonicalization || deterministic,
             debug_info: code.debug_info,
+            stops: Stops { fuel: policy.fuel == Some(values::Fuel::OfHost), interrupt: policy.interruptible },
             invoke: code.invoke.clone(),
             trace_wasi: code.trace.is_some(),
             unknown_imports: match code.unknown_imports {
@@ -429,7 +439,7 @@ fn wasm_help() -> String {
 }
 
 /// Rewrites what clap cannot express: `-O` alone is `-O` with its default level, although `-O KEY=VALUE` takes the next
-/// argument. `command` is the subcommand; what follows its first positional argument is left alone where it belongs to
+/// argument, and `--fuel` takes it where it is a number. `command` is the subcommand; what follows its first positional argument is left alone where it belongs to
 /// a guest (`guest_args`).
 pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args: bool) -> Vec<OsString> {
     let mut out = Vec::with_capacity(args.len());
@@ -445,6 +455,11 @@ pub(super) fn normalise(command: &clap::Command, args: Vec<OsString>, guest_args
             if next_is_key {
                 out.extend(rest.next());
             }
+            continue;
+        }
+        if arg == "--fuel" && rest.peek().and_then(|next| next.to_str()).is_none_or(|next| next.parse::<u64>().is_err())
+        {
+            out.push(format!("--fuel={}", values::OF_HOST).into());
             continue;
         }
         let takes_next = takes_next(command, &arg);

@@ -32,6 +32,27 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than 64 bits can count"))
 }
 
+/// What `--fuel` means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fuel {
+    /// The number of instructions.
+    Budget(u64),
+    /// The host of a library sets the number.
+    OfHost,
+}
+
+/// The value of `--fuel` where none is given.
+pub(super) const OF_HOST: &str = "host";
+
+/// A number of instructions, or [`OF_HOST`].
+pub(super) fn fuel(text: &str) -> Result<Fuel, String> {
+    match text.parse() {
+        Ok(budget) => Ok(Fuel::Budget(budget)),
+        Err(_) if text == OF_HOST => Ok(Fuel::OfHost),
+        Err(_) => Err(format!("expected a number of instructions, found `{text}`")),
+    }
+}
+
 /// A folder to embed: `DIR::GUEST`.
 pub(super) fn embed(text: &str) -> Result<Embed, String> {
     match text.split_once("::") {

@@ -29,6 +29,8 @@ pub(super) fn write(blob: &mut Blob, interface: &image::Interface, layout: &Layo
         elements: write_elements(blob, &interface.elements),
         func_refs_offset: interface.func_refs_offset,
         imported: interface.imported,
+        flags: interface.flags,
+        reserved: 0,
     };
     blob.fill(&room, 0, &written);
     Ok(room.link())

@@ -10,6 +10,8 @@ use super::{DataIndex, Effect, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
 pub struct BodyFacts {
     /// Functions called directly.
     pub calls: Vec<FuncIndex>,
+    /// Whether it calls functions, in whatever way.
+    pub calls_functions: bool,
     /// Functions called in place of the body's own frame.
     pub tail_calls: Vec<FuncIndex>,
     /// Whether a tail call goes through a table or reference.
@@ -122,6 +124,7 @@ impl BodyFacts {
         self.operators += 1;
         self.loop_nesting += self.open_loops.len() as u64;
         self.visit_branches(op);
+        self.calls_functions |= matches!(effect, Effect::Call | Effect::TailCall);
         match effect {
             Effect::Loop => {
                 self.open_blocks.push(Some(self.loops.len() as u32));

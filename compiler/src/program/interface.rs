@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use wasmelt_abi::interface::{Kind, MAX_TYPES, TypeCode};
+use wasmelt_abi::interface::{self as abi, Kind, MAX_TYPES, TypeCode};
 use wasmparser::{AbstractHeapType, HeapType, RefType, UnpackedIndex, ValType};
 
 use super::{GlobalPlace, Instance, InstanceIndex, Piece, Program, TablePlace, TypeId};
 use crate::error::{Error, Result};
 use crate::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex, TypeIndex};
+use crate::options::Stops;
 
 /// Code between the calling conventions of the host and of wasm functions, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,13 @@ impl Instance<'_> {
     }
 
     /// The lists of the library, which is this instance of `program`.
-    pub fn interface(&self, name: &str, program: &Program<'_>, instance: InstanceIndex) -> Result<Interface> {
+    pub fn interface(
+        &self,
+        name: &str,
+        program: &Program<'_>,
+        instance: InstanceIndex,
+        stops: Stops,
+    ) -> Result<Interface> {
         let module = &self.module;
         let (globals, global_numbers) = self.shared_globals()?;
         let place = |entity: Entity, name: &str| {
@@ -81,6 +88,7 @@ impl Instance<'_> {
                 module.imported_globals as u32,
                 module.imports.iter().filter(|import| matches!(import.entity, Entity::Tag(_))).count() as u32,
             ],
+            flags: flags(stops),
         })
     }
 
@@ -201,6 +209,12 @@ impl Instance<'_> {
         };
         Ok(TypeCode::reference(ty.is_nullable(), heap))
     }
+}
+
+/// What code does for its host.
+fn flags(stops: Stops) -> u32 {
+    let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
+    flag(stops.fuel, abi::Interface::COUNTS_FUEL) | flag(stops.interrupt, abi::Interface::INTERRUPTIBLE)
 }
 
 /// The flag that says whether a type sets an upper limit.

@@ -89,10 +89,6 @@ impl Instance<'_> {
     /// The counter of operators starts at the negative budget, and counts up.
     pub(super) fn place_fuel(&mut self, entry: &Entry, options: &Options) -> Result<()> {
         let Some(budget) = options.policy.fuel else { return Ok(()) };
-        if self.shape == Shape::Many {
-            return Err(Error::input("a library has no budget of instructions of its own")
-                .hint("`--fuel` is for executables; who embeds a library limits it by time"));
-        }
         if entry.thread_start.is_some() {
             return Err(Error::input("`--fuel` cannot limit a program that starts threads: each would count alone")
                 .hint("`--timeout` limits all threads together"));

@@ -14,7 +14,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, BrTable, ValType};
 
 use super::{BodyError, FuncTranslator, Region, clif_type};
-use crate::module::{FuncType, LoopFacts, TypeIndex};
+use crate::module::{FuncType, TypeIndex};
 
 /// An entry of the control stack.
 pub(super) struct Frame {
@@ -197,7 +197,8 @@ impl FuncTranslator<'_, '_> {
         self.place(header, false);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
-        let LoopFacts { repeats, .. } = self.enter_loop();
+        let facts = self.enter_loop();
+        let repeats = facts.repeats;
         self.jump(header, &args);
         self.builder.switch_to_block(header);
         if !repeats {
@@ -205,6 +206,7 @@ impl FuncTranslator<'_, '_> {
         }
         self.stack.extend_from_slice(self.builder.block_params(header));
         self.push_frame(Kind::Loop { header, repeats }, height, params.len(), results.len());
+        self.interrupt_in_loop(facts);
     }
 
     pub(super) fn if_(&mut self, ty: BlockType) {

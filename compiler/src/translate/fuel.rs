@@ -9,9 +9,12 @@
 //! Costs and places of checks are those of wasmtime, so that a budget means the same in both: an operator costs 1,
 //! structure and `drop` nothing, an entry into a function 1, a bulk operation 1 for each byte or element.
 
+use std::mem::offset_of;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder as _, Value, types};
 use cranelift_frontend::Variable;
+use wasmelt_abi::context::StoreState;
 use wasmelt_abi::trap::Trap;
 use wasmparser::Operator;
 
@@ -22,10 +25,19 @@ use crate::program::Callee;
 /// The counter of the function at hand.
 pub(super) struct Fuel {
     counter: Variable,
-    /// Where it lies, from the first instance's `vmctx`: all count in one place.
-    context_offset: i32,
+    /// Where it lies between calls: all count in one place.
+    home: Home,
     /// Operators that were translated since it was added to.
     pending: i64,
+}
+
+/// Where the counter lies.
+#[derive(Clone, Copy)]
+enum Home {
+    /// In the context of the program's first instance, at this offset from `vmctx`.
+    FirstContext(i32),
+    /// In the state of the store, which instances of several libraries share.
+    Store,
 }
 
 /// Bulk operations of a constant length up to this one are not checked on their own.
@@ -50,10 +62,14 @@ fn cost(op: &Operator<'_>) -> i64 {
 impl FuncTranslator<'_, '_> {
     /// At the start of a function that was compiled from the module.
     pub(super) fn fuel_at_entry(&mut self) {
-        let Some(context_offset) = self.env.program.fuel_offset() else { return };
+        let home = match self.env.program.fuel_offset() {
+            Some(offset) => Home::FirstContext(offset),
+            None if self.env.stops.fuel => Home::Store,
+            None => return,
+        };
         let counter = self.builder.declare_var(types::I64);
         // A function without operators costs something as well.
-        self.fuel = Some(Fuel { counter, context_offset, pending: 1 });
+        self.fuel = Some(Fuel { counter, home, pending: 1 });
         self.fuel_reload();
         self.fuel_check();
     }
@@ -69,6 +85,11 @@ impl FuncTranslator<'_, '_> {
                 if !self.calls_host(op) {
                     self.fuel_save();
                 }
+            }
+            // The host sees what was executed before a trap that the guest asks for.
+            Effect::Branch if matches!(op, Operator::Unreachable) && self.env.stops.fuel => {
+                self.fuel_add();
+                self.fuel_save();
             }
             // Straight code ends.
             Effect::Branch | Effect::Fork | Effect::Loop | Effect::Clause => self.fuel_add(),
@@ -93,7 +114,7 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// Host functions never touch the counter.
+    /// Host functions of an executable never touch the counter. Those of a library may set it, and call guests.
     fn calls_host(&self, op: &Operator<'_>) -> bool {
         let Operator::Call { function_index } = op else { return false };
         matches!(self.env.instance.callees[FuncIndex::from_u32(*function_index)], Callee::Host(_))
@@ -124,18 +145,26 @@ impl FuncTranslator<'_, '_> {
 
     /// Where an exception is caught: what threw it has counted on.
     pub(super) fn fuel_reload(&mut self) {
-        let Some(&Fuel { counter, context_offset, .. }) = self.fuel.as_ref() else { return };
-        let (vmctx, flags) = (self.first_vmctx(), self.trusted_region(super::Region::Fuel));
-        let value = self.ins().load(types::I64, flags, vmctx, context_offset);
+        let Some(&Fuel { counter, home, .. }) = self.fuel.as_ref() else { return };
+        let ((address, offset), flags) = (self.fuel_place(home), self.trusted_region(super::Region::Fuel));
+        let value = self.ins().load(types::I64, flags, address, offset);
         self.builder.def_var(counter, value);
     }
 
     /// Before the function is left.
     pub(super) fn fuel_save(&mut self) {
-        let Some(&Fuel { counter, context_offset, .. }) = self.fuel.as_ref() else { return };
-        let (vmctx, flags) = (self.first_vmctx(), self.trusted_region(super::Region::Fuel));
+        let Some(&Fuel { counter, home, .. }) = self.fuel.as_ref() else { return };
+        let ((address, offset), flags) = (self.fuel_place(home), self.trusted_region(super::Region::Fuel));
         let value = self.builder.use_var(counter);
-        self.ins().store(flags, value, vmctx, context_offset);
+        self.ins().store(flags, value, address, offset);
+    }
+
+    /// Where the counter lies: an address and an offset from it.
+    fn fuel_place(&mut self, home: Home) -> (Value, i32) {
+        match home {
+            Home::FirstContext(offset) => (self.first_vmctx(), offset),
+            Home::Store => (self.store_state(), offset_of!(StoreState, fuel) as i32),
+        }
     }
 
     /// What follows cannot be reached, so nothing is to be added there.

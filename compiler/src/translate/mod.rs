@@ -15,6 +15,7 @@ mod crossing;
 mod entry;
 mod exception;
 mod fuel;
+mod interrupt;
 mod memory;
 mod names;
 mod numeric;
@@ -42,8 +43,8 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{BranchHints, DefinedFuncIndex, FuncIndex, FuncType, LoopFacts, Module, TagIndex};
-use crate::options::Shape;
+use crate::module::{BodyFacts, BranchHints, DefinedFuncIndex, FuncIndex, FuncType, LoopFacts, Module, TagIndex};
+use crate::options::{Shape, Stops};
 use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
 pub use names::Name;
@@ -63,6 +64,8 @@ pub struct FuncEnv<'a> {
     pub shape: Shape,
     /// Whether indices are masked against speculation.
     pub spectre_mitigations: bool,
+    /// How the host of a library can stop the code.
+    pub stops: Stops,
     /// Whether relaxed operators do what the specification's deterministic profile says.
     pub relaxed_simd_deterministic: bool,
 }
@@ -155,6 +158,7 @@ enum Region {
     Constants,
     ReturnArea,
     Fuel,
+    Interrupt,
 }
 
 /// Where the locals of a function live.
@@ -247,7 +251,7 @@ fn translate_body(
             translator.locals_in_frame = Some(translator.builder.create_sized_stack_slot(slot));
         }
     }
-    translator.function_body(index, &body.body)?;
+    translator.function_body(index, &body.body, &body.facts)?;
     translator.builder.finalize(env.isa.frontend_config());
     Ok(())
 }
@@ -369,12 +373,18 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
         self.declare_params(ty, entry);
     }
 
-    fn function_body(&mut self, index: FuncIndex, body: &wasmparser::FunctionBody<'_>) -> Result<(), BodyError> {
+    fn function_body(
+        &mut self,
+        index: FuncIndex,
+        body: &wasmparser::FunctionBody<'_>,
+        facts: &BodyFacts,
+    ) -> Result<(), BodyError> {
         let ty = self.env.module().func_type(index);
         self.begin(ty);
         self.declare_locals(body)?;
         self.push_function_frame(ty);
         self.fuel_at_entry();
+        self.interrupt_at_entry(facts);
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let (op, offset) = ops.read_with_offset()?;
@@ -464,6 +474,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::Exceptions => (7, 0, "exceptions"),
             Region::ImportedGlobals => (8, 0, "imported globals"),
             Region::Fuel => (9, 0, "fuel"),
+            Region::Interrupt => (10, 0, "interrupt"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

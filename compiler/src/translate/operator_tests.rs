@@ -19,7 +19,7 @@ use wasmparser::WasmFeatures;
 use super::{FuncEnv, Shape, translate_function};
 use crate::features::{FEATURES, default_features, operator_name};
 use crate::module;
-use crate::options::Options;
+use crate::options::{Options, Stops};
 use crate::program::Program;
 
 /// One line of wasmparser's list.
@@ -215,6 +215,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         isa: &**isa,
         shape,
         spectre_mitigations: true,
+        stops: Stops::default(),
         relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
     };
     let compile = |&func: &_| {

@@ -99,6 +99,11 @@ impl FuncTranslator<'_, '_> {
         self.builder.ins().load(ty, flags, vmctx, offset)
     }
 
+    /// The address of what the instances of a library's store share.
+    pub(super) fn store_state(&mut self) -> Value {
+        self.context_constant(types::I64, LIBRARY_HEAD_OFFSET + offset_of!(LibraryHead, store) as i32)
+    }
+
     /// A number that the runtime gave to what the module knows by `index`, from a table in the [`LibraryHead`].
     fn library_number(&mut self, table_offset: usize, index: u32) -> Value {
         let table = self.context_constant(types::I64, LIBRARY_HEAD_OFFSET + table_offset as i32);

@@ -137,6 +137,22 @@ pub struct LibraryHead {
     pub builtins: *const *const u8,
     /// For the runtime.
     pub instance: *mut u8,
+    /// What all instances of the store share.
+    pub store: *mut StoreState,
+    /// Zero.
+    pub reserved: usize,
+}
+
+/// What code of all instances of a store reads and writes.
+#[repr(C)]
+#[derive(Debug)]
+pub struct StoreState {
+    /// What was executed, in code that counts, see [`crate::interface::Interface::COUNTS_FUEL`]: the counter starts at the
+    /// negative budget and counts up; at 0 code traps.
+    pub fuel: i64,
+    /// Code that can be interrupted traps where the lowest byte is not 0, see
+    /// [`crate::interface::Interface::INTERRUPTIBLE`]. Other threads write it.
+    pub interrupt: u64,
 }
 
 /// What lies directly below the [`VmContextHead`] in programs of several instances.
@@ -217,7 +233,8 @@ mod tests {
         assert_eq!(size_of::<FuncRecord>(), 8);
         assert_eq!(size_of::<WideRecord>(), 16);
         assert_eq!(size_of::<FuncRef>(), 24);
-        assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (32, -64));
+        assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (48, -80));
+        assert_eq!((size_of::<StoreState>(), offset_of!(StoreState, interrupt)), (16, 8));
         assert_eq!((size_of::<LinkedHead>(), LINKED_HEAD_OFFSET), (16, -48));
         assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }

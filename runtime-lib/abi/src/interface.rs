@@ -240,7 +240,18 @@ record! {
         pub func_refs_offset: i32,
         /// How many entries at the front of each list are imported, by [`Kind`].
         pub imported: [u32; 5],
+        /// [`Interface::COUNTS_FUEL`], [`Interface::INTERRUPTIBLE`].
+        pub flags: u32,
+        /// Zero.
+        pub reserved: u32,
     }
+}
+
+impl Interface {
+    /// Code counts the operators that it executes, see [`crate::context::StoreState::fuel`].
+    pub const COUNTS_FUEL: u32 = 1;
+    /// Code looks whether it is to stop, see [`crate::context::StoreState::interrupt`].
+    pub const INTERRUPTIBLE: u32 = 2;
 }
 
 #[cfg(test)]
@@ -256,7 +267,7 @@ mod tests {
         assert_eq!(size_of::<FuncPlan>(), 8);
         assert_eq!(size_of::<EntityPlan>(), 32);
         assert_eq!(size_of::<ElementPlan>(), 16);
-        assert_eq!(size_of::<Interface>(), 96);
+        assert_eq!(size_of::<Interface>(), 104);
         // Slices without elements must be aligned as their elements, see `RelSlice::get`.
         for field in [offset_of!(Interface, tables), offset_of!(Interface, memories), offset_of!(Interface, globals)] {
             assert!(field.is_multiple_of(align_of::<EntityPlan>()) && align_of::<Interface>() == 8);
