@@ -8,17 +8,22 @@ use std::path::Path;
 use std::time::Instant;
 
 use common::{Result, support};
-use wasmelt_embed::{Instance, Linker, Module, Store, StoreLimitsBuilder, TypedFunc};
+use wasmelt_embed::{
+    Instance, InstancePre, Linker, Module, Pool, PoolConfig, Store, StoreConfig, StoreLimitsBuilder, TypedFunc,
+};
 
 /// Guest code for all rows. The kernels are called with the number of rounds.
 const WAT: &str = r#"(module
     (type $binary (func (param i64) (result i64)))
     (import "host" "tick" (func $tick (param i32)))
-    (memory 1) (table 2 funcref) (elem (i32.const 0) $double $increment)
+    (memory 16) (table 2 funcref) (elem (i32.const 0) $double $increment)
     (func $double (type $binary) (i64.shl (local.get 0) (i64.const 1)))
     (func $increment (type $binary) (i64.add (local.get 0) (i64.const 1)))
     (func (export "nothing"))
     (func (export "trap") unreachable)
+    (func (export "pages") (param $n i64) (local $p i32)
+        (loop $l (i32.store (local.get $p) (i32.const 1)) (local.set $p (i32.add (local.get $p) (i32.const 4096)))
+            (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1)))))))
     (func (export "grow") (param $n i64)
         (loop $l (drop (memory.grow (i32.const 1)))
             (br_if $l (i64.ne (i64.const 0) (local.tee $n (i64.sub (local.get $n) (i64.const 1)))))))
@@ -115,6 +120,7 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
         }
         Ok(())
     })?;
+    pooled(arguments, &ready)?;
     let mut store = Store::new(());
     let guest = ready.instantiate(&mut store)?;
     let nothing: TypedFunc<(), ()> = guest.get_typed_func(&store, "nothing")?;
@@ -147,11 +153,38 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
     })
 }
 
+/// Stores that come and go in a pool, each with an instance and a call that writes to some pages.
+fn pooled(arguments: &common::Arguments, ready: &InstancePre<()>) -> Result {
+    let mut config = StoreConfig::default();
+    config.pool = Some(Pool::new(PoolConfig::default())?);
+    let use_pages = |store: &mut Store<()>, pages: i64| {
+        let guest = ready.instantiate(&mut *store)?;
+        guest.get_typed_func::<i64, ()>(&*store, "pages")?.call(store, pages)
+    };
+    row(arguments, "in a pool: store, instance, a call, dropped", 2000, |count| {
+        for _ in 0..count {
+            use_pages(&mut Store::with_config((), config.clone()), 1)?;
+        }
+        Ok(())
+    })?;
+    let mut store = Store::with_config((), config.clone());
+    for pages in [1, 16, 256] {
+        row(arguments, &format!("in a pool: reset, instance, a call that writes to {pages} pages"), 500, |count| {
+            for _ in 0..count {
+                store.reset();
+                use_pages(&mut store, pages)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 /// What it takes to ask a limiter: the guest's way to the host and back.
 fn refused_growth(arguments: &common::Arguments, module: &Module) -> Result {
     let mut linker = Linker::new();
     linker.func_wrap("host", "tick", |_: i32| ())?;
-    let mut store = Store::new(StoreLimitsBuilder::new().memory_size(1 << 16).build());
+    let mut store = Store::new(StoreLimitsBuilder::new().memory_size(1 << 20).build());
     store.limiter(|limits| limits);
     let guest = linker.instantiate(&mut store, module)?;
     let grow: TypedFunc<i64, ()> = guest.get_typed_func(&store, "grow")?;

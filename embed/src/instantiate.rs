@@ -104,7 +104,8 @@ pub(super) fn instantiate(
     // SAFETY: the store owns the instance.
     let instance = unsafe { kept.as_ref() };
     fill_head(inner, instance, kept);
-    copy_bytes(instance);
+    let is_mapped = inner.config.pool.is_some() && module.image().is_some();
+    copy_bytes(instance, is_mapped);
     if let Some(entry) = module.program().entry.get() {
         let vmctx = instance.context.vmctx() as usize;
         // SAFETY: the entry takes the context of a complete instance, once.
@@ -357,7 +358,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
     let module = instance.module.clone();
     let entities = slice(&module.interface().memories);
     let mut imported = imported.into_iter();
-    for (plan, entity) in slice(&module.plan().memories).iter().zip(entities) {
+    for (index, (plan, entity)) in slice(&module.plan().memories).iter().zip(entities).enumerate() {
         let memory = match imported.next() {
             Some(memory) => memory,
             None => {
@@ -374,8 +375,10 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
                     MemoryOf::Shared(SharedMemory::create(ty, plan)?)
                 } else {
                     let record = if pointed { ptr::null_mut() } else { instance.context.at(plan.context_offset) };
+                    let image = module.image().filter(|_| index == 0 && store.config.pool.is_some()).cloned();
+                    let image = image.as_ref();
                     // SAFETY: the context holds the memory's record, unless it is pointed to.
-                    MemoryOf::Store(unsafe { MemoryEntity::create(store, ty, plan, record)? })
+                    MemoryOf::Store(unsafe { MemoryEntity::create(store, ty, plan, image, record)? })
                 }
             }
         };
@@ -453,10 +456,12 @@ fn fill_head(store: &Inner, instance: &InstanceData, kept: NonNull<InstanceData>
     }
 }
 
-/// Places the bytes that the instance starts with: the compiler has checked them against context and memory 0.
-fn copy_bytes(instance: &InstanceData) {
+/// Places the bytes that the instance starts with: the compiler has checked them against context and memory 0. Those of
+/// memory 0 are there already where they are mapped.
+fn copy_bytes(instance: &InstanceData, is_mapped: bool) {
     let memory0 = instance.memory(0).map_or(ptr::null_mut(), |memory| memory.base());
-    for chunk in slice(&instance.module.plan().copies) {
+    let chunks = slice(&instance.module.plan().copies).iter();
+    for chunk in chunks.filter(|chunk| chunk.dest_offset < 0 || !is_mapped) {
         let base = if chunk.dest_offset < 0 { instance.context.vmctx() } else { memory0 };
         let bytes = slice(&chunk.bytes);
         // SAFETY: the place is in the context, or in the memory, which the instance owns.

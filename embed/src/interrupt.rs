@@ -117,6 +117,12 @@ impl Stop {
         now >= self.deadline.load(Ordering::Acquire) && self.stop(found)
     }
 
+    /// Nothing is left of what was set. Called with the store at hand, while no guest runs.
+    pub(super) fn reset(&self) {
+        self.set_counter(0);
+        self.set_deadline(NEVER);
+    }
+
     fn set_deadline(&self, deadline: u64) {
         self.deadline.store(deadline, Ordering::Release);
         // Who has seen the deadline before does not stop what goes on with the new one.

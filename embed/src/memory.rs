@@ -18,6 +18,7 @@ use wasmelt_abi::descriptor::MemoryPlan;
 
 use super::context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 use super::limits::{self, Growable, Growth};
+use super::pool::Image;
 use super::reservation::Reservation;
 use super::store::{Handle, Inner};
 use super::{Error, MemoryType, shared_bytes};
@@ -62,6 +63,12 @@ unsafe impl Send for MemoryEntity {}
 // SAFETY: as above.
 unsafe impl Sync for MemoryEntity {}
 
+/// Address space of its own for a memory that is made by this plan.
+fn reserve(plan: &MemoryPlan) -> Result<Reservation, Error> {
+    let MemoryPlan { initial_bytes, reserve_bytes, guard_bytes, .. } = *plan;
+    Reservation::new(reserve_bytes.max(initial_bytes).saturating_add(guard_bytes), 0, initial_bytes)
+}
+
 /// Where a memory lies, for the signal handler.
 #[derive(Debug)]
 pub(super) struct MemoryRange {
@@ -87,14 +94,17 @@ unsafe fn length<'a>(record: *mut context::Memory) -> &'a AtomicU64 {
 }
 
 impl MemoryEntity {
-    /// A memory with its record at `record`, or in itself when that is null.
+    /// A memory of these bytes, with its record at `record`, or in itself when that is null.
     ///
     /// # Safety
     /// The record lies in a context that lives as long as the memory.
-    unsafe fn new(ty: MemoryType, plan: &MemoryPlan, record: *mut context::Memory) -> Result<Self, Error> {
-        let MemoryPlan { initial_bytes, maximum_bytes, reserve_bytes, guard_bytes, .. } = *plan;
-        let total = reserve_bytes.max(initial_bytes).saturating_add(guard_bytes);
-        let bytes = Reservation::new(total, 0, initial_bytes)?;
+    unsafe fn new(
+        ty: MemoryType,
+        plan: &MemoryPlan,
+        bytes: Reservation,
+        record: *mut context::Memory,
+    ) -> Result<Self, Error> {
+        let MemoryPlan { initial_bytes, maximum_bytes, reserve_bytes, .. } = *plan;
         let contents = || context::Memory { base: bytes.start(), length_bytes: initial_bytes };
         if !record.is_null() {
             // SAFETY: by this function's contract.
@@ -145,10 +155,15 @@ impl MemoryEntity {
         store: &mut Inner,
         ty: MemoryType,
         plan: &MemoryPlan,
+        image: Option<&Arc<Image>>,
         record: *mut context::Memory,
     ) -> Result<NonNull<Self>, Error> {
+        let bytes = match &store.config.pool {
+            Some(pool) => Reservation::of_slot(pool.memory(plan, image)?),
+            None => reserve(plan)?,
+        };
         // SAFETY: by this function's contract.
-        let entity = unsafe { Self::new(ty, plan, record)? };
+        let entity = unsafe { Self::new(ty, plan, bytes, record)? };
         let entity = store.memories.add(entity);
         // SAFETY: the store owns it.
         store.memory_ranges.push(unsafe { entity.as_ref() }.range());
@@ -200,7 +215,12 @@ impl MemoryEntity {
         let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let capacity_bytes = self.capacity_bytes.min(max_bytes.max(self.len()));
         // SAFETY: the record is there as long as the entity, and all who grow the memory have the lock.
-        unsafe { memory::grow_record(self.record(), capacity_bytes, self.ty.page_size_log2.into(), delta_pages) }
+        let grown =
+            unsafe { memory::grow_record(self.record(), capacity_bytes, self.ty.page_size_log2.into(), delta_pages) };
+        if let Some(slot) = self.bytes.slot() {
+            slot.grows_to(self.len() as usize);
+        }
+        grown
     }
 
     fn address(&self, offset: u64, len_bytes: usize) -> Option<*mut u8> {
@@ -271,7 +291,7 @@ impl Memory {
         unsafe { limits::check_new(store.contents(), 0, &[growth])? };
         let inner = store.inner_mut();
         // SAFETY: the record is the entity's own.
-        let entity = unsafe { MemoryEntity::create(inner, ty, &plan, ptr::null_mut())? };
+        let entity = unsafe { MemoryEntity::create(inner, ty, &plan, None, ptr::null_mut())? };
         Ok(Self(inner.handle(entity)))
     }
 
@@ -368,7 +388,7 @@ impl SharedMemory {
 
     pub(super) fn create(ty: MemoryType, plan: &MemoryPlan) -> Result<Self, Error> {
         // SAFETY: the record is the memory's own.
-        let entity = unsafe { MemoryEntity::new(ty, plan, ptr::null_mut())? };
+        let entity = unsafe { MemoryEntity::new(ty, plan, reserve(plan)?, ptr::null_mut())? };
         Ok(Self(Arc::new(entity)))
     }
 

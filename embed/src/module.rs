@@ -5,13 +5,14 @@ use core::ops::Range;
 use core::ptr;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmelt_abi::ABI_VERSION;
 use wasmelt_abi::descriptor::{InstancePlan, ProgramDescriptor, RelSlice};
 use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
 use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
+use super::pool::Image;
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
 use super::{Error, FuncType, arch, registry};
 use wasmelt_runtime::guest;
@@ -81,6 +82,8 @@ struct Loaded {
     types: Vec<FuncType>,
     /// Numbers of exports by name.
     exports: HashMap<String, usize>,
+    /// What pools map into memory 0; made when a pool asks for it first.
+    image: OnceLock<Option<Arc<Image>>>,
     /// Keeps what `program` refers to.
     _library: Option<Library>,
 }
@@ -150,7 +153,14 @@ impl Module {
         let types = resolve_types(slice(&interface.types))?;
         let exports = slice(&interface.exports).iter().enumerate();
         let exports = exports.map(|(index, entry)| (text(&entry.name).to_owned(), index)).collect();
-        Ok(Self(Arc::new(Loaded { program, name: name.to_owned(), types, exports, _library: library })))
+        Ok(Self(Arc::new(Loaded {
+            program,
+            name: name.to_owned(),
+            types,
+            exports,
+            image: OnceLock::new(),
+            _library: library,
+        })))
     }
 
     /// Returns the name under which the module was loaded.
@@ -205,6 +215,12 @@ impl Module {
     /// Its function types, by number.
     pub(super) fn types(&self) -> &[FuncType] {
         &self.0.types
+    }
+
+    /// What the first pages of memory 0 are in a pool, where that memory is the module's own and has enough data.
+    pub(super) fn image(&self) -> Option<&Arc<Image>> {
+        let is_own = self.interface().imported[Kind::Memory as usize] == 0;
+        self.0.image.get_or_init(|| is_own.then(|| Image::of(self)).flatten().map(Arc::new)).as_ref()
     }
 
     /// Addresses of its code.

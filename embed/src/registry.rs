@@ -129,6 +129,11 @@ impl Types {
         Ok(number)
     }
 
+    /// Functions of the host that wait for code are gone.
+    pub(super) fn forget_functions(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.without_code.clear());
+    }
+
     /// The type with a number.
     pub(super) fn entry(&self, number: u32) -> &TypeEntry {
         &self.entries[number as usize]

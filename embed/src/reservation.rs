@@ -1,8 +1,10 @@
 //! Address space that its owner gives back: memories, tables, stacks.
 
 use core::ops::Range;
+use core::ptr;
 
 use super::Error;
+use super::pool::Slot;
 use wasmelt_runtime::sys::pages;
 
 /// Reserved address space of which a part is usable. Given back when dropped.
@@ -10,6 +12,8 @@ use wasmelt_runtime::sys::pages;
 pub(super) struct Reservation {
     start: *mut u8,
     len_bytes: usize,
+    /// The slot of a pool that it is; it gives itself back.
+    slot: Option<Slot>,
 }
 
 // SAFETY: a range of addresses, which belong to no thread.
@@ -32,10 +36,21 @@ impl Reservation {
             return Err(refused("use", usable_bytes));
         }
         let start = pages::reserve(len_bytes).map_err(|_| refused("reserve", total_bytes))?;
-        let reservation = Self { start, len_bytes };
+        let reservation = Self { start, len_bytes, slot: None };
         // SAFETY: the range lies in the new reservation, as was just checked.
         unsafe { pages::commit(start.wrapping_add(usable_start), usable) }.map_err(|_| refused("use", usable_bytes))?;
         Ok(reservation)
+    }
+
+    /// The address space of a slot, of which the slot's first bytes are usable.
+    pub(super) fn of_slot(slot: Slot) -> Self {
+        let range = slot.range();
+        Self { start: ptr::with_exposed_provenance_mut(range.start), len_bytes: range.len(), slot: Some(slot) }
+    }
+
+    /// The slot that it is, if it is one.
+    pub(super) fn slot(&self) -> Option<&Slot> {
+        self.slot.as_ref()
     }
 
     /// First byte.
@@ -51,7 +66,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        // SAFETY: the range is this owner's, who says by dropping it that nothing uses it any more.
-        unsafe { pages::release(self.start, self.len_bytes) };
+        if self.slot.is_none() {
+            // SAFETY: the range is this owner's, who says by dropping it that nothing uses it any more.
+            unsafe { pages::release(self.start, self.len_bytes) };
+        }
     }
 }

@@ -15,6 +15,7 @@ use core::ops::Range;
 use wasmelt_abi::layout::STACK_GUARD_BYTES;
 
 use super::Error;
+use super::pool::Pool;
 use super::reservation::Reservation;
 
 /// A stack.
@@ -27,6 +28,11 @@ impl Stack {
         let stack = Self(Reservation::new(total, STACK_GUARD_BYTES as usize, bytes)?);
         stack.restore_guard()?;
         Ok(stack)
+    }
+
+    /// One of a pool's.
+    pub(super) fn of_pool(pool: &Pool) -> Result<Self, Error> {
+        Ok(Self(Reservation::of_slot(pool.stack()?)))
     }
 
     /// Its addresses, without those of the guard.

@@ -28,6 +28,7 @@ use super::interrupt::{Deadlines, Stop};
 use super::limits::{Limiter, ResourceLimiter};
 use super::memory::{MemoryEntity, MemoryRange, SharedMemory};
 use super::module::Module;
+use super::pool::Pool;
 use super::registry::Types;
 use super::stack::Stack;
 use super::table::TableEntity;
@@ -35,7 +36,7 @@ use super::tag::TagEntity;
 use wasmelt_runtime::rel::slice;
 
 /// The least stack that a guest gets.
-const MIN_STACK_BYTES: u64 = 256 << 10;
+pub(super) const MIN_STACK_BYTES: u64 = 256 << 10;
 
 /// Limits of a store that hold from its start. What its guests may have of memory, tables and instances is the matter of
 /// its [limiter](Store::limiter).
@@ -47,11 +48,14 @@ pub struct StoreConfig {
     pub stack_bytes: Option<u64>,
     /// The bytes that all live exceptions together may take.
     pub max_exception_bytes: usize,
+    /// Where the store takes memories, tables and its stack from, which then has the pool's length: stores that come and go
+    /// cost much less. Without one, the system is asked for each of them.
+    pub pool: Option<Pool>,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { stack_bytes: None, max_exception_bytes: 256 << 20 }
+        Self { stack_bytes: None, max_exception_bytes: 256 << 20, pool: None }
     }
 }
 
@@ -98,9 +102,7 @@ impl<T> Store<T> {
 
     /// Makes an empty store with these limits.
     pub fn with_config(data: T, config: StoreConfig) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = StoreId(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX));
-        Self { contents: Box::into_raw(Box::new(Contents { inner: Inner::new(id, config), data })) }
+        Self { contents: Box::into_raw(Box::new(Contents { inner: Inner::new(StoreId::next(), config), data })) }
     }
 
     /// Returns the host's data.
@@ -131,6 +133,16 @@ impl<T> Store<T> {
     pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
         let limiter = Limiter::new(self.contents.cast(), limiter);
         self.contents_mut().inner.limiter = Some(limiter);
+    }
+
+    /// Empties the store: instances, tables, memories, globals, tags, functions and exceptions go, and handles of them are
+    /// handles of another store from now on. The host's data, the limiter, what stops the store's guests, modules and, with
+    /// its last contents, the stack stay. So this costs less than another store; with a [`Pool`], as much as the pages that
+    /// guests have written.
+    ///
+    /// No fuel is left, and no deadline is set.
+    pub fn reset(&mut self) {
+        self.contents_mut().inner.reset();
     }
 
     /// Drops all that the store holds but the host's data.
@@ -234,11 +246,33 @@ impl Inner {
         }
     }
 
+    /// What [`Store::reset`] does.
+    fn reset(&mut self) {
+        self.id = StoreId::next();
+        self.types.forget_functions();
+        self.instances.clear();
+        self.hosts.clear();
+        self.tables.clear();
+        self.memories.clear();
+        self.globals.clear();
+        self.tags.clear();
+        self.memory_ranges.clear();
+        self.shared.clear();
+        self.exceptions = Heap::new(self.config.max_exception_bytes);
+        self.stop.reset();
+    }
+
     /// Makes the guest's stack, if it is not there yet.
     pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
         if self.stack.is_none() {
-            let bytes = self.config.stack_bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES);
-            self.stack = Some(Stack::new(bytes)?);
+            self.stack = Some(match (&self.config.pool, self.config.stack_bytes) {
+                (Some(pool), Some(bytes)) if bytes != pool.stack_bytes() => {
+                    let of_pool = pool.stack_bytes();
+                    return Err(Error::usage(format!("a stack of {bytes} bytes: those of the pool have {of_pool}")));
+                }
+                (Some(pool), _) => Stack::of_pool(pool)?,
+                (None, bytes) => Stack::new(bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES))?,
+            });
         }
         Ok(())
     }
@@ -322,6 +356,14 @@ impl Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct StoreId(NonZeroU64);
 
+impl StoreId {
+    /// A number that no store has had.
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NonZeroU64::new(NEXT.fetch_add(1, Relaxed)).unwrap_or(NonZeroU64::MAX))
+    }
+}
+
 /// Refers to something that a store owns.
 pub(super) struct Handle<T> {
     store: StoreId,
@@ -379,6 +421,14 @@ impl<T> Arena<T> {
         item
     }
 
+    /// Drops all of them.
+    fn clear(&mut self) {
+        for item in self.items.drain(..) {
+            // SAFETY: it came from a box, and only here, or in `drop`, goes back into one.
+            drop(unsafe { Box::from_raw(item.as_ptr()) });
+        }
+    }
+
     /// The thing that was added as number `index`.
     pub(super) fn at(&self, index: usize) -> NonNull<T> {
         self.items[index]
@@ -395,9 +445,6 @@ impl<T> Arena<T> {
 
 impl<T> Drop for Arena<T> {
     fn drop(&mut self) {
-        for item in &self.items {
-            // SAFETY: it came from a box, and only here goes back into one.
-            drop(unsafe { Box::from_raw(item.as_ptr()) });
-        }
+        self.clear();
     }
 }

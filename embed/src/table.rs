@@ -39,7 +39,7 @@ pub(super) struct TableEntity {
     /// The length in elements that it can grow to.
     capacity: u64,
     /// The elements.
-    _elements: Reservation,
+    elements: Reservation,
 }
 
 /// What a table is made from.
@@ -69,7 +69,14 @@ impl TableEntity {
         }
         let capacity = capacity.min(MAX_ELEMENTS).max(minimum);
         let bytes = |elements: u64| elements.saturating_mul(size_of::<u64>() as u64);
-        let elements = Reservation::new(bytes(capacity), 0, bytes(minimum))?;
+        let (elements, capacity) = match &store.config.pool {
+            Some(pool) => {
+                let (slot, capacity) = pool.table(minimum, capacity)?;
+                slot.only_used(bytes(minimum) as usize);
+                (Reservation::of_slot(slot), capacity)
+            }
+            None => (Reservation::new(bytes(capacity), 0, bytes(minimum))?, capacity),
+        };
         let contents = || context::Table { base: elements.start().cast(), length_elements: minimum };
         if !record.is_null() {
             // SAFETY: the record is in a context by this function's contract.
@@ -77,7 +84,7 @@ impl TableEntity {
         }
         let own_record = UnsafeCell::new(contents());
         let in_context = record;
-        Ok(store.tables.add(Self { in_context, own_record, element, maximum, index_64, capacity, _elements: elements }))
+        Ok(store.tables.add(Self { in_context, own_record, element, maximum, index_64, capacity, elements }))
     }
 
     /// Its record, which is there as long as the store.
@@ -107,12 +114,16 @@ impl TableEntity {
     /// `value` is of the element type; nobody else uses the table meanwhile.
     pub(super) unsafe fn grow(&self, delta: u64, value: u64) -> Option<u64> {
         // SAFETY: the record is there, and only this reference to it is.
-        table::grow_record(
+        let grown = table::grow_record(
             unsafe { &mut *self.record_pointer() },
             self.capacity.min(self.maximum.unwrap_or(u64::MAX)),
             delta,
             value,
-        )
+        );
+        if let Some(slot) = self.elements.slot() {
+            slot.grows_to(self.len() as usize * size_of::<u64>());
+        }
+        grown
     }
 
     fn element(&self, index: u64) -> Option<*mut u64> {

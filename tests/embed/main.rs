@@ -9,6 +9,7 @@ mod exceptions;
 mod interface;
 mod limits;
 mod linking;
+mod pool;
 mod sharing;
 mod stops;
 mod traps;
