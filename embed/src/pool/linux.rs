@@ -18,9 +18,6 @@ const IMAGE_BYTES: usize = 64 << 10;
 /// The longest image.
 const MAX_IMAGE_BYTES: usize = 256 << 20;
 
-/// What a stack keeps of its upper end, where calls begin.
-const KEPT_STACK_BYTES: usize = 64 << 10;
-
 /// A longer table is given up and not cleared.
 const CLEARED_TABLE_BYTES: usize = 256 << 10;
 
@@ -106,9 +103,11 @@ impl System {
         Ok(())
     }
 
-    /// Gives up what deep recursion has used of a stack. The rest stays as it is: no code reads what it has not written.
-    pub(super) fn clean_stack(&self, range: Range<usize>) -> Result<(), Error> {
-        give_up(range.start..range.end.saturating_sub(KEPT_STACK_BYTES).max(range.start))
+    /// Gives up what deep recursion has used of a stack, beyond so many bytes at its upper end, where calls begin. The rest
+    /// stays as it is: no code reads what it has not written.
+    pub(super) fn clean_stack(&self, range: Range<usize>, keep_bytes: usize) -> Result<(), Error> {
+        let end = range.end.saturating_sub(keep_bytes);
+        if end > range.start { give_up(range.start..end) } else { Ok(()) }
     }
 
     /// The pages that somebody has written: all that are neither the file's nor the one of zeros. `None` where the system

@@ -53,7 +53,7 @@ pub struct PoolConfig {
     /// Each store's call stack in bytes.
     pub stack_bytes: u64,
     /// What a slot keeps of its memory when nobody uses it, in bytes: pages that guests have written are cleared as far as
-    /// this, otherwise all are given back to the system.
+    /// this, otherwise all are given back to the system; of a stack, what is beyond.
     pub keep_resident_bytes: usize,
 }
 
@@ -315,7 +315,7 @@ impl Slot {
             Kind::Table => {
                 slots.system.clean_table(self.usable(used.min(self.content.initial)), slots.keep_resident_bytes)
             }
-            Kind::Stack => slots.system.clean_stack(self.usable(self.content.initial)),
+            Kind::Stack => slots.system.clean_stack(self.usable(self.content.initial), slots.keep_resident_bytes),
         }
     }
 }

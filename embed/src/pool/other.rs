@@ -35,7 +35,7 @@ impl System {
         match *self {}
     }
 
-    pub(super) fn clean_stack(&self, _: Range<usize>) -> Result<(), Error> {
+    pub(super) fn clean_stack(&self, _: Range<usize>, _: usize) -> Result<(), Error> {
         match *self {}
     }
 }
