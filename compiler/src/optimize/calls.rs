@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_codegen::ir::{ExternalName, Function, GlobalValueData, InstructionData};
+use cranelift_codegen::ir::{ExternalName, Function, InstructionData};
 
 use crate::program::{FuncId, Program};
 use crate::translate::{Clif, Name};
@@ -22,10 +22,6 @@ pub fn callees(func: &Function) -> impl Iterator<Item = FuncId> + '_ {
         InstructionData::Call { func_ref, .. }
         | InstructionData::TryCall { func_ref, .. }
         | InstructionData::FuncAddr { func_ref, .. } => Some(&func.dfg.ext_funcs[*func_ref].name),
-        InstructionData::UnaryGlobalValue { global_value, .. } => match &func.global_values[*global_value] {
-            GlobalValueData::Symbol { name, .. } => Some(name),
-            _ => None,
-        },
         _ => None,
     });
     named.filter_map(|name| match resolve(func, name) {

@@ -324,13 +324,14 @@ struct FuncTranslator<'a, 'b> {
     fuel: Option<fuel::Fuel>,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
-    symbols: HashMap<Name, ir::GlobalValue>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum SignatureKey {
     Wasm(TypeId),
     Native(Name),
+    /// Of what is never called.
+    Unused,
 }
 
 impl<'a, 'b> FuncTranslator<'a, 'b> {
@@ -358,7 +359,6 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             fuel: None,
             signatures: HashMap::new(),
             functions: HashMap::new(),
-            symbols: HashMap::new(),
         }
     }
 
@@ -481,19 +481,14 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
         regions.insert(AliasRegionData { user_id, description: Cow::Borrowed(description) })
     }
 
-    /// The address of something outside the function.
+    /// The address of something outside the function. It is a `func_addr` also where the name is that of data: of all
+    /// references to names, Cranelift's inliner translates only functions.
     fn symbol(&mut self, name: Name) -> Value {
-        let func = &mut *self.builder.func;
-        let global = *self.symbols.entry(name).or_insert_with(|| {
-            let name = func.declare_imported_user_function(name.to_clif());
-            func.create_global_value(ir::GlobalValueData::Symbol {
-                name: ir::ExternalName::user(name),
-                offset: 0.into(),
-                colocated: true,
-                tls: false,
-            })
-        });
-        self.ins().symbol_value(types::I64, global)
+        let builder = &mut self.builder;
+        let unused = || builder.import_signature(Signature::new(CallConv::Tail));
+        let signature = *self.signatures.entry(SignatureKey::Unused).or_insert_with(unused);
+        let function = self.function(name, signature);
+        self.ins().func_addr(types::I64, function)
     }
 
     /// Traps where a condition is not zero.

@@ -25,11 +25,12 @@
 ;; function 3 `f`:
 ;; function u0:3(i32) -> i32 tail {
 ;;     region0 = 327680 "constants"
-;;     gv0 = symbol colocated userextname0
-;;     gv1 = symbol colocated userextname1
-;;     gv2 = symbol colocated userextname2
-;;     gv3 = symbol colocated userextname3
-;;     sig0 = (i32) -> i32 tail
+;;     sig0 = () tail
+;;     sig1 = (i32) -> i32 tail
+;;     fn0 = colocated u5:0 sig0
+;;     fn1 = colocated u3:0 sig0
+;;     fn2 = colocated u5:1 sig0
+;;     fn3 = colocated u5:2 sig0
 ;;
 ;; block0(v0: i32):
 ;;     v1 = iconst.i32 1
@@ -39,21 +40,21 @@
 ;;     trapnz v4, UndefinedElement
 ;;     v5 = iconst.i64 0
 ;;     v6 = select_spectre_guard v4, v5, v2  ; v5 = 0
-;;     v7 = symbol_value.i64 gv0
+;;     v7 = func_addr.i64 fn0
 ;;     v8 = iconst.i64 3
 ;;     v9 = ishl v6, v8  ; v8 = 3
 ;;     v10 = iadd v7, v9
 ;;     v11 = uload32 notrap aligned readonly region0 v10
-;;     v12 = symbol_value.i64 gv1
+;;     v12 = func_addr.i64 fn1
 ;;     v13 = iadd v12, v11
-;;     v14 = call_indirect sig0, v13(v1)  ; v1 = 1
+;;     v14 = call_indirect sig1, v13(v1)  ; v1 = 1
 ;;     v15 = uextend.i64 v0
 ;;     v16 = iconst.i64 3
 ;;     v17 = icmp uge v15, v16  ; v16 = 3
 ;;     trapnz v17, UndefinedElement
 ;;     v18 = iconst.i64 0
 ;;     v19 = select_spectre_guard v17, v18, v15  ; v18 = 0
-;;     v20 = symbol_value.i64 gv2
+;;     v20 = func_addr.i64 fn2
 ;;     v21 = iconst.i64 3
 ;;     v22 = ishl v19, v21  ; v21 = 3
 ;;     v23 = iadd v20, v22
@@ -70,16 +71,16 @@
 ;;
 ;; block1:
 ;;     v29 = uload32.i64 notrap aligned readonly region0 v23
-;;     v30 = symbol_value.i64 gv1
+;;     v30 = func_addr.i64 fn1
 ;;     v31 = iadd v30, v29
-;;     v32 = call_indirect sig0, v31(v14)
+;;     v32 = call_indirect sig1, v31(v14)
 ;;     v33 = uextend.i64 v0
 ;;     v34 = iconst.i64 2
 ;;     v35 = icmp uge v33, v34  ; v34 = 2
 ;;     trapnz v35, UndefinedElement
 ;;     v36 = iconst.i64 0
 ;;     v37 = select_spectre_guard v35, v36, v33  ; v36 = 0
-;;     v38 = symbol_value.i64 gv3
+;;     v38 = func_addr.i64 fn3
 ;;     v39 = iconst.i64 3
 ;;     v40 = ishl v37, v39  ; v39 = 3
 ;;     v41 = iadd v38, v40
@@ -88,8 +89,8 @@
 ;;     v44 = icmp ne v42, v43  ; v43 = 0
 ;;     trapnz v44, IndirectCallTypeMismatch
 ;;     v45 = uload32 notrap aligned readonly region0 v41
-;;     v46 = symbol_value.i64 gv1
+;;     v46 = func_addr.i64 fn1
 ;;     v47 = iadd v46, v45
-;;     v48 = call_indirect sig0, v47(v32)
+;;     v48 = call_indirect sig1, v47(v32)
 ;;     return v48
 ;; }

@@ -16,13 +16,14 @@
 ;;     region0 = 65536 "context"
 ;;     region1 = 262144 "table"
 ;;     region2 = 327680 "constants"
-;;     gv0 = symbol colocated userextname0
-;;     gv1 = symbol colocated userextname1
-;;     sig0 = (i32) -> i32 tail
+;;     sig0 = () tail
+;;     sig1 = (i32) -> i32 tail
+;;     fn0 = colocated u4:0 sig0
+;;     fn1 = colocated u3:0 sig0
 ;;
 ;; block0(v0: i32):
 ;;     v1 = iconst.i32 1
-;;     v2 = symbol_value.i64 gv0
+;;     v2 = func_addr.i64 fn0
 ;;     v3 = uextend.i64 v1  ; v1 = 1
 ;;     v4 = get_pinned_reg.i64
 ;;     v5 = load.i64 notrap aligned region0 v4-40
@@ -55,8 +56,8 @@
 ;;     v28 = icmp ne v26, v27  ; v27 = 0
 ;;     trapnz v28, IndirectCallTypeMismatch
 ;;     v29 = uload32 notrap aligned readonly region2 v23
-;;     v30 = symbol_value.i64 gv1
+;;     v30 = func_addr.i64 fn1
 ;;     v31 = iadd v30, v29
-;;     v32 = call_indirect sig0, v31(v13)  ; v13 = 1
+;;     v32 = call_indirect sig1, v31(v13)  ; v13 = 1
 ;;     return v32
 ;; }

@@ -98,9 +98,10 @@
 ;; function 6:
 ;; function u0:5(i64 vmctx, i32) -> i32 tail {
 ;;     region0 = 327680 "constants"
-;;     gv0 = symbol colocated userextname0
-;;     gv1 = symbol colocated userextname1
-;;     sig0 = (i64 vmctx, i32) -> i32 tail
+;;     sig0 = () tail
+;;     sig1 = (i64 vmctx, i32) -> i32 tail
+;;     fn0 = colocated u5:0 sig0
+;;     fn1 = colocated u3:0 sig0
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = uextend.i64 v1
@@ -109,14 +110,14 @@
 ;;     trapnz v4, UndefinedElement
 ;;     v5 = iconst.i64 0
 ;;     v6 = select_spectre_guard v4, v5, v2  ; v5 = 0
-;;     v7 = symbol_value.i64 gv0
+;;     v7 = func_addr.i64 fn0
 ;;     v8 = iconst.i64 3
 ;;     v9 = ishl v6, v8  ; v8 = 3
 ;;     v10 = iadd v7, v9
 ;;     v11 = uload32 notrap aligned readonly region0 v10
-;;     v12 = symbol_value.i64 gv1
+;;     v12 = func_addr.i64 fn1
 ;;     v13 = iadd v12, v11
-;;     v14 = call_indirect sig0, v13(v0, v1)
+;;     v14 = call_indirect sig1, v13(v0, v1)
 ;;     return v14
 ;; }
 ;;

@@ -19,9 +19,10 @@
 ;;     region0 = 327680 "constants"
 ;;     region1 = 131072 "memory"
 ;;     region2 = 65536 "context"
-;;     gv0 = symbol colocated userextname0
-;;     gv1 = symbol colocated userextname1
 ;;     sig0 = () tail
+;;     sig1 = () tail
+;;     fn0 = colocated u5:0 sig0
+;;     fn1 = colocated u3:0 sig0
 ;;
 ;; block0(v0: i32):
 ;;     v1 = uextend.i64 v0
@@ -30,14 +31,14 @@
 ;;     trapnz v3, UndefinedElement
 ;;     v4 = iconst.i64 0
 ;;     v5 = select_spectre_guard v3, v4, v1  ; v4 = 0
-;;     v6 = symbol_value.i64 gv0
+;;     v6 = func_addr.i64 fn0
 ;;     v7 = iconst.i64 3
 ;;     v8 = ishl v5, v7  ; v7 = 3
 ;;     v9 = iadd v6, v8
 ;;     v10 = uload32 notrap aligned readonly region0 v9
-;;     v11 = symbol_value.i64 gv1
+;;     v11 = func_addr.i64 fn1
 ;;     v12 = iadd v11, v10
-;;     call_indirect sig0, v12()
+;;     call_indirect sig1, v12()
 ;;     v13 = uextend.i64 v0
 ;;     v14 = iconst.i64 4
 ;;     v15 = get_pinned_reg.i64
@@ -58,23 +59,24 @@
 ;;     region0 = 327680 "constants"
 ;;     region1 = 131072 "memory"
 ;;     region2 = 65536 "context"
-;;     gv0 = symbol colocated userextname0
-;;     gv1 = symbol colocated userextname1
 ;;     sig0 = () tail
+;;     sig1 = () tail
+;;     fn0 = colocated u5:0 sig0
+;;     fn1 = colocated u3:0 sig0
 ;;
 ;; block0(v0: i32):
 ;;     v1 = uextend.i64 v0
 ;;     v2 = iconst.i64 2
 ;;     v3 = icmp uge v1, v2  ; v2 = 2
 ;;     trapnz v3, UndefinedElement
-;;     v4 = symbol_value.i64 gv0
+;;     v4 = func_addr.i64 fn0
 ;;     v5 = iconst.i64 3
 ;;     v6 = ishl v1, v5  ; v5 = 3
 ;;     v7 = iadd v4, v6
 ;;     v8 = uload32 notrap aligned readonly region0 v7
-;;     v9 = symbol_value.i64 gv1
+;;     v9 = func_addr.i64 fn1
 ;;     v10 = iadd v9, v8
-;;     call_indirect sig0, v10()
+;;     call_indirect sig1, v10()
 ;;     v11 = uextend.i64 v0
 ;;     v12 = iconst.i64 4
 ;;     v13 = get_pinned_reg.i64
