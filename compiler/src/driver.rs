@@ -180,6 +180,7 @@ impl Stages<'_> {
             spectre_mitigations: options.spectre_mitigations,
             stops: options.stops,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
+            peepholes: options.peepholes,
         };
         let placement_seed = options.placement_seed;
         let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed };

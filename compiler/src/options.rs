@@ -50,6 +50,8 @@ pub struct Options {
     pub branch_hinting: bool,
     /// How a library's host can stop its code.
     pub stops: Stops,
+    /// Let shorter code stand for some operators, see `translate/numeric.rs`.
+    pub peepholes: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -95,6 +97,7 @@ impl Default for Options {
             relaxed_simd_deterministic: false,
             branch_hinting: true,
             stops: Stops::default(),
+            peepholes: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             trace_wasi: false,

@@ -68,6 +68,8 @@ pub struct FuncEnv<'a> {
     pub stops: Stops,
     /// Whether relaxed operators do what the specification's deterministic profile says.
     pub relaxed_simd_deterministic: bool,
+    /// See [`crate::options::Options::peepholes`].
+    pub peepholes: bool,
 }
 
 /// Alignment of locals in the frame: that of the largest.

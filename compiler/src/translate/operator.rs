@@ -141,7 +141,7 @@ impl FuncTranslator<'_, '_> {
             Operator::I32Popcnt | Operator::I64Popcnt => self.unary(|t, a| t.ins().popcnt(a)),
             Operator::I32Add | Operator::I64Add => self.binary(|t, a, b| t.ins().iadd(a, b)),
             Operator::I32Sub | Operator::I64Sub => self.binary(|t, a, b| t.ins().isub(a, b)),
-            Operator::I32Mul | Operator::I64Mul => self.binary(|t, a, b| t.ins().imul(a, b)),
+            Operator::I32Mul | Operator::I64Mul => self.binary(Self::multiply),
             Operator::I32DivS | Operator::I64DivS => self.binary(|t, a, b| t.ins().sdiv(a, b)),
             Operator::I32DivU | Operator::I64DivU => self.binary(|t, a, b| t.ins().udiv(a, b)),
             Operator::I32RemS | Operator::I64RemS => self.binary(|t, a, b| t.ins().srem(a, b)),

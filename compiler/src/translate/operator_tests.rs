@@ -217,6 +217,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         spectre_mitigations: true,
         stops: Stops::default(),
         relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
+        peepholes: true,
     };
     let compile = |&func: &_| {
         let mut context = Context::new();

@@ -203,6 +203,9 @@ pub(in crate::cli) static CODEGEN: Group = Group {
             "functions start anywhere in a line of the CPU's cache, by this seed, for measurements; not in wasmtime",
             |asked, seed| asked.options.placement_seed = Some(seed),
         ),
+        switch("peepholes", "products by 3, 5 and 9 are sums with a shift; not in wasmtime", |asked, on| {
+            asked.options.peepholes = on;
+        }),
         none("metadata-for-internal-asserts", BOOL, "each trapping instruction is known anyway"),
         none("metadata-for-gc-heap-corruption", BOOL, NO_GC),
         text("cranelift-CPU", Value::Text, "a CPU by Cranelift's name, as with `--cpu`", |asked, name| {
