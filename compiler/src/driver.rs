@@ -1,6 +1,7 @@
 //! The pipeline: one line per stage. No other file knows the order of the stages.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,10 @@ use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
 use crate::identify;
-use crate::image::{DebugInfo, Image, Positions};
+use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
-use crate::optimize;
+use crate::optimize::inline;
 use crate::options::{Emit, Options, Policy, Preload, Shape};
 use crate::parallel;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
@@ -68,10 +69,48 @@ fn with_stages(
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let passes = optimize::passes(options);
-    let mut stages = Stages { progress, passes, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
+    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
     let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
     Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes, details: stages.details })
+}
+
+/// A function to be compiled.
+enum Work {
+    Translate(FuncId),
+    Compile(Box<Clif>),
+}
+
+impl Work {
+    fn id(&self) -> FuncId {
+        match self {
+            Self::Translate(id) => *id,
+            Self::Compile(clif) => clif.id,
+        }
+    }
+}
+
+/// Compiles functions, which take `bodies` into themselves.
+fn compile_all(
+    work: Vec<Work>,
+    env: FuncEnv<'_>,
+    codegen: Codegen<'_>,
+    bodies: &inline::Bodies<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Compiled>> {
+    let size = |work: &Work| env.program.body_bytes(work.id());
+    let new = || (FunctionBuilderContext::new(), Context::new());
+    parallel::map(work, size, new, progress, |(builder_context, context), work| {
+        context.clear();
+        let mut clif = match work {
+            Work::Compile(clif) => *clif,
+            Work::Translate(id) => {
+                let func = mem::replace(&mut context.func, Function::new());
+                translate::translate(env, id, builder_context, func)?
+            }
+        };
+        bodies.inline_into(&mut clif)?;
+        codegen.compile(clif, context)
+    })
 }
 
 /// What there is before anything is linked.
@@ -83,7 +122,6 @@ enum Made {
 
 struct Stages<'p> {
     progress: &'p dyn Progress,
-    passes: Vec<optimize::Pass>,
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
     details: Vec<String>,
@@ -184,7 +222,7 @@ impl Stages<'_> {
         };
         let placement_seed = options.placement_seed;
         let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed };
-        let compiled = self.functions(env, codegen)?;
+        let compiled = self.functions(env, codegen, inline::Limits::of(options))?;
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));
             format!("{function} is compiled without optimisation: it is too large to optimise in reasonable time")
@@ -200,8 +238,9 @@ impl Stages<'_> {
         let mut image = Image { functions, cpu_features: codegen::cpu_features(isa)?, ..program.image(options)? };
         if options.strip {
             // Backtraces show the offsets of functions then.
-            image.functions.iter_mut().for_each(|function| function.operators = Vec::new());
+            image.functions.iter_mut().for_each(ImageFunction::forget_operators);
         }
+        image.inlined = inlined(program, &image.functions);
         image.positions = positions(program, &source_maps, &image);
         if options.writes_debug_info() && !source_maps.is_empty() {
             let producer = format!("wasmelt {}", env!("CARGO_PKG_VERSION"));
@@ -262,34 +301,25 @@ impl Stages<'_> {
         })
     }
 
-    /// The functions from their bodies to machine code. Where no pass needs to see all of them, each goes its way alone.
-    fn functions(&mut self, env: FuncEnv<'_>, codegen: Codegen<'_>) -> Result<Vec<Compiled>> {
+    /// The functions from their bodies to machine code, each by itself, but those last that others took into themselves.
+    fn functions(&mut self, env: FuncEnv<'_>, codegen: Codegen<'_>, limits: inline::Limits) -> Result<Vec<Compiled>> {
         let (program, progress) = (env.program, self.progress);
-        let ids: Vec<FuncId> = program.functions.ids().collect();
-        let size = |&id: &FuncId| program.body_bytes(id);
-        if self.passes.is_empty() {
-            let new = || (FunctionBuilderContext::new(), Context::new());
-            return self.stage("compile", || {
-                parallel::map(ids, size, new, progress, |(builder_context, context), id| {
-                    context.clear();
-                    let func = mem::replace(&mut context.func, Function::new());
-                    codegen.compile(translate::translate(env, id, builder_context, func)?, context)
-                })
-            });
-        }
-        let functions = self.stage("translate", || {
-            parallel::map(ids, size, FunctionBuilderContext::new, &NoProgress, |builder_context, id| {
-                translate::translate(env, id, builder_context, Function::new())
-            })
-        })?;
-        let passes = mem::take(&mut self.passes);
-        let functions = self.stage("optimize", || optimize::run(program, &passes, functions))?;
         self.stage("compile", || {
-            let size = |clif: &Clif| clif.func.dfg.num_insts();
-            parallel::map(functions, size, Context::new, progress, |context, clif| {
-                context.clear();
-                codegen.compile(clif, context)
-            })
+            let size = |&id: &FuncId| program.body_bytes(id);
+            let small = inline::candidates(program, limits);
+            let small = parallel::map(small, size, FunctionBuilderContext::new, &NoProgress, |context, id| {
+                translate::translate(env, id, context, Function::new()).map(Box::new)
+            })?;
+            let (mut bodies, others) = inline::Bodies::new(program, limits, small)?;
+            let translated: HashSet<FuncId> = others.iter().map(|clif| clif.id).collect();
+            let ids = program.functions.ids().filter(|id| !bodies.has(*id) && !translated.contains(id));
+            let work = ids.map(Work::Translate).chain(others.into_iter().map(Work::Compile)).collect();
+            let mut compiled = compile_all(work, env, codegen, &bodies, progress)?;
+            let referred = compiled.iter().flat_map(|compiled| compiled.function.callees()).map(FuncId::from_u32);
+            let work = bodies.take_needed(referred).into_iter().map(Work::Compile).collect();
+            compiled.extend(compile_all(work, env, codegen, &bodies, progress)?);
+            compiled.sort_unstable_by_key(|compiled| compiled.function.id);
+            Ok(compiled)
         })
     }
 
@@ -436,6 +466,13 @@ fn source_maps(program: &Program<'_>, sources: &[Source<'_>]) -> Vec<SourceMap> 
     maps.collect()
 }
 
+/// Index and name of the functions in whose bodies code of others can stop.
+fn inlined(program: &Program<'_>, functions: &[ImageFunction]) -> BTreeMap<u32, (u32, String)> {
+    let scopes = functions.iter().filter(|function| !function.inlined.is_empty()).flat_map(|function| &function.scopes);
+    let ids: BTreeSet<u32> = scopes.map(|scope| scope.function).collect();
+    ids.into_iter().filter_map(|id| Some((id, program.frame(FuncId::from_u32(id))?))).collect()
+}
+
 /// Where in source files the operators are at which code can stop.
 fn positions(program: &Program<'_>, maps: &[SourceMap], image: &Image<'_>) -> Positions {
     let mut builder = positions::Builder::default();
@@ -475,46 +512,4 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 /// Facts of a module for people, without compiling it: used by `inspect`.
 pub fn parse<'data>(wasm: &'data [u8], options: &Options) -> Result<Module<'data>> {
     module::parse(wasm, options.features)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MODULE: &str = r#"(module
-        (table funcref (elem $kept))
-        (func $kept) (func $called)
-        (func (export "_start") (call $called) (call_indirect (i32.const 0))))"#;
-
-    fn object(passes: Vec<optimize::Pass>) -> Vec<u8> {
-        let options = Options { emit: Emit::Obj, threads: 1, ..Options::default() };
-        let mut stages =
-            Stages { progress: &NoProgress, passes, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
-        stages.object(MODULE.as_bytes(), "test.wat", &options).unwrap()
-    }
-
-    fn forget_calls(_: &Program<'_>, functions: &mut Vec<Clif>) -> Result<()> {
-        for Clif { func, .. } in functions {
-            let blocks = func.layout.blocks();
-            let direct: Vec<_> = blocks
-                .flat_map(|block| func.layout.block_insts(block))
-                .filter(|&inst| func.dfg.insts[inst].opcode() == cranelift_codegen::ir::Opcode::Call)
-                .collect();
-            direct.into_iter().for_each(|inst| func.layout.remove_inst(inst));
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn gathering_the_functions_changes_nothing() {
-        assert!(object(Vec::new()) == object(vec![|_, _| Ok(())]));
-    }
-
-    #[test]
-    fn what_no_function_calls_any_more_is_dropped() {
-        let names = |object: &[u8], name: &str| object.windows(name.len()).any(|w| w == name.as_bytes());
-        let (before, after) = (object(Vec::new()), object(vec![forget_calls]));
-        assert!(names(&before, "called") && names(&before, "kept"));
-        assert!(!names(&after, "called") && names(&after, "kept"));
-    }
 }

@@ -3,6 +3,7 @@
 //! their numbers, [`ImageFunction::id`], whatever their order.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cranelift_codegen::isa::unwind::UnwindInfo;
@@ -50,6 +51,8 @@ pub struct Image<'a> {
     pub debug: Option<DebugInfo>,
     /// Where in source files operators are, for backtraces.
     pub positions: Positions,
+    /// Index and name of functions whose bodies are in code of others, by their numbers.
+    pub inlined: BTreeMap<u32, (u32, String)>,
 }
 
 /// The parts of a table of positions, see [`wasmelt_abi::positions`].
@@ -282,12 +285,38 @@ pub struct ImageFunction {
     /// Which operators instructions come from that can trap, and calls, by their last byte: offset in `code`, and offset
     /// in the module. In order of the code.
     pub operators: Vec<(u32, u32)>,
+    /// Bodies of other functions in it, each after the one that it is in.
+    pub scopes: Vec<Scope>,
+    /// Of the instructions in `operators`, those that come from these bodies.
+    pub inlined: Vec<InlinedSite>,
     /// Calls within the reach of exception handlers, in order of their return addresses.
     pub call_sites: Vec<CallSite>,
     /// Frame layout.
     pub unwind: Option<UnwindInfo>,
     /// Lines; where the image has debug information, `None` is for code that wasmelt made.
     pub debug: Option<FunctionDebug>,
+}
+
+/// A body that took the place of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// Number of the function whose body it is.
+    pub function: u32,
+    /// Offset in the module of the call.
+    pub call: u32,
+    /// Index of the scope that the call is in; `None` for the function itself.
+    pub parent: Option<u32>,
+}
+
+/// An instruction that comes from such a body, and can trap or call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InlinedSite {
+    /// Offset in the code; of a call's last byte.
+    pub offset: u32,
+    /// Offset in the module of its operator.
+    pub operator: u32,
+    /// Index of the scope that the operator is in.
+    pub scope: u32,
 }
 
 /// Where code may start.
@@ -327,6 +356,21 @@ impl Start {
             Self::Aligned(align) => align.is_power_of_two(),
             Self::InLine(start) => start < Self::LINE && start.is_multiple_of(Self::STEP),
         }
+    }
+}
+
+impl ImageFunction {
+    /// Leaves out where instructions come from.
+    pub fn forget_operators(&mut self) {
+        (self.operators, self.scopes, self.inlined) = Default::default();
+    }
+
+    /// The functions that its code refers to, by number, with repetitions.
+    pub fn callees(&self) -> impl Iterator<Item = u32> + '_ {
+        self.relocs.iter().filter_map(|reloc| match reloc.target {
+            RelocTarget::Function(id) => Some(id),
+            _ => None,
+        })
     }
 }
 

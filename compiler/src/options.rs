@@ -50,6 +50,8 @@ pub struct Options {
     pub branch_hinting: bool,
     /// How a library's host can stop its code.
     pub stops: Stops,
+    /// Put bodies of small functions in the place of calls, where `opt_level` allows it.
+    pub inlining: bool,
     /// Let shorter code stand for some operators, see `translate/numeric.rs`.
     pub peepholes: bool,
     /// Export that the executable calls instead of `_start`.
@@ -97,6 +99,7 @@ impl Default for Options {
             relaxed_simd_deterministic: false,
             branch_hinting: true,
             stops: Stops::default(),
+            inlining: true,
             peepholes: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,

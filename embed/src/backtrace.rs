@@ -8,8 +8,8 @@
 use core::mem::MaybeUninit;
 
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
-use wasmelt_abi::positions;
 use wasmelt_abi::trap::Trap;
+use wasmelt_abi::{inlined, positions};
 
 use super::activation::Activation;
 use super::error::{Frame, GuestTrap, Position};
@@ -88,24 +88,31 @@ impl Captured {
 
     /// The frames in words.
     pub(super) fn describe(&self, store: &Inner, trap: Trap) -> GuestTrap {
-        let backtrace = self.pcs[..self.count].iter().filter_map(|pc| {
+        let backtrace = self.pcs[..self.count].iter().flat_map(|pc| {
             // SAFETY: `push` has written as many as it has counted.
             describe(store, unsafe { pc.assume_init() })
         });
-        let backtrace = backtrace.collect();
-        GuestTrap { trap, backtrace, is_cut: self.is_cut }
+        let mut backtrace: Vec<_> = backtrace.collect();
+        // Functions that were inlined count as well.
+        let is_cut = self.is_cut || backtrace.len() > MAX_FRAMES;
+        backtrace.truncate(MAX_FRAMES);
+        GuestTrap { trap, backtrace, is_cut }
     }
 }
 
-fn find(store: &Inner, pc: usize) -> Option<(Found<'_>, &Module)> {
-    let (module, offset) = store.module_at(pc)?;
-    let found = code_map::find(slice(&module.program().code.code_map), offset);
+/// The functions that an instruction lies in: those that wasmelt inlined, and the one that the code belongs to.
+fn describe(store: &Inner, pc: usize) -> Vec<Frame> {
+    let Some((module, offset)) = store.module_at(pc) else { return Vec::new() };
+    let code = &module.program().code;
+    // SAFETY: the compiler wrote it; it is read-only data of the module, which is loaded.
+    let table = code.inlined.get().map_or(&[][..], |inlined| slice(unsafe { &(*inlined).table }));
+    let found = code_map::find(slice(&code.code_map), offset);
     // Code that wasmelt made itself has no index.
-    (found.index != NO_FUNCTION).then_some((found, module))
+    let frames = inlined::find(table, offset).chain([found]).filter(|found| found.index != NO_FUNCTION);
+    frames.map(|found| frame(module, &found)).collect()
 }
 
-fn describe(store: &Inner, pc: usize) -> Option<Frame> {
-    let (found, module) = find(store, pc)?;
+fn frame(module: &Module, found: &Found<'_>) -> Frame {
     // SAFETY: the compiler wrote it; it is read-only data of the module, which is loaded.
     let table =
         module.program().code.positions.get().map_or(&[][..], |positions| slice(unsafe { &(*positions).table }));
@@ -117,13 +124,13 @@ fn describe(store: &Inner, pc: usize) -> Option<Frame> {
         column: position.column,
     };
     let positions = positions::find(table, found.start, found.operator).into_iter().flatten().map(position).collect();
-    Some(Frame {
+    Frame {
         module: module.name().to_owned(),
         function_index: found.index,
         module_offset: found.operator,
         positions,
         function_name,
-    })
+    }
 }
 
 fn string(bytes: &[u8]) -> String {

@@ -7,9 +7,10 @@
 // ---------------------------------------------------------------------------------------------------------------
 
 use wasmelt_abi::code_map::{self, Found, NO_FUNCTION};
-use wasmelt_abi::descriptor::Positions;
+use wasmelt_abi::descriptor::BacktraceTable;
 
 use crate::guest::stack::{Start, visit_calls};
+use crate::inlined::PrintInlined;
 use crate::instance::Instance;
 use crate::positions::PrintPositions;
 use crate::rel::slice;
@@ -20,7 +21,7 @@ const MAX_LINES: u32 = 64;
 
 /// Prints the functions that are being executed, the innermost first.
 pub(crate) fn print(report: &mut Report, instance: Instance, start: Start) {
-    let mut lines = Lines { report, instance, frames: 0, shown: 0, last: 0, repeated: 0, hidden: 0 };
+    let mut lines = Lines { report, instance, frames: 0, shown: 0, last: 0, depth: 0, repeated: 0, hidden: 0 };
     visit_calls(&instance, start, |_, offset| {
         lines.push(offset);
         true
@@ -40,6 +41,8 @@ struct Lines<'a> {
     frames: u32,
     shown: u32,
     last: u32,
+    /// How many functions the last instruction lies in: those that were inlined, and the one that the code belongs to.
+    depth: u32,
     repeated: u32,
     hidden: u32,
 }
@@ -51,15 +54,28 @@ impl Lines<'_> {
             self.hidden += 1;
         } else if self.shown > 0 && offset == self.last {
             self.repeated += 1;
+            self.frames += self.depth;
         } else {
             self.end_repetition();
             self.last = offset;
-            self.line(self.frames);
+            self.lines();
         }
-        self.frames += 1;
     }
 
+    /// Shows the functions that the last instruction lies in.
     #[inline(never)]
+    fn lines(&mut self) {
+        let inlined = match self.instance.program().code.inlined.get() {
+            // SAFETY: the compiler wrote it, in read-only data, and names the one function of this type.
+            Some(table) => unsafe { print_inlined(table, self.report, self.last, self.frames) },
+            None => 0,
+        };
+        self.shown += inlined;
+        self.line(self.frames + inlined);
+        self.depth = inlined + 1;
+        self.frames += self.depth;
+    }
+
     fn line(&mut self, number: u32) {
         let found = find(self.instance, self.last);
         if found.index == NO_FUNCTION {
@@ -67,7 +83,7 @@ impl Lines<'_> {
             return;
         }
         self.shown += 1;
-        self.report.decimal(number.into(), 5).text(": ");
+        self.report.frame(number);
         match self.instance.program().code.positions.get() {
             // SAFETY: the compiler wrote it, in read-only data, and names the one function of this type.
             Some(positions) => unsafe { print_positions(positions, self.report, &found) },
@@ -75,15 +91,18 @@ impl Lines<'_> {
         }
     }
 
-    /// A single repetition is a line like any other; more are counted.
+    /// A single repetition has lines like any other; more are counted.
     #[inline(never)]
     fn end_repetition(&mut self) {
         match core::mem::take(&mut self.repeated) {
             0 => {}
-            1 => self.line(self.frames - 1),
+            1 => {
+                self.frames -= self.depth;
+                self.lines();
+            }
             count => {
                 self.shown += 1;
-                self.left_out(count, " more of the same call)\n");
+                self.left_out(count * self.depth, " more of the same call)\n");
             }
         }
     }
@@ -105,7 +124,7 @@ impl Lines<'_> {
 ///
 /// # Safety
 /// The positions are those of a program.
-unsafe fn print_positions(positions: *const Positions, report: &mut Report, found: &Found<'_>) {
+unsafe fn print_positions(positions: *const BacktraceTable, report: &mut Report, found: &Found<'_>) {
     // SAFETY: by this function's contract, as is the type of what `print` refers to.
     unsafe {
         if let Some(print) = (*positions).print.get() {
@@ -115,7 +134,26 @@ unsafe fn print_positions(positions: *const Positions, report: &mut Report, foun
     }
 }
 
+/// Calls [`wasmelt_abi::symbols::PRINT_INLINED`], which only programs with a table of inlined functions contain.
+///
+/// # Safety
+/// The table is that of a program.
+unsafe fn print_inlined(table: *const BacktraceTable, report: &mut Report, offset: u32, number: u32) -> u32 {
+    // SAFETY: by this function's contract, as is the type of what `print` refers to.
+    unsafe {
+        (*table).print.get().map_or(0, |print| {
+            let print = core::mem::transmute::<*const u8, PrintInlined>(print);
+            print(report, &raw const (*table).table, offset, number)
+        })
+    }
+}
+
 impl Report {
+    /// Adds what the line of a frame begins with.
+    pub(crate) fn frame(&mut self, number: u32) -> &mut Self {
+        self.decimal(number.into(), 5).text(": ")
+    }
+
     /// Adds the name of a function, as it is in the table, or its number.
     #[inline(never)]
     pub(crate) fn function(&mut self, found: &Found<'_>) -> &mut Self {

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod float;
 pub mod guest;
 pub mod host;
+pub mod inlined;
 pub mod instance;
 pub mod invoke;
 pub mod memops;

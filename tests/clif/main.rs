@@ -28,7 +28,8 @@ use libtest_mimic::{Failed, Trial};
 use wasmelt_abi::trap::Trap;
 
 /// What flags do not say.
-const DEFAULTS: &[(&str, &str)] = &[("--target", "x86_64-unknown-linux-gnu"), ("--cpu", "x86-64-v3")];
+const DEFAULTS: &[(&str, &str)] =
+    &[("--target", "x86_64-unknown-linux-gnu"), ("--cpu", "x86-64-v3"), ("-C", "inlining=n")];
 
 /// Code that is not a function of the module: how its heading begins, and what `only` calls it.
 const SECTIONS: &[(&str, &str)] =

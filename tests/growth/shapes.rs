@@ -77,6 +77,17 @@ shapes! {
         (i32.mul (local.get 0) (i32.const {i})))")), "", "");
     call_chain 2000 |n| module(&format!("(func $f0) {}", each(n, |i| format!("(func $f{} (call $f{i}) (call $f{i}))", i + 1))),
         "", format!("(call $f{n})"));
+    inlined_into_many 2000 |n| module(&format!("(memory 1) (func $f (param i32) (result i32) (i32.load (local.get 0))) {}",
+        each(n, |i| format!("(func $f{i} (export \"f{i}\") (drop (call $f (call $f (i32.const {i})))))"))), "", "");
+    inlined_into_one 1000 |n| module("(memory 1) (func $f (param i32) (i32.store (local.get 0) (local.get 0)))", "",
+        each(n, |i| format!("(call $f (i32.const {i}))")));
+    inlined_chain 2000 |n| module(&format!("(memory 1) (func $f0 (param i32) (result i32) (i32.load (local.get 0))) {}",
+        each(n, |i| format!("(func $f{} (param i32) (result i32) (call $f{i} (local.get 0)))", i + 1))),
+        "", format!("(drop (call $f{n} (i32.const 0)))"));
+    ring 1000 |n| module(&each(n, |i| format!("(func $f{i} (call $f{}) (call $f{}))", (i + 1) % n, (i + n - 1) % n)),
+        "", "(call $f0)");
+    recursions 300 |n| module(&each(n, |i| format!("(func $f{i} (export \"f{i}\") (param i32) (if (local.get 0) (then \
+        (call $f{i} (i32.const 1)) (call $f{i} (i32.const 2)) (call $f{i} (i32.const 3)))))")), "", "");
     references 2000 |n| module(&format!("{} (elem declare func {})", each(n, |i| format!("(func $f{i})")),
         each(n, |i| format!("$f{i}"))), "", each(n, |i| format!("(drop (ref.is_null (ref.func $f{i})))")));
     indirect_calls 2000 |n| module(&format!("{} (table funcref (elem {}))", each(n, |i| format!("(func $f{i})")),

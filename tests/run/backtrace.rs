@@ -28,6 +28,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("backtrace::strip_with_debug_information", || offsets(&["--strip", "-g"], false)),
         Trial::test("backtrace::text", positions_in_text),
         Trial::test("backtrace::modules", positions_in_modules),
+        Trial::test("backtrace::inlined", inlined),
+        Trial::test("backtrace::unrolled", unrolled),
         Trial::test("backtrace::stack", exhausted_stack),
     ];
     for system in [System::LinuxAarch64, System::Windows] {
@@ -100,7 +102,9 @@ const SHOWN: [&str; 6] = [
 /// Each frame's offset is that of its operator, or, where those are left out, of its function.
 fn offsets(options: &[&str], are_exact: bool) -> Result<(), Failed> {
     let wasm = wat::parse_str(NAMES)?;
-    let printed = trap_of(NAMES, options)?;
+    // Inlined functions are known by operators alone.
+    let inlining: &[&str] = if are_exact { &[] } else { &["-C", "inlining=n"] };
+    let printed = trap_of(NAMES, &[options, inlining].concat())?;
     let mut lines = printed.lines();
     if lines.next() != Some("wasm trap: unreachable") {
         return Err(printed.into());
@@ -154,6 +158,58 @@ fn positions_in_modules() -> Result<(), Failed> {
         "wasm trap: unreachable\n    0: first!<wasm function 0> at first.wat:5\n    1: second!on at second.wat:7\n    \
          2: main!start at main.wat:8\n",
     )
+}
+
+/// Where a body took the place of a call, its function has a line like any other: with offsets, and with names of its own.
+fn inlined() -> Result<(), Failed> {
+    let text = r#"(module (memory 1)
+        (func $load (param i32) (result i32) local.get 0 i32.load)
+        (func $twice (param i32) (result i32) local.get 0 call $load local.get 0 call $load i32.add)
+        (func (export "_start") i32.const -4 call $twice drop))"#;
+    let wasm = wat::parse_str(text)?;
+    let at = |code: &[u8]| wasm.windows(code.len()).position(|found| found == code).ok_or("no such code");
+    let (load, first, call) = (at(&[0x28, 2])?, at(&[0x10, 0])?, at(&[0x10, 1, 0x1a])?);
+    let message = "wasm trap: out of bounds memory access\n";
+    let frames = format!("    0: load at offset {load:#x}\n    1: twice at offset {first:#x}\n");
+    let shown = format!("{message}{frames}    2: <wasm function 2> at offset {call:#x}\n");
+    for options in [&[][..], &["-C", "inlining=n"], &["-O", "opt-level=s"]] {
+        is(&trap_of(text, options)?, &shown)?;
+    }
+    // Without operators, only functions that have code are known.
+    is(&trap_of(text, &["--strip"])?, &format!("{message}    0: <wasm function 2> at offset {:#x}\n", call - 3))?;
+    is(
+        &trap_of(text, &["-g"])?,
+        &format!(
+            "{message}    0: load at guest.wat:8\n    1: twice at guest.wat:12\n    2: <wasm function 2> at guest.wat:19\n"
+        ),
+    )
+}
+
+/// A function that was inlined into itself has a line for each of its calls.
+fn unrolled() -> Result<(), Failed> {
+    let text = r#"(module
+        (func $down (param i32) (result i32)
+          local.get 0
+          i32.eqz
+          if unreachable end
+          local.get 0
+          i32.const 1
+          i32.sub
+          call $down
+          local.get 0
+          i32.add)
+        (func $main (export "_start") i32.const 10 call $down drop))"#;
+    for options in [&[][..], &["-C", "inlining=n"]] {
+        let printed = trap_of(text, options)?;
+        let lines = printed.lines().skip(1).map(str::trim_start);
+        let shown = lines.clone().filter(|line| line.contains(": down at offset")).count();
+        let counts = lines.clone().filter_map(|line| line.strip_prefix("... (")?.split_once(" more of the same call"));
+        let counted: usize = counts.filter_map(|(count, _)| count.parse::<usize>().ok()).sum();
+        if shown + counted != 11 || !lines.last().is_some_and(|line| line.starts_with("11: main at offset")) {
+            return Err(printed.into());
+        }
+    }
+    Ok(())
 }
 
 /// A function that finds no room on the stack is shown where it is declared.

@@ -16,10 +16,10 @@ use wasmelt_abi::host::host_functions;
 
 use crate::debug::SourceMap;
 use crate::error::{Error, Result, ResultExt as _};
-use crate::image::{CallSite, FunctionDebug, Handler, ImageFunction, Reloc, RelocTarget};
+use crate::image::{CallSite, FunctionDebug, Handler, ImageFunction, InlinedSite, Reloc, RelocTarget, Scope};
 use crate::options::Shape;
 use crate::program::{FuncId, Piece, Program};
-use crate::translate::{self, Clif, Locals, Name};
+use crate::translate::{self, Clif, Locals, Name, Origins, Place};
 
 use effort::Effort;
 
@@ -65,7 +65,7 @@ pub struct Compiled {
 impl Codegen<'_> {
     /// Compiles a function in `context`, whose allocations are used again.
     pub fn compile(self, clif: Clif, context: &mut Context) -> Result<Compiled> {
-        let Clif { id, func, locals } = clif;
+        let Clif { id, func, locals, origins } = clif;
         let place = || self.program.describe(id);
         context.func = func;
         let mut listing =
@@ -82,7 +82,7 @@ impl Codegen<'_> {
             let asm = code.vcode.as_deref().unwrap_or_default();
             listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
         }
-        let mut function = self.image_function(id, &code, &context.func).context(place)?;
+        let mut function = self.image_function(id, &code, &context.func, &origins).context(place)?;
         function.debug = self.debug(id, &code);
         Ok(Compiled { function, listing, has_least_effort: effort != Effort::Full })
     }
@@ -109,7 +109,13 @@ impl Codegen<'_> {
         Some(debug)
     }
 
-    fn image_function(self, id: FuncId, code: &CompiledCode, func: &Function) -> Result<ImageFunction> {
+    fn image_function(
+        self,
+        id: FuncId,
+        code: &CompiledCode,
+        func: &Function,
+        origins: &Origins,
+    ) -> Result<ImageFunction> {
         let piece = self.program.functions.piece(id);
         let (index, name) = self.program.frame(id).unzip();
         let is_library = piece.instance().is_some_and(|i| self.program.instances[i].shape == Shape::Many);
@@ -141,6 +147,7 @@ impl Codegen<'_> {
         let unwind = code
             .create_unwind_info(&*self.isas.full)
             .map_err(|e| Error::internal(format!("no unwind information: {e}")))?;
+        let sites = sites(code, origins);
         Ok(ImageFunction {
             id: id.as_u32(),
             symbol: self.program.symbol(id),
@@ -154,7 +161,9 @@ impl Codegen<'_> {
                 Piece::Function(instance, f) => self.program.instances[instance].module.bodies[f].range.start as u32,
                 _ => 0,
             },
-            operators: operators(code),
+            operators: sites.iter().map(|&(offset, place)| (offset, origins.outermost(place))).collect(),
+            inlined: sites.iter().filter_map(inlined_site).collect(),
+            scopes: origins.scopes().iter().map(scope).collect(),
             call_sites: call_sites(code)?,
             unwind,
             debug: None,
@@ -173,19 +182,27 @@ fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
 }
 
 /// Which operators calls and instructions that can trap come from, see [`ImageFunction::operators`].
-fn operators(code: &CompiledCode) -> Vec<(u32, u32)> {
+fn sites(code: &CompiledCode, origins: &Origins) -> Vec<(u32, Place)> {
     let places = code.buffer.get_srclocs_sorted();
     let traps = code.buffer.traps().iter().map(|trap| trap.offset);
     let calls = code.buffer.call_sites().filter_map(|call| call.ret_addr.checked_sub(1));
     let mut offsets: Vec<u32> = traps.chain(calls).collect();
     offsets.sort_unstable();
     offsets.dedup();
-    let operator = |offset| {
+    let site = |offset| {
         let place = places[..places.partition_point(|place| place.start <= offset)].last()?;
-        let is_known = offset < place.end && !place.loc.is_default();
-        is_known.then(|| (offset, place.loc.bits()))
+        let origin = origins.place(place.loc).filter(|_| offset < place.end)?;
+        Some((offset, origin))
     };
-    offsets.into_iter().filter_map(operator).collect()
+    offsets.into_iter().filter_map(site).collect()
+}
+
+fn inlined_site(&(offset, Place { operator, scope }): &(u32, Place)) -> Option<InlinedSite> {
+    Some(InlinedSite { offset, operator, scope: scope? })
+}
+
+fn scope(scope: &translate::Scope) -> Scope {
+    Scope { function: scope.function.as_u32(), call: scope.call.operator, parent: scope.call.scope }
 }
 
 /// Calls within the reach of exception handlers.

@@ -9,13 +9,14 @@ use std::mem::offset_of;
 
 use wasmelt_abi::context::{FuncRecord, WideRecord};
 use wasmelt_abi::descriptor::{
-    CallSite, Code, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InstancePlan, InvokePlan, MapChunk,
-    Positions, ProgramDescriptor, ValueType,
+    BacktraceTable, CallSite, Code, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InstancePlan, InvokePlan,
+    MapChunk, ProgramDescriptor, ValueType,
 };
 use wasmelt_abi::{ABI_VERSION, record, symbols};
 
 use super::blob::{Blob, Link, Linked, Links, Room};
 use super::initial::Initial;
+use super::inlined;
 use super::interface;
 use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
@@ -111,7 +112,10 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
     }
     let mut maps = text::code_map(image, layout);
     let code_map = Links::outside(Target::Maps, 0, maps_len(&maps)?);
-    let positions = write_positions(&mut blob, &mut maps, image, layout)?;
+    let lines = text::position_table(&image.positions, layout)?;
+    let positions = write_table(&mut blob, &mut maps, image, &lines, symbols::PRINT_POSITIONS)?;
+    let inlined = inlined::table(image, layout);
+    let inlined = write_table(&mut blob, &mut maps, image, &inlined, symbols::PRINT_INLINED)?;
 
     let mut plans = plans.into_iter();
     let first = plans.next().ok_or_else(|| Error::internal("a program without an instance"))?;
@@ -130,6 +134,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
             text_bytes: layout.len_bytes,
             code_map,
             positions,
+            inlined,
             call_sites,
             handlers,
             exception_payload_bytes: image.exception_payload_bytes,
@@ -144,6 +149,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
         // Keeps the version check alive: the archive must define the symbol that carries this version. Who loads a
         // library reads the version from its descriptor.
         anchor: if image.is_library() { Link::NONE } else { runtime(symbols::ABI_ANCHOR) },
+        reserved: 0,
     };
     blob.fill(&program, 0, &descriptor);
     let (bytes, references) = blob.finish()?;
@@ -319,16 +325,22 @@ fn maps_len(maps: &[u8]) -> Result<u32> {
     u32::try_from(maps.len()).map_err(|_| Error::input("what backtraces need of the program exceeds 4 GiB"))
 }
 
-/// What is only read after a trap is in a section of its own: positions in source files follow the code map there.
-fn write_positions(blob: &mut Blob, maps: &mut Vec<u8>, image: &Image<'_>, layout: &Layout) -> Result<Link<Positions>> {
-    let lines = text::position_table(&image.positions, layout)?;
-    if lines.is_empty() {
+/// What is only read after a trap is in a section of its own: positions in source files and inlined functions follow the
+/// code map there, with the function that reads them.
+fn write_table(
+    blob: &mut Blob,
+    maps: &mut Vec<u8>,
+    image: &Image<'_>,
+    bytes: &[u8],
+    print: &str,
+) -> Result<Link<BacktraceTable>> {
+    if bytes.is_empty() {
         return Ok(Link::NONE);
     }
     let start = maps_len(maps)?;
-    maps.extend(&lines);
+    maps.extend(bytes);
     maps_len(maps)?;
-    let print = if image.is_library() { Link::NONE } else { runtime(symbols::PRINT_POSITIONS) };
-    let table = Links::outside(Target::Maps, start, maps_len(&lines)?);
-    Ok(blob.add_one(&Positions { table, print }))
+    let print = if image.is_library() { Link::NONE } else { runtime(print) };
+    let table = Links::outside(Target::Maps, start, maps_len(bytes)?);
+    Ok(blob.add_one(&BacktraceTable { table, print }))
 }

@@ -9,6 +9,7 @@ mod code;
 mod descriptor;
 mod dwarf;
 mod initial;
+mod inlined;
 mod interface;
 pub mod note;
 mod object;

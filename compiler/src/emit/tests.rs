@@ -40,6 +40,8 @@ fn function(name: &str, index: Option<u32>, traps: Vec<(u32, Trap)>) -> ImageFun
         traps,
         body: 0,
         operators: Vec::new(),
+        scopes: Vec::new(),
+        inlined: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,

@@ -48,6 +48,8 @@ fn function(id: u32, symbol: &str, code: &[u8], relocs: Vec<Reloc>) -> ImageFunc
         traps: Vec::new(),
         body: 0,
         operators: Vec::new(),
+        scopes: Vec::new(),
+        inlined: Vec::new(),
         call_sites: Vec::new(),
         unwind: None,
         debug: None,

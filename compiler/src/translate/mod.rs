@@ -22,6 +22,7 @@ mod numeric;
 mod operator;
 #[cfg(test)]
 mod operator_tests;
+mod origins;
 mod rounding;
 mod shape;
 mod simd;
@@ -48,6 +49,7 @@ use crate::options::{Shape, Stops};
 use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
 pub use names::Name;
+pub use origins::{Origins, Place, Scope};
 
 /// What every function's translation reads.
 #[derive(Clone, Copy)]
@@ -173,7 +175,7 @@ pub enum Locals {
 }
 
 /// A function of the program as CLIF.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Clif {
     /// Its number.
     pub id: FuncId,
@@ -181,6 +183,8 @@ pub struct Clif {
     pub func: Function,
     /// Where its locals live.
     pub locals: Locals,
+    /// What positions of its instructions stand for.
+    pub origins: Origins,
 }
 
 /// Translates a function of the program into `func`, which is empty: its allocations are used again.
@@ -205,7 +209,7 @@ pub fn translate(
         Piece::ThreadEntry => entry::translate_thread_entry(env, builder_context, &mut func),
     }
     .context(|| env.program.describe(id))?;
-    Ok(Clif { id, func, locals })
+    Ok(Clif { id, func, locals, origins: Origins::default() })
 }
 
 /// Translates one function body.

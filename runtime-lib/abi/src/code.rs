@@ -39,12 +39,13 @@ impl ExceptionHandler {
 }
 
 record! {
-    /// What is known about source files.
+    /// What backtraces show besides functions, where a program has it.
     #[derive(Debug)]
-    pub struct Positions<F> {
-        /// See [`crate::positions`].
+    pub struct BacktraceTable<F> {
+        /// See [`crate::positions`] and [`crate::inlined`].
         pub table: SliceOf<F, u8>,
-        /// [`crate::symbols::PRINT_POSITIONS`], which programs without such a table do not contain. None in libraries.
+        /// The function that reads the table, which programs without it do not contain:
+        /// [`crate::symbols::PRINT_POSITIONS`], [`crate::symbols::PRINT_INLINED`]. None in libraries.
         pub print: RelOf<F, u8>,
     }
 }
@@ -60,7 +61,9 @@ record! {
         /// Which function lies where, and where it traps, see [`crate::code_map`].
         pub code_map: SliceOf<F, u8>,
         /// Which lines of source files code comes from; absent when nothing is known.
-        pub positions: RelOf<F, Positions>,
+        pub positions: RelOf<F, BacktraceTable>,
+        /// Which functions were inlined; absent where code can stop in none of them.
+        pub inlined: RelOf<F, BacktraceTable>,
         /// Calls within the reach of exception handlers.
         pub call_sites: SliceOf<F, CallSite>,
         /// Handlers of `call_sites`.

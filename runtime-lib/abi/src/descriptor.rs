@@ -8,7 +8,7 @@ use crate::interface::Interface;
 use crate::layout::Layout;
 use crate::record::{RelOf, SliceOf, record};
 
-pub use crate::code::{CallSite, Code, ExceptionHandler, Positions};
+pub use crate::code::{BacktraceTable, CallSite, Code, ExceptionHandler};
 pub use crate::instance::{CopyChunk, DataSegment, ElementSegment, InstancePlan, MapChunk, MemoryPlan, TablePlan};
 pub use crate::rel::{Rel, RelSlice};
 
@@ -214,6 +214,8 @@ record! {
         pub interface: RelOf<F, Interface>,
         /// [`crate::symbols::ABI_ANCHOR`] in executables, so that an archive of another version does not link.
         pub anchor: RelOf<F, u8>,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 
@@ -270,13 +272,13 @@ mod tests {
         assert_eq!(size_of::<FurtherPolicy>(), 80);
         assert_eq!(size_of::<ListenGrant>(), 12);
         assert_eq!(size_of::<InvokePlan>(), 24);
-        assert_eq!(size_of::<Positions>(), 12);
-        assert_eq!(size_of::<Code>(), 40);
+        assert_eq!(size_of::<BacktraceTable>(), 12);
+        assert_eq!(size_of::<Code>(), 44);
         assert_eq!(offset_of!(ProgramDescriptor, first), 16);
         assert_eq!(offset_of!(ProgramDescriptor, code), 120);
-        assert_eq!(offset_of!(ProgramDescriptor, entry), 160);
-        assert_eq!(offset_of!(ProgramDescriptor, policy), 184);
-        assert_eq!(size_of::<ProgramDescriptor>(), 224);
+        assert_eq!(offset_of!(ProgramDescriptor, entry), 164);
+        assert_eq!(offset_of!(ProgramDescriptor, policy), 188);
+        assert_eq!(size_of::<ProgramDescriptor>(), 232);
         assert_eq!(offset_of!(InstancePlan, memories), 16);
         assert_eq!(size_of::<InstancePlan>(), 64);
     }

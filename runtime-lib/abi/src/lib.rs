@@ -3,7 +3,7 @@
 //! Everything that generated code and the runtime share is described here once: the layout of a
 //! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
 //! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
-//! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]), the runtime functions that generated code calls ([`builtin`]), the host functions
+//! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]) and which functions were inlined there ([`inlined`]), the runtime functions that generated code calls ([`builtin`]), the host functions
 //! that a module ([`host`]) or a component ([`component`]) may import, and what a library offers and wants ([`interface`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets; those that the compiler writes are declared by
@@ -21,6 +21,7 @@ pub mod component;
 pub mod context;
 pub mod descriptor;
 pub mod host;
+pub mod inlined;
 pub mod instance;
 pub mod interface;
 pub mod layout;

@@ -1,7 +1,7 @@
 //! Names of the symbols that objects and runtime archives share.
 
 /// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
-pub const ABI_ANCHOR: &str = "wasmelt_abi_5";
+pub const ABI_ANCHOR: &str = "wasmelt_abi_6";
 
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
@@ -50,8 +50,11 @@ pub const HOOK_TRACE: &str = "wasmelt_hook_trace";
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
 
 /// Runtime function that prints a frame of a backtrace with its lines in source files, see
-/// [`crate::descriptor::Positions::print`].
+/// [`crate::descriptor::BacktraceTable::print`].
 pub const PRINT_POSITIONS: &str = "wasmelt_print_positions";
+
+/// Runtime function that prints the inlined functions that code lies in, see [`crate::descriptor::BacktraceTable::print`].
+pub const PRINT_INLINED: &str = "wasmelt_print_inlined";
 
 /// The builtin `exception_throw` under Cranelift's `tail` convention, where that passes parameters in other registers
 /// than the system's convention does: on aarch64, and on Windows.

@@ -22,7 +22,7 @@
 ;; block1:
 ;;   jmp     label3
 ;; block3:
-;;   imull $0x3, %edi, %eax
+;;   leal (%rdi, %rdi, 2), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -48,7 +48,7 @@
 ;;   movq %rax, %rdi
 ;;   jmp     label3
 ;; block3:
-;;   imull $0x3, %edi, %eax
+;;   leal (%rdi, %rdi, 2), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -196,13 +196,19 @@ pub(in crate::cli) static CODEGEN: Group = Group {
             asked.options.threads = if on { 0 } else { 1 };
         }),
         none("native-unwind-info", BOOL, "debuggers and profilers always find the frames"),
-        none("inlining", Value::Switch(&["gc", "inter-module", "intrinsics"]), "the compiler decides about it"),
         number(
             "placement",
             Value::Number,
             "functions start anywhere in a line of the CPU's cache, by this seed, for measurements; not in wasmtime",
             |asked, seed| asked.options.placement_seed = Some(seed),
         ),
+        Key {
+            name: "inlining",
+            // The words are wasmtime's: kinds of calls that it inlines.
+            value: Value::Switch(&["gc", "inter-module", "intrinsics"]),
+            meaning: Meaning::Switch(|asked, on| asked.options.inlining = on),
+            text: "bodies of small functions take the place of calls, within each module",
+        },
         switch("peepholes", "products by 3, 5 and 9 are sums with a shift; not in wasmtime", |asked, on| {
             asked.options.peepholes = on;
         }),
