@@ -62,8 +62,13 @@ impl FuncTranslator<'_, '_> {
 
     /// The index, when `index + end` does not exceed the current length; traps otherwise.
     fn check_memory_range(&mut self, memory: MemoryIndex, index: Value, end: u64) -> Value {
-        let end = self.ins().iconst(types::I64, end as i64);
-        let outside = self.range_is_outside(memory, index, end);
+        let outside = if end == 0 {
+            let length = self.memory_length_bytes(memory);
+            self.ins().icmp(IntCC::UnsignedGreaterThan, index, length)
+        } else {
+            let end = self.ins().iconst(types::I64, end as i64);
+            self.range_is_outside(memory, index, end)
+        };
         self.trap_if(outside, Trap::MemoryOutOfBounds);
         self.mask(outside, index)
     }
