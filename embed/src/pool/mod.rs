@@ -38,8 +38,8 @@ use system::System;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// How many memories there may be at once. Address space is reserved for all of them: 47 bits have room for 20,000 of
-    /// the default size.
+    /// How many memories there may be at once. Address space is reserved for all of them in one piece: on x86-64 a process
+    /// mostly has room for 13,000 of the default size.
     pub memories: usize,
     /// Address space for each memory, in bytes. The default, 6 GiB, is what code without bounds checks needs; code that was
     /// compiled with `--memory-reserve` needs less.
