@@ -18,7 +18,7 @@ use crate::identify;
 use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
-use crate::optimize::inline;
+use crate::optimize::{self, inline};
 use crate::options::{Emit, Options, Policy, Preload, Shape};
 use crate::parallel;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
@@ -109,6 +109,7 @@ fn compile_all(
             }
         };
         bodies.inline_into(&mut clif)?;
+        optimize::finish(&mut clif, env.shape);
         codegen.compile(clif, context)
     })
 }

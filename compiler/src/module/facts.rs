@@ -57,8 +57,6 @@ pub struct BodyFacts {
 /// What is known about a loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopFacts {
-    /// Whether a call occurs in it, of a wasm function or of the runtime.
-    pub calls: bool,
     /// Whether a branch leads back to its start.
     pub repeats: bool,
 }
@@ -133,8 +131,15 @@ impl BodyFacts {
             }
             Effect::Block | Effect::Fork => self.open_blocks.push(None),
             Effect::End | Effect::Delegate => self.close_block(),
-            Effect::Runtime | Effect::Call | Effect::TailCall | Effect::Throw => self.call(),
-            Effect::Plain | Effect::Refers | Effect::Clause | Effect::Branch | Effect::Unknown => {}
+            Effect::Plain
+            | Effect::Refers
+            | Effect::Runtime
+            | Effect::Call
+            | Effect::TailCall
+            | Effect::Throw
+            | Effect::Clause
+            | Effect::Branch
+            | Effect::Unknown => {}
         }
     }
 
@@ -162,13 +167,6 @@ impl BodyFacts {
         }
     }
 
-    /// Takes a call into account. Loops around the innermost one learn of it when that ends.
-    fn call(&mut self) {
-        if let Some(&innermost) = self.open_loops.last() {
-            self.loops[innermost as usize].calls = true;
-        }
-    }
-
     /// Takes a branch into account.
     fn branch(&mut self, depth: u32) {
         if let Some(&Some(target)) = self.open_blocks.iter().nth_back(depth as usize) {
@@ -177,11 +175,8 @@ impl BodyFacts {
     }
 
     fn close_block(&mut self) {
-        if let Some(Some(ended)) = self.open_blocks.pop() {
+        if let Some(Some(_)) = self.open_blocks.pop() {
             self.open_loops.pop();
-            if self.loops[ended as usize].calls {
-                self.call();
-            }
         }
     }
 

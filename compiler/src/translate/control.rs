@@ -14,7 +14,7 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::{BlockType, BrTable, ValType};
 
 use super::{BodyError, FuncTranslator, Region, clif_type};
-use crate::module::{FuncType, TypeIndex};
+use crate::module::{FuncType, LoopFacts, TypeIndex};
 
 /// An entry of the control stack.
 pub(super) struct Frame {
@@ -191,13 +191,20 @@ impl FuncTranslator<'_, '_> {
         self.push_frame(Kind::Block { next }, height, params, results_len);
     }
 
+    /// What is known about the loop that starts here.
+    fn next_loop(&mut self) -> LoopFacts {
+        let facts = self.loops.get(self.loops_entered).copied().unwrap_or(LoopFacts { repeats: true });
+        self.loops_entered += 1;
+        facts
+    }
+
     pub(super) fn loop_(&mut self, ty: BlockType) {
         let (params, results) = self.block_signature(ty);
         let header = self.block_with_params(&params);
         self.place(header, false);
         let args = self.pop_n(params.len());
         let height = self.stack.len();
-        let facts = self.enter_loop();
+        let facts = self.next_loop();
         let repeats = facts.repeats;
         self.jump(header, &args);
         self.builder.switch_to_block(header);
@@ -254,7 +261,6 @@ impl FuncTranslator<'_, '_> {
                 if *repeats {
                     self.builder.seal_block(*header);
                 }
-                self.leave_loop();
                 self.control.pop();
             }
             Kind::If { otherwise, params, .. } => {

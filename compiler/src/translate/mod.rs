@@ -317,8 +317,6 @@ struct FuncTranslator<'a, 'b> {
     vmctx: Option<Value>,
     /// The pinned register's value and the block it was read in, since the last call.
     pinned: Option<(ir::Block, Value)>,
-    /// The pinned register's value for the loop without calls at hand, and the height of the control stack outside it.
-    pinned_in_loop: Option<(usize, Value)>,
     /// The loops of the body, and how many have been entered.
     loops: &'a [LoopFacts],
     loops_entered: usize,
@@ -357,7 +355,6 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             canon: None,
             vmctx: None,
             pinned: None,
-            pinned_in_loop: None,
             loops: &[],
             loops_entered: 0,
             hints: None,

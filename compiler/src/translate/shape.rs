@@ -17,7 +17,7 @@ use wasmelt_abi::descriptor::TablePlan as TableFlags;
 use super::call::Code;
 use super::crossing::RunsIn;
 use super::{FuncTranslator, Name};
-use crate::module::{LoopFacts, MemoryIndex};
+use crate::module::MemoryIndex;
 use crate::options::Shape;
 use crate::program::{GlobalPlace, InstanceIndex, TypeId};
 
@@ -31,12 +31,8 @@ impl FuncTranslator<'_, '_> {
             return vmctx;
         }
         match self.env.shape {
-            // Read once in each stretch of straight code without calls, and once before each loop without calls: see
-            // docs/RATIONALE.md, "Why is the pinned register read so often?".
+            // Read once in each stretch of straight code without calls; `optimize/pinned.rs` takes the reads out of loops.
             Shape::Single => {
-                if let Some((_, value)) = self.pinned_in_loop {
-                    return value;
-                }
                 let block = self.builder.current_block();
                 if let Some((read_in, value)) = self.pinned
                     && Some(read_in) == block
@@ -53,24 +49,6 @@ impl FuncTranslator<'_, '_> {
                 self.vmctx = Some(vmctx);
                 vmctx
             }
-        }
-    }
-
-    /// Records the start of a loop, before its header: a loop without calls gets one value for the whole loop. Returns what
-    /// is known about the loop.
-    pub(super) fn enter_loop(&mut self) -> LoopFacts {
-        let facts = self.loops.get(self.loops_entered).copied().unwrap_or(LoopFacts { calls: true, repeats: true });
-        self.loops_entered += 1;
-        if self.env.shape == Shape::Single && self.vmctx.is_none() && !facts.calls && self.pinned_in_loop.is_none() {
-            self.pinned_in_loop = Some((self.control.len(), self.builder.ins().get_pinned_reg(types::I64)));
-        }
-        facts
-    }
-
-    /// Records the end of a loop, whose frame is still on the control stack.
-    pub(super) fn leave_loop(&mut self) {
-        if self.pinned_in_loop.is_some_and(|(depth, _)| depth + 1 == self.control.len()) {
-            self.pinned_in_loop = None;
         }
     }
 

@@ -53,46 +53,45 @@
 ;;     brif v6, block3, block5
 ;;
 ;; block5:
-;;     v7 = get_pinned_reg.i64
 ;;     jump block6(v0)
 ;;
-;; block6(v8: i32):
-;;     v9 = iconst.i32 1
-;;     v10 = isub v8, v9  ; v9 = 1
-;;     brif v10, block6(v10), block7
+;; block6(v7: i32):
+;;     v8 = iconst.i32 1
+;;     v9 = isub v7, v8  ; v8 = 1
+;;     brif v9, block6(v9), block7
 ;;
 ;; block7:
-;;     brif.i32 v10, block8, block9
+;;     brif.i32 v9, block8, block9
 ;;
 ;; block8:
-;;     v11 = iconst.i32 1
-;;     jump block10(v11)  ; v11 = 1
+;;     v10 = iconst.i32 1
+;;     jump block10(v10)  ; v10 = 1
 ;;
 ;; block9 cold:
-;;     v13 = iconst.i32 2
-;;     v14 = call fn0(v13)  ; v13 = 2
-;;     brif v14, block11, block12
+;;     v12 = iconst.i32 2
+;;     v13 = call fn0(v12)  ; v12 = 2
+;;     brif v13, block11, block12
 ;;
 ;; block11 cold:
-;;     v15 = iconst.i32 3
-;;     jump block13(v15)  ; v15 = 3
+;;     v14 = iconst.i32 3
+;;     jump block13(v14)  ; v14 = 3
 ;;
 ;; block12 cold:
-;;     v17 = iconst.i32 4
-;;     jump block13(v17)  ; v17 = 4
+;;     v16 = iconst.i32 4
+;;     jump block13(v16)  ; v16 = 4
 ;;
-;; block13(v16: i32) cold:
-;;     jump block10(v16)
+;; block13(v15: i32) cold:
+;;     jump block10(v15)
 ;;
-;; block10(v12: i32):
-;;     return v12
+;; block10(v11: i32):
+;;     return v11
 ;;
 ;; block3:
-;;     v18 = iconst.i32 5
-;;     return v18  ; v18 = 5
+;;     v17 = iconst.i32 5
+;;     return v17  ; v17 = 5
 ;;
 ;; block1 cold:
-;;     v19 = iconst.i32 6
-;;     v20 = call fn0(v19)  ; v19 = 6
-;;     return v20
+;;     v18 = iconst.i32 6
+;;     v19 = call fn0(v18)  ; v18 = 6
+;;     return v19
 ;; }

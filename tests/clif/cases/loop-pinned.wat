@@ -22,18 +22,19 @@
 ;;     fn0 = colocated u0:0 sig0
 ;;
 ;; block0(v0: i32):
-;;     v2 -> v0
+;;     v1 -> v0
 ;;     v9 -> v0
-;;     v1 = get_pinned_reg.i64
+;;     v18 = get_pinned_reg.i64
+;;     v4 -> v18
 ;;     jump block1
 ;;
 ;; block1:
-;;     v3 = iconst.i32 1
-;;     v4 = uextend.i64 v2
-;;     v5 = iadd.i64 v1, v4
-;;     istore8 little region0 v3, v5  ; v3 = 1
-;;     v6 = uextend.i64 v2
-;;     v7 = iadd.i64 v1, v6
+;;     v2 = iconst.i32 1
+;;     v3 = uextend.i64 v1
+;;     v5 = iadd.i64 v4, v3
+;;     istore8 little region0 v2, v5  ; v2 = 1
+;;     v6 = uextend.i64 v1
+;;     v7 = iadd.i64 v4, v6
 ;;     v8 = uload8.i32 little region0 v7+1
 ;;     brif v8, block1, block2
 ;;
