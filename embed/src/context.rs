@@ -1,8 +1,12 @@
 //! The ways to name a store: [`Store`] itself, the [`Caller`] of a host function, and what both can be lent as.
 
+use core::ptr;
+
+use wasmelt_runtime::host::guest_memory::GuestMemory;
+
 use super::host_func::HostCell;
 use super::store::{Contents, Inner, Store};
-use super::{Extern, Instance};
+use super::{Error, Extern, Instance};
 
 /// A store that is lent for reading.
 pub struct StoreContext<'a, T>(&'a Contents<T>);
@@ -108,6 +112,21 @@ impl<'a, T> Caller<'a, T> {
     /// Returns the calling instance, where it is known, see [`Self::get_export`].
     pub fn instance(&self) -> Option<Instance> {
         self.instance
+    }
+
+    /// Memory 0 of the calling instance, as functions of WASI see it: an instance without one has a memory of no bytes.
+    ///
+    /// It is good for the call of the host function: until that returns, no memory of the store grows, and none goes away.
+    pub(crate) fn guest_memory(&self) -> Result<GuestMemory, Error> {
+        let unknown =
+            || Error::msg("WASI was called through a value: which instance calls, and its memory, is not known");
+        let inner = self.store.inner();
+        let instance = inner.follow(self.instance.ok_or_else(unknown)?.0)?;
+        // SAFETY: the store owns the instance.
+        let memory = unsafe { instance.as_ref() }.memory(0);
+        let (base, len) = memory.map_or((ptr::null_mut(), 0), |memory| (memory.base(), memory.len()));
+        // SAFETY: a memory has this length, never shrinks, and is there as long as the store.
+        Ok(unsafe { GuestMemory::new(base, len) })
     }
 
     /// Returns the host's data.

@@ -69,6 +69,7 @@ mod tag;
 mod typed_func;
 mod types;
 mod value;
+pub mod wasi;
 mod wasm_ty;
 
 #[doc = include_str!("../from-wasmtime.md")]

@@ -15,7 +15,7 @@ use crate::support::foreign::{self, System};
 use crate::support::{self, portable, skipped};
 
 /// What the program does, in this order.
-const SCENARIOS: [&str; 17] = [
+const SCENARIOS: [&str; 18] = [
     "values of all types",
     "many parameters and results",
     "vectors",
@@ -33,10 +33,11 @@ const SCENARIOS: [&str; 17] = [
     "many instances",
     "threads with a store each",
     "shared memory",
+    "WASI with a context each",
 ];
 
 /// What it does that with.
-const MODULES: [&str; 8] = ["calls", "catcher", "floats", "shared", "state", "thrower", "traps", "values"];
+const MODULES: [&str; 9] = ["calls", "catcher", "floats", "shared", "state", "thrower", "traps", "values", "wasi"];
 
 /// Where a host program runs: here, or on another system.
 #[derive(Clone, Copy)]

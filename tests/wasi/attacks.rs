@@ -11,7 +11,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::support::foreign::System;
 use crate::support::place::{self, Place};
-use crate::{guest, support};
+use crate::{embedded, guest, support};
 
 /// How paths are resolved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ enum Way {
     Kernel,
     Walk,
     Portable,
+    /// By a library in a host program.
+    Embedded,
 }
 
 type Attack = fn(Way) -> Result<(), Failed>;
@@ -35,9 +37,9 @@ const ATTACKS: [(&str, Attack); 9] = [
     ("odd_names", odd_names),
 ];
 
-/// How many attacks there are, each in three ways.
+/// How many attacks there are, each in four ways.
 pub(crate) fn count() -> usize {
-    ATTACKS.len() * 3
+    ATTACKS.len() * 4
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -49,6 +51,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(_) => Trial::test(without, move || attack(Way::Walk)),
             Err(why) => support::skipped(without, why),
         });
+        trials.push(Trial::test(format!("attack::{name}::embedded"), move || attack(Way::Embedded)));
         trials.push(place::trial(Place::Portable, format!("attack::{name}"), move || attack(Way::Portable)));
     }
     trials.push(place::trial(Place::Foreign(System::Windows), "attack::names_of_windows", names_of_windows));
@@ -93,6 +96,7 @@ fn names_of_windows() -> Result<(), Failed> {
 struct Scene {
     folder: tempfile::TempDir,
     executable: PathBuf,
+    options: Vec<String>,
     way: Way,
 }
 
@@ -100,8 +104,12 @@ impl Scene {
     fn new(way: Way, options: &[&str]) -> Result<Self, Failed> {
         let folder = support::scratch();
         let executable = folder.path().join("probe");
-        support::compile(&guest(), &executable, [&["--dir", "box::/box"], options].concat())?;
-        let scene = Self { folder, executable, way };
+        let options = [&["--dir", "box::/box"], options].concat();
+        if way != Way::Embedded {
+            support::compile(&guest(), &executable, &options)?;
+        }
+        let options = options.into_iter().map(str::to_owned).collect();
+        let scene = Self { folder, executable, options, way };
         for name in ["box/real", "outside"] {
             fs::create_dir_all(scene.path(name))?;
         }
@@ -116,20 +124,27 @@ impl Scene {
 
     /// The transcript of a script.
     fn run(&self, script: &str) -> Result<String, Failed> {
+        let transcript = match self.way {
+            Way::Embedded => embedded::run(&self.options, self.folder.path(), script)?,
+            _ => self.run_executable(script)?,
+        };
+        if transcript.contains("OUTSIDE") || transcript.contains("root:") {
+            return Err(format!("the guest saw what lies outside:\n{transcript}").into());
+        }
+        Ok(transcript)
+    }
+
+    fn run_executable(&self, script: &str) -> Result<String, Failed> {
         let mut command = match self.way {
             Way::Walk => {
                 let mut command = Command::new(support::kernel::without_openat2()?);
                 command.arg(&self.executable);
                 command
             }
-            Way::Kernel | Way::Portable => Command::new(&self.executable),
+            Way::Kernel | Way::Portable | Way::Embedded => Command::new(&self.executable),
         };
         let outcome = support::run(command.current_dir(self.folder.path()).env_clear(), script.as_bytes())?;
-        let transcript = outcome.expect_code(0)?.stdout();
-        if transcript.contains("OUTSIDE") || transcript.contains("root:") {
-            return Err(format!("the guest saw what lies outside:\n{transcript}").into());
-        }
-        Ok(transcript)
+        Ok(outcome.expect_code(0)?.stdout())
     }
 
     /// What lies outside is what it was.
@@ -310,13 +325,16 @@ fn chains_of_links(way: Way) -> Result<(), Failed> {
 
 fn ten_thousand_descriptors(way: Way) -> Result<(), Failed> {
     let scene = Scene::new(way, &[])?;
-    let line = format!("ulimit -n 4096; exec '{}' < script", scene.executable.display());
-    fs::write(
-        scene.path("script"),
-        "repeat 10000 path_open 3 1 \"real/secret\" 0 2 0 0 @0\nfd_close 100\nspy 1 \"real/secret\"\n",
-    )?;
-    let outcome = support::run(Command::new("/bin/sh").args(["-c", &line]).current_dir(scene.folder.path()), b"")?;
-    let transcript = outcome.expect_code(0)?.stdout();
+    let script = "repeat 10000 path_open 3 1 \"real/secret\" 0 2 0 0 @0\nfd_close 100\nspy 1 \"real/secret\"\n";
+    // The limit is the system's for an executable, and the context's for a guest of a host program.
+    let transcript = if way == Way::Embedded {
+        scene.run(script)?
+    } else {
+        let line = format!("ulimit -n 4096; exec '{}' < script", scene.executable.display());
+        fs::write(scene.path("script"), script)?;
+        let outcome = support::run(Command::new("/bin/sh").args(["-c", &line]).current_dir(scene.folder.path()), b"")?;
+        outcome.expect_code(0)?.stdout()
+    };
     for part in ["\"MFILE\": ", "\"SUCCESS\": ", "\"inside\""] {
         if !transcript.contains(part) {
             return Err(format!("no {part} in\n{transcript}").into());

@@ -17,6 +17,7 @@
 mod support;
 
 mod attacks;
+mod embedded;
 mod interfaces;
 mod walls;
 
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
             Ok(_) => Trial::test(without, move || Probe::read(&probe)?.check_without_openat2()),
             Err(why) => support::skipped(without, why),
         });
+        let probe = name.clone();
+        trials.push(Trial::test(format!("probe::{name}::embedded"), move || Probe::read(&probe)?.check_embedded()));
         let probe = name.clone();
         let trial = format!("probe::{name}");
         trials.push(place::trial(Place::Portable, &trial, move || Probe::read(&probe)?.check_portable()));
@@ -250,6 +253,14 @@ impl Probe {
         self.compare(&self.run(command, &self.our_script())?, &self.differs).map(drop)
     }
 
+    fn check_embedded(&self) -> Result<(), Failed> {
+        let mut differs = self.differs.clone();
+        differs.extend(EMBEDDED_DIFFERS.iter().map(|rule| (*rule).to_owned()));
+        let folder = self.prepare()?;
+        let transcript = embedded::run(&self.options, folder.path(), &self.our_script())?;
+        self.compare(&transcript, &differs).map(drop)
+    }
+
     fn check_portable(&self) -> Result<(), Failed> {
         let mut differs = self.differs.clone();
         differs.extend(PORTABLE_DIFFERS.iter().map(|rule| (*rule).to_owned()));
@@ -295,6 +306,9 @@ impl Probe {
 
 /// Where the portable back end may differ besides.
 const PORTABLE_DIFFERS: &[&str] = &[];
+
+/// Where guests of host programs may differ.
+const EMBEDDED_DIFFERS: &[&str] = &[];
 
 /// Where programs on aarch64 may differ, which run in an emulator: it does not pass a write of nothing on.
 const AARCH64_DIFFERS: &[&str] = &["fd_write $c ciov:\"\" @0 -> SUCCESS"];

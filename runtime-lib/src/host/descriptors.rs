@@ -12,7 +12,7 @@ use crate::sys::fs::{Handle, OwnedHandle};
 use crate::sys::io_memory as memory;
 
 use super::descriptor::{Descriptor, Kind};
-use super::tree::request::{self, Request};
+use super::state::{Process, State};
 
 /// Descriptors that need no mapping of their own.
 const FIRST_LEN: usize = 8;
@@ -27,6 +27,11 @@ pub fn limit(count: u32) {
     LIMIT.store(count, Ordering::Relaxed);
 }
 
+/// How many descriptors the guest may have open, besides the standard ones.
+pub(super) fn max_open_files() -> u32 {
+    LIMIT.load(Ordering::Relaxed)
+}
+
 /// Makes a standard stream of the guest lead somewhere else; the process's own stays.
 pub fn redirect_standard(fd: u32, handle: Handle) {
     let _ = with(|table| {
@@ -36,7 +41,7 @@ pub fn redirect_standard(fd: u32, handle: Handle) {
 }
 
 /// A table of descriptors. It starts with the three standard streams, which are filled in before its first use: so the
-/// table of the process is all zeros in an executable, and takes no room in the file.
+/// table of the process is all zeros in an executable, and takes no room in the file. Dropping a table closes nothing.
 #[derive(Debug)]
 pub struct Table {
     first: [Descriptor; FIRST_LEN],
@@ -45,11 +50,35 @@ pub struct Table {
     more_len: usize,
 }
 
+// SAFETY: a table owns its mapping, and nothing in it depends on a thread.
+unsafe impl Send for Table {}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if self.more_len != 0 {
+            // SAFETY: the mapping is this table's own, which goes away.
+            unsafe { memory::unmap(self.more.cast(), self.more_len * size_of::<Descriptor>()) };
+        }
+    }
+}
+
 impl Table {
     /// A table that has not been used yet.
-    #[allow(clippy::new_without_default, reason = "there is one table, made at compile time")]
-    pub const fn new() -> Self {
+    const fn new() -> Self {
         Self { first: [Descriptor::FREE; FIRST_LEN], more: ptr::null_mut(), more_len: 0 }
+    }
+
+    /// A table with the three standard streams: their handles say which they are, whatever numbers they get.
+    pub fn with_standard_streams() -> Self {
+        let mut table = Self::new();
+        table.open();
+        table
+    }
+
+    /// All numbers that may stand for something.
+    pub fn numbers(&self) -> core::ops::Range<u32> {
+        // At most `MAX_LEN`.
+        0..(FIRST_LEN + self.more_len) as u32
     }
 
     /// Fills in the standard streams, before the first use.
@@ -101,13 +130,13 @@ impl Table {
         }
     }
 
-    /// The lowest free number, which is reserved from now on.
-    pub fn reserve(&mut self) -> Result<u32> {
+    /// The lowest free number, which is reserved from now on, where not so many are taken besides the standard ones.
+    pub fn reserve(&mut self, max_open_files: u32) -> Result<u32> {
         const STANDARD: u32 = 3;
         let mut fd = 0u32;
         loop {
             // All numbers below are taken.
-            if fd.saturating_sub(STANDARD) >= LIMIT.load(Ordering::Relaxed) {
+            if fd.saturating_sub(STANDARD) >= max_open_files {
                 return Err(Errno::Mfile);
             }
             match self.slot(fd) {
@@ -122,7 +151,7 @@ impl Table {
     }
 
     /// Makes `to` stand for what `from` stood for; what `to` stood for, unless both are the same number.
-    fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Descriptor>> {
+    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Descriptor>> {
         self.get(from)?;
         let replaced = self.get(to)?;
         if from == to {
@@ -163,7 +192,7 @@ impl Table {
 /// How far the table of the process is.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Phase {
     /// It was not used yet.
     New,
     /// It holds what it should, and can be looked up.
@@ -174,8 +203,8 @@ enum State {
 
 /// The table of the process.
 struct Global {
-    /// A [`State`].
-    state: AtomicU8,
+    /// A [`Phase`].
+    phase: AtomicU8,
     table: UnsafeCell<Table>,
 }
 
@@ -183,18 +212,18 @@ struct Global {
 // keeps its borrow of the table to itself and calls nothing that would borrow it again.
 unsafe impl Sync for Global {}
 
-static TABLE: Global = Global { state: AtomicU8::new(State::New as u8), table: UnsafeCell::new(Table::new()) };
+static TABLE: Global = Global { phase: AtomicU8::new(Phase::New as u8), table: UnsafeCell::new(Table::new()) };
 
 impl Global {
-    fn is(&self, state: State) -> bool {
-        self.state.load(Ordering::Relaxed) == state as u8
+    fn is(&self, phase: Phase) -> bool {
+        self.phase.load(Ordering::Relaxed) == phase as u8
     }
 
     /// Makes the table ready for its first use.
     fn open(&self) {
         // SAFETY: see `Global`.
         unsafe { &mut *self.table.get() }.open();
-        self.state.store(State::Direct as u8, Ordering::Relaxed);
+        self.phase.store(Phase::Direct as u8, Ordering::Relaxed);
     }
 }
 
@@ -221,7 +250,7 @@ pub enum Step {
 pub type Guard = unsafe extern "C" fn(step: Step, number: u32) -> *const Descriptor;
 
 /// A handle that is never closed.
-const NO_HANDLE: Handle = Handle::STDIN;
+pub(super) const NO_HANDLE: Handle = Handle::STDIN;
 
 /// The [`Guard`] of this process; null in one that never started a thread. It is called by address, so that the code
 /// behind it is only in programs that can start threads, and costs the others a test that fails.
@@ -232,10 +261,10 @@ static GUARD: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
 /// # Safety
 /// The process has one thread, and it is not within any step.
 pub unsafe fn set_guard(guard: Guard) {
-    if TABLE.is(State::New) {
+    if TABLE.is(Phase::New) {
         TABLE.open();
     }
-    TABLE.state.store(State::Guarded as u8, Ordering::Relaxed);
+    TABLE.phase.store(Phase::Guarded as u8, Ordering::Relaxed);
     // A compiler that sees the only value ever stored calls it directly, and all programs would have the code.
     GUARD.store(core::hint::black_box(guard as *mut ()), Ordering::Relaxed);
 }
@@ -257,7 +286,7 @@ fn step(guard: Option<Guard>, step: Step, handle: Handle) {
 
 /// Runs `f` on the table of the process. `f` must not call functions of this module. The handle that `f` returns stays
 /// what it is while the calling host function uses it, whatever other threads close.
-fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
+pub(super) fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
     enter();
     // SAFETY: see `Global`.
     let (result, handle) = f(unsafe { &mut *TABLE.table.get() });
@@ -269,7 +298,7 @@ fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
 #[inline(never)]
 fn enter() {
     step(guard(), Step::Enter, NO_HANDLE);
-    if TABLE.is(State::New) {
+    if TABLE.is(Phase::New) {
         TABLE.open();
     }
 }
@@ -282,7 +311,7 @@ fn leave(handle: Handle) {
 
 /// Closes a handle that was taken out of the table.
 #[inline(never)]
-fn close_handle(handle: Handle) {
+pub(super) fn close_handle(handle: Handle) {
     match guard() {
         None => handle.close(),
         guard => step(guard, Step::Close, handle),
@@ -301,20 +330,23 @@ pub(super) fn reading_directory<T>(f: impl FnOnce() -> T) -> T {
 /// What a number stands for.
 #[inline]
 pub fn get(fd: u32) -> Result<Descriptor> {
+    Process.get(fd)
+}
+
+/// The place of a number in the table of the process, in use or not; null beyond it. No other thread changes what is there
+/// until this one asks again.
+#[inline]
+pub(super) fn find(fd: u32) -> *const Descriptor {
     // This is in nearly every program: one test leads to everything that is not simply looking it up.
     let mut place = ptr::null();
-    if !TABLE.is(State::Direct) {
+    if !TABLE.is(Phase::Direct) {
         place = get_indirect(fd);
     }
     if place.is_null() {
         // SAFETY: see `Global`.
         place = unsafe { &*TABLE.table.get() }.place(fd);
     }
-    // SAFETY: a place that is not null is that of a descriptor, and no other thread changes it.
-    match unsafe { place.as_ref() } {
-        Some(descriptor) if descriptor.is_open() => Ok(*descriptor),
-        _ => Err(Errno::Badf),
-    }
+    place
 }
 
 /// Asks the guard; without one, makes the table ready to be looked up and returns null.
@@ -338,46 +370,20 @@ pub unsafe fn get_guarded(fd: u32) -> Descriptor {
     unsafe { &mut *TABLE.table.get() }.get(fd).unwrap_or(Descriptor::FREE)
 }
 
-/// What a number stands for, which must be a file.
-#[inline]
-pub fn file(fd: u32) -> Result<Descriptor> {
-    match get(fd)? {
-        file if file.kind == Kind::File => Ok(file),
-        _ => Err(Errno::Badf),
-    }
-}
-
-/// What a number stands for, which must be a directory.
-#[inline]
-pub fn directory(fd: u32) -> Result<Descriptor> {
-    match get(fd)? {
-        directory if directory.kind == Kind::Directory => Ok(directory),
-        _ => Err(Errno::Badf),
-    }
-}
-
-/// What a number stands for, which must be a directory, also one of a tree: those cannot be changed.
-#[inline]
-pub fn any_directory(fd: u32) -> Result<Descriptor> {
-    match get(fd)? {
-        directory if matches!(directory.kind, Kind::Directory | Kind::TreeDirectory) => Ok(directory),
-        _ => Err(Errno::Badf),
-    }
-}
-
 /// A number that nothing else gets; to be asked for before something is opened, so that no file is created which then
 /// has no place. Dropped, it is free again.
 #[derive(Debug)]
-pub struct Reservation {
+pub struct Reservation<S: State> {
+    state: S,
     fd: u32,
 }
 
-/// Reserves the lowest free number.
-pub fn reserve() -> Result<Reservation> {
-    with(|table| (table.reserve(), NO_HANDLE)).map(|fd| Reservation { fd })
-}
+impl<S: State> Reservation<S> {
+    /// A number of the state's table that was reserved.
+    pub(super) fn new(state: S, fd: u32) -> Self {
+        Self { state, fd }
+    }
 
-impl Reservation {
     /// Puts a newly opened handle at the number, which is returned.
     pub fn fill(self, handle: OwnedHandle, kind: Kind, flags: u8, grant: u32) -> u32 {
         // From here on the table owns it.
@@ -395,61 +401,14 @@ impl Reservation {
 
     fn set(&self, descriptor: Descriptor) {
         // The number is in the table: that it is reserved says so.
-        let _ = with(|table| (table.set(self.fd, descriptor), NO_HANDLE));
+        let _ = self.state.with_table(|table| (table.set(self.fd, descriptor), NO_HANDLE));
     }
 }
 
-impl Drop for Reservation {
+impl<S: State> Drop for Reservation<S> {
     fn drop(&mut self) {
         self.set(Descriptor::FREE);
     }
-}
-
-/// Makes the handle of `old`, a directory that is a mere location, one that can read entries, like `new`, which is the
-/// same directory. The number by which the operating system knows it stays, because other threads may be using it.
-pub(super) fn replace_location(fd: u32, old: Descriptor, new: OwnedHandle) -> Result<Handle> {
-    with(|table| {
-        let replaced = table.get(fd).and_then(|mut now| {
-            // Meanwhile `fd` may stand for another one. The handle tells: its number was not given away, see `with`.
-            if now.handle != old.handle {
-                return Err(Errno::Badf);
-            }
-            // Another thread may have been faster.
-            if now.flags & Descriptor::LOCATION != 0 {
-                now.handle.replace_by(new.get())?;
-                now.flags &= !Descriptor::LOCATION;
-                table.set(fd, now)?;
-            }
-            Ok(now.handle)
-        });
-        (replaced, replaced.unwrap_or(NO_HANDLE))
-    })
-}
-
-/// Closes a number. The process's own standard streams stay open: a message about a trap must not end up in a file
-/// that later got the number of standard error.
-pub fn close(fd: u32) -> Result<()> {
-    let descriptor = with(|table| (table.take(fd), NO_HANDLE))?;
-    close_descriptor(descriptor);
-    Ok(())
-}
-
-/// Closes what was taken out of the table.
-fn close_descriptor(descriptor: Descriptor) {
-    if descriptor.is_of_tree() {
-        let _ = request::call(Request::Close { file: descriptor });
-    } else if !descriptor.is_standard() {
-        close_handle(descriptor.handle);
-    }
-}
-
-/// Makes `to`, which is closed, stand for what `from` stood for.
-pub fn renumber(from: u32, to: u32) -> Result<()> {
-    let replaced = with(|table| (table.renumber(from, to), NO_HANDLE))?;
-    if let Some(replaced) = replaced {
-        close_descriptor(replaced);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -464,7 +423,7 @@ mod tests {
         assert_eq!(table.get(2).unwrap().kind, Kind::Output);
         assert!(table.get(3).is_err() && table.get(u32::MAX).is_err());
         for expected in 3..1000 {
-            let fd = table.reserve().unwrap();
+            let fd = table.reserve(u32::MAX).unwrap();
             assert_eq!(fd, expected);
             table.set(fd, Descriptor { kind: Kind::File, grant: fd, ..Descriptor::FREE }).unwrap();
         }
@@ -474,7 +433,7 @@ mod tests {
         assert_eq!(table.take(500).unwrap().grant, 500);
         assert_eq!(table.take(7).unwrap().grant, 7);
         assert!(table.take(7).is_err());
-        assert_eq!(table.reserve(), Ok(7));
+        assert_eq!(table.reserve(u32::MAX), Ok(7));
         assert!(table.set(1 << 20, Descriptor::FREE).is_err());
     }
 }

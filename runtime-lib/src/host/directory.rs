@@ -14,9 +14,9 @@ use crate::sys::fs::{self, Handle, OFlags};
 use crate::sys::io_stream;
 
 use super::descriptor::Descriptor;
-use super::descriptors;
 use super::entry::Entry;
-use super::tree::request::{self, Request};
+use super::state::State;
+use super::tree::request::Request;
 
 /// How many cookies are made here: those behind `.` and `..`.
 const OWN_COOKIES: u64 = 2;
@@ -44,13 +44,18 @@ impl Entries {
     }
 
     /// Calls `f` with each entry of an open directory from `cookie` on, until it returns false.
-    pub fn for_each(fd: u32, cookie: u64, mut f: impl FnMut(&Entry<'_>) -> Result<bool>) -> Result<()> {
-        let directory = descriptors::any_directory(fd)?;
+    pub fn for_each(
+        state: impl State,
+        fd: u32,
+        cookie: u64,
+        mut f: impl FnMut(&Entry<'_>) -> Result<bool>,
+    ) -> Result<()> {
+        let directory = state.any_directory(fd)?;
         if directory.is_of_tree() {
-            return Self::for_each_of_tree(directory, cookie, f);
+            return Self::for_each_of_tree(state, directory, cookie, f);
         }
-        let mut entries = Self::unread(readable(fd)?, cookie);
-        descriptors::reading_directory(|| {
+        let mut entries = Self::unread(readable(state, fd)?, cookie);
+        state.reading_directory(|| {
             entries.seek(cookie)?;
             while let Some(entry) = entries.next()? {
                 if !f(&entry)? {
@@ -64,17 +69,18 @@ impl Entries {
     /// The same for a directory of a tree, whose entries are numbered.
     #[cold]
     fn for_each_of_tree(
+        state: impl State,
         directory: Descriptor,
         cookie: u64,
         mut f: impl FnMut(&Entry<'_>) -> Result<bool>,
     ) -> Result<()> {
         let mut own = Metadata::UNKNOWN;
-        request::call(Request::Metadata { descriptor: directory, result: &mut own })?;
+        state.ask_tree(Request::Metadata { descriptor: directory, result: &mut own })?;
         for number in cookie..u64::MAX {
             let name: &[u8] = if number == 0 { b"." } else { b".." };
             let mut entry = Entry { next_cookie: 0, inode: own.inode, file_type: FileType::Directory, name };
             if let Some(index) = number.checked_sub(OWN_COOKIES)
-                && request::call(Request::Entry { directory, index, result: &mut entry })? == 0
+                && state.ask_tree(Request::Entry { directory, index, result: &mut entry })? == 0
             {
                 break;
             }
@@ -144,13 +150,13 @@ impl Entries {
 }
 
 /// A directory's handle for reading its entries. One that is a mere location is opened again, once.
-fn readable(fd: u32) -> Result<Handle> {
-    let directory = descriptors::directory(fd)?;
+fn readable(state: impl State, fd: u32) -> Result<Handle> {
+    let directory = state.directory(fd)?;
     if directory.flags & Descriptor::LOCATION == 0 {
         return Ok(directory.handle);
     }
     let opened = fs::open_one(directory.handle, c".", OFlags::RDONLY.union(OFlags::DIRECTORY))?;
-    descriptors::replace_location(fd, directory, opened)
+    state.replace_location(fd, directory, opened)
 }
 
 /// An entry as the kernel writes it: `struct linux_dirent64`.

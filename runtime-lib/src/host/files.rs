@@ -16,17 +16,17 @@ use crate::sys::file::{FileType, Metadata, NewTime};
 use crate::sys::fs::{self, Advice, Handle, OFlags, OwnedHandle};
 
 use super::descriptor::{Descriptor, Kind};
-use super::descriptors;
 use super::path::Path;
 use super::sandbox::Root;
-use super::tree::request::{self, Request};
+use super::state::State;
+use super::tree::request::Request;
 
 /// Flags for a handle that only says where something is.
 const LOCATION: OFlags = OFlags::PATH;
 
 /// What a number stands for, which must be a directory below which something can be opened.
-pub fn directory_to_open_in(fd: u32) -> Result<Descriptor> {
-    let descriptor = descriptors::get(fd)?;
+pub fn directory_to_open_in(state: impl State, fd: u32) -> Result<Descriptor> {
+    let descriptor = state.get(fd)?;
     match descriptor.kind {
         Kind::Directory | Kind::TreeDirectory => Ok(descriptor),
         Kind::File | Kind::TreeFile => Err(Errno::Notdir),
@@ -35,12 +35,12 @@ pub fn directory_to_open_in(fd: u32) -> Result<Descriptor> {
 }
 
 /// Opens a path below a directory and gives a number to what was opened.
-pub fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
+pub fn open(state: impl State, directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     if directory.is_of_tree() {
         // A descriptor's number fits 32 bits.
-        return request::call(Request::Open { directory, path, flags }).map(|fd| fd as u32);
+        return state.ask_tree(Request::Open { directory, path, flags }).map(|fd| fd as u32);
     }
-    open_at_new_number(directory.flags & Descriptor::READ_ONLY, flags, || {
+    open_at_new_number(state, directory.flags & Descriptor::READ_ONLY, flags, || {
         let opened = match directory.root().open(path.as_c_str(), flags) {
             Err(Errno::Notdir) if is_link(directory, path, flags) => return Err(Errno::Loop),
             result => result?,
@@ -127,6 +127,7 @@ fn writes(flags: OFlags) -> bool {
 ///
 /// The number is reserved first, so that no file is created which then has no number.
 pub(super) fn open_at_new_number(
+    state: impl State,
     read_only: u8,
     flags: OFlags,
     open: impl FnOnce() -> Result<(OwnedHandle, Kind)>,
@@ -134,7 +135,7 @@ pub(super) fn open_at_new_number(
     if writes(flags) && read_only != 0 {
         return Err(Errno::Perm);
     }
-    let number = descriptors::reserve()?;
+    let number = state.reserve()?;
     let (opened, kind) = open()?;
     if writes(flags) && fs::is_process_file(opened.get())? {
         return Err(Errno::Perm);

@@ -9,8 +9,8 @@ use crate::sys::errno::{Errno, Result};
 use crate::sys::io_stream::{self, SocketAddress};
 
 use super::descriptor::Kind;
-use super::descriptors;
 use super::policy;
+use super::state::{Process, State as _};
 use super::{narrowing, refusal};
 use crate::rel::slice;
 
@@ -39,7 +39,7 @@ fn listen(grant: &'static ListenGrant) -> Result<()> {
         [a, b, c, d] => SocketAddress::v4([a, b, c, d], port),
         ref bytes => SocketAddress::v6(bytes.try_into().map_err(|_| Errno::Inval)?, port),
     };
-    let place = descriptors::reserve()?;
+    let place = Process.reserve()?;
     place.fill(io_stream::listen(&address)?, Kind::Socket, 0, 0);
     Ok(())
 }

@@ -7,12 +7,12 @@ use core::mem::MaybeUninit;
 
 use crate::sys::errno::{Errno, Result};
 use crate::sys::fs::Handle;
-use crate::sys::io_clock;
 use crate::sys::io_memory;
 
 pub use crate::sys::io_clock::Watch;
 
-use super::clocks::{self, Clock};
+use super::clocks::Clock;
+use super::state::State;
 
 /// Handles that fit on the stack.
 const ON_STACK: usize = 32;
@@ -22,7 +22,8 @@ const MAX_WATCHES: usize = 1 << 20;
 
 /// A list of things to wait for.
 #[derive(Debug)]
-pub struct Waiter {
+pub struct Waiter<S: State> {
+    state: S,
     on_stack: [MaybeUninit<Watch>; ON_STACK],
     /// A mapping for `capacity` watches where they do not fit on the stack.
     mapping: Option<*mut MaybeUninit<Watch>>,
@@ -35,17 +36,18 @@ pub struct Waiter {
     deadline: Option<u64>,
 }
 
-impl Waiter {
+impl<S: State> Waiter<S> {
     /// An empty list with room for `capacity` handles.
-    pub fn new(capacity: u32) -> Result<Self> {
+    pub fn new(state: S, capacity: u32) -> Result<Self> {
         let capacity = capacity as usize;
         if capacity > MAX_WATCHES {
             return Err(Errno::Inval);
         }
         let mapping =
             if capacity > ON_STACK { Some(io_memory::map(capacity * size_of::<Watch>())?.cast()) } else { None };
-        let start = clocks::now(Clock::Monotonic)?;
+        let start = state.now(Clock::Monotonic)?;
         Ok(Self {
+            state,
             on_stack: [const { MaybeUninit::uninit() }; ON_STACK],
             mapping,
             capacity,
@@ -90,7 +92,7 @@ impl Waiter {
             Clock::Realtime => {
                 let realtime = match self.realtime {
                     Some(realtime) => realtime,
-                    None => *self.realtime.insert(clocks::now(Clock::Realtime)?),
+                    None => *self.realtime.insert(self.state.now(Clock::Realtime)?),
                 };
                 Ok(self.start.saturating_add(time.saturating_sub(realtime)))
             }
@@ -105,20 +107,9 @@ impl Waiter {
 
     /// Waits for the first of what was added; the time by the monotonic clock afterwards.
     pub fn wait(&mut self) -> Result<u64> {
-        let deadline = self.deadline;
-        match deadline {
-            Some(moment) if clocks::simulated() => {
-                // Nobody waits for a simulated clock: it is moved on, unless a file is ready at once.
-                if self.len == 0 || io_clock::wait(self.watches(), Some(0))? == 0 {
-                    clocks::pass_until(moment);
-                }
-            }
-            Some(deadline) if self.len == 0 => io_clock::sleep_until(deadline)?,
-            _ => {
-                io_clock::wait(self.watches(), deadline)?;
-            }
-        }
-        clocks::now(Clock::Monotonic)
+        let (state, deadline) = (self.state, self.deadline);
+        state.wait(self.watches(), deadline)?;
+        state.now(Clock::Monotonic)
     }
 
     /// What was found about the handle that was added as number `index`.
@@ -127,7 +118,7 @@ impl Waiter {
     }
 }
 
-impl Drop for Waiter {
+impl<S: State> Drop for Waiter<S> {
     fn drop(&mut self) {
         if let Some(mapping) = self.mapping {
             // SAFETY: the mapping was made for `capacity` watches; no borrow of it outlives `self`.

@@ -11,11 +11,11 @@ use crate::sys::errno::Result;
 use crate::sys::fs;
 
 use super::descriptor::{Descriptor, Kind};
-use super::descriptors;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 use super::path::PATH_MAX;
 use super::path::Path;
 use super::policy;
+use super::state::{Process, State as _};
 use super::{narrowing, refusal};
 use crate::rel::slice;
 
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn open_granted_directories(vmctx: *mut u8) {
 fn open(grant: &'static DirGrant, number: u32, read_only: bool) -> Result<()> {
     let mut path = Path::new();
     path.set(slice(&grant.host))?;
-    let place = descriptors::reserve()?;
+    let place = Process.reserve()?;
     let read_only = if read_only { Descriptor::READ_ONLY } else { 0 };
     let handle = fs::open_granted(path.as_c_str())?;
     place.fill(handle, Kind::Directory, Descriptor::LOCATION | read_only, number);

@@ -21,7 +21,7 @@ use crate::report::Report;
 use crate::sys::errno::Errno;
 use crate::sys::{self, Stream};
 
-use super::{p1, threads};
+use super::{exports, threads};
 
 /// How much of a string of the guest is printed, in bytes.
 const MAX_STRING_BYTES: usize = 256;
@@ -121,7 +121,7 @@ macro_rules! traced {
         $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
             $reach:ident [$($call:tt)*];
     )*})*) => {
-        $($(traced!(@row [$module $($family)::+ . $function $reach] ($($words)?) [a b c d e f g h i] ($($param)*) []);)*)*
+        $($(traced!(@row [$module $list $function $reach] ($($words)?) [a b c d e f g h i] ($($param)*) []);)*)*
     };
     // What has no words is traced in its own way, below.
     (@row $function:tt () $names:tt $params:tt []) => {};
@@ -129,7 +129,7 @@ macro_rules! traced {
     (@row $function:tt $words:tt [$arg:ident $($args:ident)*] ($param:ident $($params:ident)*) [$($named:tt)*]) => {
         traced!(@row $function $words [$($args)*] ($($params)*) [$($named)* ($arg $param)]);
     };
-    (@row [$module:literal $($family:ident)::+ . $function:ident $reach:ident] ($words:literal) $names:tt ()
+    (@row [$module:literal $list:ident $function:ident $reach:ident] ($words:literal) $names:tt ()
         [$(($arg:ident $param:ident))*]) => {
         const _: () = {
             /// # Safety
@@ -138,7 +138,7 @@ macro_rules! traced {
             unsafe extern "C" fn traced(vmctx: *mut u8, $($arg: traced!(@type $param)),*) -> u32 {
                 // SAFETY: by this function's contract.
                 unsafe {
-                    let result = super::$($family)::+::$function(vmctx, $($arg),*);
+                    let result = exports::$list::$function(vmctx, $($arg),*);
                     let words = concat!(stringify!($function), " ", $words);
                     tell(vmctx, words, traced!(@is_path $reach), &[$($arg.into()),*], result);
                     result
@@ -154,7 +154,7 @@ macro_rules! traced {
 
 wasmelt_abi::for_each_host_function!(traced);
 
-/// Ends the process, see [`p1::proc::proc_exit`].
+/// Ends the process, see [`exports::proc_exit`].
 ///
 /// # Safety
 /// `vmctx` is a live context.
@@ -164,7 +164,7 @@ unsafe extern "C" fn proc_exit(vmctx: *mut u8, code: u32) {
     report.text("wasi: proc_exit(code=").decimal(code.into(), 0).text(")\n");
     finish(&mut report);
     // SAFETY: by this function's contract.
-    unsafe { p1::proc::proc_exit(vmctx, code) }
+    unsafe { exports::proc_exit(vmctx, code) }
 }
 
 /// Starts a thread, see [`threads::thread_spawn`].

@@ -8,8 +8,9 @@ use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{Metadata, Whence};
 
+use super::caller::Caller;
 use super::p1::poll::SubscriptionLayout;
-use super::p1::{fd, memory, path, poll, status};
+use super::p1::{fd, path, poll};
 
 const SUBSCRIPTION: SubscriptionLayout = SubscriptionLayout { len_bytes: 56, clock: 24 };
 
@@ -33,66 +34,44 @@ fn write_filestat(memory: &GuestMemory, at: u32, metadata: &Metadata) -> Result<
 }
 
 /// Writes the attributes of what is open.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_unstable.fd_filestat_get")]
-pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(fd::metadata_of(fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+#[inline(always)]
+pub fn fd_filestat_get(caller: impl Caller, fd: u32, filestat_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    fd::metadata_of(state, fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata))
 }
 
 /// Moves the position and writes the new one.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_unstable.fd_seek")]
-pub unsafe extern "C" fn fd_seek(vmctx: *mut u8, fd: u32, offset: u64, whence: u32, position_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
+#[inline(always)]
+pub fn fd_seek(caller: impl Caller, fd: u32, offset: u64, whence: u32, position_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
     let whence = match whence {
         0 => Whence::Current,
         1 => Whence::End,
         2 => Whence::Start,
-        _ => return Errno::Inval as u32,
+        _ => return Err(Errno::Inval),
     };
-    status(fd::seek(fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position)))
+    fd::seek(state, fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position))
 }
 
 /// Writes the attributes of a file.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_unstable.path_filestat_get")]
-pub unsafe extern "C" fn path_filestat_get(
-    vmctx: *mut u8,
+#[inline(always)]
+pub fn path_filestat_get(
+    caller: impl Caller,
     fd: u32,
     lookup_flags: u32,
     path: u32,
     path_len: u32,
     filestat_at: u32,
-) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    let metadata = path::metadata_of(&memory, fd, lookup_flags, (path, path_len));
-    status(metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    let metadata = path::metadata_of(state, &memory, fd, lookup_flags, (path, path_len));
+    metadata.and_then(|metadata| write_filestat(&memory, filestat_at, &metadata))
 }
 
 /// Waits until at least one of some subscriptions has happened; writes an event for each that has, and how many.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_unstable.poll_oneoff")]
-pub unsafe extern "C" fn poll_oneoff(
-    vmctx: *mut u8,
-    subscriptions: u32,
-    events: u32,
-    count: u32,
-    written_at: u32,
-) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    let written = poll::poll(&memory, subscriptions, events, count, SUBSCRIPTION);
-    status(written.and_then(|written| memory.write_u32(written_at, written)))
+#[inline(always)]
+pub fn poll_oneoff(caller: impl Caller, subscriptions: u32, events: u32, count: u32, written_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    let written = poll::poll(state, &memory, subscriptions, events, count, SUBSCRIPTION);
+    written.and_then(|written| memory.write_u32(written_at, written))
 }

@@ -5,6 +5,7 @@ use std::panic::panic_any;
 use std::sync::Mutex;
 use std::thread;
 
+use wasmelt_embed::wasi::{DirPerms, FilePerms, I32Exit, MemoryOutputPipe, WasiCtx, WasiCtxBuilder, p1};
 use wasmelt_embed::{
     Error, Exception, Extern, ExternRef, ExternType, Func, Instance, Linker, MemoryType, SharedMemory, Store,
     StoreConfig, Trap, Val,
@@ -15,7 +16,7 @@ use crate::{call, call_func, call_i32, host, trap};
 
 type Scenario = fn(&Modules);
 
-pub(crate) const ALL: [(&str, Scenario); 17] = [
+pub(crate) const ALL: [(&str, Scenario); 18] = [
     ("values of all types", values),
     ("many parameters and results", many),
     ("vectors", vectors),
@@ -33,6 +34,7 @@ pub(crate) const ALL: [(&str, Scenario); 17] = [
     ("many instances", instances),
     ("threads with a store each", threads),
     ("shared memory", shared),
+    ("WASI with a context each", wasi),
 ];
 
 fn func_type(modules: &Modules, name: &str) -> wasmelt_embed::FuncType {
@@ -468,4 +470,49 @@ fn shared(modules: &Modules) {
         assert_eq!(memory.grow(1).unwrap(), 1);
         assert_eq!(call(&mut store, instance, "poke", &place).unwrap(), []);
     });
+}
+
+/// Four guests at once, each with a directory of its own.
+fn wasi(modules: &Modules) {
+    const PERM: i32 = 63;
+    const FAULT: i32 = 21;
+    let module = modules.get("wasi");
+    let mut linker = Linker::new();
+    p1::add_to_linker_sync(&mut linker, |context: &mut WasiCtx| context).unwrap();
+    let folder = std::env::temp_dir().join(format!("wasmelt-host-{}", std::process::id()));
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let (folder, module, linker) = (folder.join(number.to_string()), &module, &linker);
+            scope.spawn(move || {
+                std::fs::create_dir_all(&folder).unwrap();
+                let output = MemoryOutputPipe::new(1 << 20);
+                let mut builder = WasiCtxBuilder::new();
+                builder.arg(format!("me-{number}")).stdout(output.clone());
+                builder.preopened_dir(&folder, "/d", DirPerms::all(), FilePerms::all()).unwrap();
+                let mut store = Store::new(builder.build());
+                let instance = linker.instantiate(&mut store, module).unwrap();
+                for _ in 0..10 {
+                    for (name, expected) in [
+                        ("say", 0),
+                        ("keep", 0),
+                        ("up", PERM),
+                        ("root", PERM),
+                        ("beyond", FAULT),
+                        ("random", 0),
+                        ("sleep", 0),
+                    ] {
+                        let step = instance.get_typed_func::<(), i32>(&store, name).unwrap();
+                        assert_eq!(step.call(&mut store, ()).unwrap(), expected, "{name}");
+                    }
+                }
+                let exit = instance.get_typed_func::<i32, ()>(&store, "exit").unwrap();
+                let error = exit.call(&mut store, number).unwrap_err();
+                assert_eq!(error.downcast_ref(), Some(&I32Exit(number)));
+                assert_eq!(output.contents(), format!("me-{number}\0").as_bytes()[..5].repeat(10));
+                drop(store);
+                std::fs::remove_dir_all(&folder).unwrap();
+            });
+        }
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
 }

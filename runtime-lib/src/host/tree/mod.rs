@@ -28,10 +28,10 @@ use crate::sys::io_memory;
 use crate::sys::io_stream::Buffer;
 
 use super::descriptor::{Descriptor, Kind};
-use super::descriptors;
 use super::entry::Entry;
 use super::path::Path;
 use super::policy;
+use super::state::{Process, State as _};
 use super::{files, narrowing, refusal};
 use crate::rel::slice;
 use request::Request;
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn wasmelt_hook_trees(vmctx: *mut u8) {
             }
             made += 1;
         }
-        match descriptors::reserve() {
+        match Process.reserve() {
             Ok(place) => {
                 _ = place.fill_with(Handle::from_number(0), Kind::TreeDirectory, Descriptor::READ_ONLY, number)
             }
@@ -364,13 +364,13 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
         Node::DIRECTORY => {
             let handle = Handle::from_number(at.index);
             let grant = at.tree | Descriptor::BELOW;
-            return Ok(descriptors::reserve()?.fill_with(handle, Kind::TreeDirectory, Descriptor::READ_ONLY, grant));
+            return Ok(Process.reserve()?.fill_with(handle, Kind::TreeDirectory, Descriptor::READ_ONLY, grant));
         }
         _ if flags.contains(OFlags::DIRECTORY) => return Err(Errno::Notdir),
         Node::HOST => {}
         _ if writes => return Err(Errno::Perm),
         _ => {
-            let place = descriptors::reserve()?;
+            let place = Process.reserve()?;
             let slot = LOCK.with(|| {
                 // SAFETY: the hook mapped so many, and the lock is held.
                 let all = unsafe { core::slice::from_raw_parts_mut(OPEN.load(Ordering::Relaxed), MAX_OPEN) };
@@ -388,7 +388,9 @@ fn open(directory: Descriptor, path: &Path, flags: OFlags) -> Result<u32> {
     // What was granted is opened as it is, never made: a name that is gone stays gone. It counts as a file, also where
     // somebody has put a directory there: what lies below that was not granted.
     let flags = flags & !OFlags::CREATE;
-    files::open_at_new_number(read_only, flags, || Ok((fs::open_one(file.directory, file.name()?, flags)?, Kind::File)))
+    files::open_at_new_number(Process, read_only, flags, || {
+        Ok((fs::open_one(file.directory, file.name()?, flags)?, Kind::File))
+    })
 }
 
 /// Runs `f` on an open embedded file, while no other thread uses one. Where another thread closed it since its number

@@ -2,13 +2,9 @@
 //!
 //! Both pairs work the same way: sizes first, then the strings into a buffer and their addresses into a list.
 
-use wasmelt_abi::descriptor::Policy;
-
 use crate::host::guest_memory::GuestMemory;
-use crate::host::policy;
 use crate::sys::errno::{Errno, Result};
-
-use super::{memory, status};
+use crate::wasi::caller::Caller;
 
 /// Number of strings and of their bytes, each string with its NUL.
 #[derive(Default)]
@@ -52,58 +48,42 @@ impl Writer {
     }
 }
 
-fn sizes(policy: &'static Policy, environment: bool) -> Result<Sizes> {
+fn sizes(caller: impl Caller, environment: bool) -> Result<Sizes> {
     let mut sizes = Sizes::default();
     if environment {
-        policy::for_each_variable(policy, |parts| sizes.add(parts))?;
+        caller.for_each_variable(|parts| sizes.add(parts))?;
     } else {
-        policy::for_each_argument(policy, |parts| sizes.add(parts))?;
+        caller.for_each_argument(|parts| sizes.add(parts))?;
     }
     Ok(sizes)
 }
 
 /// Writes the arguments of the program.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.args_get")]
-pub unsafe extern "C" fn args_get(vmctx: *mut u8, list: u32, buffer: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let (memory, policy) = unsafe { (memory(vmctx), policy::of(vmctx)) };
+#[inline(always)]
+pub fn args_get(caller: impl Caller, list: u32, buffer: u32) -> Result<()> {
+    let memory = caller.memory();
     let mut writer = Writer { memory, list, buffer };
-    status(policy::for_each_argument(policy, |parts| writer.add(parts)))
+    caller.for_each_argument(|parts| writer.add(parts))
 }
 
 /// Writes how many arguments there are, and how many bytes they need.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.args_sizes_get")]
-pub unsafe extern "C" fn args_sizes_get(vmctx: *mut u8, count_at: u32, len_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let (memory, policy) = unsafe { (memory(vmctx), policy::of(vmctx)) };
-    status(sizes(policy, false).and_then(|sizes| sizes.write(&memory, count_at, len_at)))
+#[inline(always)]
+pub fn args_sizes_get(caller: impl Caller, count_at: u32, len_at: u32) -> Result<()> {
+    let memory = caller.memory();
+    sizes(caller, false).and_then(|sizes| sizes.write(&memory, count_at, len_at))
 }
 
 /// Writes the environment that the guest may see, as `NAME=value`.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.environ_get")]
-pub unsafe extern "C" fn environ_get(vmctx: *mut u8, list: u32, buffer: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let (memory, policy) = unsafe { (memory(vmctx), policy::of(vmctx)) };
+#[inline(always)]
+pub fn environ_get(caller: impl Caller, list: u32, buffer: u32) -> Result<()> {
+    let memory = caller.memory();
     let mut writer = Writer { memory, list, buffer };
-    status(policy::for_each_variable(policy, |parts| writer.add(parts)))
+    caller.for_each_variable(|parts| writer.add(parts))
 }
 
 /// Writes how many environment variables there are, and how many bytes they need.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.environ_sizes_get")]
-pub unsafe extern "C" fn environ_sizes_get(vmctx: *mut u8, count_at: u32, len_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let (memory, policy) = unsafe { (memory(vmctx), policy::of(vmctx)) };
-    status(sizes(policy, true).and_then(|sizes| sizes.write(&memory, count_at, len_at)))
+#[inline(always)]
+pub fn environ_sizes_get(caller: impl Caller, count_at: u32, len_at: u32) -> Result<()> {
+    let memory = caller.memory();
+    sizes(caller, true).and_then(|sizes| sizes.write(&memory, count_at, len_at))
 }

@@ -1,9 +1,9 @@
 //! `clock_*`: what time it is.
 
-use crate::host::clocks::{self, Clock};
+use crate::host::clocks::Clock;
+use crate::host::state::State as _;
 use crate::sys::errno::{Errno, Result};
-
-use super::{memory, status};
+use crate::wasi::caller::Caller;
 
 /// The clock with this `clockid`.
 pub(super) fn clock(id: u32) -> Result<Clock> {
@@ -17,23 +17,15 @@ pub(super) fn clock(id: u32) -> Result<Clock> {
 }
 
 /// Writes the resolution of a clock in nanoseconds.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.clock_res_get")]
-pub unsafe extern "C" fn clock_res_get(vmctx: *mut u8, id: u32, resolution_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(clock(id).and_then(clocks::resolution).and_then(|ns| memory.write_u64(resolution_at, ns)))
+#[inline(always)]
+pub fn clock_res_get(caller: impl Caller, id: u32, resolution_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    clock(id).and_then(|clock| state.resolution(clock)).and_then(|ns| memory.write_u64(resolution_at, ns))
 }
 
 /// Writes what a clock shows in nanoseconds. No clock needs to know the precision that is enough.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.clock_time_get")]
-pub unsafe extern "C" fn clock_time_get(vmctx: *mut u8, id: u32, _precision: u64, time_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(clock(id).and_then(clocks::now).and_then(|ns| memory.write_u64(time_at, ns)))
+#[inline(always)]
+pub fn clock_time_get(caller: impl Caller, id: u32, _precision: u64, time_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    clock(id).and_then(|clock| state.now(clock)).and_then(|ns| memory.write_u64(time_at, ns))
 }

@@ -1,19 +1,18 @@
 //! `fd_*` other than moving bytes, directories' entries and grants: state and attributes of what is open.
 
 use crate::host::descriptor::{Descriptor, Kind};
-use crate::host::descriptors;
 use crate::host::files;
-use crate::host::tree::request::{self, Request};
+use crate::host::state::State;
+use crate::host::tree::request::Request;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata, Whence};
 use crate::sys::fs::{self, OFlags};
-use crate::sys::io_stream;
+use crate::wasi::caller::Caller;
 
 use super::types::{
     FDFLAG_APPEND, FDFLAG_DSYNC, FDFLAG_NONBLOCK, FDFLAG_RSYNC, FDFLAG_SYNC, RIGHT_FD_READ, RIGHT_FD_WRITE,
     check_flags, new_times, write_filestat,
 };
-use super::{memory, status};
 
 /// All rights of the specification.
 const RIGHTS_ALL: u64 = (1 << 30) - 1;
@@ -42,11 +41,11 @@ impl Fdstat {
         Self { file_type, flags, rights, rights_inheriting: rights }
     }
 
-    fn of(descriptor: Descriptor) -> Result<Self> {
+    fn of(state: impl State, descriptor: Descriptor) -> Result<Self> {
         match descriptor.kind {
             Kind::Free | Kind::Reserved => Err(Errno::Badf),
-            Kind::Stdin => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_READ)),
-            Kind::Output => Ok(Self::new(standard_type(&descriptor), 0, RIGHT_FD_WRITE)),
+            Kind::Stdin => Ok(Self::new(standard_type(state, descriptor), 0, RIGHT_FD_READ)),
+            Kind::Output => Ok(Self::new(standard_type(state, descriptor), 0, RIGHT_FD_WRITE)),
             Kind::TreeFile => Ok(Self::new(FileType::RegularFile, 0, RIGHTS_ALL & !RIGHT_FD_WRITE)),
             Kind::Directory | Kind::TreeDirectory if descriptor.is_grant() => Ok(Self {
                 file_type: FileType::Directory,
@@ -82,8 +81,8 @@ impl Fdstat {
 }
 
 /// A standard stream is a terminal or something that the guest need not know more about.
-fn standard_type(descriptor: &Descriptor) -> FileType {
-    if io_stream::is_terminal(descriptor.handle) { FileType::CharacterDevice } else { FileType::Unknown }
+fn standard_type(state: impl State, stream: Descriptor) -> FileType {
+    if state.is_terminal(stream) { FileType::CharacterDevice } else { FileType::Unknown }
 }
 
 /// `fdflags` of what a file was opened with.
@@ -95,66 +94,52 @@ fn fdflags(flags: OFlags) -> u32 {
 }
 
 /// Says how a part of a file will be used.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_advise")]
-pub unsafe extern "C" fn fd_advise(_vmctx: *mut u8, fd: u32, offset: u64, len: u64, advice: u32) -> u32 {
-    let Some(advice) = files::advice(advice) else { return Errno::Inval as u32 };
-    status(descriptors::get(fd).and_then(|file| match file.kind {
+#[inline(always)]
+pub fn fd_advise(caller: impl Caller, fd: u32, offset: u64, len: u64, advice: u32) -> Result<()> {
+    let state = caller.state();
+    let advice = files::advice(advice).ok_or(Errno::Inval)?;
+    state.get(fd).and_then(|file| match file.kind {
         Kind::File => fs::advise(file.handle, offset, len, advice),
         // Nothing is read from a device.
         Kind::TreeFile => Ok(()),
         _ => Err(Errno::Badf),
-    }))
+    })
 }
 
 /// Reserves space for a part of a file.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_allocate")]
-pub unsafe extern "C" fn fd_allocate(_vmctx: *mut u8, fd: u32, offset: u64, len: u64) -> u32 {
-    status(descriptors::file(fd).and_then(|file| fs::allocate(file.handle, offset, len)))
+#[inline(always)]
+pub fn fd_allocate(caller: impl Caller, fd: u32, offset: u64, len: u64) -> Result<()> {
+    let state = caller.state();
+    state.file(fd).and_then(|file| fs::allocate(file.handle, offset, len))
 }
 
 /// Closes a descriptor.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_close")]
-pub unsafe extern "C" fn fd_close(_vmctx: *mut u8, fd: u32) -> u32 {
-    status(descriptors::close(fd))
+#[inline(always)]
+pub fn fd_close(caller: impl Caller, fd: u32) -> Result<()> {
+    let state = caller.state();
+    state.close(fd)
 }
 
 /// Writes a file's content to its device.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_datasync")]
-pub unsafe extern "C" fn fd_datasync(_vmctx: *mut u8, fd: u32) -> u32 {
-    status(descriptors::file(fd).and_then(|file| fs::sync_data(file.handle)))
+#[inline(always)]
+pub fn fd_datasync(caller: impl Caller, fd: u32) -> Result<()> {
+    let state = caller.state();
+    state.file(fd).and_then(|file| fs::sync_data(file.handle))
 }
 
 /// Writes type, flags and rights of a descriptor.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_get")]
-pub unsafe extern "C" fn fd_fdstat_get(vmctx: *mut u8, fd: u32, fdstat_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    let fdstat = descriptors::get(fd).and_then(Fdstat::of);
-    status(fdstat.and_then(|fdstat| memory.write(fdstat_at, fdstat.to_bytes())))
+#[inline(always)]
+pub fn fd_fdstat_get(caller: impl Caller, fd: u32, fdstat_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    let fdstat = state.get(fd).and_then(|descriptor| Fdstat::of(state, descriptor));
+    fdstat.and_then(|fdstat| memory.write(fdstat_at, fdstat.to_bytes()))
 }
 
 /// Sets `append` and `nonblock`; the other flags cannot change.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_set_flags")]
-pub unsafe extern "C" fn fd_fdstat_set_flags(_vmctx: *mut u8, fd: u32, flags: u32) -> u32 {
-    status(descriptors::get(fd).and_then(|descriptor| {
+#[inline(always)]
+pub fn fd_fdstat_set_flags(caller: impl Caller, fd: u32, flags: u32) -> Result<()> {
+    let state = caller.state();
+    state.get(fd).and_then(|descriptor| {
         // The standard streams are shared with other processes, which would not expect their flags to change.
         if !matches!(descriptor.kind, Kind::File | Kind::Socket) {
             return Err(Errno::Badf);
@@ -168,38 +153,29 @@ pub unsafe extern "C" fn fd_fdstat_set_flags(_vmctx: *mut u8, fd: u32, flags: u3
             new |= OFlags::NONBLOCK;
         }
         fs::set_flags(descriptor.handle, new)
-    }))
+    })
 }
 
 /// Would narrow the rights of a descriptor. What a descriptor can do is decided by how it was opened.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_fdstat_set_rights")]
-pub unsafe extern "C" fn fd_fdstat_set_rights(_vmctx: *mut u8, fd: u32, _rights: u64, _inheriting: u64) -> u32 {
-    status(
-        descriptors::get(fd)
-            .and_then(|descriptor| Err(if descriptor.is_standard() { Errno::Badf } else { Errno::Notsup })),
-    )
+#[inline(always)]
+pub fn fd_fdstat_set_rights(caller: impl Caller, fd: u32, _rights: u64, _inheriting: u64) -> Result<()> {
+    let state = caller.state();
+    state.get(fd).and_then(|descriptor| Err(if descriptor.is_standard() { Errno::Badf } else { Errno::Notsup }))
 }
 
 /// Writes the attributes of what is open.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_get")]
-pub unsafe extern "C" fn fd_filestat_get(vmctx: *mut u8, fd: u32, filestat_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(metadata_of(fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata)))
+#[inline(always)]
+pub fn fd_filestat_get(caller: impl Caller, fd: u32, filestat_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    metadata_of(state, fd).and_then(|metadata| write_filestat(&memory, filestat_at, &metadata))
 }
 
 /// The attributes of what is open.
-pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
-    descriptors::get(fd).and_then(|descriptor| {
+pub(in crate::wasi) fn metadata_of(state: impl State, fd: u32) -> Result<Metadata> {
+    state.get(fd).and_then(|descriptor| {
         if descriptor.is_of_tree() {
             let mut result = Metadata::UNKNOWN;
-            return request::call(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
+            return state.ask_tree(Request::Metadata { descriptor, result: &mut result }).map(|_| result);
         }
         if !descriptor.is_standard() {
             return fs::metadata(descriptor.handle);
@@ -208,7 +184,7 @@ pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
         Ok(Metadata {
             device: 0,
             inode: 0,
-            file_type: standard_type(&descriptor),
+            file_type: standard_type(state, descriptor),
             links: 0,
             size_bytes: 0,
             accessed_ns: 0,
@@ -219,94 +195,72 @@ pub(in crate::wasi) fn metadata_of(fd: u32) -> Result<Metadata> {
 }
 
 /// Sets the length of a file.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_set_size")]
-pub unsafe extern "C" fn fd_filestat_set_size(_vmctx: *mut u8, fd: u32, size: u64) -> u32 {
-    status(descriptors::file(fd).and_then(|file| {
+#[inline(always)]
+pub fn fd_filestat_set_size(caller: impl Caller, fd: u32, size: u64) -> Result<()> {
+    let state = caller.state();
+    state.file(fd).and_then(|file| {
         file.check_writable()?;
         fs::set_size(file.handle, size)
-    }))
+    })
 }
 
 /// Sets the times of what is open.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_filestat_set_times")]
-pub unsafe extern "C" fn fd_filestat_set_times(
-    _vmctx: *mut u8,
-    fd: u32,
-    accessed: u64,
-    modified: u64,
-    flags: u32,
-) -> u32 {
-    status(new_times(accessed, modified, flags).and_then(|(accessed, modified)| {
-        let descriptor = descriptors::get(fd)?;
+#[inline(always)]
+pub fn fd_filestat_set_times(caller: impl Caller, fd: u32, accessed: u64, modified: u64, flags: u32) -> Result<()> {
+    let state = caller.state();
+    new_times(accessed, modified, flags).and_then(|(accessed, modified)| {
+        let descriptor = state.get(fd)?;
         if descriptor.is_standard() {
             return Err(Errno::Badf);
         }
         descriptor.check_writable()?;
         files::set_open_times(descriptor.handle, descriptor.kind == Kind::Directory, accessed, modified)
-    }))
+    })
 }
 
 /// Makes one descriptor take another's number.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_renumber")]
-pub unsafe extern "C" fn fd_renumber(_vmctx: *mut u8, from: u32, to: u32) -> u32 {
-    status(descriptors::renumber(from, to))
+#[inline(always)]
+pub fn fd_renumber(caller: impl Caller, from: u32, to: u32) -> Result<()> {
+    let state = caller.state();
+    state.renumber(from, to)
 }
 
 /// Moves the position in a file; the standard streams have none.
-pub(in crate::wasi) fn seek(fd: u32, offset: i64, whence: Whence) -> Result<u64> {
-    let descriptor = descriptors::get(fd)?;
+pub(in crate::wasi) fn seek(state: impl State, fd: u32, offset: i64, whence: Whence) -> Result<u64> {
+    let descriptor = state.get(fd)?;
     match descriptor.kind {
         Kind::File => fs::seek(descriptor.handle, offset, whence),
-        Kind::TreeFile => request::call(Request::Seek { file: descriptor, offset, whence }),
+        Kind::TreeFile => state.ask_tree(Request::Seek { file: descriptor, offset, whence }),
         Kind::Stdin | Kind::Output | Kind::Socket => Err(Errno::Spipe),
         Kind::Free | Kind::Reserved | Kind::Directory | Kind::TreeDirectory => Err(Errno::Badf),
     }
 }
 
 /// Moves the position and writes the new one.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_seek")]
-pub unsafe extern "C" fn fd_seek(vmctx: *mut u8, fd: u32, offset: u64, whence: u32, position_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
+#[inline(always)]
+pub fn fd_seek(caller: impl Caller, fd: u32, offset: u64, whence: u32, position_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
     let whence = match whence {
         0 => Whence::Start,
         1 => Whence::Current,
         2 => Whence::End,
-        _ => return Errno::Inval as u32,
+        _ => return Err(Errno::Inval),
     };
-    status(seek(fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position)))
+    seek(state, fd, offset.cast_signed(), whence).and_then(|position| memory.write_u64(position_at, position))
 }
 
 /// Writes a file's content and attributes to its device.
-///
-/// # Safety
-/// None of the arguments matters.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_sync")]
-pub unsafe extern "C" fn fd_sync(_vmctx: *mut u8, fd: u32) -> u32 {
-    status(descriptors::file(fd).and_then(|file| fs::sync(file.handle)))
+#[inline(always)]
+pub fn fd_sync(caller: impl Caller, fd: u32) -> Result<()> {
+    let state = caller.state();
+    state.file(fd).and_then(|file| fs::sync(file.handle))
 }
 
 /// Writes the position.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_tell")]
-pub unsafe extern "C" fn fd_tell(vmctx: *mut u8, fd: u32, position_at: u32) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(seek(fd, 0, Whence::Current).and_then(|position| memory.write_u64(position_at, position)))
+#[inline(always)]
+pub fn fd_tell(caller: impl Caller, fd: u32, position_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    seek(state, fd, 0, Whence::Current).and_then(|position| memory.write_u64(position_at, position))
 }
 
 #[cfg(test)]

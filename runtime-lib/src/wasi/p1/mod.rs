@@ -1,13 +1,14 @@
 //! WASI preview 1: the functions of the import module `wasi_snapshot_preview1`.
 //!
-//! In come the context of the calling instance and the import's parameters as they are; out comes an error number, 0
-//! for success. Each function reads guest memory through [`GuestMemory`], calls [`crate::host`] and encodes what it
-//! returns; layouts and numbers are those of `wasi_snapshot_preview1.witx`. One file per family of functions.
+//! In come the guest that calls, a [`Caller`](super::caller::Caller), and the import's parameters as they are; out comes
+//! nothing, or an error. Each function reads guest memory through [`GuestMemory`](crate::host::guest_memory::GuestMemory),
+//! calls [`crate::host`] and encodes what it returns; layouts and numbers are those of `wasi_snapshot_preview1.witx`. One
+//! file per family of functions, all of which are inlined into what has the symbol, so that executables have each once.
+//! Executables reach them through `wasi/exports.rs`, host programs through `embed/src/wasi/`.
 //!
 //! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation of preview 1, so that
 //! a program finds the same errors in both. A pointer outside the memory is `EFAULT`.
 
-use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::Result;
 
 pub mod args;
@@ -25,19 +26,9 @@ mod types;
 
 /// The result of an import: 0, or the number of the error.
 #[inline]
-pub(super) fn status(result: Result<()>) -> u32 {
+pub fn status(result: Result<()>) -> u32 {
     match result {
         Ok(()) => 0,
         Err(error) => error as u32,
     }
-}
-
-/// The memory of the calling instance.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[inline]
-pub(super) unsafe fn memory(vmctx: *mut u8) -> GuestMemory {
-    // SAFETY: by this function's contract.
-    unsafe { GuestMemory::of(vmctx) }
 }

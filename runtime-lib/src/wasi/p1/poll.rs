@@ -2,17 +2,17 @@
 
 use crate::host::clocks::Clock;
 use crate::host::descriptor::{Descriptor, Kind};
-use crate::host::descriptors;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::poll::{Waiter, Watch};
-use crate::host::tree::request::{self, Request};
+use crate::host::state::State;
+use crate::host::tree::request::Request;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata, Whence};
-use crate::sys::fs;
+use crate::sys::fs::{self, Handle};
+use crate::wasi::caller::Caller;
 
 use super::clock::clock;
 use super::types::check_flags;
-use super::{memory, status};
 
 /// Where the fields of a `subscription` are, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +44,10 @@ enum Subject {
         time: u64,
         absolute: bool,
     },
-    Read(Descriptor),
-    Write(Descriptor),
+    Read(Descriptor, Handle),
+    Write(Descriptor, Handle),
+    /// A stream that the operating system does not know, which is always ready; the type of its event.
+    Ready(u8),
     /// An embedded file, which is always ready.
     Embedded(Descriptor),
 }
@@ -57,7 +59,7 @@ struct Subscription {
 }
 
 impl Subscription {
-    fn read(memory: &GuestMemory, at: u32, layout: SubscriptionLayout) -> Result<Self> {
+    fn read(state: impl State, memory: &GuestMemory, at: u32, layout: SubscriptionLayout) -> Result<Self> {
         let field = |offset: u32| at.wrapping_add(offset);
         let [tag] = memory.read(field(8))?;
         let subject = match tag {
@@ -71,11 +73,15 @@ impl Subscription {
                 }
             }
             FD_READ | FD_WRITE => {
-                let descriptor = descriptors::get(memory.read_u32(field(16))?)?;
+                let descriptor = state.get(memory.read_u32(field(16))?)?;
                 match (descriptor.kind, tag) {
                     (Kind::TreeFile, FD_READ) => Subject::Embedded(descriptor),
-                    (Kind::Stdin | Kind::File | Kind::Socket, FD_READ) => Subject::Read(descriptor),
-                    (Kind::Output | Kind::File | Kind::Socket, FD_WRITE) => Subject::Write(descriptor),
+                    (Kind::Stdin | Kind::File | Kind::Socket, FD_READ)
+                    | (Kind::Output | Kind::File | Kind::Socket, FD_WRITE) => match state.handle_to_watch(descriptor) {
+                        None => Subject::Ready(tag),
+                        Some(handle) if tag == FD_READ => Subject::Read(descriptor, handle),
+                        Some(handle) => Subject::Write(descriptor, handle),
+                    },
                     _ => return Err(Errno::Badf),
                 }
             }
@@ -129,6 +135,7 @@ fn outcome(descriptor: &Descriptor, reads: bool, found: u16) -> Outcome {
 
 /// Waits until at least one of some subscriptions has happened; how many events were written.
 pub(in crate::wasi) fn poll(
+    state: impl State,
     memory: &GuestMemory,
     subscriptions: u32,
     events: u32,
@@ -142,18 +149,18 @@ pub(in crate::wasi) fn poll(
     memory.array(subscriptions, count, layout.len_bytes)?;
     memory.array(events, count, EVENT_BYTES)?;
     // Both lists lie in the memory, so none of the offsets below overflows.
-    let subscription = |index: u32| Subscription::read(memory, subscriptions + index * layout.len_bytes, layout);
+    let subscription = |index: u32| Subscription::read(state, memory, subscriptions + index * layout.len_bytes, layout);
 
-    let mut waiter = Waiter::new(count)?;
+    let mut waiter = Waiter::new(state, count)?;
     for index in 0..count {
         match subscription(index)?.subject {
             Subject::Clock { clock, time, absolute } => {
                 let moment = waiter.moment(clock, time, absolute)?;
                 waiter.wake_at(moment);
             }
-            Subject::Embedded(_) => waiter.wake_at(0),
-            Subject::Read(descriptor) => waiter.watch(descriptor.handle, Watch::READABLE)?,
-            Subject::Write(descriptor) => waiter.watch(descriptor.handle, Watch::WRITABLE)?,
+            Subject::Embedded(_) | Subject::Ready(_) => waiter.wake_at(0),
+            Subject::Read(_, handle) => waiter.watch(handle, Watch::READABLE)?,
+            Subject::Write(_, handle) => waiter.watch(handle, Watch::WRITABLE)?,
         }
     }
 
@@ -172,13 +179,14 @@ pub(in crate::wasi) fn poll(
                 }
                 Subject::Embedded(file) => {
                     let mut metadata = Metadata::UNKNOWN;
-                    request::call(Request::Metadata { descriptor: file, result: &mut metadata })?;
-                    let position = request::call(Request::Seek { file, offset: 0, whence: Whence::Current })?;
+                    state.ask_tree(Request::Metadata { descriptor: file, result: &mut metadata })?;
+                    let position = state.ask_tree(Request::Seek { file, offset: 0, whence: Whence::Current })?;
                     let len_bytes = metadata.size_bytes.saturating_sub(position);
                     (FD_READ, Outcome { error: None, len_bytes, flags: if len_bytes == 0 { HANGUP } else { 0 } })
                 }
-                Subject::Read(descriptor) | Subject::Write(descriptor) => {
-                    let reads = matches!(subject, Subject::Read(_));
+                Subject::Ready(tag) => (tag, Outcome { error: None, len_bytes: 1, flags: 0 }),
+                Subject::Read(descriptor, _) | Subject::Write(descriptor, _) => {
+                    let reads = matches!(subject, Subject::Read(..));
                     let found = waiter.found(watch);
                     watch += 1;
                     if found == 0 {
@@ -195,28 +203,17 @@ pub(in crate::wasi) fn poll(
 }
 
 /// Waits until at least one of some subscriptions has happened; writes an event for each that has, and how many.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.poll_oneoff")]
-pub unsafe extern "C" fn poll_oneoff(
-    vmctx: *mut u8,
-    subscriptions: u32,
-    events: u32,
-    count: u32,
-    written_at: u32,
-) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
-    status(
-        poll(&memory, subscriptions, events, count, PREVIEW_1)
-            .and_then(|written| memory.write_u32(written_at, written)),
-    )
+#[inline(always)]
+pub fn poll_oneoff(caller: impl Caller, subscriptions: u32, events: u32, count: u32, written_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
+    poll(state, &memory, subscriptions, events, count, PREVIEW_1)
+        .and_then(|written| memory.write_u32(written_at, written))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::state::Process;
 
     /// A memory with one subscription of each kind of clock wait, 1 ms and 1 h.
     fn clock_subscription(user_data: u8, id: u8, time: u64, absolute: bool) -> [u8; 48] {
@@ -234,7 +231,7 @@ mod tests {
         store.resize(store.len() + 32 * subscriptions.len(), 0xff);
         // SAFETY: the vector outlives the value.
         let memory = unsafe { GuestMemory::new(store.as_mut_ptr(), store.len() as u64) };
-        let written = poll(&memory, 0, events_at, subscriptions.len() as u32, PREVIEW_1)?;
+        let written = poll(Process, &memory, 0, events_at, subscriptions.len() as u32, PREVIEW_1)?;
         (0..written).map(|index| memory.read(events_at + index * 32)).collect()
     }
 

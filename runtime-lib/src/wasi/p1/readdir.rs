@@ -4,34 +4,22 @@ use crate::host::directory::Entries;
 use crate::host::entry::Entry;
 use crate::host::guest_memory::GuestMemory;
 use crate::sys::errno::{Errno, Result};
-
-use super::{memory, status};
+use crate::wasi::caller::Caller;
 
 /// Size of `dirent`.
 const DIRENT_BYTES: usize = 24;
 
 /// Writes entries of a directory from a cookie on, each followed by its name, until the buffer is full or the
 /// directory ends. The last entry may be cut: a full buffer tells the guest to ask again.
-///
-/// # Safety
-/// `vmctx` is a live context.
-#[unsafe(export_name = "wasi_snapshot_preview1.fd_readdir")]
-pub unsafe extern "C" fn fd_readdir(
-    vmctx: *mut u8,
-    fd: u32,
-    buffer: u32,
-    buffer_len: u32,
-    cookie: u64,
-    used_at: u32,
-) -> u32 {
-    // SAFETY: the caller's promise.
-    let memory = unsafe { memory(vmctx) };
+#[inline(always)]
+pub fn fd_readdir(caller: impl Caller, fd: u32, buffer: u32, buffer_len: u32, cookie: u64, used_at: u32) -> Result<()> {
+    let (state, memory) = (caller.state(), caller.memory());
     let mut output = Output { memory, buffer, buffer_len, used: 0 };
-    let read = Entries::for_each(fd, cookie, |entry| {
+    let read = Entries::for_each(state, fd, cookie, |entry| {
         output.write(entry)?;
         Ok(output.used < buffer_len)
     });
-    status(read.and_then(|()| memory.write_u32(used_at, output.used)))
+    read.and_then(|()| memory.write_u32(used_at, output.used))
 }
 
 /// The guest's buffer.

@@ -12,6 +12,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 
 use crate::host::descriptors;
+use crate::host::state::{Process, State as _};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::io_memory;
 
@@ -196,7 +197,7 @@ pub fn remove(handle: u32) {
         && descriptors::get(fd).is_ok_and(|descriptor| !descriptor.is_grant() && !descriptor.is_standard())
     {
         // It was just found.
-        let _ = descriptors::close(fd);
+        let _ = Process.close(fd);
     }
 }
 

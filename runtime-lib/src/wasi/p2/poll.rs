@@ -4,6 +4,7 @@ use wasmelt_abi::component::Canon;
 
 use crate::host::descriptors;
 use crate::host::poll::{Waiter, Watch};
+use crate::host::state::Process;
 use crate::sys::errno::Result;
 
 use super::call::Call;
@@ -18,7 +19,7 @@ fn pollable(call: Call, handle: u32) -> Resource {
 }
 
 /// Adds what is waited for; whether it is a watch.
-fn watch(waiter: &mut Waiter, pollable: Resource) -> Result<bool> {
+fn watch(waiter: &mut Waiter<Process>, pollable: Resource) -> Result<bool> {
     let (fd, events) = match pollable {
         Resource::At(moment) => {
             waiter.wake_at(moment);
@@ -42,7 +43,7 @@ fn watch(waiter: &mut Waiter, pollable: Resource) -> Result<bool> {
 }
 
 /// Whether something has happened, after a wait that ended at `now`. `watches` counts the watches seen so far.
-fn has_happened(waiter: &mut Waiter, pollable: Resource, now: u64, watches: &mut usize) -> bool {
+fn has_happened(waiter: &mut Waiter<Process>, pollable: Resource, now: u64, watches: &mut usize) -> bool {
     match pollable {
         Resource::At(moment) => moment <= now,
         Resource::Readable(fd) | Resource::Writable(fd) if descriptors::get(fd).is_ok() => {
@@ -55,7 +56,7 @@ fn has_happened(waiter: &mut Waiter, pollable: Resource, now: u64, watches: &mut
 
 /// Waits for one thing, or looks whether it has happened.
 fn wait(call: Call, pollable: Resource, blocks: bool) -> bool {
-    let waited = Waiter::new(1).and_then(|mut waiter| {
+    let waited = Waiter::new(Process, 1).and_then(|mut waiter| {
         watch(&mut waiter, pollable)?;
         if !blocks {
             waiter.wake_at(0);
@@ -113,7 +114,7 @@ pub unsafe extern "C" fn poll(canon: *const Canon, list: u32, count: u32, at: u3
 }
 
 fn find(call: Call, count: u32, nth: impl Fn(u32) -> Resource, at: u32) -> Result<()> {
-    let mut waiter = Waiter::new(count)?;
+    let mut waiter = Waiter::new(Process, count)?;
     for index in 0..count {
         watch(&mut waiter, nth(index))?;
     }

@@ -3,6 +3,7 @@
 use wasmelt_abi::component::Canon;
 
 use crate::host::guest_memory::GuestMemory;
+use crate::host::state::Process;
 use crate::wasi::p1::random::fill;
 
 use super::call::Call;
@@ -12,7 +13,7 @@ fn bytes(call: Call, len: u64, at: u32) {
     call.result_at(at, 8, 4);
     let Ok(len) = u32::try_from(len) else { call.trap("list of random bytes is too long") };
     let start = call.allocate(len as usize, 1);
-    if fill(&call.memory(), start, len).is_err() {
+    if fill(Process, &call.memory(), start, len).is_err() {
         call.trap("the system has no random bytes");
     }
     call.put_u32(at, start);
@@ -24,7 +25,7 @@ fn number(call: Call) -> u64 {
     let mut bytes = [0; 8];
     // SAFETY: the array is writable for as long as the value exists, and is not used before the bytes are there.
     let memory = unsafe { GuestMemory::new(bytes.as_mut_ptr(), 8) };
-    if fill(&memory, 0, 8).is_err() {
+    if fill(Process, &memory, 0, 8).is_err() {
         call.trap("the system has no random bytes");
     }
     u64::from_le_bytes(bytes)

@@ -6,6 +6,7 @@ use core::cell::UnsafeCell;
 use crate::host::descriptor::{Descriptor, Kind};
 use crate::host::descriptors;
 use crate::host::poll::{Waiter, Watch};
+use crate::host::state::Process;
 use crate::host::tree::request::{self, Request};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Whence;
@@ -117,7 +118,7 @@ unsafe fn write_some(descriptor: Descriptor, position: Option<u64>, buffers: &[B
 
 /// Whether a handle is ready now.
 fn is_ready(handle: Handle, events: u16) -> Result<bool> {
-    let mut waiter = Waiter::new(1)?;
+    let mut waiter = Waiter::new(Process, 1)?;
     waiter.watch(handle, events)?;
     waiter.wake_at(0);
     waiter.wait()?;
@@ -125,7 +126,7 @@ fn is_ready(handle: Handle, events: u16) -> Result<bool> {
 }
 
 fn wait_for(handle: Handle, events: u16) -> Result<()> {
-    let mut waiter = Waiter::new(1)?;
+    let mut waiter = Waiter::new(Process, 1)?;
     waiter.watch(handle, events)?;
     waiter.wait().map(|_| ())
 }

@@ -3,6 +3,7 @@
 use wasmelt_abi::component::Canon;
 
 use crate::host::descriptor::{Descriptor, Kind};
+use crate::host::state::{Process, State as _};
 use crate::host::{descriptors, files};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Metadata;
@@ -155,7 +156,7 @@ pub unsafe extern "C" fn descriptor_get_type(canon: *const Canon, this: u32, at:
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     let put = |metadata: Metadata| call.put_u8(at + 1, descriptor_type(metadata.file_type));
-    answer(call, at, (2, 1, 1), || metadata_of(fd), put);
+    answer(call, at, (2, 1, 1), || metadata_of(Process, fd), put);
 }
 
 /// Sets the length of a file.
@@ -168,7 +169,7 @@ pub unsafe extern "C" fn descriptor_set_size(canon: *const Canon, this: u32, siz
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     status(call, at, || {
-        let file = descriptors::file(fd)?;
+        let file = Process.file(fd)?;
         file.check_writable()?;
         fs::set_size(file.handle, size)
     });
@@ -265,7 +266,7 @@ pub unsafe extern "C" fn descriptor_stat(canon: *const Canon, this: u32, at: u32
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
-    answer(call, at, (104, 8, 8), || metadata_of(fd), |metadata| put_stat(call, at + 8, &metadata));
+    answer(call, at, (104, 8, 8), || metadata_of(Process, fd), |metadata| put_stat(call, at + 8, &metadata));
 }
 
 /// Whether two descriptors are of the same file.
@@ -277,7 +278,7 @@ pub unsafe extern "C" fn descriptor_is_same_object(canon: *const Canon, this: u3
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
     let (this, other) = (number(call, this), number(call, other));
-    let is_same = match (metadata_of(this), metadata_of(other)) {
+    let is_same = match (metadata_of(Process, this), metadata_of(Process, other)) {
         (Ok(a), Ok(b)) => (a.device, a.inode) == (b.device, b.inode),
         _ => false,
     };
@@ -293,7 +294,7 @@ pub unsafe extern "C" fn descriptor_metadata_hash(canon: *const Canon, this: u32
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
-    answer(call, at, (24, 8, 8), || metadata_of(fd), |metadata| put_hash(call, at + 8, &metadata));
+    answer(call, at, (24, 8, 8), || metadata_of(Process, fd), |metadata| put_hash(call, at + 8, &metadata));
 }
 
 /// Writes the `error-code` behind an error of a stream.

@@ -4,8 +4,8 @@ use core::str;
 
 use wasmelt_abi::component::Canon;
 
-use crate::host::descriptors;
 use crate::host::directory::Entries;
+use crate::host::state::{Process, State as _};
 use crate::sys::errno::Errno;
 
 use super::super::call::Call;
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn descriptor_read_directory(canon: *const Canon, this: u3
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
-    let entries = || descriptors::any_directory(fd).map(|_| Resource::Entries { fd, cookie: FIRST_COOKIE });
+    let entries = || Process.any_directory(fd).map(|_| Resource::Entries { fd, cookie: FIRST_COOKIE });
     answer(call, at, (8, 4, 4), entries, |entries| call.put_u32(at + 4, call.own(entries)));
 }
 
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn directory_entry_stream_read_directory_entry(canon: *con
     });
     let next = || {
         let mut found = false;
-        Entries::for_each(fd, cookie, |entry| {
+        Entries::for_each(Process, fd, cookie, |entry| {
             call.update(this, Resource::Entries { fd, cookie: entry.next_cookie });
             if str::from_utf8(entry.name).is_err() {
                 return Err(Errno::Ilseq);

@@ -2,10 +2,10 @@
 
 use wasmelt_abi::component::Canon;
 
-use crate::host::descriptors;
 use crate::host::files::{self, Opening, flag};
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
+use crate::host::state::{Process, State as _};
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Metadata;
 use crate::sys::fs::OFlags;
@@ -28,7 +28,7 @@ const REQUESTED_WRITE_SYNC: u32 = 1 << 4;
 /// The directory that a path is relative to, for a function that changes something: not through a read-only grant. The
 /// path goes into `path`.
 fn writable(call: Call, fd: u32, from: (u32, u32), path: &mut Path) -> Result<Root> {
-    let directory = descriptors::any_directory(fd);
+    let directory = Process.any_directory(fd);
     read_path(call, path, from.0, from.1)?;
     let directory = directory?;
     directory.check_writable()?;
@@ -38,7 +38,7 @@ fn writable(call: Call, fd: u32, from: (u32, u32), path: &mut Path) -> Result<Ro
 /// The attributes of a path.
 fn attributes(call: Call, fd: u32, path_flags: u32, path: (u32, u32)) -> Result<Metadata> {
     check_string(call, path.0, path.1);
-    match metadata_of(&call.memory(), fd, path_flags & SYMLINK_FOLLOW, path) {
+    match metadata_of(Process, &call.memory(), fd, path_flags & SYMLINK_FOLLOW, path) {
         Err(Errno::Ilseq) => call.trap("invalid utf-8 encoding of a string"),
         result => result,
     }
@@ -192,8 +192,8 @@ pub unsafe extern "C" fn descriptor_open_at(
     let mut store = Path::new();
     let open = || {
         read_path(call, &mut store, path, len)?;
-        let directory = files::directory_to_open_in(fd)?;
-        files::open(directory, &store, open_flags(path_flags, how, flags)?)
+        let directory = files::directory_to_open_in(Process, fd)?;
+        files::open(Process, directory, &store, open_flags(path_flags, how, flags)?)
     };
     answer(call, at, (8, 4, 4), open, |fd| call.put_u32(at + 4, call.own(Resource::Descriptor(fd))));
 }
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn descriptor_readlink_at(canon: *const Canon, this: u32, 
     let mut target = [0; PATH_MAX];
     let read = || {
         read_path(call, &mut store, path, len)?;
-        let directory = descriptors::any_directory(fd)?;
+        let directory = Process.any_directory(fd)?;
         if directory.is_of_tree() {
             // No node is a link.
             return attributes(call, fd, 0, (path, len)).and(Err(Errno::Inval));
