@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::Function;
 use cranelift_frontend::FunctionBuilderContext;
+use wasmparser::WasmFeatures;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
 use crate::component::{self, FlatComponent};
@@ -179,7 +180,7 @@ impl Stages<'_> {
     fn component(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         refuse_for_components(options)?;
         let flat = self.stage("flatten", || component::flatten(wasm, options.features))?;
-        let sources = component_sources(&flat, source_name);
+        let sources = component_sources(&flat, source_name, options);
         let modules = self.stage("parse", || parse_all(&sources, options))?;
         let isas = codegen::Isas::new(options)?;
         let contents: Vec<_> =
@@ -372,25 +373,28 @@ struct Source<'a> {
     source_name: &'a str,
     /// The module in the binary format.
     wasm: Cow<'a, [u8]>,
+    /// What it may use.
+    features: WasmFeatures,
 }
 
 /// The modules of a program in order of instantiation, the main one last.
 fn sources<'a>(wasm: &'a [u8], source_name: &'a str, options: &'a Options) -> Result<Vec<Source<'a>>> {
     let preloads = options.preloads.iter().map(|preload| {
         let (name, source_name) = (preload.name.clone(), preload.source_name.as_str());
-        Ok(Source { name, source_name, wasm: read(&preload.bytes, source_name)? })
+        Ok(Source { name, source_name, wasm: read(&preload.bytes, source_name)?, features: options.features })
     });
     let file = report::file_name(source_name);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    let main = Source { name: stem.to_owned(), source_name, wasm: Cow::Borrowed(wasm) };
+    let main = Source { name: stem.to_owned(), source_name, wasm: Cow::Borrowed(wasm), features: options.features };
     preloads.chain([Ok(main)]).collect()
 }
 
 /// The core modules of a component, one for each instance.
-fn component_sources<'a>(flat: &'a FlatComponent, source_name: &'a str) -> Vec<Source<'a>> {
+fn component_sources<'a>(flat: &'a FlatComponent, source_name: &'a str, options: &Options) -> Vec<Source<'a>> {
     let source = |instance: &component::FlatInstance| {
         let wasm = Cow::Borrowed(flat.modules[instance.module].as_slice());
-        Source { name: instance.name.clone(), source_name, wasm }
+        let further = if instance.is_adapter { component::ADAPTERS } else { WasmFeatures::empty() };
+        Source { name: instance.name.clone(), source_name, wasm, features: options.features.union(further) }
     };
     flat.instances.iter().map(source).collect()
 }
@@ -444,7 +448,7 @@ fn linked_modules(sources: &[Source<'_>]) -> Result<Vec<report::LinkedModule>> {
 
 fn parse_all<'a>(sources: &'a [Source<'_>], options: &Options) -> Result<Vec<Linked<'a>>> {
     let parse = |source: &'a Source<'_>| {
-        let mut module = module::parse(&source.wasm, options.features)?;
+        let mut module = module::parse(&source.wasm, source.features)?;
         if !options.branch_hinting {
             module.ignore_branch_hints();
         }

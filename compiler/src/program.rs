@@ -20,7 +20,7 @@ mod segments;
 mod toolchain;
 
 pub use crate::module::MAX_MEMORY64_BYTES;
-pub use component::{Lowering, LoweringIndex};
+pub use component::{Components, LoweredCall, Lowering, LoweringIndex};
 pub use needs::Needs;
 
 use std::borrow::Cow;
@@ -76,8 +76,8 @@ pub struct Program<'data> {
     pub layout: Option<Layout>,
     /// Function references say in which instance a function runs.
     pub has_wide_records: bool,
-    /// The functions of the host that a component calls.
-    pub lowerings: PrimaryMap<LoweringIndex, Lowering>,
+    /// What its components need, where it was one.
+    pub components: Components,
     /// Functions that may return in another instance than they were called in.
     straying: HashSet<(InstanceIndex, DefinedFuncIndex)>,
 }
@@ -317,7 +317,7 @@ impl<'data> Program<'data> {
     pub fn library(module: Module<'data>, options: &Options) -> Result<Self> {
         let instance = Instance::library(module);
         let instance_index = InstanceIndex::from_u32(0);
-        Self::plan(vec![instance], Entry::calling(instance_index, Vec::new()), PrimaryMap::new(), options)
+        Self::plan(vec![instance], Entry::calling(instance_index, Vec::new()), Components::default(), options)
     }
 
     /// A program of one module, whose imports are met by the runtime.
@@ -343,16 +343,16 @@ impl<'data> Program<'data> {
         instances.push(instance);
         let in_threads = instances.iter().any(Instance::spawns_threads);
         let entry = Entry::find(&instances[main_index.index()], main_index, in_threads, options)?;
-        Self::plan(instances, entry, PrimaryMap::new(), options)
+        Self::plan(instances, entry, Components::default(), options)
     }
 
     fn plan(
         mut instances: Vec<Instance<'data>>,
         entry: Entry,
-        lowerings: PrimaryMap<LoweringIndex, Lowering>,
+        components: Components,
         options: &Options,
     ) -> Result<Self> {
-        live::find(&mut instances, &entry, &lowerings);
+        live::find(&mut instances, &entry, &components);
         let in_threads = instances.iter().any(Instance::spawns_threads);
         let has_wide_records = instances.len() > 1 && live::exchange_references(&instances);
         let straying = live::find_straying(&instances, has_wide_records);
@@ -371,8 +371,8 @@ impl<'data> Program<'data> {
             Shape::Single => Some(Self::lay_out(&mut planned, options)?),
             Shape::Many => None,
         };
-        let functions = Functions::of(&planned, &entry, &lowerings);
-        Ok(Self { instances: planned, entry, functions, layout, has_wide_records, lowerings, straying })
+        let functions = Functions::of(&planned, &entry, &components);
+        Ok(Self { instances: planned, entry, functions, layout, has_wide_records, components, straying })
     }
 
     /// Gives the instances their distances.

@@ -15,6 +15,7 @@ extern crate std;
 
 pub mod backtrace;
 pub mod builtins;
+pub mod component;
 pub mod exception;
 pub mod executable;
 pub mod failure;

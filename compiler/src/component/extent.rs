@@ -3,8 +3,8 @@
 //! that the bytes of the file bound, and refused beyond a multiple of those bytes, before anything is flattened.
 
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
-    Instance, Parser, Payload,
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Encoding, Instance, Parser, Payload,
 };
 
 use super::unsupported;
@@ -12,6 +12,12 @@ use crate::error::{Error, Result};
 
 /// What an instance counts besides the bytes of its module.
 const INSTANCE_BYTES: u64 = 64;
+
+/// What a function counts that a component makes of one of a core module, or the other way round.
+const LIFTED_BYTES: u64 = 64;
+
+/// What a function counts that a component calls: an adapter may lie between the components.
+const LOWERED_BYTES: u64 = 1024;
 
 /// How much the instances of a component may count together: this, and a multiple of the bytes of its file.
 const LEAST_ALLOWED: u64 = 1 << 20;
@@ -29,7 +35,7 @@ struct Scope {
 
 /// Refuses a component that becomes much more than its bytes. What is not valid is left to the validator.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
-    let allowed = (bytes.len() as u64).saturating_mul(ALLOWED_FACTOR).saturating_add(LEAST_ALLOWED);
+    let allowed = allowed(bytes);
     // Components around the one that is being read, which is the last; `None` stands for a module.
     let mut scopes: Vec<Option<Scope>> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
@@ -57,6 +63,24 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How much a component of these bytes may become.
+fn allowed(bytes: &[u8]) -> u64 {
+    (bytes.len() as u64).saturating_mul(ALLOWED_FACTOR).saturating_add(LEAST_ALLOWED)
+}
+
+/// Refuses a component whose modules, with the adapters that were made for it, are much more than its bytes: `modules`
+/// says how long each is.
+pub(super) fn check_modules(bytes: &[u8], modules: impl Iterator<Item = usize>) -> Result<()> {
+    let (total, allowed) = (modules.map(|len| len as u64).sum::<u64>(), allowed(bytes));
+    if total <= allowed {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "the component needs {total} bytes of modules for calls between its parts, and may need {allowed} for its size"
+    ))
+    .hint("types of few words that say much, in many functions, bring that about"))
 }
 
 fn too_large(extent: u64, allowed: u64) -> Error {
@@ -158,6 +182,15 @@ impl Scope {
                     }
                 }
             }
+            Payload::ComponentCanonicalSection(functions) => {
+                for function in functions.clone() {
+                    let counts = match function? {
+                        CanonicalFunction::Lower { .. } => LOWERED_BYTES,
+                        _ => LIFTED_BYTES,
+                    };
+                    self.extent = self.extent.saturating_add(counts);
+                }
+            }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
@@ -215,6 +248,18 @@ mod tests {
         };
         assert!(check(&of(15).unwrap()).is_ok());
         assert!(check(&of(25).unwrap()).is_err());
+    }
+
+    #[test]
+    fn functions_between_components_count() {
+        let of = |lowered: usize| {
+            let all = "(core func (canon lower (func $f)))".repeat(lowered);
+            wat::parse_str(format!("(component (import \"f\" (func $f)) {all})")).unwrap()
+        };
+        assert!(check(&of(900)).is_ok());
+        assert!(check(&of(1500)).is_err());
+        assert!(check_modules(b"", [1 << 20].into_iter()).is_ok());
+        assert!(check_modules(b"", [1 << 20, 1].into_iter()).is_err());
     }
 
     #[test]

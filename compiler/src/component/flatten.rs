@@ -1,16 +1,24 @@
 //! `wasmtime-environ`'s view of a component, as our own plain data. What cannot be expressed is refused by name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use wasmelt_abi::canonical::CanonicalTrap;
 use wasmtime_environ::component::{
-    CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder, CoreDef, Export, ExportItem,
-    GlobalInitializer, InstantiateModule, ResourceIndex, RuntimeImportIndex, StringEncoding, Trampoline as Upstream,
-    TrampolineIndex, Translator, TypeResourceTable,
+    CanonicalOptions, CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder, CoreDef, Export,
+    ExportItem, FixedEncoding, GlobalInitializer, InstantiateModule, ResourceIndex, RuntimeImportIndex,
+    RuntimeMemoryIndex, StringEncoding, Trampoline as Upstream, TrampolineIndex, Transcode, Translator,
+    TypeResourceTable, TypeResourceTableIndex,
 };
 use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
-use wasmtime_environ::{EntityIndex, PrimaryMap, ScopeVec, Tunables};
+use wasmtime_environ::{EntityIndex, PrimaryMap, ScopeVec, Trap, Tunables};
 
-use super::{CoreFunc, Definition, FlatComponent, FlatInstance, ImportName, Trampoline, unsupported};
+use super::extent;
+use super::flags::Flags;
+use super::refusal::{asynchronous, by_name, check_track, is_of_track, kind, nothing_to_run};
+use super::{
+    CoreFunc, CoreMemory, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, ResourceType, Trampoline,
+    Work, unsupported,
+};
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex};
 
@@ -62,15 +70,20 @@ fn flatten_with(bytes: &[u8], features: WasmFeatures) -> std::result::Result<Fla
     let scope = ScopeVec::new();
     let translated = Translator::new(&tunables, &mut validator, &mut types, &scope).translate(bytes);
     let (translation, modules) = translated.map_err(|e| Failure::Invalid(format!("{e:#}")))?;
+    let table_count = types.num_resource_tables() as u32;
     let (types, _) = types.finish(&translation.component);
+    extent::check_modules(bytes, modules.values().map(|module| module.wasm.len())).map_err(Failure::Ours)?;
     let modules = modules.into_iter().map(|(_, module)| module.wasm.to_vec()).collect();
     let reader = Reader {
         component: &translation.component,
         types: &types,
+        table_count,
+        flags: Flags::find(&translation.component.initializers, &translation.trampolines),
         instances: Vec::new(),
         memories: HashMap::new(),
         reallocs: HashMap::new(),
         lowered: HashMap::new(),
+        destructors: HashMap::new(),
     };
     reader.read(modules, &translation.trampolines).map_err(Failure::Ours)
 }
@@ -79,21 +92,32 @@ fn flatten_with(bytes: &[u8], features: WasmFeatures) -> std::result::Result<Fla
 struct Reader<'a> {
     component: &'a Component,
     types: &'a ComponentTypes,
+    /// How many tables of handles there are.
+    table_count: u32,
+    flags: Flags,
     instances: Vec<FlatInstance>,
     /// By their numbers upstream, as are the others.
     memories: HashMap<u32, (usize, MemoryIndex)>,
     reallocs: HashMap<u32, CoreFunc>,
     /// The import behind each lowered function.
     lowered: HashMap<u32, RuntimeImportIndex>,
+    /// By number of the resource among those that the component defines.
+    destructors: HashMap<u32, CoreFunc>,
 }
 
 impl Reader<'_> {
     fn read(
         mut self,
-        modules: Vec<Vec<u8>>,
+        mut modules: Vec<Vec<u8>>,
         trampolines: &PrimaryMap<TrampolineIndex, Upstream>,
     ) -> Result<FlatComponent> {
         let run = self.run()?;
+        if let Some(module) = self.flags.module() {
+            let arguments = Vec::new();
+            let name = "flags".to_owned();
+            self.instances.push(FlatInstance { name, module: modules.len(), arguments, is_adapter: true });
+            modules.push(module);
+        }
         for initializer in &self.component.initializers {
             self.initializer(initializer)?;
         }
@@ -102,10 +126,20 @@ impl Reader<'_> {
             Definition::Export(instance, Entity::Func(func)) => (instance, func),
             _ => return Err(Error::input("`run` of the component is not a function of a core module")),
         };
+        let tables = (0..self.table_count).map(|table| self.table(TypeResourceTableIndex::from_u32(table)));
+        let imports = trampolines.iter().filter_map(|trampoline| match &trampoline.work {
+            Work::Import { name, .. } => Some(name.clone()),
+            _ => None,
+        });
+        // Several components may import the same.
+        let mut seen = HashSet::new();
+        let imports = imports.filter(|import| seen.insert(import.clone())).collect();
         Ok(FlatComponent {
             modules,
+            tables: tables.collect::<Result<_>>()?,
+            may_leave: self.flags.globals(),
             instances: self.instances,
-            imports: trampolines.iter().map(|trampoline| trampoline.import.clone()).collect(),
+            imports,
             trampolines,
             run,
             exports: self.component.exports.raw_iter().map(|(name, _)| name.to_string()).collect(),
@@ -137,15 +171,17 @@ impl Reader<'_> {
             ))
             .hint("toolchains write one for results that lie in memory only"));
         }
-        definition(func)
+        self.definition(func)
     }
 
     fn initializer(&mut self, initializer: &GlobalInitializer) -> Result<()> {
         match initializer {
-            GlobalInitializer::InstantiateModule(InstantiateModule::Static(module, arguments), _) => {
-                let name = format!("core{}", self.instances.len());
-                let arguments = arguments.iter().map(definition).collect::<Result<_>>()?;
-                self.instances.push(FlatInstance { name, module: module.as_u32() as usize, arguments });
+            GlobalInitializer::InstantiateModule(InstantiateModule::Static(module, arguments), component) => {
+                let is_adapter = component.is_none();
+                let number = self.instances.len() - self.flags.instance_count();
+                let name = format!("{}{number}", if is_adapter { "adapter" } else { "core" });
+                let arguments = arguments.iter().map(|def| self.definition(def)).collect::<Result<_>>()?;
+                self.instances.push(FlatInstance { name, module: module.as_u32() as usize, arguments, is_adapter });
             }
             GlobalInitializer::InstantiateModule(InstantiateModule::Import(import, _), _) => {
                 return Err(Error::input(format!("the component imports a core module, {}", self.import(*import)))
@@ -156,60 +192,114 @@ impl Reader<'_> {
             }
             GlobalInitializer::ExtractMemory(memory) => {
                 let ExportItem::Index(index) = memory.export.item else { return Err(by_name()) };
-                let place = (memory.export.instance.as_u32() as usize, MemoryIndex::from_u32(index.as_u32()));
+                let instance = self.instance(memory.export.instance.as_u32());
+                let place = (instance, MemoryIndex::from_u32(index.as_u32()));
                 self.memories.insert(memory.index.as_u32(), place);
             }
             GlobalInitializer::ExtractRealloc(realloc) => {
-                let Definition::Export(instance, Entity::Func(func)) = definition(&realloc.def)? else {
-                    return Err(unsupported("`realloc` that no core module has"));
-                };
-                self.reallocs.insert(realloc.index.as_u32(), (instance, func));
+                let func = self.core_func(&realloc.def, "`realloc`")?;
+                self.reallocs.insert(realloc.index.as_u32(), func);
             }
             GlobalInitializer::ExtractCallback(_) => return Err(asynchronous("a function with a `callback`")),
             // They are looked at where a function with them is called.
             GlobalInitializer::ExtractPostReturn(_) | GlobalInitializer::ExtractTable(_) => {}
-            GlobalInitializer::Resource(_) => return Err(unsupported("a resource type of its own")),
+            GlobalInitializer::Resource(resource) => {
+                if let Some(destructor) = &resource.dtor {
+                    let func = self.core_func(destructor, "a destructor")?;
+                    self.destructors.insert(resource.index.as_u32(), func);
+                }
+            }
         }
         Ok(())
     }
 
     fn trampoline(&self, trampoline: &Upstream) -> Result<Trampoline> {
-        match trampoline {
+        let (component, work) = match trampoline {
             Upstream::LowerImport { index, options, .. } => {
-                let import = self.lowered.get(&index.as_u32()).ok_or_else(by_name)?;
-                let import = self.import(*import);
-                check_track(&import)?;
                 let options = &self.component.options[*options];
-                if options.async_ {
-                    return Err(asynchronous(&format!("an asynchronous call of {import}")));
-                }
-                if options.string_encoding != StringEncoding::Utf8 {
-                    return Err(unsupported(&format!("a call of {import} with strings that are not UTF-8")));
-                }
-                let CanonicalOptionsDataModel::LinearMemory(place) = &options.data_model else {
-                    return Err(unsupported(&format!("a call of {import} with objects of garbage collection")));
-                };
-                Ok(Trampoline {
-                    import,
-                    component: options.instance.as_u32(),
-                    memory: place.memory.and_then(|memory| self.memories.get(&memory.as_u32()).copied()),
-                    realloc: place.realloc.and_then(|realloc| self.reallocs.get(&realloc.as_u32()).copied()),
-                })
+                let import = self.lowered.get(&index.as_u32()).ok_or_else(by_name)?;
+                (options.instance.as_u32(), self.lower(*import, options)?)
             }
-            Upstream::ResourceDrop { instance, ty } => {
-                let TypeResourceTable::Concrete { ty, .. } = self.types[*ty] else { return Err(by_name()) };
-                let mut import = self.import(self.imported_resource(ty)?);
-                import.name = format!("[resource-drop]{}", import.name);
-                check_track(&import)?;
-                Ok(Trampoline { import, component: instance.as_u32(), memory: None, realloc: None })
+            Upstream::Transcoder { op, from, to, .. } => {
+                (0, Work::Transcode { function: transcoder(*op), from: self.memory(*from)?, to: self.memory(*to)? })
             }
-            other => Err(unsupported(&format!("`{}`", kind(other)))),
+            Upstream::ResourceNew { instance, ty } => (instance.as_u32(), Work::ResourceNew(self.own_resource(*ty)?)),
+            Upstream::ResourceRep { instance, ty } => (instance.as_u32(), Work::ResourceRep(self.own_resource(*ty)?)),
+            Upstream::ResourceDrop { instance, ty } => (instance.as_u32(), self.drop_of(*ty)?),
+            Upstream::ResourceTransferOwn => (0, Work::TransferOwn),
+            Upstream::ResourceTransferBorrow => (0, Work::TransferBorrow),
+            Upstream::EnterSyncCall => (0, Work::EnterCall),
+            Upstream::ExitSyncCall => (0, Work::ExitCall),
+            Upstream::Trap => (0, Work::Trap),
+            other => return Err(asynchronous(&format!("`{}`", kind(other)))),
+        };
+        Ok(Trampoline { component, work })
+    }
+
+    /// A function of the host as a component calls it.
+    fn lower(&self, import: RuntimeImportIndex, options: &CanonicalOptions) -> Result<Work> {
+        let name = self.import(import);
+        check_track(&name)?;
+        if options.async_ {
+            return Err(asynchronous(&format!("an asynchronous call of {name}")));
+        }
+        if options.string_encoding != StringEncoding::Utf8 {
+            return Err(unsupported(&format!("a call of {name} with strings that are not UTF-8")));
+        }
+        let CanonicalOptionsDataModel::LinearMemory(place) = &options.data_model else {
+            return Err(unsupported(&format!("a call of {name} with objects of garbage collection")));
+        };
+        Ok(Work::Import {
+            name,
+            memory: place.memory.and_then(|memory| self.memories.get(&memory.as_u32()).copied()),
+            realloc: place.realloc.and_then(|realloc| self.reallocs.get(&realloc.as_u32()).copied()),
+        })
+    }
+
+    fn memory(&self, memory: RuntimeMemoryIndex) -> Result<CoreMemory> {
+        self.memories.get(&memory.as_u32()).copied().ok_or_else(by_name)
+    }
+
+    /// What dropping a handle of a table does.
+    fn drop_of(&self, table: TypeResourceTableIndex) -> Result<Work> {
+        match self.table(table)?.ok_or_else(by_name)?.resource {
+            ResourceType::Own(ty) => Ok(Work::ResourceDrop { ty, destructor: self.destructors.get(&ty).copied() }),
+            ResourceType::Imported(name) => {
+                let name = ImportName { name: format!("[resource-drop]{}", name.name), ..name };
+                check_track(&name)?;
+                Ok(Work::Import { name, memory: None, realloc: None })
+            }
         }
     }
 
-    fn imported_resource(&self, ty: ResourceIndex) -> Result<RuntimeImportIndex> {
-        let import = self.component.imported_resources.get(ty).copied();
-        import.ok_or_else(|| unsupported("a resource type of its own"))
+    /// The number of the type of a table, which a component has defined.
+    fn own_resource(&self, table: TypeResourceTableIndex) -> Result<u32> {
+        match self.table(table)? {
+            Some(HandleTable { resource: ResourceType::Own(ty), .. }) => Ok(ty),
+            _ => Err(Error::internal("a component makes a resource of a type that is not its own")),
+        }
+    }
+
+    /// A table of handles; `None` where the type is never instantiated.
+    fn table(&self, table: TypeResourceTableIndex) -> Result<Option<HandleTable>> {
+        let TypeResourceTable::Concrete { ty, instance } = self.types[table] else { return Ok(None) };
+        let (resource, definer) = self.resource(ty)?;
+        let is_definer = definer == Some(instance.as_u32());
+        Ok(Some(HandleTable { component: instance.as_u32(), resource, is_definer }))
+    }
+
+    /// A type of resources, and the component instance that has defined it.
+    fn resource(&self, ty: ResourceIndex) -> Result<(ResourceType, Option<u32>)> {
+        match self.component.defined_resource_index(ty) {
+            Some(own) => {
+                let definer = self.component.defined_resource_instances.get(own).ok_or_else(by_name)?;
+                Ok((ResourceType::Own(own.as_u32()), Some(definer.as_u32())))
+            }
+            None => {
+                let import = self.component.imported_resources.get(ty).ok_or_else(by_name)?;
+                Ok((ResourceType::Imported(self.import(*import)), None))
+            }
+        }
     }
 
     /// The name of an import.
@@ -221,74 +311,97 @@ impl Reader<'_> {
             None => ImportName { interface: "$root".to_owned(), name: root.clone() },
         }
     }
-}
 
-fn definition(def: &CoreDef) -> Result<Definition> {
-    match def {
-        CoreDef::Export(export) => {
-            let ExportItem::Index(index) = export.item else { return Err(by_name()) };
-            let entity = match index {
-                EntityIndex::Function(func) => Entity::Func(FuncIndex::from_u32(func.as_u32())),
-                EntityIndex::Table(table) => Entity::Table(TableIndex::from_u32(table.as_u32())),
-                EntityIndex::Memory(memory) => Entity::Memory(MemoryIndex::from_u32(memory.as_u32())),
-                EntityIndex::Global(global) => Entity::Global(GlobalIndex::from_u32(global.as_u32())),
-                EntityIndex::Tag(tag) => Entity::Tag(TagIndex::from_u32(tag.as_u32())),
-            };
-            Ok(Definition::Export(export.instance.as_u32() as usize, entity))
+    /// The number of an instance among ours, by its number upstream.
+    fn instance(&self, upstream: u32) -> usize {
+        upstream as usize + self.flags.instance_count()
+    }
+
+    /// A function that a core module has.
+    fn core_func(&self, def: &CoreDef, what: &str) -> Result<CoreFunc> {
+        match self.definition(def)? {
+            Definition::Export(instance, Entity::Func(func)) => Ok((instance, func)),
+            _ => Err(unsupported(&format!("{what} that no core module has"))),
         }
-        CoreDef::Trampoline(index) => Ok(Definition::Trampoline(index.as_u32() as usize)),
-        CoreDef::InstanceFlags(_) => Err(unsupported("calls between components")),
-        CoreDef::UnsafeIntrinsic(_) => Err(asynchronous("`context.get` or `context.set`")),
-        CoreDef::TaskMayBlock => Err(asynchronous("a call that may block")),
+    }
+
+    fn definition(&self, def: &CoreDef) -> Result<Definition> {
+        match def {
+            CoreDef::Export(export) => {
+                let ExportItem::Index(index) = export.item else { return Err(by_name()) };
+                Ok(Definition::Export(self.instance(export.instance.as_u32()), entity(index)))
+            }
+            CoreDef::Trampoline(index) => Ok(Definition::Trampoline(index.as_u32() as usize)),
+            CoreDef::InstanceFlags(component) => {
+                let (instance, global) = self.flags.global(component.as_u32()).ok_or_else(by_name)?;
+                Ok(Definition::Export(instance, Entity::Global(global)))
+            }
+            CoreDef::UnsafeIntrinsic(_) => Err(asynchronous("`context.get` or `context.set`")),
+            CoreDef::TaskMayBlock => Err(asynchronous("a call that may block")),
+        }
     }
 }
 
-/// Whether a name is that of an interface in a version 0.2.
-fn is_of_track(name: &str, interface: &str) -> bool {
-    name.strip_prefix(interface).and_then(|rest| rest.strip_prefix("@0.2.")).is_some()
-}
-
-/// Refuses by name what later versions of WASI and other worlds have.
-fn check_track(import: &ImportName) -> Result<()> {
-    let Some((interface, version)) = import.interface.split_once('@') else { return Ok(()) };
-    if interface.starts_with("wasi:http/") {
-        return Err(Error::input(format!("the component imports {import}, and HTTP is not supported yet"))
-            .hint("programs that use files, streams, clocks and random numbers alone can be compiled"));
+/// Something that a core module has, by its index in the module.
+fn entity(index: EntityIndex) -> Entity {
+    match index {
+        EntityIndex::Function(func) => Entity::Func(FuncIndex::from_u32(func.as_u32())),
+        EntityIndex::Table(table) => Entity::Table(TableIndex::from_u32(table.as_u32())),
+        EntityIndex::Memory(memory) => Entity::Memory(MemoryIndex::from_u32(memory.as_u32())),
+        EntityIndex::Global(global) => Entity::Global(GlobalIndex::from_u32(global.as_u32())),
+        EntityIndex::Tag(tag) => Entity::Tag(TagIndex::from_u32(tag.as_u32())),
     }
-    if interface.starts_with("wasi:") && version.starts_with("0.3") {
-        return Err(asynchronous(&import.to_string()));
+}
+
+/// The function of the runtime that copies a string in this way.
+fn transcoder(op: Transcode) -> &'static str {
+    match op {
+        Transcode::Copy(FixedEncoding::Utf8) => "utf8_to_utf8",
+        Transcode::Copy(FixedEncoding::Utf16) => "utf16_to_utf16",
+        Transcode::Copy(FixedEncoding::Latin1) => "latin1_to_latin1",
+        Transcode::Latin1ToUtf16 => "latin1_to_utf16",
+        Transcode::Latin1ToUtf8 => "latin1_to_utf8",
+        Transcode::Utf16ToCompactProbablyUtf16 => "utf16_to_compact_probably_utf16",
+        Transcode::Utf16ToCompactUtf16 => "utf16_to_compact_utf16",
+        Transcode::Utf16ToLatin1 => "utf16_to_latin1",
+        Transcode::Utf16ToUtf8 => "utf16_to_utf8",
+        Transcode::Utf8ToCompactUtf16 => "utf8_to_compact_utf16",
+        Transcode::Utf8ToLatin1 => "utf8_to_latin1",
+        Transcode::Utf8ToUtf16 => "utf8_to_utf16",
     }
-    Ok(())
 }
 
-fn nothing_to_run(exports: &[String]) -> Error {
-    let text = exports.join(", ");
-    let what = match exports {
-        [] => "it exports nothing".to_owned(),
-        _ => format!("it exports {text}"),
-    };
-    if text.contains("wasi:cli/run@0.3") {
-        return asynchronous("the exported `wasi:cli/run@0.3`");
+/// The trap that adapters raise by this number.
+pub(super) fn trap(code: u64) -> Option<CanonicalTrap> {
+    Some(match Trap::from_u8(u8::try_from(code).ok()?)? {
+        Trap::CannotEnterComponent => CanonicalTrap::CannotEnter,
+        Trap::CannotLeaveComponent => CanonicalTrap::CannotLeave,
+        Trap::InvalidChar => CanonicalTrap::InvalidChar,
+        Trap::StringOutOfBounds => CanonicalTrap::StringOutOfBounds,
+        Trap::ListOutOfBounds => CanonicalTrap::ListOutOfBounds,
+        Trap::InvalidDiscriminant => CanonicalTrap::InvalidDiscriminant,
+        Trap::UnalignedPointer => CanonicalTrap::UnalignedPointer,
+        Trap::MemoryOutOfBounds => CanonicalTrap::MemoryOutOfBounds,
+        Trap::UncaughtException => CanonicalTrap::UncaughtException,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traps_of_adapters_have_the_words_that_wasmtime_has() {
+        let words: Vec<_> = CanonicalTrap::MESSAGES.lines().collect();
+        let mut found = Vec::new();
+        for (code, ours) in (0..=u8::MAX).filter_map(|code| Some((code, trap(code.into())?))) {
+            let theirs = Trap::from_u8(code).unwrap().to_string();
+            assert_eq!(theirs, format!("wasm trap: {}", words[ours as usize]));
+            found.push(ours as u8);
+        }
+        found.sort_unstable();
+        assert_eq!(found.len(), CanonicalTrap::ALL.len());
+        assert_eq!(trap(u64::MAX), None);
     }
-    let error =
-        Error::input(format!("the component exports no `wasi:cli/run@0.2`, so there is nothing to run: {what}"));
-    if text.contains("wasi:http/") {
-        return error.hint("servers for HTTP (the world `wasi:http/proxy`) are not supported yet");
-    }
-    error.hint("a program for `wasm32-wasip2` is a command: it has a function `main`")
-}
-
-fn asynchronous(what: &str) -> Error {
-    Error::input(format!("the component uses {what}: asynchronous components (WASI 0.3) are not supported yet"))
-        .hint("build the program for WASI 0.2, `wasm32-wasip2`")
-}
-
-fn by_name() -> Error {
-    Error::internal("a component refers to what has no number")
-}
-
-/// The name of a trampoline upstream, without its fields.
-fn kind(trampoline: &Upstream) -> String {
-    let text = format!("{trampoline:?}");
-    text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }

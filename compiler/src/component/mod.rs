@@ -7,14 +7,21 @@
 #[cfg(feature = "component")]
 mod extent;
 #[cfg(feature = "component")]
+mod flags;
+#[cfg(feature = "component")]
 mod flatten;
+#[cfg(feature = "component")]
+mod refusal;
 #[cfg(feature = "component")]
 mod shim;
 
+use std::collections::HashMap;
+
+use wasmelt_abi::canonical::CanonicalTrap;
 use wasmparser::{Parser, WasmFeatures};
 
 use crate::error::{Error, Result};
-use crate::module::{Entity, FuncIndex, MemoryIndex};
+use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex};
 
 /// A component without nesting: what there is to instantiate, and what runs then.
 #[derive(Debug)]
@@ -27,6 +34,10 @@ pub struct FlatComponent {
     pub trampolines: Vec<Trampoline>,
     /// The function behind `run` of the exported `wasi:cli/run`: no parameters, one `i32`, which is 0 for success.
     pub run: CoreFunc,
+    /// Tables of handles, by the numbers that adapters know them by; `None` where no handle can be in one.
+    pub tables: Vec<Option<HandleTable>>,
+    /// By component instance, the global that is 0 while the instance may call nobody outside; for those where it matters.
+    pub may_leave: HashMap<u32, (usize, GlobalIndex)>,
     /// What the component imports, as it names it.
     pub imports: Vec<ImportName>,
     /// What the component exports, by name.
@@ -42,6 +53,8 @@ pub struct FlatInstance {
     pub module: usize,
     /// What each import of the module is, in the module's order.
     pub arguments: Vec<Definition>,
+    /// The module is an adapter, which uses what adapters may use.
+    pub is_adapter: bool,
 }
 
 /// What an import of a core module is.
@@ -56,21 +69,84 @@ pub enum Definition {
 /// A function of an instance: index into [`FlatComponent::instances`], and the function in its module.
 pub type CoreFunc = (usize, FuncIndex);
 
+/// A memory of an instance.
+pub type CoreMemory = (usize, MemoryIndex);
+
+/// The handles of one type that a component instance has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandleTable {
+    /// The component instance.
+    pub component: u32,
+    /// The type of what they stand for.
+    pub resource: ResourceType,
+    /// Whether the instance has defined the type itself.
+    pub is_definer: bool,
+}
+
+/// A type of resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResourceType {
+    /// One that the component imports.
+    Imported(ImportName),
+    /// One that a component of the program has defined, by number.
+    Own(u32),
+}
+
 /// A function that no module defines.
 #[derive(Debug)]
 pub struct Trampoline {
-    /// What it calls.
-    pub import: ImportName,
-    /// The component instance that calls: handles belong to one.
+    /// The component instance that calls; of no meaning for what adapters call.
     pub component: u32,
-    /// The memory that strings, lists and results lie in.
-    pub memory: Option<(usize, MemoryIndex)>,
-    /// What allocates in it.
-    pub realloc: Option<CoreFunc>,
+    /// What it does.
+    pub work: Work,
+}
+
+/// What a function does that no module defines.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// It calls what the component imports.
+    Import {
+        /// Its name.
+        name: ImportName,
+        /// The memory that strings, lists and results lie in.
+        memory: Option<CoreMemory>,
+        /// What allocates in it.
+        realloc: Option<CoreFunc>,
+    },
+    /// It copies a string from one memory to another, as the function of the runtime with this name does it.
+    Transcode {
+        /// The name in [`wasmelt_abi::canonical`].
+        function: &'static str,
+        /// The memory that is read.
+        from: CoreMemory,
+        /// The memory that is written to.
+        to: CoreMemory,
+    },
+    /// `resource.new`, for a type that a component of the program has defined, as for those below.
+    ResourceNew(u32),
+    /// `resource.rep`.
+    ResourceRep(u32),
+    /// `resource.drop`.
+    ResourceDrop {
+        /// The type.
+        ty: u32,
+        /// What is called with what a component knows the resource by.
+        destructor: Option<CoreFunc>,
+    },
+    /// It makes what a handle owns another component's, by numbers of [`FlatComponent::tables`].
+    TransferOwn,
+    /// It lends it.
+    TransferBorrow,
+    /// It begins a call that lends.
+    EnterCall,
+    /// It ends such a call.
+    ExitCall,
+    /// It traps, see [`trap`].
+    Trap,
 }
 
 /// The name of something that a component imports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImportName {
     /// The interface with its version, `wasi:cli/stdout@0.2.6`; `$root` for a function outside interfaces.
     pub interface: String,
@@ -83,6 +159,10 @@ impl std::fmt::Display for ImportName {
         write!(f, "`{}` of `{}`", self.name, self.interface)
     }
 }
+
+/// What adapters use, whatever the component's own modules may use.
+pub const ADAPTERS: WasmFeatures =
+    WasmFeatures::WASM2.union(WasmFeatures::MULTI_MEMORY).union(WasmFeatures::MEMORY64).union(WasmFeatures::EXCEPTIONS);
 
 /// Whether bytes are those of a component.
 pub fn is_component(bytes: &[u8]) -> bool {
@@ -101,7 +181,19 @@ pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
 #[cfg(feature = "component")]
 fn unsupported(what: &str) -> Error {
     Error::input(format!("the component needs {what}, which is not supported yet"))
-        .hint("commands that one toolchain made as a whole, for `wasm32-wasip2`, need nothing of the kind")
+        .hint("what toolchains make for `wasm32-wasip2` needs nothing of the kind")
+}
+
+/// The trap that an adapter raises by this number.
+#[cfg(feature = "component")]
+pub fn trap(code: u64) -> Option<CanonicalTrap> {
+    flatten::trap(code)
+}
+
+/// None: this compiler was built without components.
+#[cfg(not(feature = "component"))]
+pub fn trap(_code: u64) -> Option<CanonicalTrap> {
+    None
 }
 
 /// Refuses components: this compiler was built without them.
@@ -154,9 +246,10 @@ mod tests {
         let [main] = &flat.instances[..] else { panic!("{:?}", flat.instances) };
         assert_eq!(main.arguments, [Definition::Trampoline(0)]);
         let [trampoline] = &flat.trampolines[..] else { panic!("{:?}", flat.trampolines) };
-        assert_eq!(trampoline.import.to_string(), "`get-arguments` of `wasi:cli/environment@0.2.0`");
-        assert_eq!(trampoline.memory, Some((0, MemoryIndex::from_u32(0))));
-        assert_eq!(trampoline.realloc, Some((0, FuncIndex::from_u32(1))));
+        let Work::Import { name, memory, realloc } = &trampoline.work else { panic!("{trampoline:?}") };
+        assert_eq!(name.to_string(), "`get-arguments` of `wasi:cli/environment@0.2.0`");
+        assert_eq!(*memory, Some((0, MemoryIndex::from_u32(0))));
+        assert_eq!(*realloc, Some((0, FuncIndex::from_u32(1))));
         assert_eq!(flat.run, (0, FuncIndex::from_u32(2)));
         assert_eq!(flat.exports, ["wasi:cli/run@0.2.0"]);
     }

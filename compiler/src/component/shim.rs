@@ -5,7 +5,7 @@
 
 use wasmparser::{Operator, Parser, Payload, WasmFeatures};
 
-use super::{Definition, FlatComponent};
+use super::{CoreFunc, Definition, FlatComponent, Work};
 use crate::error::Result;
 use crate::module::{self, ConstValue, ElementMode, Entity, FuncIndex, Module, TableIndex};
 
@@ -42,30 +42,74 @@ impl Resolved {
         let users: Vec<usize> = users.map(|(index, _)| index).collect();
         let &[fixup] = &users[..] else { return Ok(None) };
         // A function of the shim that is called before the table is filled traps.
-        if (shim + 1..fixup).any(|between| has_start(bytes(between)))
-            || is_used(flat, fixup)
-            || is_used_by_host(flat, shim)
-        {
+        if (shim + 1..fixup).any(|between| has_start(bytes(between))) || is_used(flat, fixup) {
             return Ok(None);
         }
         let fixup_module = module::parse(bytes(fixup), features)?;
         let Some(elements) = elements(&fixup_module, &flat.instances[fixup].arguments) else { return Ok(None) };
         let callees: Option<Vec<_>> = slots.iter().map(|&slot| elements.get(slot).copied()).collect();
-        Ok(callees.map(|callees| Self { shim, fixup, callees }))
+        Ok(callees.map(|callees| Self { shim, fixup, callees }).filter(|resolved| resolved.frees_host(flat)))
+    }
+
+    /// What a function of the shim calls; the function itself where it is not one of the shim.
+    fn callee(&self, definition: Definition) -> Option<Definition> {
+        match definition {
+            Definition::Export(instance, Entity::Func(func)) if instance == self.shim => {
+                self.callees.get(func.as_u32() as usize).copied()
+            }
+            _ => Some(definition),
+        }
+    }
+
+    /// Whether the host calls functions of the shim only where a core module has what they call, and nothing else of it.
+    fn frees_host(&self, flat: &FlatComponent) -> bool {
+        let is_core = |func: CoreFunc| {
+            let callee = self.callee(Definition::Export(func.0, Entity::Func(func.1)));
+            matches!(callee, Some(Definition::Export(..)))
+        };
+        let (funcs, memories) = used_by_host(flat);
+        flat.run.0 != self.shim && funcs.into_iter().all(is_core) && memories.into_iter().all(|of| of != self.shim)
     }
 
     fn apply(self, flat: &mut FlatComponent) {
         for argument in flat.instances.iter_mut().flat_map(|instance| &mut instance.arguments) {
-            if let Definition::Export(instance, Entity::Func(func)) = *argument
-                && instance == self.shim
-                && let Some(&callee) = self.callees.get(func.as_u32() as usize)
+            *argument = self.callee(*argument).unwrap_or(*argument);
+        }
+        for func in flat.trampolines.iter_mut().filter_map(|trampoline| func_of_host(&mut trampoline.work)) {
+            if let Some(Definition::Export(instance, Entity::Func(callee))) =
+                self.callee(Definition::Export(func.0, Entity::Func(func.1)))
             {
-                *argument = callee;
+                *func = (instance, callee);
             }
         }
         remove(flat, self.fixup);
         remove(flat, self.shim);
     }
+}
+
+/// The function of a core module that a trampoline calls.
+fn func_of_host(work: &mut Work) -> Option<&mut CoreFunc> {
+    match work {
+        Work::Import { realloc: Some(func), .. } | Work::ResourceDrop { destructor: Some(func), .. } => Some(func),
+        _ => None,
+    }
+}
+
+/// The functions that trampolines call, and the instances whose memories they work on.
+fn used_by_host(flat: &FlatComponent) -> (Vec<CoreFunc>, Vec<usize>) {
+    let (mut funcs, mut memories) = (Vec::new(), Vec::new());
+    for trampoline in &flat.trampolines {
+        match &trampoline.work {
+            Work::Import { memory, realloc, .. } => {
+                funcs.extend(*realloc);
+                memories.extend(memory.map(|(instance, _)| instance));
+            }
+            Work::ResourceDrop { destructor, .. } => funcs.extend(*destructor),
+            Work::Transcode { from, to, .. } => memories.extend([from.0, to.0]),
+            _ => {}
+        }
+    }
+    (funcs, memories)
 }
 
 /// Removes an instance that nothing uses.
@@ -77,10 +121,18 @@ fn remove(flat: &mut FlatComponent, removed: usize) {
             renumber(instance);
         }
     }
-    for trampoline in &mut flat.trampolines {
-        trampoline.memory.iter_mut().for_each(|(instance, _)| renumber(instance));
-        trampoline.realloc.iter_mut().for_each(|(instance, _)| renumber(instance));
+    for work in flat.trampolines.iter_mut().map(|trampoline| &mut trampoline.work) {
+        match work {
+            Work::Import { memory, realloc, .. } => {
+                memory.iter_mut().for_each(|(instance, _)| renumber(instance));
+                realloc.iter_mut().for_each(|(instance, _)| renumber(instance));
+            }
+            Work::ResourceDrop { destructor, .. } => destructor.iter_mut().for_each(|(instance, _)| renumber(instance)),
+            Work::Transcode { from, to, .. } => [from, to].into_iter().for_each(|(instance, _)| renumber(instance)),
+            _ => {}
+        }
     }
+    flat.may_leave.values_mut().for_each(|(instance, _)| renumber(instance));
     renumber(&mut flat.run.0);
 }
 
@@ -92,11 +144,8 @@ fn is_used(flat: &FlatComponent, index: usize) -> bool {
 
 /// Whether the host uses something of an instance itself.
 fn is_used_by_host(flat: &FlatComponent, index: usize) -> bool {
-    flat.run.0 == index
-        || flat.trampolines.iter().any(|trampoline| {
-            trampoline.realloc.is_some_and(|(of, _)| of == index)
-                || trampoline.memory.is_some_and(|(of, _)| of == index)
-        })
+    let (funcs, memories) = used_by_host(flat);
+    flat.run.0 == index || funcs.iter().any(|(of, _)| *of == index) || memories.contains(&index)
 }
 
 /// Whether a module imports nothing and has no memory: most of a component is not looked at closer.

@@ -159,13 +159,22 @@ macro_rules! needs_of_components {
 
 wasmelt_abi::for_each_component_function!(needs_of_components);
 
+macro_rules! needs_of_calls {
+    ($($family:ident . $function:ident ($($param:ident)*) $(-> $result:ident)?: [$($group:ident)*];)*) => {
+        /// The same of the functions behind calls between components.
+        static NEEDS_OF_CALLS: &[(&str, &[&[Call]])] = &[$((stringify!($function), &[$($group),*]),)*];
+    };
+}
+
+wasmelt_abi::for_each_canonical_function!(needs_of_calls);
+
 /// What a host function needs; `paths` is whether anything is granted that has a path. `None` for one that is not in
 /// the table.
 pub(super) fn of_host_function(name: &str, paths: bool) -> Option<Vec<Call>> {
     if component::WASI_P2_SOCKETS.iter().any(|function| function.name == name) {
         return Some(Vec::new());
     }
-    let mut all = NEEDS.iter().chain(NEEDS_OF_COMPONENTS);
+    let mut all = NEEDS.iter().chain(NEEDS_OF_COMPONENTS).chain(NEEDS_OF_CALLS);
     let (_, needs) = all.find(|(function, _)| *function == name)?;
     let does_nothing = host::reach_of(name) == Some(Reach::Paths) && !paths;
     Some(if does_nothing { Vec::new() } else { needs.concat() })

@@ -1,40 +1,107 @@
-//! A flattened component to a [`Program`]: its core modules become instances, and each function of WASI that it calls
-//! a [`Lowering`].
+//! A flattened component to a [`Program`]: its core modules become instances, and each function that they import and no
+//! module defines a [`Lowering`].
+
+use std::collections::HashMap;
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, entity_impl};
+use wasmelt_abi::canonical::{self, FIRST_OWN_RESOURCE, HOST_RESOURCES, NO_RESOURCE};
 use wasmelt_abi::component;
 use wasmelt_abi::host::HostFunction;
 use wasmparser::ValType;
 
-use super::{Entry, Instance, InstanceIndex, Linked, Linker, Program};
-use crate::component::{FlatComponent, ImportName, Trampoline};
+use super::{Callee, Entry, Instance, InstanceIndex, Linked, Linker, Program};
+use crate::component::{CoreFunc, CoreMemory, FlatComponent, HandleTable, ImportName, ResourceType, Trampoline, Work};
 use crate::error::{Error, Result};
-use crate::module::{FuncIndex, FuncType, MemoryIndex};
+use crate::module::{FuncIndex, FuncType, GlobalIndex, MemoryIndex};
 use crate::options::{Options, Shape, UnknownImports};
 
-/// A function of the host as a component calls it.
+/// A function of the runtime as a component calls it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoweringIndex(u32);
 entity_impl!(LoweringIndex, "lowering");
 
-/// A function of the runtime, and what the component says about the memory and the handles that it works on.
+/// What components need besides their core modules; empty in programs of modules.
+#[derive(Debug, Default)]
+pub struct Components {
+    /// The functions of the runtime that they call.
+    pub lowerings: PrimaryMap<LoweringIndex, Lowering>,
+    /// Tables of handles, by the numbers that adapters know them by.
+    pub tables: Vec<Option<Handles>>,
+    /// By component instance, the global that is 0 while the instance may call nobody outside.
+    pub may_leave: HashMap<u32, (InstanceIndex, GlobalIndex)>,
+    /// The component instance of each `realloc` that the runtime calls.
+    pub reallocs: HashMap<(InstanceIndex, FuncIndex), u32>,
+}
+
+/// The handles of one type that a component instance has.
+#[derive(Clone, Copy, Debug)]
+pub struct Handles {
+    /// The component instance.
+    pub component: u32,
+    /// The number of the type, see [`wasmelt_abi::canonical`].
+    pub ty: u32,
+    /// Whether the instance has defined the type itself.
+    pub is_definer: bool,
+}
+
+/// A function of the runtime, and how code calls it.
 #[derive(Clone, Debug)]
 pub struct Lowering {
-    /// The function.
-    pub host: &'static HostFunction,
     /// The component instance that calls.
     pub component: u32,
-    /// The instance whose memory 0 strings, lists and results lie in.
-    pub memory: Option<InstanceIndex>,
-    /// What allocates in it.
-    pub realloc: Option<(InstanceIndex, FuncIndex)>,
+    /// The function; of those that move handles, one of two.
+    pub host: &'static HostFunction,
+    /// How it is called.
+    pub call: LoweredCall,
+}
+
+/// How code calls a function of the runtime.
+#[derive(Clone, Copy, Debug)]
+pub enum LoweredCall {
+    /// As a function of WASI.
+    Import {
+        /// The instance whose memory 0 strings, lists and results lie in.
+        memory: Option<InstanceIndex>,
+        /// What allocates in it.
+        realloc: Option<(InstanceIndex, FuncIndex)>,
+    },
+    /// With two memories, by their owners.
+    Transcode {
+        /// The memory that is read.
+        from: (InstanceIndex, MemoryIndex),
+        /// The memory that is written to.
+        to: (InstanceIndex, MemoryIndex),
+    },
+    /// With the component instance and the type before its parameters.
+    Resource {
+        /// The number of the type.
+        ty: u32,
+        /// The call is one that the canonical ABI forbids while the instance must not be left.
+        leaves: bool,
+    },
+    /// The same; it destroys what a handle owned.
+    Drop {
+        /// The number of the type.
+        ty: u32,
+        /// The function that destroys.
+        destructor: Option<(InstanceIndex, FuncIndex)>,
+    },
+    /// With a handle and the numbers of two tables of handles, which are constants.
+    Transfer {
+        /// The handle is lent: its type's own component gets the representation.
+        lends: bool,
+    },
+    /// With its parameters alone.
+    Plain,
+    /// With the number of a trap, which is a constant.
+    Trap,
 }
 
 /// What a trampoline of a component is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Provided {
-    /// A function of the runtime.
-    Lowered(LoweringIndex, &'static HostFunction),
+    /// A function of the runtime; the import must have its type where components see it.
+    Lowered(LoweringIndex, Option<&'static HostFunction>),
     /// Nothing provides it: it traps.
     Missing,
 }
@@ -54,38 +121,139 @@ impl<'data> Program<'data> {
             let links = links.map_err(|e| e.context(format!("core module `{name}`")))?;
             instances.push(Instance::new(name, module, Shape::Single, numbers, links, is_linked));
         }
-        let lowerings = flat.trampolines.iter().zip(&provided).filter_map(|(trampoline, provided)| match provided {
-            Provided::Lowered(_, host) => Some(Lowering::new(trampoline, host, &instances)),
-            Provided::Missing => None,
-        });
-        let lowerings: PrimaryMap<_, _> = lowerings.collect::<Result<_>>()?;
+        let components = Components::new(flat, &provided, &mut instances)?;
         let (instance, run) = flat.run;
         let entry = Entry { has_status: true, ..Entry::calling(InstanceIndex::new(instance), vec![run]) };
-        Self::plan(instances, entry, lowerings, options)
+        Self::plan(instances, entry, components, options)
+    }
+}
+
+impl Components {
+    fn new(flat: &FlatComponent, provided: &[Provided], instances: &mut [Instance<'_>]) -> Result<Self> {
+        let lowered = flat.trampolines.iter().zip(provided);
+        let lowered = lowered.filter(|(_, provided)| matches!(provided, Provided::Lowered(..)));
+        let lowerings = lowered.map(|(trampoline, _)| Lowering::new(trampoline, instances));
+        let lowerings: PrimaryMap<_, _> = lowerings.collect::<Result<_>>()?;
+        let reallocs = lowerings.values().filter_map(|lowering| match lowering.call {
+            LoweredCall::Import { realloc: Some(realloc), .. } => Some((realloc, lowering.component)),
+            _ => None,
+        });
+        let may_leave = flat.may_leave.iter().map(|(&component, &(instance, global))| {
+            // What calls the runtime reads it, even where no adapter does.
+            instances[instance].visible.globals.insert(global);
+            (component, (InstanceIndex::new(instance), global))
+        });
+        Ok(Self {
+            tables: flat.tables.iter().map(|table| table.as_ref().map(Handles::new)).collect(),
+            may_leave: may_leave.collect(),
+            reallocs: reallocs.collect(),
+            lowerings,
+        })
+    }
+}
+
+impl Handles {
+    fn new(table: &HandleTable) -> Self {
+        Self { component: table.component, ty: type_number(&table.resource), is_definer: table.is_definer }
+    }
+}
+
+/// The number by which the runtime knows a type of resources.
+fn type_number(resource: &ResourceType) -> u32 {
+    match resource {
+        ResourceType::Own(number) => FIRST_OWN_RESOURCE + number,
+        ResourceType::Imported(ImportName { interface, name }) => {
+            let interface = interface.split_once('@').map_or(interface.as_str(), |(interface, _)| interface);
+            let place = HOST_RESOURCES.iter().position(|known| *known == (interface, name));
+            place.map_or(NO_RESOURCE, |place| place as u32)
+        }
     }
 }
 
 impl Lowering {
-    fn new(trampoline: &Trampoline, host: &'static HostFunction, instances: &[Instance<'_>]) -> Result<Self> {
-        let memory = trampoline.memory.map(|memory| memory_owner(trampoline, memory, instances)).transpose()?;
-        let realloc = trampoline.realloc.map(|(instance, func)| (InstanceIndex::new(instance), func));
+    fn new(trampoline: &Trampoline, instances: &[Instance<'_>]) -> Result<Self> {
+        let own = |ty: u32| FIRST_OWN_RESOURCE + ty;
+        let (name, call) = match &trampoline.work {
+            Work::Import { name, memory, realloc } => {
+                return Self::import(trampoline.component, name, *memory, *realloc, instances);
+            }
+            Work::Transcode { function, from, to } => {
+                let owner = |(instance, memory): CoreMemory| instances[instance].owners.memories[memory];
+                (*function, LoweredCall::Transcode { from: owner(*from), to: owner(*to) })
+            }
+            Work::ResourceNew(ty) => ("resource_new", LoweredCall::Resource { ty: own(*ty), leaves: true }),
+            Work::ResourceRep(ty) => ("resource_rep", LoweredCall::Resource { ty: own(*ty), leaves: false }),
+            Work::ResourceDrop { ty, destructor } => {
+                let destructor = destructor.map(|func| checked_destructor(func, instances)).transpose()?;
+                ("resource_drop", LoweredCall::Drop { ty: own(*ty), destructor })
+            }
+            Work::TransferOwn => ("transfer_own", LoweredCall::Transfer { lends: false }),
+            Work::TransferBorrow => ("transfer_borrow", LoweredCall::Transfer { lends: true }),
+            // An adapter says which component calls which. Calls without tasks need none of it.
+            Work::EnterCall => ("enter_call", LoweredCall::Plain),
+            Work::ExitCall => ("exit_call", LoweredCall::Plain),
+            Work::Trap => ("trap", LoweredCall::Trap),
+        };
+        let host = canonical::find(name).ok_or_else(|| Error::internal(format!("no function `{name}`")))?;
+        Ok(Self { component: trampoline.component, host, call })
+    }
+
+    /// The function of a core module that is called when this is called.
+    pub(super) fn calls(&self) -> Option<(InstanceIndex, FuncIndex)> {
+        match self.call {
+            LoweredCall::Import { realloc: called, .. } | LoweredCall::Drop { destructor: called, .. } => called,
+            _ => None,
+        }
+    }
+
+    /// The functions of the runtime that code may call for it.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &'static HostFunction> {
+        let lend = match self.call {
+            LoweredCall::Transfer { lends: true } => canonical::find("lend"),
+            _ => None,
+        };
+        [self.host].into_iter().chain(lend)
+    }
+
+    fn import(
+        component: u32,
+        name: &ImportName,
+        memory: Option<CoreMemory>,
+        realloc: Option<CoreFunc>,
+        instances: &[Instance<'_>],
+    ) -> Result<Self> {
+        let host = component::find(&name.interface, &name.name);
+        let host = host.ok_or_else(|| Error::internal("an import was found and is lost"))?;
+        let memory = memory.map(|memory| memory_owner(name, memory, instances)).transpose()?;
+        let realloc = realloc.map(|(instance, func)| (InstanceIndex::new(instance), func));
         let realloc_type = FuncType { params: [ValType::I32; 4].into(), results: [ValType::I32].into() };
         if let Some((instance, func)) = realloc
             && *instances[instance.index()].module.func_type(func) != realloc_type
         {
-            return Err(Error::input(format!(
-                "`realloc` for a call of {} is not of type {realloc_type}",
-                trampoline.import
-            )));
+            return Err(Error::input(format!("`realloc` for a call of {name} is not of type {realloc_type}")));
         }
-        Ok(Self { host, component: trampoline.component, memory, realloc })
+        Ok(Self { component, host, call: LoweredCall::Import { memory, realloc } })
+    }
+}
+
+/// A destructor, which must be a function of the component.
+fn checked_destructor((instance, func): CoreFunc, instances: &[Instance<'_>]) -> Result<(InstanceIndex, FuncIndex)> {
+    let owner = &instances[instance];
+    let ty = FuncType { params: [ValType::I32].into(), results: Box::default() };
+    if *owner.module.func_type(func) != ty {
+        return Err(Error::internal(format!("a destructor is not of type {ty}")));
+    }
+    match owner.callees[func] {
+        Callee::Defined(_) | Callee::Foreign(..) => Ok((InstanceIndex::new(instance), func)),
+        _ => Err(Error::input("a resource is destroyed by a function of the host, which is not supported")
+            .hint("a function of a core module can call it")),
     }
 }
 
 /// The instance whose memory 0 a function works on.
 fn memory_owner(
-    trampoline: &Trampoline,
-    (instance, memory): (usize, MemoryIndex),
+    import: &ImportName,
+    (instance, memory): CoreMemory,
     instances: &[Instance<'_>],
 ) -> Result<InstanceIndex> {
     let (owner, memory) = instances[instance].owners.memories[memory];
@@ -94,24 +262,24 @@ fn memory_owner(
         return Ok(owner);
     }
     Err(Error::input(format!(
-        "a call of {} works on a memory that is not the first one of its module, or that is shared or has 64-bit \
-         addresses, which is not supported",
-        trampoline.import
+        "a call of {import} works on a memory that is not the first one of its module, or that is shared or has 64-bit \
+         addresses, which is not supported"
     ))
     .hint("build the program for `wasm32-wasip2`: its modules have one memory"))
 }
 
 /// The function of the runtime that a trampoline calls.
 fn provide(trampoline: &Trampoline, count: &mut usize, options: &Options) -> Result<Provided> {
-    let ImportName { interface, name } = &trampoline.import;
-    match component::find(interface, name) {
-        Some(host) => {
-            *count += 1;
-            Ok(Provided::Lowered(LoweringIndex::new(*count - 1), host))
-        }
-        None if options.unknown_imports == UnknownImports::Trap => Ok(Provided::Missing),
-        None => Err(unknown_import(&trampoline.import)),
-    }
+    let host = match &trampoline.work {
+        Work::Import { name, .. } => match component::find(&name.interface, &name.name) {
+            None if options.unknown_imports == UnknownImports::Trap => return Ok(Provided::Missing),
+            None => return Err(unknown_import(name)),
+            host => host,
+        },
+        _ => None,
+    };
+    *count += 1;
+    Ok(Provided::Lowered(LoweringIndex::new(*count - 1), host))
 }
 
 fn unknown_import(import: &ImportName) -> Error {

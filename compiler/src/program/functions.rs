@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use cranelift_entity::{PrimaryMap, entity_impl};
 
-use super::{Callee, Entry, Instance, InstanceIndex, Lowering, LoweringIndex, Program, TypeId};
+use super::{Callee, Components, Entry, Instance, InstanceIndex, Program, TypeId};
 use crate::module::{DefinedFuncIndex, FuncIndex};
 use crate::options::Shape;
 
@@ -61,7 +61,7 @@ impl Functions {
     pub(super) fn of(
         instances: &PrimaryMap<InstanceIndex, Instance<'_>>,
         entry: &Entry,
-        lowerings: &PrimaryMap<LoweringIndex, Lowering>,
+        components: &Components,
     ) -> Self {
         let mut functions = Self::default();
         for (index, instance) in instances {
@@ -80,12 +80,9 @@ impl Functions {
             trampolines.to_wasm.into_iter().for_each(|ty| functions.add(Piece::ToWasm(index, ty)));
             trampolines.to_host.into_iter().for_each(|ty| functions.add(Piece::ToHost(index, ty)));
         }
-        for (instance, func) in lowerings.values().filter_map(|lowering| lowering.realloc) {
-            let piece = Piece::Realloc(instance, func);
-            if functions.id(piece).is_none() {
-                functions.add(piece);
-            }
-        }
+        let mut reallocs: Vec<_> = components.reallocs.keys().collect();
+        reallocs.sort_unstable();
+        reallocs.into_iter().for_each(|&(instance, func)| functions.add(Piece::Realloc(instance, func)));
         functions
     }
 

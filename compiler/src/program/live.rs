@@ -3,9 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cranelift_entity::{EntityRef as _, PrimaryMap};
+use cranelift_entity::EntityRef as _;
 
-use super::{Callee, Entry, Instance, InstanceIndex, Lowering, LoweringIndex};
+use super::{Callee, Components, Entry, Instance, InstanceIndex};
 use crate::module::{ConstExpr, DefinedFuncIndex, FuncIndex};
 
 /// What has been seen of an instance.
@@ -20,14 +20,14 @@ struct Seen {
 
 /// Finds the functions that can be reached from what the program calls or others can reach: through calls, references
 /// that are taken, and tables that live code or others call through.
-pub(super) fn find(instances: &mut [Instance<'_>], entry: &Entry, lowerings: &PrimaryMap<LoweringIndex, Lowering>) {
+pub(super) fn find(instances: &mut [Instance<'_>], entry: &Entry, components: &Components) {
     let main = entry.instance.index();
     let mut queue: Vec<(usize, FuncIndex)> = Vec::new();
     queue.extend(entry.calls.iter().map(|&func| (main, func)));
     queue.extend(entry.invoke.as_ref().map(|(func, _)| (main, *func)));
     queue.extend(entry.thread_start.map(|func| (main, func)));
-    let reallocs = lowerings.values().filter_map(|lowering| lowering.realloc);
-    queue.extend(reallocs.map(|(instance, func)| (instance.index(), func)));
+    let called = components.lowerings.values().filter_map(|lowering| lowering.calls());
+    queue.extend(called.map(|(instance, func)| (instance.index(), func)));
     let mut seen: Vec<Seen> = Vec::with_capacity(instances.len());
     for (index, instance) in instances.iter().enumerate() {
         let module = &instance.module;

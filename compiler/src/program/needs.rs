@@ -41,9 +41,10 @@ impl Needs {
         let instances = || program.instances.values();
         let host_functions = instances().flat_map(|i| i.callees.values()).filter_map(|callee| match callee {
             Callee::Host(host) => Some(host.name.to_owned()),
-            Callee::Lowered(index) => Some(program.lowerings[*index].host.name.to_owned()),
             _ => None,
         });
+        let lowered = program.components.lowerings.values().flat_map(|lowering| lowering.hosts());
+        let host_functions = host_functions.chain(lowered.map(|host| host.name.to_owned()));
         let has_more = |memories: &PrimaryMap<MemoryIndex, MemoryPlan>| {
             let own = memories.values().filter(|plan| !plan.is_foreign());
             own.clone().any(MemoryPlan::is_pointed) || memories.values().skip(1).any(|plan| !plan.is_foreign())

@@ -165,8 +165,12 @@ impl<'a> FuncTranslator<'a, '_> {
             }
             Callee::Lowered(lowering) => {
                 let args = self.pop_n(ty.params.len());
-                let result = self.call_lowered(lowering, &args)?;
-                self.stack.extend(result);
+                let results = self.call_lowered(lowering, &args)?;
+                for (result, &ty) in results.into_iter().zip(&ty.results) {
+                    let narrow = clif_type(ty) == types::I32 && self.type_of(result) == types::I64;
+                    let result = if narrow { self.ins().ireduce(types::I32, result) } else { result };
+                    self.push(result);
+                }
                 if tail {
                     self.return_();
                 }

@@ -53,10 +53,13 @@ pub(super) fn translate_realloc(
 ) -> Result<()> {
     with_entry(env, context, func, 2, |t, params| {
         let (values, ty) = (params[1], env.module().func_type(callee));
-        t.load_values(&ty.params, values);
-        t.call(callee.as_u32(), false)?;
-        t.store_results(ty, values);
-        Ok(())
+        let component = env.program.components.reallocs.get(&(env.index, callee)).copied();
+        t.without_leaving(component, |t| {
+            t.load_values(&ty.params, values);
+            t.with_barrier(|t| t.call(callee.as_u32(), false))?;
+            t.store_results(ty, values);
+            Ok(())
+        })
     })
 }
 

@@ -236,6 +236,15 @@ impl FuncTranslator<'_, '_> {
         self.control.push(Frame { kind, height, params, results: results_len, handlers });
     }
 
+    /// Begins a stretch whose exceptions all go to the block that is returned.
+    pub(super) fn push_barrier(&mut self) -> ir::Block {
+        let pad = self.new_handler_block();
+        let kind = Kind::Block { next: Self::next_of(Box::default()) };
+        let handlers = Handlers::from([Handler { tag: None, block: pad }]);
+        self.control.push(Frame { kind, height: self.stack.len(), params: 0, results: 0, handlers });
+        pad
+    }
+
     /// Ends the body or clause at hand and goes to where the exceptions are that it does not handle; their reference,
     /// or `None` in a frame that cannot be reached.
     fn legacy_next_clause(&mut self) -> Option<Value> {

@@ -3,8 +3,8 @@
 //! A host function is an `extern "C"` symbol named `<module>.<name>`, in a section of its own. Its first parameter is
 //! `vmctx`, the others are those of the import (`i32` as `u32`, `i64` as `u64`).
 
-use crate::component;
 use crate::descriptor::ValueType;
+use crate::{canonical, component};
 
 /// A function that the runtime offers for import.
 #[derive(Debug)]
@@ -162,9 +162,9 @@ macro_rules! declare {
 
 for_each_host_function!(declare);
 
-/// All host functions, also those of components. An index into them names one within a compilation.
+/// All host functions, also those of components and of calls between them. An index into them names one within a compilation.
 pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
-    of_modules().chain(component::functions())
+    of_modules().chain(component::functions()).chain(canonical::CANONICAL)
 }
 
 /// The function that an import of a module names. What the snapshot before preview 1 has in common with it is the same function.

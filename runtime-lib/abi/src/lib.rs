@@ -15,6 +15,7 @@
 extern crate std;
 
 pub mod builtin;
+pub mod canonical;
 pub mod code;
 pub mod code_map;
 pub mod component;

@@ -12,10 +12,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use wasmelt_abi::component::Canon;
 use wasmelt_abi::descriptor::Policy;
 
+use crate::component::traps;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::policy;
-use crate::report::Report;
-use crate::trap;
 
 use super::handles::{self, Resource};
 
@@ -56,22 +55,14 @@ impl Call {
     }
 
     /// Traps on behalf of the guest.
-    #[cold]
-    #[inline(never)]
     pub(super) fn trap(&self, words: &str) -> ! {
         // SAFETY: by the contract of `new`, and generated code of that context's program called.
-        unsafe { trap::raise_with(self.canon.vmctx, |report| _ = report.text(words)) }
+        unsafe { traps::raise(self.canon.vmctx, words) }
     }
 
-    #[cold]
-    #[inline(never)]
     fn trap_about_handle(&self, handle: u32, is_known: bool) -> ! {
-        let words = |report: &mut Report| {
-            report.text(if is_known { "handle index " } else { "unknown handle index " });
-            report.decimal(handle.into(), 0).text(if is_known { " used with the wrong type" } else { "" });
-        };
         // SAFETY: as in `trap`.
-        unsafe { trap::raise_with(self.canon.vmctx, words) }
+        unsafe { traps::raise_about_handle(self.canon.vmctx, handle, is_known) }
     }
 
     /// Checks the address of a result before anything is done for it.
@@ -169,12 +160,14 @@ impl Call {
 
     /// Changes what a handle stands for, which was looked up before.
     pub(super) fn update(&self, handle: u32, resource: Resource) {
-        handles::set(handle, resource);
+        handles::set(self.canon.component, handle, resource);
     }
 
     /// Drops a handle, which must stand for something that `select` accepts.
     pub(super) fn drop_handle(&self, handle: u32, select: impl FnOnce(Resource) -> bool) {
         self.resource(handle, |resource| select(resource).then_some(()));
-        handles::remove(handle);
+        if handles::remove(self.canon.component, handle).is_err() {
+            self.trap("cannot remove owned resource while borrowed");
+        }
     }
 }

@@ -1,0 +1,388 @@
+//! Handles of components: the numbers by which a guest knows resources, of the host and of other components.
+//!
+//! In comes an unchecked number of the guest; out comes what it stands for, or `None`. Each component instance has a
+//! table of its own, so that the handles of one mean nothing to another. A handle owns what it stands for, or it was lent
+//! for the time of a call.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: a resource of the host is reached through these tables alone. A guest gets a handle for what the   ║
+//! ║ policy grants, for what it opens through that, and for what another component gives or lends it; no other    ║
+//! ║ entry ever exists. What is lent is found through its owner, who cannot drop it meanwhile.                    ║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+use core::cell::UnsafeCell;
+use core::mem;
+
+use wasmelt_abi::canonical::NO_RESOURCE;
+
+use super::calls;
+use super::growing::Growing;
+use crate::host::descriptors;
+use crate::host::state::{Process, State as _};
+use crate::sys::errno::{Errno, Result};
+
+/// What a handle stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Nothing.
+    Free,
+    /// `pollable`: it is ready at once.
+    Ready,
+    /// `pollable`: ready when the monotonic clock shows this.
+    At(u64),
+    /// `pollable`: ready when this descriptor can be read.
+    Readable(u32),
+    /// `pollable`: ready when this descriptor can be written to.
+    Writable(u32),
+    /// `input-stream` of a descriptor, from a position where it has any.
+    Input {
+        /// Number of the descriptor.
+        fd: u32,
+        /// Where the next byte is; of no meaning for streams.
+        position: u64,
+    },
+    /// `output-stream` of a descriptor.
+    Output {
+        /// Number of the descriptor.
+        fd: u32,
+        /// Where the next byte goes; `None` at the end of the file.
+        position: Option<u64>,
+    },
+    /// `error` of a stream.
+    Error(Errno),
+    /// `descriptor` of a file or directory, by its number.
+    Descriptor(u32),
+    /// `directory-entry-stream`.
+    Entries {
+        /// Number of the descriptor.
+        fd: u32,
+        /// Which entry is next.
+        cookie: u64,
+    },
+    /// `terminal-input`.
+    TerminalInput,
+    /// `terminal-output`.
+    TerminalOutput,
+    /// `network`, on which nothing is granted.
+    Network,
+    /// A resource that a component of the program has defined.
+    Own {
+        /// The number of its type.
+        ty: u32,
+        /// What the component knows it by.
+        representation: u32,
+    },
+    /// What another handle owns, which is one of the host's.
+    Lent {
+        /// The component instance whose handle owns it.
+        component: u32,
+        /// The handle.
+        handle: u32,
+    },
+}
+
+impl Resource {
+    /// The descriptor that must stay open as long as this exists.
+    fn descriptor(self) -> Option<u32> {
+        match self {
+            Self::Input { fd, .. } | Self::Output { fd, .. } | Self::Descriptor(fd) | Self::Entries { fd, .. } => {
+                Some(fd)
+            }
+            _ => None,
+        }
+    }
+
+    /// The number of its type: a place in [`wasmelt_abi::canonical::HOST_RESOURCES`], or that of an own one.
+    pub(super) fn type_number(self) -> u32 {
+        match self {
+            Self::Ready | Self::At(_) | Self::Readable(_) | Self::Writable(_) => 0,
+            Self::Error(_) => 1,
+            Self::Input { .. } => 2,
+            Self::Output { .. } => 3,
+            Self::Descriptor(_) => 4,
+            Self::Entries { .. } => 5,
+            Self::TerminalInput => 6,
+            Self::TerminalOutput => 7,
+            Self::Network => 8,
+            Self::Own { ty, .. } => ty,
+            Self::Free | Self::Lent { .. } => NO_RESOURCE,
+        }
+    }
+}
+
+/// An entry of a table.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    resource: Resource,
+    /// How often it is lent at this moment; of a free entry, the handle that is free next, or 0.
+    count: u32,
+    /// The number of the call that it was lent for, see [`calls`]; 0 where it owns.
+    call: u32,
+}
+
+const FREE: Entry = Entry { resource: Resource::Free, count: 0, call: 0 };
+
+/// Handles of a component instance that need no mapping of their own.
+const FIRST_LEN: usize = 16;
+
+/// The most handles that need one, in all tables together.
+const MAX_LEN: usize = 1 << 20;
+
+/// The handles of a component instance, from 1 on.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    entries: Growing<Entry, FIRST_LEN>,
+    /// How many of the entries were ever used.
+    used: u32,
+    /// The handle that was freed last, or 0: the next one that is given out.
+    free: u32,
+}
+
+const EMPTY: Table = Table { entries: Growing::new(FREE), used: 0, free: 0 };
+
+/// All handles of the program, by component instance.
+struct Tables {
+    tables: Growing<Table, 2>,
+    /// Entries in mappings.
+    mapped: usize,
+}
+
+struct Global(UnsafeCell<Tables>);
+
+// SAFETY: programs that were components have one thread, and each function below keeps its borrow to itself.
+unsafe impl Sync for Global {}
+
+static TABLES: Global = Global(UnsafeCell::new(Tables { tables: Growing::new(EMPTY), mapped: 0 }));
+
+impl Table {
+    /// The entry of a handle that exists.
+    fn entry(&mut self, handle: u32) -> Option<&mut Entry> {
+        let entry = self.entries.slot(handle.checked_sub(1)? as usize)?;
+        (entry.resource != Resource::Free).then_some(entry)
+    }
+
+    /// Inserts an entry; `mapped` is how many entries all tables have in mappings.
+    fn insert(&mut self, entry: Entry, mapped: &mut usize) -> Result<u32> {
+        let handle = match self.free {
+            0 => self.used + 1,
+            free => free,
+        };
+        if handle as usize > self.entries.len() {
+            *mapped += self.entries.grow(FREE, MAX_LEN.saturating_sub(*mapped))?;
+        }
+        let slot = self.entries.slot(handle as usize - 1).ok_or(Errno::Mfile)?;
+        let next = mem::replace(slot, entry).count;
+        if self.free == 0 {
+            self.used += 1;
+        }
+        self.free = next;
+        Ok(handle)
+    }
+
+    fn free(&mut self, handle: u32) {
+        let next = self.free;
+        if let Some(entry) = self.entry(handle) {
+            *entry = Entry { count: next, ..FREE };
+            self.free = handle;
+        }
+    }
+
+    /// Whether a descriptor belongs to any handle.
+    fn uses(&mut self, fd: u32) -> bool {
+        (1..=self.used).any(|handle| self.entry(handle).is_some_and(|entry| entry.resource.descriptor() == Some(fd)))
+    }
+}
+
+impl Tables {
+    fn insert(&mut self, component: u32, entry: Entry) -> Result<u32> {
+        while component as usize >= self.tables.len() {
+            self.tables.grow(EMPTY, MAX_LEN)?;
+        }
+        let table = self.tables.slot(component as usize).ok_or(Errno::Mfile)?;
+        table.insert(entry, &mut self.mapped)
+    }
+
+    fn entry(&mut self, component: u32, handle: u32) -> Option<&mut Entry> {
+        self.tables.slot(component as usize)?.entry(handle)
+    }
+
+    /// The entry that holds what a handle stands for: its own, or the one that has lent it.
+    fn origin(&mut self, component: u32, handle: u32) -> Option<&mut Entry> {
+        match self.entry(component, handle)?.resource {
+            Resource::Lent { component, handle } => self.entry(component, handle),
+            _ => self.entry(component, handle),
+        }
+    }
+
+    fn uses(&mut self, fd: u32) -> bool {
+        (0..self.tables.len()).any(|component| self.tables.slot(component).is_some_and(|table| table.uses(fd)))
+    }
+}
+
+fn with<T>(f: impl FnOnce(&mut Tables) -> T) -> T {
+    // SAFETY: see `Global`; `f` calls nothing that would borrow the tables again.
+    f(unsafe { &mut *TABLES.0.get() })
+}
+
+/// A new handle of a component instance, which owns: the one that was freed last, or the next number.
+#[inline(never)]
+pub fn insert(component: u32, resource: Resource) -> Result<u32> {
+    with(|tables| tables.insert(component, Entry { resource, ..FREE }))
+}
+
+/// A new handle of a component instance for what another one has, lent for a call.
+pub(super) fn insert_lent(component: u32, (lender, handle): (u32, u32), call: u32) -> Result<u32> {
+    with(|tables| {
+        let resource = match tables.entry(lender, handle).ok_or(Errno::Badf)?.resource {
+            lent @ (Resource::Lent { .. } | Resource::Own { .. }) => lent,
+            _ => Resource::Lent { component: lender, handle },
+        };
+        tables.insert(component, Entry { resource, count: 0, call })
+    })
+}
+
+/// What a handle of a component instance stands for.
+#[inline(never)]
+pub fn get(component: u32, handle: u32) -> Option<Resource> {
+    with(|tables| tables.origin(component, handle).map(|entry| entry.resource))
+}
+
+/// Changes what a handle stands for.
+pub fn set(component: u32, handle: u32, resource: Resource) {
+    with(|tables| {
+        if let Some(entry) = tables.origin(component, handle) {
+            entry.resource = resource;
+        }
+    });
+}
+
+/// What a removed handle was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It owned this.
+    Owned(Resource),
+    /// It was lent.
+    Lent,
+}
+
+/// A handle is not removed: what it owns is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal;
+
+/// Frees a handle, which exists. What it owned is the caller's; what it was lent goes back.
+#[inline(never)]
+pub(super) fn take(component: u32, handle: u32) -> Result<Removed, Refusal> {
+    let entry = with(|tables| {
+        let table = tables.tables.slot(component as usize)?;
+        let entry = *table.entry(handle)?;
+        if entry.call != 0 || entry.count == 0 {
+            table.free(handle);
+        }
+        Some(entry)
+    });
+    match entry {
+        Some(Entry { call: 0, count: 0, resource }) => Ok(Removed::Owned(resource)),
+        None | Some(Entry { call: 0, .. }) => Err(Refusal),
+        Some(Entry { call, .. }) => {
+            calls::give_back(call);
+            Ok(Removed::Lent)
+        }
+    }
+}
+
+/// Frees a handle. A descriptor that no other handle uses is closed, unless it was granted: a grant can be asked for again.
+#[inline(never)]
+pub fn remove(component: u32, handle: u32) -> Result<(), Refusal> {
+    let removed = take(component, handle)?;
+    let fd = match removed {
+        Removed::Owned(resource) => resource.descriptor(),
+        Removed::Lent => None,
+    };
+    if let Some(fd) = fd.filter(|&fd| !with(|tables| tables.uses(fd)))
+        && descriptors::get(fd).is_ok_and(|descriptor| !descriptor.is_grant() && !descriptor.is_standard())
+    {
+        // It was just found.
+        let _ = Process.close(fd);
+    }
+    Ok(())
+}
+
+/// Records that what a handle stands for is lent; whether the handle owns it, so that the loan must end.
+pub(super) fn begin_loan(component: u32, handle: u32) -> bool {
+    with(|tables| match tables.entry(component, handle) {
+        Some(entry) if entry.call == 0 => {
+            entry.count += 1;
+            true
+        }
+        _ => false,
+    })
+}
+
+/// Records that one loan of what a handle owns has ended.
+pub(super) fn end_of_loan(component: u32, handle: u32) {
+    with(|tables| {
+        if let Some(entry) = tables.entry(component, handle) {
+            entry.count = entry.count.saturating_sub(1);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmelt_abi::canonical::{FIRST_OWN_RESOURCE, HOST_RESOURCES};
+
+    fn input(fd: u32) -> Resource {
+        Resource::Input { fd, position: 0 }
+    }
+
+    #[test]
+    fn each_component_has_handles_of_its_own_and_the_last_free_one_comes_next() {
+        for expected in 1..1000 {
+            assert_eq!(insert(70, input(expected)), Ok(expected));
+        }
+        assert_eq!(insert(71, Resource::Network), Ok(1));
+        assert_eq!((take(70, 7), take(70, 500)), (Ok(Removed::Owned(input(7))), Ok(Removed::Owned(input(500)))));
+        assert!(with(|tables| !tables.uses(500) && tables.uses(999)));
+        assert_eq!(take(70, 7), Err(Refusal), "it does not exist");
+        assert_eq!((insert(70, input(1)), insert(70, input(1)), insert(70, input(1))), (Ok(500), Ok(7), Ok(1000)));
+        assert_eq!(get(71, 1), Some(Resource::Network));
+        assert_eq!((get(71, 2), get(70, 0), get(70, u32::MAX), get(u32::MAX, 1)), (None, None, None, None));
+    }
+
+    #[test]
+    fn what_is_lent_is_the_same_and_stays() {
+        let owner = insert(80, input(3)).unwrap();
+        assert!(begin_loan(80, owner));
+        let lent = insert_lent(81, (80, owner), 1).unwrap();
+        assert!(!begin_loan(81, lent), "a loan of a loan");
+        let again = insert_lent(82, (81, lent), 2).unwrap();
+        set(82, again, input(4));
+        assert_eq!((get(80, owner), get(81, lent)), (Some(input(4)), Some(input(4))));
+        assert_eq!(take(80, owner), Err(Refusal));
+        assert_eq!((take(82, again), take(81, lent)), (Ok(Removed::Lent), Ok(Removed::Lent)));
+        end_of_loan(80, owner);
+        assert_eq!(take(80, owner), Ok(Removed::Owned(input(4))));
+    }
+
+    #[test]
+    fn types_of_the_host_have_the_numbers_of_the_contract() {
+        let number = |name| HOST_RESOURCES.iter().position(|(_, resource)| *resource == name).unwrap() as u32;
+        let samples = [
+            ("pollable", Resource::At(1)),
+            ("error", Resource::Error(Errno::Io)),
+            ("input-stream", input(1)),
+            ("output-stream", Resource::Output { fd: 1, position: None }),
+            ("descriptor", Resource::Descriptor(1)),
+            ("directory-entry-stream", Resource::Entries { fd: 1, cookie: 0 }),
+            ("terminal-input", Resource::TerminalInput),
+            ("terminal-output", Resource::TerminalOutput),
+            ("network", Resource::Network),
+        ];
+        for (name, resource) in samples {
+            assert_eq!(resource.type_number(), number(name), "{name}");
+        }
+        assert_eq!(samples.len(), HOST_RESOURCES.len());
+        assert!(HOST_RESOURCES.len() < NO_RESOURCE as usize && NO_RESOURCE < FIRST_OWN_RESOURCE);
+    }
+}
