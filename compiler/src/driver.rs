@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::mem;
 use std::time::{Duration, Instant};
 
 use cranelift_codegen::Context;
@@ -99,19 +98,22 @@ fn compile_all(
     progress: &dyn Progress,
 ) -> Result<Vec<Compiled>> {
     let size = |work: &Work| env.program.body_bytes(work.id());
-    let new = || (FunctionBuilderContext::new(), Context::new());
-    parallel::map(work, size, new, progress, |(builder_context, context), work| {
+    let new = || (FunctionBuilderContext::new(), Context::new(), None);
+    parallel::map(work, size, new, progress, |(builder_context, context, spare), work| {
         context.clear();
         let mut clif = match work {
-            Work::Compile(clif) => *clif,
+            Work::Compile(clif) => clif,
             Work::Translate(id) => {
-                let func = mem::replace(&mut context.func, Function::new());
-                translate::translate(env, id, builder_context, func)?
+                let func = spare.take().unwrap_or_else(|| Box::new(Function::new()));
+                Box::new(translate::translate(env, id, builder_context, func)?)
             }
         };
         bodies.inline_into(&mut clif)?;
         optimize::finish(&mut clif, env.shape);
-        codegen.compile(clif, context)
+        let compiled = codegen.compile(&mut clif, context);
+        // It has been the context's, which is cleared each time.
+        *spare = Some(clif.func);
+        compiled
     })
 }
 
@@ -310,7 +312,7 @@ impl Stages<'_> {
             let size = |&id: &FuncId| program.body_bytes(id);
             let small = inline::candidates(program, limits);
             let small = parallel::map(small, size, FunctionBuilderContext::new, &NoProgress, |context, id| {
-                translate::translate(env, id, context, Function::new()).map(Box::new)
+                translate::translate(env, id, context, Box::new(Function::new())).map(Box::new)
             })?;
             let (mut bodies, others) = inline::Bodies::new(program, limits, small)?;
             let translated: HashSet<FuncId> = others.iter().map(|clif| clif.id).collect();

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use cranelift_entity::{PrimaryMap, entity_impl};
+use cranelift_entity::packed_option::PackedOption;
+use cranelift_entity::{PrimaryMap, SecondaryMap, entity_impl};
 
 use super::{Callee, Components, Entry, Instance, InstanceIndex, Program, TypeId};
 use crate::module::{DefinedFuncIndex, FuncIndex};
@@ -53,7 +54,10 @@ impl Piece {
 #[derive(Debug, Default)]
 pub struct Functions {
     pieces: PrimaryMap<FuncId, Piece>,
-    numbers: HashMap<Piece, FuncId>,
+    /// The functions of modules, which each call asks for.
+    defined: SecondaryMap<InstanceIndex, SecondaryMap<DefinedFuncIndex, PackedOption<FuncId>>>,
+    /// All other pieces.
+    others: HashMap<Piece, FuncId>,
 }
 
 impl Functions {
@@ -88,7 +92,10 @@ impl Functions {
 
     fn add(&mut self, piece: Piece) {
         let id = self.pieces.push(piece);
-        self.numbers.insert(piece, id);
+        match piece {
+            Piece::Function(instance, func) => self.defined[instance][func] = id.into(),
+            _ => _ = self.others.insert(piece, id),
+        }
     }
 
     /// What a function is made from.
@@ -98,7 +105,10 @@ impl Functions {
 
     /// The number of the function that is made from this; `None` where nothing refers to such a function.
     pub fn id(&self, piece: Piece) -> Option<FuncId> {
-        self.numbers.get(&piece).copied()
+        match piece {
+            Piece::Function(instance, func) => self.defined[instance][func].expand(),
+            _ => self.others.get(&piece).copied(),
+        }
     }
 
     /// The numbers of all functions.

@@ -180,7 +180,7 @@ pub struct Clif {
     /// Its number.
     pub id: FuncId,
     /// Its code. What it refers to outside is a [`Name`].
-    pub func: Function,
+    pub func: Box<Function>,
     /// Where its locals live.
     pub locals: Locals,
     /// What positions of its instructions stand for.
@@ -192,7 +192,7 @@ pub fn translate(
     env: FuncEnv<'_>,
     id: FuncId,
     builder_context: &mut FunctionBuilderContext,
-    mut func: Function,
+    mut func: Box<Function>,
 ) -> Result<Clif> {
     let piece = env.program.functions.piece(id);
     let env = piece.instance().map_or(env, |instance| env.of(instance));

@@ -185,10 +185,10 @@ type Choice<'a> = dyn FnMut(&Function, Inst, Opcode, FuncRef) -> Option<&'a Clif
 
 /// Runs Cranelift's inliner on a function: `choose` has the body that a call is to be replaced by.
 fn inline<'a>(clif: &mut Clif, choose: &mut Choice<'a>) -> Result<()> {
-    let mut context = Context::for_function(mem::replace(&mut clif.func, Function::new()));
+    let mut context = Context::for_function(mem::replace(&mut *clif.func, Function::new()));
     let mut replacing = Replacing { choose, calls: Vec::new() };
     let result = context.inline(&mut replacing);
-    clif.func = context.func;
+    *clif.func = context.func;
     for (first, call, body) in replacing.calls {
         clif.origins.add(&mut clif.func, first, call, (body.id, &body.func, &body.origins));
     }
