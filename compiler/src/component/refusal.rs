@@ -23,7 +23,7 @@ pub(super) fn check_track(import: &ImportName) -> Result<()> {
     Ok(())
 }
 
-/// There is no function to run.
+/// The component exports nothing that a command could run.
 pub(super) fn nothing_to_run(exports: &[String]) -> Error {
     let text = exports.join(", ");
     let what = match exports {

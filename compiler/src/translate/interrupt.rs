@@ -37,7 +37,7 @@ impl FuncTranslator<'_, '_> {
         }
         let state = self.store_state();
         // Nothing in the function writes the flag, so the optimiser would take what an earlier check has read. It does not
-        // look back beyond this point, for which there is no instruction.
+        // look back beyond this point, which becomes nothing in the code.
         self.ins().sequence_point();
         let flags = self.trusted_region(super::Region::Interrupt);
         let flag = self.ins().load(types::I8, flags, state, offset_of!(StoreState, interrupt) as i32);

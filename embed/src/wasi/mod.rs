@@ -32,8 +32,8 @@
 //! # What is different from executables
 //! * `proc_exit` ends the call of the guest with an error that is an [`I32Exit`]; it never ends the process.
 //! * The context is the whole state. Two guests of one process share nothing but what the host gave to both.
-//! * There are no threads: a guest that calls `wasi` `thread-spawn` gets an error that says so.
-//! * There are no clocks of CPU time, which would say what other guests do.
+//! * Guests cannot start threads: a guest that calls `wasi` `thread-spawn` gets an error that says so.
+//! * Guests cannot read clocks of CPU time, which would say what other guests do.
 //!
 //! # Stores that are used again
 //! [`Store::reset`](crate::Store::reset) leaves the host's data alone, and so a context that lies there, with all that the

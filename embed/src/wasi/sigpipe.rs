@@ -45,7 +45,8 @@ fn take(set: &libc::sigset_t) {
 #[cfg(not(target_os = "linux"))]
 fn take(set: &libc::sigset_t) {
     let mut number = 0;
-    // SAFETY: the set is read and the number written. The signal is pending in this thread, so there is no wait.
+    // SAFETY: the set is read and the number written. The signal is pending in this thread, so `sigwait` returns at
+    // once.
     unsafe { libc::sigwait(set, &raw mut number) };
 }
 

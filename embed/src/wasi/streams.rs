@@ -90,7 +90,7 @@ impl Input {
         let mut rest = bytes.get(..len).ok_or(Errno::Io)?;
         for buffer in buffers {
             let (now, later) = rest.split_at(rest.len().min(buffer.len_bytes));
-            // SAFETY: by this function's contract; `now` is no longer than the buffer.
+            // SAFETY: by this function's contract; `now` has at most as many bytes as the buffer.
             unsafe { ptr::copy_nonoverlapping(now.as_ptr(), buffer.base, now.len()) };
             rest = later;
         }

@@ -125,7 +125,7 @@ traps! {
     CannotEnter = 0, "cannot enter component instance";
     /// A component calls another one, or the host, from `realloc` or `post-return`.
     CannotLeave = 1, "cannot leave component instance";
-    /// A number that is no character.
+    /// A number that is not a character.
     InvalidChar = 2, "invalid `char` bit pattern";
     /// A string outside of its memory, or longer than strings may be.
     StringOutOfBounds = 3, "string content out-of-bounds";
