@@ -4,9 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-use cranelift_codegen::Context;
-use cranelift_codegen::ir::Function;
-use cranelift_frontend::FunctionBuilderContext;
 use wasmparser::WasmFeatures;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
@@ -98,22 +95,14 @@ fn compile_all(
     progress: &dyn Progress,
 ) -> Result<Vec<Compiled>> {
     let size = |work: &Work| env.program.body_bytes(work.id());
-    let new = || (FunctionBuilderContext::new(), Context::new(), None);
-    parallel::map(work, size, new, progress, |(builder_context, context, spare), work| {
-        context.clear();
+    parallel::map(work, size, progress, |work| {
         let mut clif = match work {
             Work::Compile(clif) => clif,
-            Work::Translate(id) => {
-                let func = spare.take().unwrap_or_else(|| Box::new(Function::new()));
-                Box::new(translate::translate(env, id, builder_context, func)?)
-            }
+            Work::Translate(id) => Box::new(translate::translate(env, id)?),
         };
         bodies.inline_into(&mut clif)?;
         optimize::finish(&mut clif, env.shape);
-        let compiled = codegen.compile(&mut clif, context);
-        // It has been the context's, which is cleared each time.
-        *spare = Some(clif.func);
-        compiled
+        codegen.compile(*clif)
     })
 }
 
@@ -311,9 +300,7 @@ impl Stages<'_> {
         self.stage("compile", || {
             let size = |&id: &FuncId| program.body_bytes(id);
             let small = inline::candidates(program, limits);
-            let small = parallel::map(small, size, FunctionBuilderContext::new, &NoProgress, |context, id| {
-                translate::translate(env, id, context, Box::new(Function::new())).map(Box::new)
-            })?;
+            let small = parallel::map(small, size, &NoProgress, |id| translate::translate(env, id).map(Box::new))?;
             let (mut bodies, others) = inline::Bodies::new(program, limits, small)?;
             let translated: HashSet<FuncId> = others.iter().map(|clif| clif.id).collect();
             let ids = program.functions.ids().filter(|id| !bodies.has(*id) && !translated.contains(id));

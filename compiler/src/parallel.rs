@@ -8,14 +8,13 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::progress::Progress;
 
-/// Calls `work` with each item and what `new` made for the thread; the results in the items' order. Large items come
-/// first, so that no thread is left alone with one at the end. Of several errors the first in the items' order counts.
-pub(crate) fn map<T: Send, S, R: Send>(
+/// Calls `work` with each item; the results in the items' order. Large items come first, so that no thread is left alone
+/// with one at the end. Of several errors the first in the items' order counts.
+pub(crate) fn map<T: Send, R: Send>(
     items: Vec<T>,
     size: impl Fn(&T) -> usize,
-    new: impl Fn() -> S + Sync + Send,
     progress: &dyn Progress,
-    work: impl Fn(&mut S, T) -> Result<R> + Sync + Send,
+    work: impl Fn(T) -> Result<R> + Sync + Send,
 ) -> Result<Vec<R>> {
     let total = items.len();
     let mut items: Vec<_> = items.into_iter().enumerate().collect();
@@ -24,8 +23,8 @@ pub(crate) fn map<T: Send, S, R: Send>(
     let mut results: Vec<_> = items
         .into_par_iter()
         .with_max_len(1)
-        .map_init(new, |state, (place, item)| {
-            let result = work(state, item);
+        .map(|(place, item)| {
+            let result = work(item);
             progress.functions(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             (place, result)
         })

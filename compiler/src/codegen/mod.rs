@@ -4,8 +4,6 @@ mod effort;
 mod isa;
 mod placement;
 
-use std::mem;
-
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
@@ -65,12 +63,11 @@ pub struct Compiled {
 }
 
 impl Codegen<'_> {
-    /// Compiles a function in `context`, whose allocations are used again: the function that was there takes its place.
-    pub fn compile(self, clif: &mut Clif, context: &mut Context) -> Result<Compiled> {
+    /// Compiles a function.
+    pub fn compile(self, clif: Clif) -> Result<Compiled> {
         let Clif { id, func, locals, origins } = clif;
-        let (id, locals) = (*id, *locals);
         let place = || self.program.describe(id);
-        mem::swap(&mut context.func, func);
+        let mut context = Context::for_function(*func);
         let mut listing =
             (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
         context.set_disasm(self.listing == Listing::Asm);
@@ -85,7 +82,7 @@ impl Codegen<'_> {
             let asm = code.vcode.as_deref().unwrap_or_default();
             listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
         }
-        let mut function = self.image_function(id, &code, &context.func, origins).context(place)?;
+        let mut function = self.image_function(id, &code, &context.func, &origins).context(place)?;
         function.debug = self.debug(id, &code);
         Ok(Compiled { function, listing, has_least_effort: effort != Effort::Full })
     }

@@ -121,9 +121,8 @@ impl<'a> Bodies<'a> {
             let done = parallel::map(
                 level,
                 |clif| clif.func.dfg.num_insts(),
-                || (),
                 &NoProgress,
-                |(), mut clif| {
+                |mut clif| {
                     bodies.take_bodies(&mut clif)?;
                     Ok(clif)
                 },
