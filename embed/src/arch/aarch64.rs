@@ -266,28 +266,9 @@ pub(crate) unsafe extern "C" fn exception_throw() {
     )
 }
 
-/// The builtin of this name, once there is room on the stack.
-///
-/// # Safety
-/// Called for generated code with its context.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut u8 {
-    naked_asm!(
-        "stp x29, x30, [sp, #-16]!",
-        "mov x29, sp",
-        "bl {function}",
-        "cbnz x1, 2f",
-        "ldp x29, x30, [sp], #16",
-        "ret",
-        "2:",
-        "mov x0, x1",
-        resume!(),
-        function = sym exceptions::allocate,
-    )
-}
-
-/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack.
-macro_rules! growing {
+/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. Its function is given the
+/// caller's frame behind four arguments, which those that need fewer leave alone.
+macro_rules! may_leave {
     ($name:ident, $function:path) => {
         /// The builtin of this name.
         ///
@@ -312,8 +293,9 @@ macro_rules! growing {
     };
 }
 
-growing!(memory_grow, crate::builtins::grow_memory);
-growing!(table_grow, crate::builtins::grow_table);
+may_leave!(exception_new, exceptions::allocate);
+may_leave!(memory_grow, crate::builtins::grow_memory);
+may_leave!(table_grow, crate::builtins::grow_table);
 
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
 #[cfg(not(windows))]

@@ -284,38 +284,10 @@ pub(crate) unsafe extern "C" fn exception_throw() {
     )
 }
 
-/// The builtin of this name, once there is room on the stack. What [`exceptions::allocate`] returns is too large for a
-/// register: its first argument is where to put it.
-///
-/// # Safety
-/// Called for generated code with its context.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn exception_new(vmctx: *mut u8, tag: u32) -> *mut u8 {
-    naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
-        "sub rsp, 48",
-        "mov r8d, edx",
-        "mov rdx, rcx",
-        "lea rcx, [rsp + 32]",
-        "call {function}",
-        "mov rdx, [rsp + 40]",
-        "mov rax, [rsp + 32]",
-        "test rdx, rdx",
-        "jnz 2f",
-        "mov rsp, rbp",
-        "pop rbp",
-        "ret",
-        "2:",
-        "mov rax, rdx",
-        resume!(),
-        function = sym exceptions::allocate,
-    )
-}
-
-/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. What its function returns is too large
+/// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. Its function is given the
+/// caller's frame behind four arguments, which those that need fewer leave alone. What its function returns is too large
 /// for a register: the first argument is where to put it.
-macro_rules! growing {
+macro_rules! may_leave {
     ($name:ident, $function:path) => {
         /// The builtin of this name.
         ///
@@ -350,8 +322,9 @@ macro_rules! growing {
     };
 }
 
-growing!(memory_grow, crate::builtins::grow_memory);
-growing!(table_grow, crate::builtins::grow_table);
+may_leave!(exception_new, exceptions::allocate);
+may_leave!(memory_grow, crate::builtins::grow_memory);
+may_leave!(table_grow, crate::builtins::grow_table);
 
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
 macro_rules! on_guest_stack {
