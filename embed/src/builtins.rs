@@ -56,8 +56,12 @@ pub(super) unsafe extern "C" fn grow_memory(
     // SAFETY: by this function's contract; nobody else uses the store meanwhile.
     unsafe {
         let Some(memory) = InstanceData::of(vmctx).memory(memory_index) else { return Grown::FAILED };
-        let growth = memory.growth(delta_pages);
-        limits::grow_for_guest(current_store(), frame, growth, || memory.grow(delta_pages, growth.desired))
+        limits::grow_for_guest(
+            current_store(),
+            frame,
+            || memory.growth(delta_pages),
+            |growth| memory.grow(delta_pages, growth.desired),
+        )
     }
 }
 
@@ -75,8 +79,12 @@ pub(super) unsafe extern "C" fn grow_table(
     // SAFETY: by this function's contract; nobody else uses the store meanwhile.
     unsafe {
         let Some(table) = InstanceData::of(vmctx).table(table_index) else { return Grown::FAILED };
-        let growth = table.growth(delta_elements);
-        limits::grow_for_guest(current_store(), frame, growth, || table.grow(delta_elements, value))
+        limits::grow_for_guest(
+            current_store(),
+            frame,
+            || table.growth(delta_elements),
+            |_| table.grow(delta_elements, value),
+        )
     }
 }
 

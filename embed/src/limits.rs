@@ -358,16 +358,78 @@ enum Side {
 
 /// Grows something as far as the limiter of the store allows; what `grow` returns, `None` also where that is not allowed.
 ///
+/// `grow` goes no further than `desired` of the growth that was allowed. Where another thread has grown a shared memory
+/// between the question and the growth, that is too little: the limiter is asked again, about the length of now.
+///
 /// # Safety
 /// As [`with_limiter`] and [`on_host_stack`].
 unsafe fn grow_limited<R>(
     store: *mut Inner,
     side: Side,
-    growth: Growth,
-    grow: impl FnOnce() -> Option<R>,
+    growth: impl Fn() -> Growth,
+    mut grow: impl FnMut(&Growth) -> Option<R>,
 ) -> Caught<Result<Option<R>, Error>> {
+    let mut asked = growth();
+    loop {
+        // SAFETY: by this function's contract.
+        let outcome = unsafe { grow_once(store, side, &asked, || grow(&asked)) }?;
+        let now = growth();
+        match outcome {
+            Ok(Outcome::Failed) if now.current != asked.current => asked = now,
+            Ok(Outcome::Failed) => {
+                let mut reported = Ok(());
+                // SAFETY: by this function's contract.
+                unsafe { consult(store, side, &mut |limiter| reported = asked.report_failure(limiter)) }?;
+                return Ok(reported.map(|()| None));
+            }
+            Ok(Outcome::Refused) => return Ok(Ok(None)),
+            Ok(Outcome::Grown(result)) => return Ok(Ok(Some(result))),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+}
+
+/// How one attempt to grow something ended without an error.
+enum Outcome<R> {
+    Grown(R),
+    /// The limiter does not allow the growth.
+    Refused,
+    /// The type or the system does not allow the growth.
+    Failed,
+}
+
+/// Asks the limiter of the store, where there is one, and grows something where that is allowed.
+///
+/// # Safety
+/// As [`grow_limited`].
+unsafe fn grow_once<R>(
+    store: *mut Inner,
+    side: Side,
+    growth: &Growth,
+    grow: impl FnOnce() -> Option<R>,
+) -> Caught<Result<Outcome<R>, Error>> {
     // SAFETY: by this function's contract.
-    let consult = |task: Task<'_>| unsafe {
+    let is_unlimited = unsafe { (*store).limiter.is_none() };
+    if !is_unlimited && (growth.current == 0 || growth.desired != growth.current) {
+        let mut allowed = Ok(false);
+        // SAFETY: by this function's contract.
+        unsafe { consult(store, side, &mut |limiter| allowed = growth.ask(limiter)) }?;
+        match allowed {
+            Ok(true) => {}
+            Ok(false) => return Ok(Ok(Outcome::Refused)),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(grow().map_or(Outcome::Failed, Outcome::Grown)))
+}
+
+/// Lets the limiter of the store do its part, where there is one.
+///
+/// # Safety
+/// As [`with_limiter`] and [`on_host_stack`].
+unsafe fn consult(store: *mut Inner, side: Side, task: Task<'_>) -> Caught<()> {
+    // SAFETY: by this function's contract.
+    unsafe {
         match side {
             Side::Host => {
                 with_limiter(store, task);
@@ -375,25 +437,7 @@ unsafe fn grow_limited<R>(
             }
             Side::Guest => on_host_stack(store, task),
         }
-    };
-    // SAFETY: by this function's contract.
-    let is_unlimited = unsafe { (*store).limiter.is_none() };
-    if is_unlimited || (growth.current > 0 && growth.desired == growth.current) {
-        return Ok(Ok(grow()));
     }
-    let mut allowed = Ok(false);
-    consult(&mut |limiter| allowed = growth.ask(limiter))?;
-    match allowed {
-        Ok(true) => {}
-        Ok(false) => return Ok(Ok(None)),
-        Err(error) => return Ok(Err(error)),
-    }
-    if let Some(result) = grow() {
-        return Ok(Ok(Some(result)));
-    }
-    let mut reported = Ok(());
-    consult(&mut |limiter| reported = growth.report_failure(limiter))?;
-    Ok(reported.map(|()| None))
 }
 
 /// Grows something for the host; an error where it cannot grow.
@@ -402,12 +446,12 @@ unsafe fn grow_limited<R>(
 /// It is the address of the whole contents of a store, which nobody else uses meanwhile.
 pub(super) unsafe fn grow_for_host<R>(
     store: *mut Inner,
-    growth: Growth,
-    grow: impl FnOnce() -> Option<R>,
+    growth: impl Fn() -> Growth,
+    grow: impl FnMut(&Growth) -> Option<R>,
 ) -> Result<R, Error> {
     // SAFETY: by this function's contract.
-    match unsafe { grow_limited(store, Side::Host, growth, grow) } {
-        Ok(result) => result?.ok_or_else(|| growth.refused()),
+    match unsafe { grow_limited(store, Side::Host, &growth, grow) } {
+        Ok(result) => result?.ok_or_else(|| growth().refused()),
         Err(payload) => resume_unwind(payload),
     }
 }
@@ -432,8 +476,8 @@ impl Grown {
 pub(super) unsafe fn grow_for_guest(
     store: *mut Inner,
     frame: usize,
-    growth: Growth,
-    grow: impl FnOnce() -> Option<u64>,
+    growth: impl Fn() -> Growth,
+    grow: impl FnMut(&Growth) -> Option<u64>,
 ) -> Grown {
     // SAFETY: by this function's contract.
     unsafe {
@@ -475,7 +519,7 @@ pub(super) unsafe fn check_new(store: *mut Inner, instances: usize, new: &[Growt
     }
     for growth in new {
         // SAFETY: by this function's contract.
-        unsafe { grow_for_host(store, *growth, || Some(()))? };
+        unsafe { grow_for_host(store, || *growth, |_| Some(()))? };
     }
     Ok(())
 }

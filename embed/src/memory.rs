@@ -370,9 +370,14 @@ impl Memory {
         let mut store = store.as_context_mut();
         // SAFETY: the store owns the memory.
         let entity = unsafe { store.inner().follow(self.0)?.as_ref() };
-        let growth = entity.growth(delta_pages);
         // SAFETY: the store is the caller's.
-        unsafe { limits::grow_for_host(store.contents(), growth, || entity.grow(delta_pages, growth.desired)) }
+        unsafe {
+            limits::grow_for_host(
+                store.contents(),
+                || entity.growth(delta_pages),
+                |growth| entity.grow(delta_pages, growth.desired),
+            )
+        }
     }
 }
 
@@ -421,7 +426,6 @@ impl SharedMemory {
     /// Grows the memory by `delta` pages and returns the length before, in pages. No limiter is asked: the memory belongs
     /// to no store.
     pub fn grow(&self, delta_pages: u64) -> Result<u64, Error> {
-        let growth = self.0.growth(delta_pages);
-        self.0.grow(delta_pages, growth.desired).ok_or_else(|| growth.refused())
+        self.0.grow(delta_pages, u64::MAX).ok_or_else(|| self.0.growth(delta_pages).refused())
     }
 }

@@ -225,7 +225,7 @@ impl Table {
         let table = unsafe { store.inner().follow(self.0)?.as_ref() };
         let [value, _] = value::lower(store.inner(), value, table.element)?;
         // SAFETY: the value is of the element type, and the store is the caller's.
-        unsafe { limits::grow_for_host(store.contents(), table.growth(delta), || table.grow(delta, value)) }
+        unsafe { limits::grow_for_host(store.contents(), || table.growth(delta), |_| table.grow(delta, value)) }
     }
 }
 

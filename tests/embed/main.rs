@@ -48,13 +48,13 @@ fn instance(store: &mut Store<()>, name: &str, wat: &str) -> Instance {
     Instance::new(store, &module(name, wat), &[]).unwrap()
 }
 
-fn call(store: &mut Store<()>, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+fn call<T>(store: &mut Store<T>, instance: Instance, name: &str, args: &[Val]) -> Result<Vec<Val>> {
     let func = instance.get_func(&store, name).unwrap_or_else(|| panic!("no export {name}"));
     call_func(store, func, args)
 }
 
 /// The one `i32` that a call returns.
-fn call_i32(store: &mut Store<()>, instance: Instance, name: &str, args: &[i32]) -> i32 {
+fn call_i32<T>(store: &mut Store<T>, instance: Instance, name: &str, args: &[i32]) -> i32 {
     let args: Vec<_> = args.iter().map(|&arg| Val::I32(arg)).collect();
     match call(store, instance, name, &args).unwrap()[..] {
         [Val::I32(result)] => result,

@@ -1,6 +1,8 @@
 //! Instances that share memories, tables, globals and functions, with each other and with the host.
 
-use wasmelt_embed::{Global, GlobalType, Memory, MemoryType, RefType, SharedMemory, Table, TableType};
+use wasmelt_embed::{
+    Global, GlobalType, Memory, MemoryType, RefType, SharedMemory, StoreLimitsBuilder, Table, TableType,
+};
 
 use super::*;
 
@@ -168,48 +170,64 @@ fn the_host_makes_what_guests_import() {
     assert_eq!(bytes, [9, 0, 0, 0]);
 }
 
+/// How often each of four threads grows a memory by a page.
+const GROWTHS: usize = 200;
+
 #[test]
 fn threads_share_a_memory_of_the_host() {
-    let memory = SharedMemory::new(MemoryType::shared(1, 10)).unwrap();
+    let memory = SharedMemory::new(MemoryType::shared(1, 1000)).unwrap();
     std::thread::scope(|scope| {
         for number in 0..4u8 {
             let memory = memory.clone();
             scope.spawn(move || {
                 memory.write(usize::from(number), &[number + 1]).unwrap();
-                assert!(memory.grow(1).unwrap() > 0);
+                for _ in 0..GROWTHS {
+                    assert!(memory.grow(1).unwrap() > 0);
+                }
             });
         }
     });
-    assert_eq!(memory.size(), 5);
-    assert!(memory.grow(6).is_err());
+    assert_eq!(memory.size(), 801);
+    assert!(memory.grow(200).is_err());
     let mut bytes = [0; 4];
     memory.read(0, &mut bytes).unwrap();
     assert_eq!(bytes, [1, 2, 3, 4]);
-    assert!(memory.read(5 * 65536 - 3, &mut bytes).is_err());
+    assert!(memory.read(801 * 65536 - 3, &mut bytes).is_err());
     assert!(SharedMemory::new(MemoryType::new(1, Some(2))).is_err());
 }
+
 #[test]
 fn threads_share_a_memory() {
-    const WAT: &str = r#"(module (import "host" "memory" (memory 1 10 shared))
+    const WAT: &str = r#"(module (import "host" "memory" (memory 1 1000 shared))
         (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
         (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
         (func (export "grow") (result i32) (memory.grow (i32.const 1))))"#;
     let module = module("shared", WAT);
-    let memory = SharedMemory::new(MemoryType::shared(1, 10)).unwrap();
+    let memory = SharedMemory::new(MemoryType::shared(1, 1000)).unwrap();
     std::thread::scope(|scope| {
         for number in 0..4 {
             let (module, memory) = (&module, memory.clone());
             scope.spawn(move || {
-                let mut store = Store::new(());
+                // A limiter is asked about the length at that moment, which is another one when the memory grows.
+                let limits = StoreLimitsBuilder::new().memory_size(801 * 65536).trap_on_grow_failure(true).build();
+                let mut store = Store::new(limits);
+                if number % 2 == 0 {
+                    store.limiter(|limits| limits);
+                }
                 let instance = Instance::new(&mut store, module, &[memory.into()]).unwrap();
                 call(&mut store, instance, "store", &[Val::I32(4 * number), Val::I32(number + 1)]).unwrap();
-                assert!(call_i32(&mut store, instance, "grow", &[]) > 0);
+                for _ in 0..GROWTHS {
+                    assert!(call_i32(&mut store, instance, "grow", &[]) > 0);
+                }
                 assert_eq!(call_i32(&mut store, instance, "load", &[65536]), 0);
-                assert_eq!(trap(call(&mut store, instance, "load", &[Val::I32(10 * 65536)])), Trap::MemoryOutOfBounds);
+                assert_eq!(
+                    trap(call(&mut store, instance, "load", &[Val::I32(1000 * 65536)])),
+                    Trap::MemoryOutOfBounds
+                );
             });
         }
     });
-    assert_eq!(memory.size(), 5);
+    assert_eq!(memory.size(), 801);
     for number in 0..4u8 {
         let mut bytes = [0; 4];
         memory.read(4 * usize::from(number), &mut bytes).unwrap();
