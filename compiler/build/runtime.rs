@@ -102,7 +102,8 @@ const ZSTD_LEVEL: i32 = 19;
 
 /// An archive as the compiler embeds it.
 pub(crate) fn compress(archive: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::encode_all(archive, ZSTD_LEVEL)
+    // In one piece, the frame states the length, and decompression needs no window of the level.
+    zstd::bulk::compress(archive, ZSTD_LEVEL)
 }
 
 /// The name of the compressed archive for an architecture.

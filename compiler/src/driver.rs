@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::mem;
 use std::time::{Duration, Instant};
 
+use cranelift_codegen::ir::Function;
 use wasmparser::WasmFeatures;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
@@ -23,6 +25,7 @@ use crate::report;
 use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
+use crate::workbench::{Workbench, Workbenches};
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -31,7 +34,7 @@ pub use crate::progress::{NoProgress, Progress};
 pub struct Compilation {
     /// The output: executable, object or text, by [`Options::emit`].
     pub bytes: Vec<u8>,
-    /// What it was linked from; `None` where nothing was compiled.
+    /// What it was linked from, where that is kept.
     pub unlinked: Option<Box<Unlinked>>,
     /// How long each stage took, in order.
     pub timings: Vec<(&'static str, Duration)>,
@@ -46,13 +49,37 @@ pub struct Compilation {
 pub fn compile(input: &[u8], source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
     with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
         Made::Output(bytes) => Ok((bytes, None)),
-        Made::Program(unlinked) => Ok((stages.link(&unlinked, options)?, Some(unlinked))),
+        Made::Program(unlinked) => {
+            let object = stages.object_of(&unlinked, options)?;
+            // The linker takes memory of its own.
+            drop(unlinked);
+            Ok((stages.link(object, options)?, None))
+        }
+    })
+}
+
+/// As [`compile`], and keeps what the output was linked from.
+pub fn compile_to_link_again(
+    input: &[u8],
+    source_name: &str,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Compilation> {
+    with_stages(source_name, options, progress, |stages| match stages.compile(input, source_name, options)? {
+        Made::Output(bytes) => Ok((bytes, None)),
+        Made::Program(unlinked) => {
+            let object = stages.object_of(&unlinked, options)?;
+            Ok((stages.link(object, options)?, Some(unlinked)))
+        }
     })
 }
 
 /// Links a program once more, with the policy of `options`. `source_name` is its name for messages.
 pub fn link(unlinked: &Unlinked, source_name: &str, options: &Options, progress: &dyn Progress) -> Result<Compilation> {
-    with_stages(source_name, options, progress, |stages| Ok((stages.link(unlinked, options)?, None)))
+    with_stages(source_name, options, progress, |stages| {
+        let object = stages.object_of(unlinked, options)?;
+        Ok((stages.link(object, options)?, None))
+    })
 }
 
 /// Runs stages on as many threads as the options say.
@@ -92,17 +119,23 @@ fn compile_all(
     env: FuncEnv<'_>,
     codegen: Codegen<'_>,
     bodies: &inline::Bodies<'_>,
+    benches: &Workbenches,
     progress: &dyn Progress,
 ) -> Result<Vec<Compiled>> {
     let size = |work: &Work| env.program.body_bytes(work.id());
     parallel::map(work, size, progress, |work| {
-        let mut clif = match work {
-            Work::Compile(clif) => clif,
-            Work::Translate(id) => Box::new(translate::translate(env, id)?),
-        };
-        bodies.inline_into(&mut clif)?;
-        optimize::finish(&mut clif, env.shape);
-        codegen.compile(*clif)
+        benches.with(size(&work), |Workbench { builder, context }| {
+            let mut clif = match work {
+                Work::Compile(clif) => clif,
+                Work::Translate(id) => {
+                    let func = mem::replace(&mut context.func, Function::new());
+                    Box::new(translate::translate(env, id, builder, Box::new(func))?)
+                }
+            };
+            bodies.inline_into(&mut clif)?;
+            optimize::finish(&mut clif, env.shape);
+            codegen.compile(*clif, context)
+        })
     })
 }
 
@@ -245,9 +278,13 @@ impl Stages<'_> {
         Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 
-    /// Gives an object its policy, and links it where that is asked for.
-    fn link(&mut self, unlinked: &Unlinked, options: &Options) -> Result<Vec<u8>> {
-        let object = self.stage("emit", || unlinked.object(options))?;
+    /// The object of a program, with its policy.
+    fn object_of(&mut self, unlinked: &Unlinked, options: &Options) -> Result<Vec<u8>> {
+        self.stage("emit", || unlinked.object(options))
+    }
+
+    /// Links an object where that is asked for.
+    fn link(&mut self, object: Vec<u8>, options: &Options) -> Result<Vec<u8>> {
         if options.emit == Emit::Obj {
             return Ok(object);
         }
@@ -256,8 +293,8 @@ impl Stages<'_> {
                 let name = options.library.as_deref().unwrap_or("_");
                 link::static_library(&[&object], &[name], &options.target)
             }
-            Emit::Cdylib => link::shared_library(&[&object], &link_options(options)),
-            _ => link::executable(&object, &link_options(options)),
+            Emit::Cdylib => link::shared_library(vec![object], &link_options(options)),
+            _ => link::executable(object, &link_options(options)),
         })
     }
 
@@ -265,7 +302,7 @@ impl Stages<'_> {
     fn object(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
         match self.compile(input, source_name, options)? {
             Made::Output(bytes) => Ok(bytes),
-            Made::Program(unlinked) => self.stage("emit", || unlinked.object(options)),
+            Made::Program(unlinked) => self.object_of(&unlinked, options),
         }
     }
 
@@ -283,14 +320,14 @@ impl Stages<'_> {
             objects.push(object(self, bytes, source_name, Some(name.clone())).map_err(|e| e.context(source_name))?);
         }
         objects.push(object(self, wasm, source_name, options.library.clone())?);
-        let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
         self.stage("link", || match options.emit {
             Emit::Staticlib => {
                 let names = options.preloads.iter().map(|preload| preload.name.as_str());
                 let names: Vec<_> = names.chain(options.library.as_deref()).collect();
+                let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
                 link::static_library(&objects, &names, &options.target)
             }
-            _ => link::shared_library(&objects, &link_options(options)),
+            _ => link::shared_library(objects, &link_options(options)),
         })
     }
 
@@ -299,16 +336,20 @@ impl Stages<'_> {
         let (program, progress) = (env.program, self.progress);
         self.stage("compile", || {
             let size = |&id: &FuncId| program.body_bytes(id);
+            let benches = Workbenches::new();
             let small = inline::candidates(program, limits);
-            let small = parallel::map(small, size, &NoProgress, |id| translate::translate(env, id).map(Box::new))?;
+            let small = parallel::map(small, size, &NoProgress, |id| {
+                let func = Box::new(Function::new());
+                benches.with(size(&id), |bench| translate::translate(env, id, &mut bench.builder, func).map(Box::new))
+            })?;
             let (mut bodies, others) = inline::Bodies::new(program, limits, small)?;
             let translated: HashSet<FuncId> = others.iter().map(|clif| clif.id).collect();
             let ids = program.functions.ids().filter(|id| !bodies.has(*id) && !translated.contains(id));
             let work = ids.map(Work::Translate).chain(others.into_iter().map(Work::Compile)).collect();
-            let mut compiled = compile_all(work, env, codegen, &bodies, progress)?;
+            let mut compiled = compile_all(work, env, codegen, &bodies, &benches, progress)?;
             let referred = compiled.iter().flat_map(|compiled| compiled.function.callees()).map(FuncId::from_u32);
             let work = bodies.take_needed(referred).into_iter().map(Work::Compile).collect();
-            compiled.extend(compile_all(work, env, codegen, &bodies, progress)?);
+            compiled.extend(compile_all(work, env, codegen, &bodies, &benches, progress)?);
             compiled.sort_unstable_by_key(|compiled| compiled.function.id);
             Ok(compiled)
         })
@@ -334,7 +375,7 @@ impl Stages<'_> {
 
 /// Links objects of libraries (compiled with [`Options::library`] and [`Emit::Obj`], each with a name of its own) into
 /// one shared library, for hosts that want to load several at once.
-pub fn link_libraries(objects: &[&[u8]], options: &Options) -> Result<Vec<u8>> {
+pub fn link_libraries(objects: Vec<Vec<u8>>, options: &Options) -> Result<Vec<u8>> {
     link::shared_library(objects, &link_options(options))
 }
 

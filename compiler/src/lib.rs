@@ -39,6 +39,7 @@ mod text;
 pub mod translate;
 pub mod trees;
 pub mod unlinked;
+mod workbench;
 
 /// A value type as descriptors write it; typed references count as their top type.
 fn value_type(ty: ValType) -> error::Result<ValueType> {

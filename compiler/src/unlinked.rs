@@ -129,11 +129,14 @@ mod tests {
     #[test]
     fn linking_again_is_the_same_as_compiling() {
         for from in policies() {
-            let compiled = driver::compile(PROGRAM.as_bytes(), "a.wat", &options(from), &NoProgress).unwrap();
+            let compiled =
+                driver::compile_to_link_again(PROGRAM.as_bytes(), "a.wat", &options(from), &NoProgress).unwrap();
             let stored = compiled.unlinked.unwrap().to_bytes().unwrap();
             let unlinked = Unlinked::from_bytes(&stored).unwrap();
             for to in policies() {
-                let compiled = driver::compile(PROGRAM.as_bytes(), "a.wat", &options(to.clone()), &NoProgress).unwrap();
+                let compiled =
+                    driver::compile_to_link_again(PROGRAM.as_bytes(), "a.wat", &options(to.clone()), &NoProgress)
+                        .unwrap();
                 assert!(unlinked.object(&options(to)).unwrap() == compiled.bytes);
             }
         }
@@ -142,7 +145,8 @@ mod tests {
     #[test]
     fn the_part_of_the_code_stays() {
         let counted = Policy { fuel: Some(5), deterministic: Some(1), ..Policy::default() };
-        let compiled = driver::compile(PROGRAM.as_bytes(), "a.wat", &options(counted.clone()), &NoProgress).unwrap();
+        let compiled =
+            driver::compile_to_link_again(PROGRAM.as_bytes(), "a.wat", &options(counted.clone()), &NoProgress).unwrap();
         let [_, dirs, ..] = policies();
         let object = compiled.unlinked.unwrap().object(&options(dirs.clone())).unwrap();
         let note = note::read_note(&object).unwrap().unwrap();
@@ -152,7 +156,9 @@ mod tests {
 
     #[test]
     fn damage_is_an_error_or_another_object() {
-        let compiled = driver::compile(PROGRAM.as_bytes(), "a.wat", &options(Policy::default()), &NoProgress).unwrap();
+        let compiled =
+            driver::compile_to_link_again(PROGRAM.as_bytes(), "a.wat", &options(Policy::default()), &NoProgress)
+                .unwrap();
         let stored = compiled.unlinked.unwrap().to_bytes().unwrap();
         for len in 0..stored.len() {
             assert!(Unlinked::from_bytes(&stored[..len]).is_err(), "{len}");

@@ -31,10 +31,10 @@ fn modules(script: &Script, options: &Options) -> Result<Vec<Result<Module, Refu
         Ok(object.bytes)
     };
     let objects: Vec<Result<Vec<u8>, Refused>> = script.modules.iter().enumerate().map(compile).collect();
-    let inputs: Vec<_> = objects.iter().flatten().map(Vec::as_slice).collect();
+    let inputs: Vec<_> = objects.iter().flatten().cloned().collect();
     let library = match inputs.is_empty() {
         true => None,
-        false => Some(load(&inputs, options)?),
+        false => Some(load(inputs, options)?),
     };
     let load = |(index, object): (usize, Result<Vec<u8>, Refused>)| {
         object?;
@@ -44,7 +44,7 @@ fn modules(script: &Script, options: &Options) -> Result<Vec<Result<Module, Refu
     Ok(objects.into_iter().enumerate().map(load).collect())
 }
 
-fn load(objects: &[&[u8]], options: &Options) -> Result<Library, String> {
+fn load(objects: Vec<Vec<u8>>, options: &Options) -> Result<Library, String> {
     let linked = driver::link_libraries(objects, options).map_err(|e| format!("linking: {e}"))?;
     let folder = support::scratch();
     let path = folder.path().join("modules.so");

@@ -21,15 +21,35 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Compiles with a progress bar on a terminal, within limits.
 pub(super) fn compile(input: &[u8], name: &str, options: &Options, common: &CommonArgs) -> Result<Compilation> {
+    compile_by(driver::compile, input, name, options, common)
+}
+
+/// As [`compile`], and keeps what the output was linked from.
+pub(super) fn compile_to_link_again(
+    input: &[u8],
+    name: &str,
+    options: &Options,
+    common: &CommonArgs,
+) -> Result<Compilation> {
+    compile_by(driver::compile_to_link_again, input, name, options, common)
+}
+
+fn compile_by(
+    compile: fn(&[u8], &str, &Options, &dyn Progress) -> Result<Compilation>,
+    input: &[u8],
+    name: &str,
+    options: &Options,
+    common: &CommonArgs,
+) -> Result<Compilation> {
     let CommonArgs { limits, report, .. } = common;
     if !limits.any() {
-        return show(name, report, |bar| driver::compile(input, name, options, progress(bar)));
+        return show(name, report, |bar| compile(input, name, options, progress(bar)));
     }
     // The work goes on in a thread of its own, which may outlive this one.
     let (input, source, options) = (input.to_vec(), name.to_owned(), options.clone());
     show(name, report, |bar| {
         let bar = bar.cloned();
-        limits.enforce(move || driver::compile(&input, &source, &options, progress(bar.as_ref())))
+        limits.enforce(move || compile(&input, &source, &options, progress(bar.as_ref())))
     })
 }
 

@@ -140,7 +140,7 @@ fn compilation(
         }
         return progress::link(&unlinked, name, options, report);
     }
-    let compilation = progress::compile(bytes, name, options, common)?;
+    let compilation = progress::compile_to_link_again(bytes, name, options, common)?;
     if let Some(unlinked) = &compilation.unlinked {
         note_failure(cache.store_code(&key, unlinked), report);
     }

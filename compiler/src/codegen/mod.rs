@@ -63,11 +63,11 @@ pub struct Compiled {
 }
 
 impl Codegen<'_> {
-    /// Compiles a function.
-    pub fn compile(self, clif: Clif) -> Result<Compiled> {
+    /// Compiles a function in `context`, whose allocations are used.
+    pub fn compile(self, clif: Clif, context: &mut Context) -> Result<Compiled> {
         let Clif { id, func, locals, origins } = clif;
         let place = || self.program.describe(id);
-        let mut context = Context::for_function(*func);
+        context.func = *func;
         let mut listing =
             (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
         context.set_disasm(self.listing == Listing::Asm);

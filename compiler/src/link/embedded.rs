@@ -11,16 +11,15 @@ use libwild::Args;
 use target_lexicon::Architecture;
 
 use super::files::Files;
-use super::{Inputs, LinkOptions, ld_arguments};
+use super::{LinkOptions, ld_arguments};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Links the inputs, with as many threads as the current thread pool of rayon has.
-pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let files = Files::new(inputs, options.target)?;
+pub(super) fn link(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let threads = format!("--threads={}", rayon::current_num_threads());
     // `ld` as the program's name selects the arguments of ELF linkers on every host.
     let mut arguments = vec!["ld".to_owned(), "-m".to_owned(), emulation(options)?.to_owned(), threads];
-    arguments.extend(ld_arguments(inputs, options).into_iter().map(str::to_owned));
+    arguments.extend(ld_arguments(files, options).into_iter().map(str::to_owned));
     arguments.extend(["--no-identity-comment".to_owned(), "-o".to_owned()]);
     for path in std::iter::once(files.output()).chain(files.inputs().map(PathBuf::as_path)) {
         let path = path.to_str().map(str::to_owned);

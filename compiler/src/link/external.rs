@@ -7,21 +7,20 @@ use target_lexicon::HOST;
 
 use super::driver::lld_flavor;
 use super::files::Files;
-use super::{Inputs, LinkOptions, ld_arguments, strip_argument};
+use super::{LinkOptions, ld_arguments, strip_argument};
 use crate::error::{Error, Result};
 
 /// Links with the C compiler driver that the environment (`CC`) or the system names for the target.
-pub(super) fn link_with_cc(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+pub(super) fn link_with_cc(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let tool = c_compiler(options).map_err(|e| e.hint(HINT))?;
-    let files = Files::new(inputs, options.target)?;
     let mut command = tool.to_command();
-    command.args(["-nostdlib", "-nostartfiles", if inputs.archive.is_some() { "-static-pie" } else { "-shared" }]);
+    command.args(["-nostdlib", "-nostartfiles", if files.archive().is_some() { "-static-pie" } else { "-shared" }]);
     // What the driver decides by itself, or what follows from -static-pie.
     let driver_decides = ["-static", "-pie", "--no-dynamic-linker", "-shared"];
-    for argument in ld_arguments(inputs, options).into_iter().filter(|a| !driver_decides.contains(a)) {
+    for argument in ld_arguments(files, options).into_iter().filter(|a| !driver_decides.contains(a)) {
         command.arg("-Xlinker").arg(argument);
     }
-    run(command, &files)
+    run(command, files)
 }
 
 fn c_compiler(options: &LinkOptions<'_>) -> Result<cc::Tool> {
@@ -40,7 +39,7 @@ fn c_compiler(options: &LinkOptions<'_>) -> Result<cc::Tool> {
 const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// Links a program of the portable runtime: the C compiler driver knows the C library and its start-up code.
-pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+pub(super) fn link_with_c_library(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let three_ways = |error: Error| {
         error
             .hint("install a C compiler: it knows how programs are linked with the C library")
@@ -48,26 +47,24 @@ pub(super) fn link_with_c_library(inputs: Inputs<'_>, options: &LinkOptions<'_>)
             .hint("leave out `--runtime portable`: the freestanding runtime needs no other program")
     };
     let tool = c_compiler(options).map_err(three_ways)?;
-    let files = Files::new(inputs, options.target)?;
     let mut command = tool.to_command();
     // As for the freestanding runtime: what nothing reaches is dropped, and same input gives same bytes. The libraries
     // are named behind the files that need them.
     command.args(["-pie", "-Wl,--gc-sections,--build-id=none,--hash-style=gnu,-z,noexecstack,-z,relro,-z,now"]);
     command.args(strip_argument(options).map(|argument| format!("-Wl,{argument}")));
     command.args(files.inputs()).args(SYSTEM_LIBRARIES);
-    run_on(command, &files, three_ways)
+    run_on(command, files, three_ways)
 }
 
 /// Links with `program`, which takes the arguments of `ld`.
-pub(super) fn link_with_ld(program: &Path, inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let files = Files::new(inputs, options.target)?;
+pub(super) fn link_with_ld(program: &Path, files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
     // An `lld` that can do everything wants to know what it is to be.
     if program.file_stem().is_some_and(|name| name == "rust-lld" || name == "lld") {
         command.args(["-flavor", lld_flavor(options.target)]);
     }
-    command.args(ld_arguments(inputs, options));
-    run(command, &files)
+    command.args(ld_arguments(files, options));
+    run(command, files)
 }
 
 const HINT: &str = "the embedded linker, which is the default, needs no other program";

@@ -8,7 +8,6 @@ use std::sync::{Mutex, PoisonError};
 use target_lexicon::{BinaryFormat, Triple};
 use tempfile::TempDir;
 
-use super::Inputs;
 use crate::error::{Error, Result};
 
 /// The folders that exist, for a process that ends while a linker runs.
@@ -26,41 +25,58 @@ pub(super) fn remove_all() {
 /// Input and output of the linker in a temporary folder.
 pub(super) struct Files {
     dir: TempDir,
-    inputs: Vec<PathBuf>,
+    objects: Vec<PathBuf>,
+    /// The runtime of an executable; what is linked without it becomes a shared library.
+    archive: Option<PathBuf>,
     output: PathBuf,
+}
+
+/// Reads an input file of a linker.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::io(format!("cannot read {}", path.display()), &e))
 }
 
 impl Files {
     /// Writes the input files. The output is named as the target's system names such files: mingw-w64's gcc adds `.exe` to a
     /// name that has no extension.
-    pub(super) fn new(inputs: Inputs<'_>, target: &Triple) -> Result<Self> {
+    pub(super) fn new(objects: &[Vec<u8>], archive: Option<&[u8]>, target: &Triple) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("wasmelt-").tempdir();
         let dir = dir.map_err(|e| Error::io("cannot create a temporary folder for the linker", &e))?;
         FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).insert(dir.path().to_owned());
-        let name = match (target.binary_format, inputs.archive) {
+        let name = match (target.binary_format, archive) {
             (BinaryFormat::Coff, Some(_)) => "program.exe",
             (BinaryFormat::Coff, None) => "program.dll",
             _ => "program",
         };
         let output = dir.path().join(name);
-        let mut files = Self { dir, inputs: Vec::new(), output };
-        let objects = inputs.objects.iter().enumerate().map(|(i, &bytes)| (format!("object{i}.o"), bytes));
-        for (name, bytes) in objects.chain(inputs.archive.map(|bytes| ("libwasmelt_start.a".to_owned(), bytes))) {
-            let path = files.dir.path().join(name);
-            fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
-            files.inputs.push(path);
+        let mut files = Self { dir, objects: Vec::new(), archive: None, output };
+        for (i, bytes) in objects.iter().enumerate() {
+            files.objects.push(files.add(&format!("object{i}.o"), bytes)?);
         }
+        files.archive = archive.map(|bytes| files.add("libwasmelt_start.a", bytes)).transpose()?;
         Ok(files)
     }
 
-    /// Paths of the objects, then of the archive.
-    pub(super) fn inputs(&self) -> std::slice::Iter<'_, PathBuf> {
-        self.inputs.iter()
+    /// Writes a further file; its path.
+    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.dir.path().join(name);
+        fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
+        Ok(path)
     }
 
-    /// The folder.
-    pub(super) fn folder(&self) -> &Path {
-        self.dir.path()
+    /// Paths of the objects.
+    pub(super) fn objects(&self) -> &[PathBuf] {
+        &self.objects
+    }
+
+    /// The path of the archive.
+    pub(super) fn archive(&self) -> Option<&Path> {
+        self.archive.as_deref()
+    }
+
+    /// Paths of the objects, then of the archive.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &PathBuf> {
+        self.objects.iter().chain(&self.archive)
     }
 
     /// Where the linker writes.

@@ -1,7 +1,6 @@
 //! Linking for macOS and Windows, with a program that [`driver`](super::driver) finds.
 
 use std::collections::BTreeSet;
-use std::fs;
 
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
@@ -9,8 +8,8 @@ use target_lexicon::{Architecture, BinaryFormat, Triple};
 
 use super::driver::{Driver, DriverKind, MACOS_VERSION, apple_architecture};
 use super::external::run_on;
-use super::files::Files;
-use super::{Inputs, LinkOptions, pe, strip_argument};
+use super::files::{self, Files};
+use super::{LinkOptions, pe, strip_argument};
 use crate::error::{Error, Result};
 use crate::options::Linker;
 
@@ -51,9 +50,8 @@ fn three_ways(error: Error, target: &Triple) -> Error {
 }
 
 /// Links an executable, or a shared library where there is no archive.
-pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let driver = driver(options, inputs.archive.is_none())?;
-    let mut files = Files::new(inputs, options.target)?;
+pub(super) fn link(files: Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let driver = driver(options, files.archive().is_none())?;
     let mut command = driver.command();
     // Same input, same bytes: no time, and on macOS no debug information, which names the temporary folder.
     command.env("SOURCE_DATE_EPOCH", "0");
@@ -61,10 +59,10 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
         (BinaryFormat::Macho, DriverKind::Lld) => {
             command.args(["-arch", apple_architecture(options.target)]);
             command.args(["-platform_version", "macos", MACOS_VERSION, MACOS_VERSION, "-dead_strip"]);
-            command.args(if inputs.archive.is_some() { &["-execute"][..] } else { &["-dylib"] });
+            command.args(if files.archive().is_some() { &["-execute"][..] } else { &["-dylib"] });
             command.args(files.inputs());
-            if inputs.archive.is_some() {
-                let description = system_library(inputs)?;
+            if files.archive().is_some() {
+                let description = system_library(&files)?;
                 command.arg(files.add("libSystem.tbd", description.as_bytes())?);
             } else {
                 command.args(["-undefined", "error", "-install_name", "@rpath/libwasmelt.dylib"]);
@@ -76,7 +74,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
                 command.arg(format!("-mmacosx-version-min={MACOS_VERSION}"));
             }
             command.arg("-Wl,-dead_strip");
-            if inputs.archive.is_none() {
+            if files.archive().is_none() {
                 command.args(["-dynamiclib", "-Wl,-install_name,@rpath/libwasmelt.dylib"]);
             }
             command.arg(if options.strip { "-Wl,-S,-x" } else { "-Wl,-S" });
@@ -89,7 +87,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
             command.args(files.inputs());
         }
         _ => {
-            let (is_zig, is_program) = (driver.kind == DriverKind::Zig, inputs.archive.is_some());
+            let (is_zig, is_program) = (driver.kind == DriverKind::Zig, files.archive().is_some());
             if !is_zig {
                 command.arg("-Wl,--no-insert-timestamp");
             }
@@ -133,7 +131,7 @@ pub(super) fn link(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<
 ///
 /// Nothing is promised that a system might not have: what the archive needs are the functions that Rust's standard
 /// library uses, and where one of them is missing the system's loader says so.
-fn system_library(inputs: Inputs<'_>) -> Result<String> {
+fn system_library(files: &Files) -> Result<String> {
     let unreadable = |e: object::Error| Error::link(format!("an input of the linker cannot be read: {e}"));
     let (mut defined, mut undefined) = (BTreeSet::new(), BTreeSet::new());
     let mut read = |data: &[u8]| -> Result<(), object::Error> {
@@ -145,13 +143,14 @@ fn system_library(inputs: Inputs<'_>) -> Result<String> {
         }
         Ok(())
     };
-    for data in inputs.objects {
-        read(data).map_err(unreadable)?;
+    for path in files.objects() {
+        read(&files::read(path)?).map_err(unreadable)?;
     }
-    if let Some(bytes) = inputs.archive {
-        let archive = ArchiveFile::parse(bytes).map_err(unreadable)?;
+    if let Some(path) = files.archive() {
+        let bytes = files::read(path)?;
+        let archive = ArchiveFile::parse(&*bytes).map_err(unreadable)?;
         for member in archive.members() {
-            read(member.map_err(unreadable)?.data(bytes).map_err(unreadable)?).map_err(unreadable)?;
+            read(member.map_err(unreadable)?.data(&*bytes).map_err(unreadable)?).map_err(unreadable)?;
         }
     }
     undefined.insert("dyld_stub_binder".to_owned());
@@ -163,13 +162,4 @@ fn system_library(inputs: Inputs<'_>) -> Result<String> {
          current-version: 1311\nexports:\n  - targets: {targets}\n    symbols: [ {} ]\n...\n",
         symbols.join(", ")
     ))
-}
-
-impl Files {
-    /// Writes another input file; its path.
-    fn add(&mut self, name: &str, bytes: &[u8]) -> Result<std::path::PathBuf> {
-        let path = self.folder().join(name);
-        fs::write(&path, bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), &e))?;
-        Ok(path)
-    }
 }

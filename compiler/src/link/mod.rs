@@ -21,6 +21,8 @@ use object::{Object, ObjectSymbol};
 use target_lexicon::{BinaryFormat, Triple};
 use wasmelt_abi::symbols;
 
+use files::Files;
+
 use crate::error::{Error, Result};
 use crate::options::{Linker, Runtime};
 
@@ -44,8 +46,9 @@ pub struct LinkOptions<'a> {
     pub debug_info: bool,
 }
 
-/// Links `object` with the runtime of its target. The bytes do not depend on the number of threads.
-pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+/// Links `object` with the runtime of its target. The bytes do not depend on the number of threads. The object's memory is
+/// free again before the linker takes its own.
+pub fn executable(object: Vec<u8>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let is_elf = options.target.binary_format == BinaryFormat::Elf;
     if let (true, Runtime::Portable, Linker::Program(program)) = (is_elf, options.runtime, options.linker) {
         let program = program.display();
@@ -54,23 +57,38 @@ pub fn executable(object: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     }
     let archive = archive::find(options.target, options.runtime, options.runtime_dir)?;
     archive.check_version()?;
-    let inputs = Inputs { objects: &[object], archive: Some(&archive.bytes) };
-    if !is_elf {
-        return foreign::link(inputs, options);
-    }
-    if options.runtime == Runtime::Portable {
-        return external::link_with_c_library(inputs, options);
-    }
     link(object, &archive.bytes, options)
 }
 
-/// Links objects that need nothing from outside into one shared library.
-pub fn shared_library(objects: &[&[u8]], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let inputs = Inputs { objects, archive: None };
-    if options.target.binary_format != BinaryFormat::Elf {
-        return foreign::link(inputs, options);
+/// Links `object` with `archive`.
+fn link(object: Vec<u8>, archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let is_elf = options.target.binary_format == BinaryFormat::Elf;
+    let may_relocate_itself = is_elf && relocates_itself(&object)?;
+    let files = Files::new(&[object], Some(archive), options.target)?;
+    if !is_elf {
+        return foreign::link(files, options);
     }
-    let linked = run_linker(inputs, options)?;
+    if options.runtime == Runtime::Portable {
+        return external::link_with_c_library(&files, options);
+    }
+    let linked = run_linker(&files, options)?;
+    drop(files);
+    match pack::relocation_count(&linked)? {
+        0 => pack::pack(&linked),
+        _ if may_relocate_itself => Ok(linked),
+        count => Err(Error::link(format!("{count} places of the executable would have to be relocated at its start"))
+            .hint("the runtime archive was not made for position-independent executables")),
+    }
+}
+
+/// Links objects that need nothing from outside into one shared library.
+pub fn shared_library(objects: Vec<Vec<u8>>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let files = Files::new(&objects, None, options.target)?;
+    drop(objects);
+    if options.target.binary_format != BinaryFormat::Elf {
+        return foreign::link(files, options);
+    }
+    let linked = run_linker(&files, options)?;
     match pack::relocation_count(&linked)? {
         0 => Ok(linked),
         count => Err(Error::internal(format!("{count} places of a shared library would have to be relocated"))),
@@ -99,30 +117,11 @@ pub fn linker_name(target: &Triple) -> String {
     driver::Driver::find(target, false).map_or_else(|| "missing".to_owned(), |driver| driver.name())
 }
 
-/// What is linked.
-#[derive(Clone, Copy)]
-struct Inputs<'a> {
-    objects: &'a [&'a [u8]],
-    /// The runtime of an executable; what is linked without it becomes a shared library.
-    archive: Option<&'a [u8]>,
-}
-
-fn run_linker(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+fn run_linker(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     match options.linker {
-        Linker::Embedded => embedded::link(inputs, options),
-        Linker::Cc => external::link_with_cc(inputs, options),
-        Linker::Program(program) => external::link_with_ld(program, inputs, options),
-    }
-}
-
-/// Links `object` with `archive`.
-fn link(object: &[u8], archive: &[u8], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
-    let linked = run_linker(Inputs { objects: &[object], archive: Some(archive) }, options)?;
-    match pack::relocation_count(&linked)? {
-        0 => pack::pack(&linked),
-        _ if relocates_itself(object)? => Ok(linked),
-        count => Err(Error::link(format!("{count} places of the executable would have to be relocated at its start"))
-            .hint("the runtime archive was not made for position-independent executables")),
+        Linker::Embedded => embedded::link(files, options),
+        Linker::Cc => external::link_with_cc(files, options),
+        Linker::Program(program) => external::link_with_ld(program, files, options),
     }
 }
 
@@ -133,8 +132,8 @@ fn relocates_itself(object: &[u8]) -> Result<bool> {
 }
 
 /// Arguments that every linker of the `ld` family understands, besides the files.
-fn ld_arguments(inputs: Inputs<'_>, options: &LinkOptions<'_>) -> Vec<&'static str> {
-    let mut arguments = match inputs.archive {
+fn ld_arguments(files: &Files, options: &LinkOptions<'_>) -> Vec<&'static str> {
+    let mut arguments = match files.archive() {
         // Position-independent without a dynamic linker: the kernel places it where it likes, and nothing needs
         // relocation.
         Some(_) => vec!["-static", "-pie", "--no-dynamic-linker"],

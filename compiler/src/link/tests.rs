@@ -183,7 +183,7 @@ fn archive_of(object: &[u8]) -> Vec<u8> {
 
 fn build(image: &Image<'_>, linker: &Linker) -> Result<Vec<u8>> {
     let target = target();
-    link(&object_of(image, &[])?, &archive_of(&runtime_object()), &options(&target, linker))
+    link(object_of(image, &[])?, &archive_of(&runtime_object()), &options(&target, linker))
 }
 
 /// Runs an executable in an empty environment.
@@ -289,7 +289,7 @@ fn strip_leaves_out_the_symbol_table_and_keeps_the_note() {
     let (target, linker) = (target(), Linker::Embedded);
     let options = LinkOptions { strip: true, ..options(&target, &linker) };
     let object = object_of(&image(), &[]).unwrap();
-    let executable = link(&object, &archive_of(&runtime_object()), &options).unwrap();
+    let executable = link(object.clone(), &archive_of(&runtime_object()), &options).unwrap();
     assert_eq!(object::File::parse(&*executable).unwrap().symbols().count(), 0);
     assert_eq!(note::read_note(&executable).unwrap().as_deref(), Some(NOTE));
     if can_run() {
@@ -311,11 +311,11 @@ fn a_runtime_that_would_have_to_be_relocated_is_refused() {
     let (target, linker) = (target(), Linker::Embedded);
     let archive = archive_of(&runtime_object_with(true));
     let object = object_of(&image(), &[]).unwrap();
-    let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
+    let error = link(object.clone(), &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().starts_with("1 places of the executable would have to be relocated"), "{error}");
     // The hook of `--invoke` relocates its program.
     let object = object_of(&image(), &[symbols::HOOK_INVOKE]).unwrap();
-    let error = link(&object, &archive, &options(&target, &linker)).unwrap_err();
+    let error = link(object.clone(), &archive, &options(&target, &linker)).unwrap_err();
     assert!(error.to_string().contains("wasmelt_hook_invoke"), "{error}");
 }
 
@@ -344,9 +344,9 @@ fn damaged_inputs_are_errors() {
     let options = options(&target, &linker);
     let object = object_of(&image(), &[]).unwrap();
     let archive = archive_of(&runtime_object());
-    assert!(link(&object[..object.len() / 2], &archive, &options).is_err());
-    assert!(link(&object, &archive[..archive.len() / 2], &options).is_err());
-    assert!(link(&object, b"junk", &options).is_err());
+    assert!(link(object[..object.len() / 2].to_vec(), &archive, &options).is_err());
+    assert!(link(object.clone(), &archive[..archive.len() / 2], &options).is_err());
+    assert!(link(object.clone(), b"junk", &options).is_err());
 }
 
 #[test]

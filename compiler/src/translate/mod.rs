@@ -187,9 +187,13 @@ pub struct Clif {
     pub origins: Origins,
 }
 
-/// Translates a function of the program.
-pub fn translate(env: FuncEnv<'_>, id: FuncId) -> Result<Clif> {
-    let (builder_context, mut func) = (&mut FunctionBuilderContext::new(), Box::new(Function::new()));
+/// Translates a function of the program into `func`, which is empty, as is `builder_context`: their allocations are used.
+pub fn translate(
+    env: FuncEnv<'_>,
+    id: FuncId,
+    builder_context: &mut FunctionBuilderContext,
+    mut func: Box<Function>,
+) -> Result<Clif> {
     let piece = env.program.functions.piece(id);
     let env = piece.instance().map_or(env, |instance| env.of(instance));
     let ty = |id: TypeId| &env.module().types[env.instance.types[id as usize]];
