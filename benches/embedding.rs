@@ -4,12 +4,15 @@
 mod common;
 
 use std::hint::black_box;
+use std::mem;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use common::{Result, support};
 use wasmelt_embed::{
-    Instance, InstancePre, Linker, Module, Pool, PoolConfig, Store, StoreConfig, StoreLimitsBuilder, TypedFunc,
+    Caller, Instance, InstancePre, Linker, Module, Pool, PoolConfig, Store, StoreConfig, StoreLimitsBuilder, TypedFunc,
 };
 
 /// Guest code for all rows. The kernels are called with the number of rounds.
@@ -143,6 +146,7 @@ fn costs(arguments: &common::Arguments, module: &Module) -> Result {
         let tick: TypedFunc<i64, ()> = guest.get_typed_func(&store, "tick")?;
         row(arguments, name, 100_000, |count| Ok(tick.call(&mut store, count.into())?))?;
     }
+    waiting(arguments, module)?;
     refused_growth(arguments, module)?;
     let trap: TypedFunc<(), ()> = guest.get_typed_func(&store, "trap")?;
     row(arguments, "trap, with its backtrace", 2_000, |count| {
@@ -178,6 +182,43 @@ fn pooled(arguments: &common::Arguments, ready: &InstancePre<()>) -> Result {
         })?;
     }
     Ok(())
+}
+
+/// Calls that can wait: they do not, or once for each call of the host.
+fn waiting(arguments: &common::Arguments, module: &Module) -> Result {
+    let mut store = Store::new(());
+    for (name, times) in [("ready at once", 0), ("that waits once", 1)] {
+        let mut linker = Linker::new();
+        linker.func_wrap_async("host", "tick", move |_: Caller<'_, ()>, (n,): (i32,)| {
+            Box::new(async move {
+                let mut left = times;
+                std::future::poll_fn(|_| if mem::take(&mut left) == 0 { Poll::Ready(()) } else { Poll::Pending }).await;
+                black_box(n);
+            })
+        })?;
+        let guest = linker.instantiate(&mut store, module)?;
+        let nothing: TypedFunc<(), ()> = guest.get_typed_func(&store, "nothing")?;
+        if times == 0 {
+            row(arguments, "asynchronous call of the host into a guest", 100_000, |count| {
+                (0..count).try_for_each(|_| finish(nothing.call_async(&mut store, ())))
+            })?;
+        }
+        let tick: TypedFunc<i64, ()> = guest.get_typed_func(&store, "tick")?;
+        row(arguments, &format!("asynchronous call of a guest to the host, {name}"), 100_000, |count| {
+            finish(tick.call_async(&mut store, count.into()))
+        })?;
+    }
+    Ok(())
+}
+
+/// Polls until it is done.
+fn finish(call: impl Future<Output = wasmelt_embed::Result<()>>) -> Result {
+    let mut call = pin!(call);
+    loop {
+        if let Poll::Ready(result) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Ok(result?);
+        }
+    }
 }
 
 /// What it takes to ask a limiter: the guest's way to the host and back.

@@ -18,6 +18,7 @@ use super::arch::{self, Resume};
 use super::backtrace::Captured;
 use super::stack::Stack;
 use super::store::Inner;
+use super::waiting::HostFuture;
 use super::{Error, Exception, exceptions, faults};
 
 /// What must be left of the host's stack for a call into guest code, so that the guest's calls of host functions that
@@ -55,6 +56,10 @@ pub(super) struct Activation {
     pub(super) raised: Option<Raised>,
     /// Where the guest was then.
     pub(super) captured: Captured,
+    /// Whether the host can leave the call while a function of its own waits, and go on with it later.
+    pub(super) can_wait: bool,
+    /// The function of the host that the guest has called and that is to be waited for.
+    pub(super) pending: Option<HostFuture>,
 }
 
 /// Why a call ended early.
@@ -65,16 +70,16 @@ pub(super) enum Raised {
 }
 
 /// What a thread knows. Constant and without a destructor, so that reading it in a signal handler is reading words.
-struct OfThread {
+pub(super) struct OfThread {
     /// The activation whose guest code this thread executes; null while it executes the host's.
-    current: Cell<*mut Activation>,
+    pub(super) current: Cell<*mut Activation>,
     /// The first address and the length of the part of the thread's stack on which it can call guests. Nothing before the
     /// thread is prepared.
     callable: [Cell<usize>; 2],
 }
 
 std::thread_local! {
-    static THREAD: OfThread =
+    pub(super) static THREAD: OfThread =
         const { OfThread { current: Cell::new(ptr::null_mut()), callable: [const { Cell::new(0) }; 2] } };
 }
 
@@ -95,7 +100,7 @@ pub(super) unsafe fn current_store() -> *mut Inner {
 
 /// Makes this thread ready for calls of guests, where it has enough of its own stack for one.
 #[inline]
-fn prepare(thread: &OfThread) -> Result<(), Error> {
+pub(super) fn prepare(thread: &OfThread) -> Result<(), Error> {
     let here = ptr::from_ref(&thread).addr();
     let [first, len] = thread.callable.each_ref().map(Cell::get);
     if here.wrapping_sub(first) < len { Ok(()) } else { prepare_slowly(thread, here) }
@@ -139,54 +144,54 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
 /// As [`call`].
 #[inline]
 unsafe fn call_prepared(thread: &OfThread, store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
-    // SAFETY: the caller has the store.
-    let (outer, stack) = unsafe { ((*store).activation, (*store).stack()) };
-    // SAFETY: an activation that the store names is on the host's stack above.
-    let top = unsafe { outer.as_ref() }.map_or(stack.end, |outer| outer.guest_stack & !15);
-    if top.saturating_sub(stack.start) < GUEST_STACK_BYTES {
-        return Err(Error::trap(Trap::StackExhausted));
-    }
-    let mut activation = Activation {
-        host_stack: 0,
-        recover: 0,
-        guest_stack: top,
-        guest_frame: 0,
-        resume: Resume::default(),
-        #[cfg(windows)]
-        // SAFETY: the caller has the store.
-        guest_bounds: unsafe { (*store).guest_stack() }.map(Stack::bounds).unwrap_or_default(),
-        #[cfg(windows)]
-        host_bounds: super::stack::Bounds::default(),
-        store,
-        outer_of_thread: thread.current.get(),
-        outer,
-        raised: None,
-        captured: Captured::default(),
-    };
+    // SAFETY: by this function's contract.
+    let mut activation = unsafe { Activation::new(store, false) }?;
     let this = &raw mut activation;
-    // SAFETY: the activation is on this stack until `enter` is back, however the call ends; below `top` nothing of the
-    // guest's stack is used.
+    // SAFETY: the activation is on this stack until `execute` is back, however the call ends; below its `guest_stack`
+    // nothing of the guest's stack is used.
     let ended_early = unsafe {
-        (*store).activation = this;
-        thread.current.set(this);
-        if outer.is_null() {
+        let is_outermost = (*this).outer.is_null();
+        if is_outermost {
             (*store).stop.begin();
         }
-        let ended_early = arch::enter(this, top, code, &args);
-        if outer.is_null() {
+        let ended_early = execute(thread, this, (*this).guest_stack, code, &args);
+        if is_outermost {
             (*store).stop.end();
         }
-        thread.current.set((*this).outer_of_thread);
-        (*store).activation = outer;
-        ended_early != 0
+        ended_early
     };
     // SAFETY: the store is the caller's.
     if ended_early { Err(why_ended(unsafe { &*store }, &mut activation)) } else { Ok(()) }
 }
 
+/// Executes code on a stack in an activation, until it returns or leaves; whether it has left.
+///
+/// # Safety
+/// Nothing at `stack_top` and below is used. The code takes these arguments. The activation is one of the thread's from
+/// here on, in the one that its store names.
+#[inline]
+pub(super) unsafe fn execute(
+    thread: &OfThread,
+    this: *mut Activation,
+    stack_top: usize,
+    code: *const u8,
+    args: &[usize; 3],
+) -> bool {
+    // SAFETY: by this function's contract.
+    unsafe {
+        let store = (*this).store;
+        (*this).outer_of_thread = thread.current.replace(this);
+        (*store).activation = this;
+        let has_left = arch::enter(this, stack_top, code, args);
+        thread.current.set((*this).outer_of_thread);
+        (*store).activation = (*this).outer;
+        has_left != 0
+    }
+}
+
 /// Why a call ended early, as the host is told.
 #[cold]
-fn why_ended(store: &Inner, activation: &mut Activation) -> Error {
+pub(super) fn why_ended(store: &Inner, activation: &mut Activation) -> Error {
     match activation.raised.take() {
         Some(Raised::Trap(trap)) => {
             if trap == Trap::StackExhausted
@@ -213,6 +218,40 @@ pub(super) fn check_nesting(store: &Inner) -> Result<(), Error> {
 }
 
 impl Activation {
+    /// A call that is about to be made in this store.
+    ///
+    /// # Safety
+    /// The caller has the store.
+    #[inline]
+    pub(super) unsafe fn new(store: *mut Inner, can_wait: bool) -> Result<Self, Error> {
+        // SAFETY: by this function's contract.
+        let (outer, stack) = unsafe { ((*store).activation, (*store).stack()) };
+        // SAFETY: an activation that the store names is there as long as its call, in which this one is made.
+        let top = unsafe { outer.as_ref() }.map_or(stack.end, |outer| outer.guest_stack & !15);
+        if top.saturating_sub(stack.start) < GUEST_STACK_BYTES {
+            return Err(Error::trap(Trap::StackExhausted));
+        }
+        Ok(Self {
+            host_stack: 0,
+            recover: 0,
+            guest_stack: top,
+            guest_frame: 0,
+            resume: Resume::default(),
+            #[cfg(windows)]
+            // SAFETY: the caller has the store.
+            guest_bounds: unsafe { (*store).guest_stack() }.map(Stack::bounds).unwrap_or_default(),
+            #[cfg(windows)]
+            host_bounds: super::stack::Bounds::default(),
+            store,
+            outer_of_thread: ptr::null_mut(),
+            outer,
+            raised: None,
+            captured: Captured::default(),
+            can_wait,
+            pending: None,
+        })
+    }
+
     /// Ends the activation: where to go on for that.
     ///
     /// # Safety
@@ -221,6 +260,17 @@ impl Activation {
         // SAFETY: by this function's contract.
         unsafe {
             (*this).raised = Some(raised);
+            Self::leave(this)
+        }
+    }
+
+    /// Leaves the activation, to whom executes it: where to go on for that.
+    ///
+    /// # Safety
+    /// As [`Self::end`].
+    pub(super) unsafe fn leave(this: *mut Self) -> *const Resume {
+        // SAFETY: by this function's contract.
+        unsafe {
             let (code, stack_pointer) = ((*this).recover, (*this).host_stack);
             (*this).resume = Resume { code, stack_pointer, frame_pointer: 0, value: this as usize };
         }

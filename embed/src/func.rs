@@ -4,18 +4,23 @@
 // Security: code is called with the arguments of its type and no others; both directions check every value.
 // ---------------------------------------------------------------------------------------------------------------
 
+use core::pin::Pin;
 use core::ptr::{self, NonNull};
+use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use wasmelt_abi::context::FuncRef;
 
+use super::activation;
 use super::context::{AsContext, AsContextMut, Caller};
 use super::host_func::{HostCell, HostFunc, HostFuncData};
+use super::registry::Signature;
 use super::store::{Handle, Inner};
 use super::typed_func::{IntoFunc, TypedFunc};
 use super::value::{self, Val};
-use super::wasm_ty::{WasmParams, WasmResults};
-use super::{Error, FuncType, activation};
+use super::waiting::{HostFuture, WaitingCall};
+use super::wasm_ty::{WasmParams, WasmResults, WasmRet};
+use super::{BoxFuture, Error, FuncType};
 
 /// A function of a store: a function of a guest, or one of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,21 +96,78 @@ impl Func {
         let mut store = store.as_context_mut();
         let inner = store.inner();
         let reference = *inner.func(*self)?;
-        let entry = inner.types.entry(reference.type_id);
-        let signature = Arc::clone(&entry.signature);
-        let to_wasm = code_for(reference.owner, entry.to_wasm)?;
-        if results.len() != signature.results.len() {
-            let (given, has) = (results.len(), signature.results.len());
-            return Err(Error::usage(format!("there is room for {given} results, and the function has {has}")));
-        }
-        let mut values = value::lower_all(inner, args, &signature.params)?;
-        values.resize(signature.params.len().max(signature.results.len()), [0; 2]);
+        let to_wasm = code_for(reference.owner, inner.types.entry(reference.type_id).to_wasm)?;
+        let (signature, mut values) = self.arguments(inner, args, results.len())?;
         // SAFETY: these are arguments of the type, and there is room for the results.
         unsafe { call(store.contents(), &reference, to_wasm, values.as_mut_ptr())? };
-        for ((result, &value), &ty) in results.iter_mut().zip(&values).zip(&signature.results) {
-            // SAFETY: these are the results that the function has left.
-            *result = unsafe { value::raise(store.inner(), value, ty) };
+        // SAFETY: these are the results that the function has left.
+        unsafe { raise_results(store.inner(), &values, &signature, results) };
+        Ok(())
+    }
+
+    /// The type of the function, and its arguments with room for its results, of which there are to be so many.
+    fn arguments(self, store: &Inner, args: &[Val], results: usize) -> Result<(Arc<Signature>, Vec<[u64; 2]>), Error> {
+        let signature = Arc::clone(&store.types.entry(store.func(self)?.type_id).signature);
+        let has = signature.results.len();
+        if results != has {
+            return Err(Error::usage(format!("there is room for {results} results, and the function has {has}")));
         }
+        let mut values = value::lower_all(store, args, &signature.params)?;
+        values.resize(signature.params.len().max(has), [0; 2]);
+        Ok((signature, values))
+    }
+
+    /// Makes an asynchronous function of the host with a type that is known when the host runs. As [`Self::new`], and as
+    /// [`Self::wrap_async`], which is faster.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the store has no room for another function type.
+    pub fn new_async<T: 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: FuncType,
+        function: impl for<'a> Fn(Caller<'a, T>, &'a [Val], &'a mut [Val]) -> BoxFuture<'a, Result<(), Error>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<Self, Error> {
+        Self::of_host(store.as_context_mut().contents(), &HostFunc::dynamic_async(ty, function))
+    }
+
+    /// Makes an asynchronous function of the host from a closure that gets the [`Caller`] and a tuple of parameters: guests
+    /// wait for its future, without a thread of the host. Their own caller must wait as well, see
+    /// [`TypedFunc::call_async`]; otherwise a call of the function is an error. Errors and panics of the future are as with
+    /// [`Self::new`].
+    ///
+    /// The future has the store as long as it is there, so it can call guests while its own caller waits.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the store has no room for another function type.
+    pub fn wrap_async<T: 'static, P: WasmParams, R: WasmRet + 'static>(
+        mut store: impl AsContextMut<Data = T>,
+        function: impl for<'a> Fn(Caller<'a, T>, P) -> BoxFuture<'a, R> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Self::of_host(store.as_context_mut().contents(), &HostFunc::wrap_async(function))
+    }
+
+    /// As [`Self::call`], where functions of the host may be asynchronous. See [`TypedFunc::call_async`].
+    pub async fn call_async(
+        &self,
+        mut store: impl AsContextMut,
+        args: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let (signature, mut values) = self.arguments(store.inner(), args, results.len())?;
+        let call = {
+            let reference = *store.inner().func(*self)?;
+            let to_wasm = code_for(reference.owner, store.inner().types.entry(reference.type_id).to_wasm)?;
+            // SAFETY: these are arguments of the type, and there is room for the results. The values and the borrow of the
+            // store are there as long as the call.
+            unsafe { begin(store.contents(), &reference, to_wasm, values.as_mut_ptr()) }
+        };
+        call.await?;
+        // SAFETY: these are the results that the function has left.
+        unsafe { raise_results(store.inner(), &values, &signature, results) };
         Ok(())
     }
 
@@ -152,6 +214,68 @@ pub(super) unsafe fn call(
             return (*vmctx.cast::<HostCell>()).call(store, values);
         }
         activation::call(store, to_wasm, [vmctx as usize, code as usize, values as usize])
+    }
+}
+
+/// Sets the results of a function from the values that it has left.
+///
+/// # Safety
+/// They are values of these types.
+unsafe fn raise_results(store: &Inner, values: &[[u64; 2]], signature: &Signature, results: &mut [Val]) {
+    for ((result, &value), &ty) in results.iter_mut().zip(values).zip(&signature.results) {
+        // SAFETY: by this function's contract.
+        *result = unsafe { value::raise(store, value, ty) };
+    }
+}
+
+/// Begins a call as [`call`] makes it, that can wait.
+///
+/// # Safety
+/// As [`call`], and as [`WaitingCall::new`]; the values are there as long as the call.
+pub(super) unsafe fn begin(
+    store: *mut Inner,
+    reference: &FuncRef,
+    to_wasm: *const u8,
+    values: *mut [u64; 2],
+) -> AsyncCall {
+    let &FuncRef { code, vmctx, .. } = reference;
+    // SAFETY: by this function's contract; what is the host's has a cell for a context.
+    unsafe {
+        if !to_wasm.is_null() {
+            let args = [vmctx as usize, code as usize, values as usize];
+            return match WaitingCall::new(store, to_wasm, args) {
+                Ok(call) => AsyncCall::Guest(call),
+                Err(error) => AsyncCall::Done(Some(Err(error))),
+            };
+        }
+        if let Err(error) = activation::check_nesting(&*store) {
+            return AsyncCall::Done(Some(Err(error)));
+        }
+        let cell = vmctx.cast::<HostCell>();
+        match (*cell).begin(store, values) {
+            Some(future) => AsyncCall::Host(future),
+            None => AsyncCall::Done(Some((*cell).call(store, values))),
+        }
+    }
+}
+
+/// A call that can wait. It is over at the latest when whoever has begun it gives up the store.
+pub(super) enum AsyncCall {
+    Guest(WaitingCall),
+    Host(HostFuture),
+    /// What it came to, which is told once.
+    Done(Option<Result<(), Error>>),
+}
+
+impl Future for AsyncCall {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Guest(call) => call.poll(context),
+            Self::Host(future) => future.as_mut().poll(context),
+            Self::Done(result) => result.take().map_or(Poll::Pending, Poll::Ready),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::arch::{self, Resume};
 use super::instance::InstanceData;
 use super::store::Inner;
 use super::value::{self, Val};
+use super::waiting::{self, HostFuture};
 use super::{Caller, Error, FuncType};
 
 /// Calls a closure for a guest, on the host's stack; null, or where to go on instead of returning to the guest.
@@ -25,6 +26,9 @@ type FromGuest = unsafe extern "C" fn(cell: *mut HostCell, values: *mut [u64; 2]
 /// Calls a closure for the host.
 type FromHost = unsafe fn(store: *mut Inner, cell: &HostCell, values: *mut [u64; 2]) -> Result<(), Error>;
 
+/// Begins an asynchronous function for the host.
+type Begin = unsafe fn(store: *mut Inner, cell: &HostCell, values: *mut [u64; 2]) -> HostFuture;
+
 /// A function of the host that belongs to no store yet. `T`, the host's data in stores that it is for, is not part of the
 /// type: whoever has one knows. Clones are the same function.
 #[derive(Clone)]
@@ -32,6 +36,8 @@ pub struct HostFunc {
     pub(super) ty: FuncType,
     from_guest: FromGuest,
     from_host: FromHost,
+    /// Of asynchronous functions.
+    begin: Option<Begin>,
     closure: Arc<dyn Closure>,
 }
 
@@ -51,7 +57,20 @@ impl HostFunc {
     where
         B: Fn(*mut Inner, &HostCell, *mut [u64; 2]) -> Result<(), Error> + Send + Sync + 'static,
     {
-        Self { ty, from_guest: from_guest::<B>, from_host: from_host::<B>, closure: Arc::new(body) }
+        Self { ty, from_guest: from_guest::<B>, from_host: from_host::<B>, begin: None, closure: Arc::new(body) }
+    }
+
+    /// A function of this type that `body` begins; as [`Self::new`], when the future is done.
+    ///
+    /// # Safety
+    /// `body` and its future may rely on what is said at [`Self::call`], as long as the future is there and polled by whoever
+    /// has the store. They leave results of the type.
+    pub(super) unsafe fn new_async<B>(ty: FuncType, body: B) -> Self
+    where
+        B: Fn(*mut Inner, &HostCell, *mut [u64; 2]) -> HostFuture + Send + Sync + 'static,
+    {
+        let (from_guest, from_host) = (begin_from_guest::<B> as FromGuest, refuse as FromHost);
+        Self { ty, from_guest, from_host, begin: Some(begin::<B>), closure: Arc::new(body) }
     }
 
     /// A function that takes and returns [`Val`]s, for stores with data of type `T`.
@@ -88,6 +107,7 @@ impl HostFunc {
             store,
             from_guest: self.from_guest,
             from_host: self.from_host,
+            begin: self.begin,
             closure: Arc::as_ptr(&self.closure).cast(),
             caller,
             type_id,
@@ -104,6 +124,7 @@ pub(super) struct HostCell {
     /// For [`arch::call_host`].
     pub(super) from_guest: FromGuest,
     from_host: FromHost,
+    begin: Option<Begin>,
     closure: *const (),
     /// The instance that imports it; `None` where the function is not an import.
     pub(super) caller: Option<NonNull<InstanceData>>,
@@ -111,6 +132,11 @@ pub(super) struct HostCell {
 }
 
 impl HostCell {
+    /// The store's number of its type.
+    pub(super) fn type_id(&self) -> u32 {
+        self.type_id
+    }
+
     /// The same function as an import of this instance.
     pub(super) fn imported_by(&self, caller: NonNull<InstanceData>) -> Self {
         Self { head: context::HostFunc { entry: self.head.entry }, caller: Some(caller), ..*self }
@@ -124,6 +150,15 @@ impl HostCell {
     pub(super) unsafe fn call(&self, store: *mut Inner, values: *mut [u64; 2]) -> Result<(), Error> {
         // SAFETY: by this function's contract.
         unsafe { (self.from_host)(store, self, values) }
+    }
+
+    /// Begins the function for the host, where it is asynchronous.
+    ///
+    /// # Safety
+    /// As [`Self::call`], for as long as the future is there.
+    pub(super) unsafe fn begin(&self, store: *mut Inner, values: *mut [u64; 2]) -> Option<HostFuture> {
+        // SAFETY: by this function's contract.
+        self.begin.map(|begin| unsafe { begin(store, self, values) })
     }
 }
 
@@ -180,4 +215,30 @@ where
     // SAFETY: by this function's contract; closures are kept as long as their cells.
     let body = unsafe { &*cell.closure.cast::<B>() };
     body(store, cell, values)
+}
+
+/// # Safety
+/// As [`from_guest`].
+unsafe extern "C" fn begin_from_guest<B>(cell: *mut HostCell, values: *mut [u64; 2]) -> *const Resume
+where
+    B: Fn(*mut Inner, &HostCell, *mut [u64; 2]) -> HostFuture,
+{
+    // SAFETY: as in `from_guest`. The values stay where they are as long as the guest waits.
+    unsafe { waiting::begin_in_host(|store| begin::<B>(store, &*cell, values)) }
+}
+
+/// # Safety
+/// As [`HostCell::begin`], with a cell whose closure is a `B`.
+unsafe fn begin<B>(store: *mut Inner, cell: &HostCell, values: *mut [u64; 2]) -> HostFuture
+where
+    B: Fn(*mut Inner, &HostCell, *mut [u64; 2]) -> HostFuture,
+{
+    // SAFETY: as in `from_host`.
+    let body = unsafe { &*cell.closure.cast::<B>() };
+    body(store, cell, values)
+}
+
+/// Calls no asynchronous function: nobody waits for it.
+unsafe fn refuse(_: *mut Inner, _: &HostCell, _: *mut [u64; 2]) -> Result<(), Error> {
+    Err(Error::usage(waiting::CANNOT_WAIT))
 }

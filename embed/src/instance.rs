@@ -15,7 +15,7 @@ use std::sync::Arc;
 use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead};
 use wasmelt_abi::interface::{ExportEntry, Kind};
 
-use super::context::{AsContext, AsContextMut, StoreContext};
+use super::context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 use super::global::GlobalEntity;
 use super::host_func::{HostCell, HostFunc};
 use super::instantiate::Imports;
@@ -217,9 +217,36 @@ impl Instance {
 
     /// An instance in the store of which this is the address.
     pub(super) fn with_imports(store: *mut Inner, module: &Module, imports: &Imports<'_>) -> Result<Self, Error> {
-        let instance = instantiate::instantiate(store, module, imports)?;
         // SAFETY: the caller has the store.
-        Ok(Self(unsafe { &*store }.handle(instance)))
+        unsafe {
+            let instance = instantiate::begin(store, module, imports)?.finish(store)?;
+            Ok(Self((*store).handle(instance)))
+        }
+    }
+
+    /// As [`Self::new`], where functions of the host that the module calls at its start may be asynchronous. See
+    /// [`TypedFunc::call_async`].
+    ///
+    /// [`TypedFunc::call_async`]: crate::TypedFunc::call_async
+    pub async fn new_async(mut store: impl AsContextMut, module: &Module, imports: &[Extern]) -> Result<Self, Error> {
+        let mut store = store.as_context_mut();
+        Self::with_imports_async(&mut store, module, &Imports::Externs(imports)).await
+    }
+
+    pub(super) async fn with_imports_async<T>(
+        store: &mut StoreContextMut<'_, T>,
+        module: &Module,
+        imports: &Imports<'_>,
+    ) -> Result<Self, Error> {
+        let (call, handle) = {
+            let begun = instantiate::begin(store.contents(), module, imports)?;
+            // SAFETY: the call is there as long as the store is borrowed here.
+            (unsafe { begun.call(store.contents()) }?, store.inner().handle(begun.instance))
+        };
+        if let Some(mut call) = call {
+            core::future::poll_fn(|context| call.poll(context)).await?;
+        }
+        Ok(Self(handle))
     }
 
     fn data(self, store: &Inner) -> Option<&InstanceData> {

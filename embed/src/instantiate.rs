@@ -16,6 +16,7 @@ use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, Libra
 use wasmelt_abi::descriptor::{MemoryPlan, TablePlan};
 use wasmelt_abi::interface::{EntityPlan, FuncPlan, ImportEntry, Kind, TypeCode};
 
+use super::activation;
 use super::global::{GlobalEntity, value_bytes};
 use super::host_func::{HostCell, HostFunc};
 use super::instance::{Context, InstanceData, MemoryOf};
@@ -26,7 +27,8 @@ use super::registry::is_subtype;
 use super::store::Inner;
 use super::table::{TableEntity, TableSpec};
 use super::tag::TagEntity;
-use super::{Error, Extern, ExternType, MemoryType, Module, activation, builtins};
+use super::waiting::WaitingCall;
+use super::{Error, Extern, ExternType, MemoryType, Module, builtins};
 use wasmelt_runtime::rel::slice;
 
 /// What an instance gets for the imports of its module, in their order.
@@ -60,12 +62,38 @@ enum Import<'a> {
     Func(&'a HostFunc),
 }
 
-/// Makes an instance in the store of which this is the address.
-pub(super) fn instantiate(
-    store: *mut Inner,
-    module: &Module,
-    imports: &Imports<'_>,
-) -> Result<NonNull<InstanceData>, Error> {
+/// An instance that is there, but for what its own code does when it is made.
+pub(super) struct Begun {
+    pub(super) instance: NonNull<InstanceData>,
+    /// The code, and its arguments.
+    entry: Option<(*const u8, [usize; 3])>,
+}
+
+impl Begun {
+    /// Lets the instance's code do its part.
+    ///
+    /// # Safety
+    /// `store` is the store in which the instance was begun, and the caller's.
+    pub(super) unsafe fn finish(self, store: *mut Inner) -> Result<NonNull<InstanceData>, Error> {
+        if let Some((code, args)) = self.entry {
+            // SAFETY: the entry takes the context of a complete instance, once.
+            unsafe { activation::call(store, code, args)? };
+        }
+        Ok(self.instance)
+    }
+
+    /// As [`Self::finish`], with a call that can wait.
+    ///
+    /// # Safety
+    /// As there, and as [`WaitingCall::new`].
+    pub(super) unsafe fn call(&self, store: *mut Inner) -> Result<Option<WaitingCall>, Error> {
+        // SAFETY: as in `finish`.
+        self.entry.map(|(code, args)| unsafe { WaitingCall::new(store, code, args) }).transpose()
+    }
+}
+
+/// Begins an instance in the store of which this is the address.
+pub(super) fn begin(store: *mut Inner, module: &Module, imports: &Imports<'_>) -> Result<Begun, Error> {
     // SAFETY: the caller has the store.
     let inner = unsafe { &mut *store };
     inner.check_stops(module)?;
@@ -106,12 +134,8 @@ pub(super) fn instantiate(
     fill_head(inner, instance, kept);
     let is_mapped = inner.config.pool.is_some() && module.image().is_some();
     copy_bytes(instance, is_mapped);
-    if let Some(entry) = module.program().entry.get() {
-        let vmctx = instance.context.vmctx() as usize;
-        // SAFETY: the entry takes the context of a complete instance, once.
-        unsafe { activation::call(store, entry, [vmctx, 0, 0])? };
-    }
-    Ok(kept)
+    let vmctx = instance.context.vmctx() as usize;
+    Ok(Begun { instance: kept, entry: module.program().entry.get().map(|code| (code, [vmctx, 0, 0])) })
 }
 
 /// What is made for each instance of a module and counts as a memory or table of the store.

@@ -39,6 +39,7 @@
 
 mod activation;
 mod arch;
+mod async_func;
 mod backtrace;
 mod builtins;
 mod context;
@@ -69,6 +70,7 @@ mod tag;
 mod typed_func;
 mod types;
 mod value;
+mod waiting;
 pub mod wasi;
 mod wasm_ty;
 
@@ -83,6 +85,7 @@ mod testing;
 #[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
 mod tests;
 
+pub use async_func::BoxFuture;
 pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut};
 pub use error::{Error, Frame, GuestTrap, Panic, Position, Result};
 pub use exceptions::Exception;

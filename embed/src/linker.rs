@@ -9,7 +9,8 @@ use super::host_func::HostFunc;
 use super::instantiate::{Imports, mismatch};
 use super::store::Inner;
 use super::typed_func::IntoFunc;
-use super::{Error, Extern, ExternType, Func, FuncType, Instance, Module, Val};
+use super::wasm_ty::{WasmParams, WasmRet};
+use super::{BoxFuture, Error, Extern, ExternType, Func, FuncType, Instance, Module, Val};
 
 /// Names from which modules take their imports, for stores with data `T`.
 ///
@@ -95,6 +96,42 @@ impl<T> Linker<T> {
         function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), Error> + Send + Sync + 'static,
     ) -> Result<&mut Self, Error> {
         self.insert(module, name, Definition::Func(HostFunc::dynamic(ty, function)))
+    }
+
+    /// Defines an asynchronous function of the host from a closure, see [`Func::wrap_async`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the name is defined.
+    pub fn func_wrap_async<P: WasmParams, R: WasmRet + 'static>(
+        &mut self,
+        module: &str,
+        name: &str,
+        function: impl for<'a> Fn(Caller<'a, T>, P) -> BoxFuture<'a, R> + Send + Sync + 'static,
+    ) -> Result<&mut Self, Error>
+    where
+        T: 'static,
+    {
+        self.insert(module, name, Definition::Func(HostFunc::wrap_async(function)))
+    }
+
+    /// Defines an asynchronous function of the host with this type, see [`Func::new_async`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the name is defined.
+    pub fn func_new_async(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        function: impl for<'a> Fn(Caller<'a, T>, &'a [Val], &'a mut [Val]) -> BoxFuture<'a, Result<(), Error>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<&mut Self, Error>
+    where
+        T: 'static,
+    {
+        self.insert(module, name, Definition::Func(HostFunc::dynamic_async(ty, function)))
     }
 
     /// Defines all exports of an instance, under their names, in `module`.
@@ -230,6 +267,18 @@ impl<T> Linker<T> {
         self.instantiate_pre(module)?.instantiate(store)
     }
 
+    /// As [`Self::instantiate`], where functions of the host may be asynchronous.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn instantiate_async(
+        &self,
+        store: impl AsContextMut<Data = T>,
+        module: &Module,
+    ) -> Result<Instance, Error> {
+        self.instantiate_pre(module)?.instantiate_async(store).await
+    }
+
     fn definition(&self, module: &str, name: &str) -> Option<&Definition> {
         self.names.get(module)?.get(name)
     }
@@ -266,6 +315,15 @@ impl<T> InstancePre<T> {
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance, Error> {
         let store: *mut Inner = store.as_context_mut().contents();
         Instance::with_imports(store, &self.module, &Imports::Checked(&self.imports))
+    }
+
+    /// As [`Self::instantiate`], where functions of the host may be asynchronous.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn instantiate_async(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance, Error> {
+        let mut store = store.as_context_mut();
+        Instance::with_imports_async(&mut store, &self.module, &Imports::Checked(&self.imports)).await
     }
 
     /// Returns the module.

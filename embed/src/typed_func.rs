@@ -81,6 +81,33 @@ impl<P: WasmParams, R: WasmResults> TypedFunc<P, R> {
         }
     }
 
+    /// Calls the function as [`Self::call`] does, where functions of the host may be asynchronous: while the guest waits for
+    /// one, the future of this call is pending, and whoever polls it goes on with something else.
+    ///
+    /// The guest's code is executed where the future is polled, and holds up the thread as long as it does not wait: a store
+    /// whose guests may run long gets a deadline, or is polled on a thread of its own. Dropping the future gives up the call;
+    /// the instance stays usable, as after a trap.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn call_async(&self, mut store: impl AsContextMut, params: P) -> Result<R, Error> {
+        let mut store = store.as_context_mut();
+        let mut values = vec![[0; 2]; P::CODES.len().max(R::CODES.len())];
+        let call = {
+            let reference = *store.inner().func(self.func)?;
+            let places = values.as_mut_ptr();
+            // SAFETY: there is room for each of them; the function takes these parameters. The values and the borrow of the
+            // store are there as long as the call.
+            unsafe {
+                params.lower(store.inner(), places)?;
+                func::begin(store.contents(), &reference, self.to_wasm, places)
+            }
+        };
+        call.await?;
+        // SAFETY: these are the results that the function has left.
+        Ok(unsafe { R::raise(store.inner(), values.as_ptr()) })
+    }
+
     /// Returns the function without its types.
     pub fn func(&self) -> &Func {
         &self.func

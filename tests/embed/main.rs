@@ -14,6 +14,7 @@ mod sharing;
 mod stops;
 mod traps;
 mod types;
+mod waiting;
 mod wasi;
 
 use std::fs;

@@ -15,7 +15,7 @@ use crate::support::foreign::{self, System};
 use crate::support::{self, portable, skipped};
 
 /// What the program does, in this order.
-const SCENARIOS: [&str; 18] = [
+const SCENARIOS: [&str; 20] = [
     "values of all types",
     "many parameters and results",
     "vectors",
@@ -34,6 +34,8 @@ const SCENARIOS: [&str; 18] = [
     "threads with a store each",
     "shared memory",
     "WASI with a context each",
+    "functions of the host that are waited for",
+    "such functions that fail",
 ];
 
 /// What it does that with.

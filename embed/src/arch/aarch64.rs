@@ -247,6 +247,31 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
     )
 }
 
+/// Goes on with a guest that waits in [`call_host`]: returns from there, or goes on where a [`Resume`](super::Resume) says,
+/// where there is one. Trampolines of functions of the host keep nothing in registers that is not restored here.
+///
+/// # Safety
+/// Called by [`enter`] with its activation, whose guest waits. The stack on which it is called is left.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn go_on(activation: *mut Activation, resume: *const super::Resume) {
+    naked_asm!(
+        "cbnz x1, 2f",
+        "ldr x29, [x0, #{guest_frame}]",
+        "mov sp, x29",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "ldp x29, x30, [sp], #96",
+        "ret",
+        "2:",
+        "mov x0, x1",
+        resume!(),
+        guest_frame = const offset_of!(Activation, guest_frame),
+    )
+}
+
 /// The builtin of this name, once there is room on the stack. Its caller has the parameters where Cranelift's `tail`
 /// convention has them.
 ///

@@ -124,6 +124,32 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
     )
 }
 
+/// Goes on with a guest that waits in [`call_host`]: returns from there, or goes on where a [`Resume`](super::Resume) says,
+/// where there is one. Trampolines of functions of the host keep nothing in registers that is not restored here.
+///
+/// # Safety
+/// Called by [`enter`] with its activation, whose guest waits. The stack on which it is called is left.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn go_on(activation: *mut Activation, resume: *const super::Resume) {
+    naked_asm!(
+        "test rsi, rsi",
+        "jnz 2f",
+        "mov rbp, [rdi + {guest_frame}]",
+        "mov rbx, [rbp - 8]",
+        "mov r12, [rbp - 16]",
+        "mov r13, [rbp - 24]",
+        "mov r14, [rbp - 32]",
+        "mov r15, [rbp - 40]",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        "2:",
+        "mov rax, rsi",
+        resume!(),
+        guest_frame = const offset_of!(Activation, guest_frame),
+    )
+}
+
 /// The builtin of this name, once there is room on the stack.
 ///
 /// # Safety

@@ -264,6 +264,34 @@ pub(crate) unsafe extern "C" fn call_host(host_func: *mut HostFunc, values: *mut
     )
 }
 
+/// Goes on with a guest that waits in [`call_host`]: returns from there, or goes on where a [`Resume`](super::Resume) says,
+/// where there is one. Trampolines of functions of the host keep nothing in registers that is not restored here.
+///
+/// # Safety
+/// Called by [`enter`] with its activation, whose guest waits. The stack on which it is called is left.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn go_on(activation: *mut Activation, resume: *const super::Resume) {
+    naked_asm!(
+        "test rdx, rdx",
+        "jnz 2f",
+        "mov rbp, [rcx + {guest_frame}]",
+        "mov rbx, [rbp - 8]",
+        "mov rdi, [rbp - 16]",
+        "mov rsi, [rbp - 24]",
+        "mov r12, [rbp - 32]",
+        "mov r13, [rbp - 40]",
+        "mov r14, [rbp - 48]",
+        "mov r15, [rbp - 56]",
+        "mov rsp, rbp",
+        "pop rbp",
+        "ret",
+        "2:",
+        "mov rax, rdx",
+        resume!(),
+        guest_frame = const offset_of!(Activation, guest_frame),
+    )
+}
+
 /// The builtin of this name, once there is room on the stack. Its caller has the parameters where Cranelift's `tail`
 /// convention has them.
 ///

@@ -5,6 +5,7 @@
 
 mod modules;
 mod scenarios;
+mod waiting;
 
 use std::process::ExitCode;
 

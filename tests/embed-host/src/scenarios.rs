@@ -12,11 +12,12 @@ use wasmelt_embed::{
 };
 
 use crate::modules::Modules;
+use crate::waiting::{waiting, waiting_fails};
 use crate::{call, call_func, call_i32, host, trap};
 
 type Scenario = fn(&Modules);
 
-pub(crate) const ALL: [(&str, Scenario); 18] = [
+pub(crate) const ALL: [(&str, Scenario); 20] = [
     ("values of all types", values),
     ("many parameters and results", many),
     ("vectors", vectors),
@@ -35,6 +36,8 @@ pub(crate) const ALL: [(&str, Scenario); 18] = [
     ("threads with a store each", threads),
     ("shared memory", shared),
     ("WASI with a context each", wasi),
+    ("functions of the host that are waited for", waiting),
+    ("such functions that fail", waiting_fails),
 ];
 
 fn func_type(modules: &Modules, name: &str) -> wasmelt_embed::FuncType {
