@@ -26,6 +26,8 @@ const ALLOWED_FACTOR: u64 = 8;
 /// A component whose bytes are being read.
 #[derive(Default)]
 struct Scope {
+    /// What a module counts that is known only when the component is instantiated: as much as the largest of the file.
+    largest_module: u64,
     /// By index, how much an instance of each counts; `None` where it is known only when the component is instantiated.
     modules: Vec<Option<u64>>,
     components: Vec<Option<u64>>,
@@ -36,13 +38,15 @@ struct Scope {
 /// Refuses a component that becomes much more than its bytes. What is not valid is left to the validator.
 pub(super) fn check(bytes: &[u8]) -> Result<()> {
     let allowed = allowed(bytes);
+    let largest_module = largest_module(bytes);
     // Components around the one that is being read, which is the last; `None` stands for a module.
     let mut scopes: Vec<Option<Scope>> = Vec::new();
     for payload in Parser::new(0).parse_all(bytes) {
         let Ok(payload) = payload else { return Ok(()) };
         match &payload {
             Payload::Version { encoding, .. } => {
-                scopes.push((*encoding == Encoding::Component).then(Scope::default));
+                let scope = || Scope { largest_module, ..Scope::default() };
+                scopes.push((*encoding == Encoding::Component).then(scope));
                 continue;
             }
             Payload::End(_) => {
@@ -63,6 +67,15 @@ pub(super) fn check(bytes: &[u8]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The bytes of the largest core module in a component, as far as the component is well-formed.
+fn largest_module(bytes: &[u8]) -> u64 {
+    let lengths = Parser::new(0).parse_all(bytes).map_while(|payload| payload.ok()).map(|payload| match payload {
+        Payload::ModuleSection { unchecked_range, .. } => unchecked_range.len() as u64,
+        _ => 0,
+    });
+    lengths.max().unwrap_or(0)
 }
 
 /// How much a component of these bytes may become.
@@ -176,9 +189,7 @@ impl Scope {
                 for instance in instances.clone() {
                     if let Instance::Instantiate { module_index, .. } = instance? {
                         let module = at(&self.modules, module_index)?;
-                        self.make(
-                            module.ok_or(Failure::Unknown("a core module that a component gets as an argument"))?,
-                        );
+                        self.make(module.unwrap_or(self.largest_module));
                     }
                 }
             }
@@ -251,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn a_module_that_is_an_argument_counts_as_the_largest_one() {
+        let data = "x".repeat(100_000);
+        let of = |instances: usize| {
+            let all = "(core instance (instantiate $a))".repeat(instances);
+            let large = format!("(core module $m (memory 2) (data (i32.const 0) \"{data}\"))");
+            wat::parse_str(format!("(component {large} (component (import \"a\" (core module $a)) {all}))")).unwrap()
+        };
+        assert!(check(&of(15)).is_ok());
+        assert!(check(&of(25)).is_err());
+    }
+
+    #[test]
     fn functions_between_components_count() {
         let of = |lowered: usize| {
             let all = "(core func (canon lower (func $f)))".repeat(lowered);
@@ -264,9 +287,9 @@ mod tests {
 
     #[test]
     fn arguments_are_refused_and_what_is_invalid_is_left_to_the_validator() {
-        let text = "(component (component $c (import \"a\" (core module $m)) (core instance (instantiate $m))))";
+        let text = "(component (component $c (import \"a\" (component $d)) (instance (instantiate $d))))";
         let error = check(&wat::parse_str(text).unwrap()).unwrap_err().to_string();
-        assert!(error.contains("a core module that a component gets as an argument"), "{error}");
+        assert!(error.contains("a component that a component gets as an argument"), "{error}");
         let valid = doubled(3);
         for len in 0..valid.len() {
             assert!(check(&valid[..len]).is_ok());

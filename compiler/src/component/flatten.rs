@@ -34,8 +34,10 @@ const CORE: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::THREADS);
 
 /// Components, and what is refused by name once they are flattened.
-const COMPONENTS: WasmFeatures =
-    WasmFeatures::COMPONENT_MODEL.union(WasmFeatures::CM_ASYNC).union(WasmFeatures::CM_ERROR_CONTEXT);
+const COMPONENTS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::CM64)
+    .union(WasmFeatures::CM_ASYNC)
+    .union(WasmFeatures::CM_ERROR_CONTEXT);
 
 /// Flattens a component.
 pub(super) fn flatten(bytes: &[u8]) -> Result<FlatComponent> {

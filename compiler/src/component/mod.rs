@@ -15,10 +15,10 @@ mod refusal;
 #[cfg(feature = "component")]
 mod shim;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use wasmelt_abi::canonical::CanonicalTrap;
-use wasmparser::{Parser, WasmFeatures};
+use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex};
@@ -164,9 +164,10 @@ impl std::fmt::Display for ImportName {
 pub const ADAPTERS: WasmFeatures =
     WasmFeatures::WASM2.union(WasmFeatures::MULTI_MEMORY).union(WasmFeatures::MEMORY64).union(WasmFeatures::EXCEPTIONS);
 
-/// Whether bytes are those of a component.
+/// Whether bytes are those of a component, of whatever version.
 pub fn is_component(bytes: &[u8]) -> bool {
-    Parser::is_component(bytes)
+    const LAYER: [u8; 2] = [1, 0];
+    bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&LAYER)
 }
 
 /// Flattens a component that is a command; `features` are those that its core modules may use.
@@ -174,8 +175,21 @@ pub fn is_component(bytes: &[u8]) -> bool {
 pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
     extent::check(bytes)?;
     let mut flat = flatten::flatten(bytes)?;
+    check_unused(&flat, features)?;
     shim::resolve(&mut flat, features)?;
     Ok(flat)
+}
+
+/// Validates the core modules of which there is no instance. Those of instances are validated when they are parsed.
+#[cfg(feature = "component")]
+fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {
+    let used: HashSet<usize> = flat.instances.iter().map(|instance| instance.module).collect();
+    for module in (0..flat.modules.len()).filter(|module| !used.contains(module)) {
+        Validator::new_with_features(features)
+            .validate_all(&flat.modules[module])
+            .map_err(|e| Error::input(format!("the component is not valid: in its core module {module}: {e}")))?;
+    }
+    Ok(())
 }
 
 #[cfg(feature = "component")]
@@ -252,6 +266,25 @@ mod tests {
         assert_eq!(*realloc, Some((0, FuncIndex::from_u32(1))));
         assert_eq!(flat.run, (0, FuncIndex::from_u32(2)));
         assert_eq!(flat.exports, ["wasi:cli/run@0.2.0"]);
+    }
+
+    #[test]
+    fn modules_without_instances_are_validated() {
+        let with = |unused: &str| {
+            let text = format!(
+                "(component
+                   (core module $main (func (export \"run\") (result i32) (i32.const 0)))
+                   (core module {unused})
+                   (core instance $main (instantiate $main))
+                   (func $run (result (result)) (canon lift (core func $main \"run\")))
+                   (instance $command (export \"run\" (func $run)))
+                   (export \"wasi:cli/run@0.2.0\" (instance $command)))"
+            );
+            flatten(&wat::parse_str(text).unwrap(), default_features()).map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(with("(func)"), Ok(()));
+        let error = with("(func (result i32))").unwrap_err();
+        assert!(error.contains("the component is not valid: in its core module 1: type mismatch"), "{error}");
     }
 
     #[test]

@@ -1,0 +1,87 @@
+;; Memories with 64-bit addresses, several memories of one module, memories that grow while values are lowered.
+;; Source: component model, "Canonical ABI" (`memory` and `realloc` options, `ptr_type`).
+
+(component
+  (core module $m
+    (memory $first 1)
+    (memory $second (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+    (func (export "sum") (param $at i32) (param $len i32) (result i32) (local $sum i32)
+      (if (i32.load $first (i32.const 64)) (then (unreachable)))
+      (loop $next
+        (if (local.get $len) (then
+          (local.set $sum (i32.add (local.get $sum) (i32.load8_u $second (local.get $at))))
+          (local.set $at (i32.add (local.get $at) (i32.const 1)))
+          (local.set $len (i32.sub (local.get $len) (i32.const 1)))
+          (br $next))))
+      (local.get $sum)))
+  (core instance $i (instantiate $m))
+  (func (export "sum") (param "l" (list u8)) (result u32)
+    (canon lift (core func $i "sum") (memory $i "memory") (realloc (func $i "realloc")))))
+(assert_return (invoke "sum" (list.const (u8.const 1) (u8.const 20) (u8.const 200))) (u32.const 221))
+
+;; `realloc` makes the memory grow, so that what was checked before lies elsewhere than what is checked after.
+(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (i32.mul (memory.grow (i32.const 1)) (i32.const 65536)))
+    (func (export "echo") (param i32 i32) (result i32)
+      (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
+    (func (export "pages") (result i32) (memory.size)))
+  (core instance $i (instantiate $m))
+  (func (export "echo") (param "l" (list string)) (result (list string))
+    (canon lift (core func $i "echo") (memory $i "memory") (realloc (func $i "realloc"))))
+  (func (export "pages") (result u32) (canon lift (core func $i "pages"))))
+(assert_return (invoke "echo" (list.const (str.const "a") (str.const "bc") (str.const "")))
+  (list.const (str.const "a") (str.const "bc") (str.const "")))
+(assert_return (invoke "pages") (u32.const 5))
+
+;; 64-bit addresses: parameters and results are twice as wide, in core values and in memory.
+(component definition $Wide
+  (core module $m
+    (memory (export "memory") i64 1)
+    (global $end (mut i64) (i64.const 1024))
+    (func (export "realloc") (param i64 i64 i64 i64) (result i64)
+      (global.set $end
+        (i64.and (i64.add (global.get $end) (i64.sub (local.get 2) (i64.const 1)))
+                 (i64.sub (i64.const 0) (local.get 2))))
+      (memory.copy (global.get $end) (local.get 0)
+        (select (local.get 1) (local.get 3) (i64.lt_u (local.get 1) (local.get 3))))
+      (global.get $end)
+      (global.set $end (i64.add (global.get $end) (local.get 3))))
+    (func (export "echo") (param i64 i64) (result i64)
+      (i64.store (i64.const 16) (local.get 0)) (i64.store (i64.const 24) (local.get 1)) (i64.const 16))
+    (func (export "length") (param i64 i64) (result i64) (local.get 1)))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $memory))
+  (alias core export $i "realloc" (core func $realloc))
+  (func (export "utf8") (param "s" string) (result string)
+    (canon lift (core func $i "echo") string-encoding=utf8 (memory $memory) (realloc $realloc)))
+  (func (export "utf16") (param "s" string) (result string)
+    (canon lift (core func $i "echo") string-encoding=utf16 (memory $memory) (realloc $realloc)))
+  (func (export "compact") (param "s" string) (result string)
+    (canon lift (core func $i "echo") string-encoding=latin1+utf16 (memory $memory) (realloc $realloc)))
+  (func (export "length") (param "s" string) (result u64)
+    (canon lift (core func $i "length") string-encoding=utf16 (memory $memory) (realloc $realloc)))
+  (func (export "list") (param "l" (list (option string))) (result (list (option string)))
+    (canon lift (core func $i "echo") (memory $memory) (realloc $realloc)))
+  (func (export "at") (param "at" u64) (param "len" u64) (result (list u16))
+    (canon lift (core func $i "echo") (memory $memory))))
+(component instance $w0 $Wide)
+(assert_return (invoke "utf8" (str.const "a\u{e9}\u{10000}")) (str.const "a\u{e9}\u{10000}"))
+(assert_return (invoke "utf16" (str.const "a\u{e9}\u{10000}")) (str.const "a\u{e9}\u{10000}"))
+(assert_return (invoke "compact" (str.const "a\u{e9}")) (str.const "a\u{e9}"))
+(assert_return (invoke "compact" (str.const "a\u{e9}\u{10000}")) (str.const "a\u{e9}\u{10000}"))
+(assert_return (invoke "length" (str.const "a\u{e9}\u{10000}")) (u64.const 4))
+(assert_return (invoke "list" (list.const (option.none) (option.some (str.const "x")) (option.some (str.const ""))))
+  (list.const (option.none) (option.some (str.const "x")) (option.some (str.const ""))))
+(assert_return (invoke "at" (u64.const 65534) (u64.const 1)) (list.const (u16.const 0)))
+(component instance $w1 $Wide)
+(assert_trap (invoke "at" (u64.const 65534) (u64.const 2)) "list content out-of-bounds")
+(component instance $w2 $Wide)
+(assert_trap (invoke "at" (u64.const 0x100000000) (u64.const 1)) "list content out-of-bounds")
+(component instance $w3 $Wide)
+(assert_trap (invoke "at" (u64.const 0) (u64.const 0x8000000000000000)) "list content out-of-bounds")
+(component instance $w4 $Wide)
+(assert_trap (invoke "at" (u64.const 0xfffffffffffffffe) (u64.const 1)) "list content out-of-bounds")
