@@ -171,6 +171,30 @@ impl Func {
         Ok(())
     }
 
+    /// Calls a function that takes and returns numbers and vectors alone, without allocating anything: for hosts that know
+    /// the type only when they run, and check it once. `values` has an element for each parameter and for each result,
+    /// whichever are more: the arguments, which the results replace. Each holds its value in the lowest bits.
+    ///
+    /// # Errors
+    /// As [`TypedFunc::call`]; and [`Error::Usage`] when there are too few values, or one of the type's is a reference.
+    pub fn call_words(&self, mut store: impl AsContextMut, values: &mut [[u64; 2]]) -> Result<(), Error> {
+        let mut store = store.as_context_mut();
+        let inner = store.inner();
+        let reference = *inner.func(*self)?;
+        let entry = inner.types.entry(reference.type_id);
+        let Signature { params, results } = &*entry.signature;
+        if values.len() < params.len().max(results.len()) {
+            return Err(Error::usage(format!("{} values for a function of type {}", values.len(), entry.public)));
+        }
+        // Any bits are a number; they are not a reference.
+        if params.iter().chain(results).any(|ty| ty.nullability().is_some()) {
+            return Err(Error::usage(format!("a function of type {} has references", entry.public)));
+        }
+        let to_wasm = code_for(reference.owner, entry.to_wasm)?;
+        // SAFETY: there are arguments of the type, and there is room for the results.
+        unsafe { call(store.contents(), &reference, to_wasm, values.as_mut_ptr()) }
+    }
+
     /// The function reference in the form that guests use.
     pub(super) fn for_guests(self, store: &Inner) -> Result<NonNull<FuncRef>, Error> {
         let reference = store.follow(self.0)?;

@@ -58,6 +58,7 @@ mod interrupt;
 mod limits;
 mod linker;
 mod memory;
+mod memory_file;
 mod module;
 mod pool;
 mod registry;

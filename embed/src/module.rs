@@ -12,6 +12,7 @@ use wasmelt_abi::descriptor::{InstancePlan, ProgramDescriptor, RelSlice};
 use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
 use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
+use super::memory_file::MemoryFile;
 use super::pool::Image;
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
 use super::{Error, FuncType, arch, registry};
@@ -20,7 +21,15 @@ use wasmelt_runtime::rel::slice;
 
 /// A file with modules, loaded into the process. The file stays loaded as long as any of its modules is in use.
 #[derive(Clone, Debug)]
-pub struct Library(Arc<libloading::Library>);
+pub struct Library(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    library: libloading::Library,
+    /// What it was loaded from, where that is a file in memory. It goes after the library: the C library knows what is loaded
+    /// by a name with the file's number in it, which must not stand for another file before.
+    image: Option<MemoryFile>,
+}
 
 impl Library {
     /// Loads a file that wasmelt made.
@@ -29,17 +38,38 @@ impl Library {
     /// wasmelt made the file (from any module), and nobody has changed it since. Another file can run code when it is
     /// loaded, and this crate trusts the tables in the file.
     pub unsafe fn open(path: &Path) -> Result<Self, Error> {
+        // SAFETY: by this function's contract.
+        unsafe { Self::new(path, None) }
+    }
+
+    /// Loads the bytes of a file that wasmelt made, from memory: no file system sees them. They are copied.
+    ///
+    /// # Errors
+    /// [`Error::System`] when they cannot be loaded, and on other systems than Linux: write them to a file there.
+    ///
+    /// # Safety
+    /// As for [`Self::open`].
+    pub unsafe fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let image = MemoryFile::new(bytes)?;
+        let path = image.path();
+        // SAFETY: by this function's contract.
+        unsafe { Self::new(&path, Some(image)) }
+    }
+
+    /// # Safety
+    /// As [`Self::open`].
+    unsafe fn new(path: &Path, image: Option<MemoryFile>) -> Result<Self, Error> {
         let failed = |error| Error::system(format!("cannot load {}: {error}", path.display()));
         // SAFETY: libraries that wasmelt makes run no code when they are loaded or unloaded, and modules keep them.
         let library = unsafe { libloading::Library::new(path) }.map_err(failed)?;
-        Ok(Self(Arc::new(library)))
+        Ok(Self(Arc::new(Opened { library, image })))
     }
 
     /// Returns the module with this name, which is the name that was given when the file was made.
     pub fn module(&self, name: &str) -> Result<Module, Error> {
         let symbol = format!("{LIBRARY_PREFIX}{name}");
         // SAFETY: a symbol of this name is a descriptor.
-        let descriptor = unsafe { self.0.get::<*const ProgramDescriptor>(symbol.as_bytes()) }
+        let descriptor = unsafe { self.0.library.get::<*const ProgramDescriptor>(symbol.as_bytes()) }
             .map_err(|error| Error::system(format!("no module {name}: {error}")))?;
         // SAFETY: the address is kept by what keeps the library.
         let descriptor = unsafe { descriptor.try_as_raw_ptr() }.unwrap_or(ptr::null_mut()).cast_const().cast();
@@ -85,7 +115,7 @@ struct Loaded {
     /// What pools map into memory 0; made when a pool asks for it first.
     image: OnceLock<Option<Arc<Image>>>,
     /// Keeps what `program` refers to.
-    _library: Option<Library>,
+    library: Option<Library>,
 }
 
 // SAFETY: a descriptor is never written to.
@@ -123,6 +153,28 @@ impl Module {
         unsafe { Library::open(path) }?.module(name)
     }
 
+    /// Loads the bytes of a file and returns the module with this name, see [`Library::from_bytes`].
+    ///
+    /// # Errors
+    /// As for [`Library::from_bytes`].
+    ///
+    /// # Safety
+    /// As for [`Library::open`].
+    pub unsafe fn from_bytes(bytes: &[u8], name: &str) -> Result<Self, Error> {
+        // SAFETY: by this function's contract.
+        unsafe { Library::from_bytes(bytes) }?.module(name)
+    }
+
+    /// Returns the bytes that the module was loaded from with [`Self::from_bytes`], to be loaded again.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the module came from a file, or is linked into the program.
+    pub fn serialize(&self) -> Result<Vec<u8>, Error> {
+        let image = self.0.library.as_ref().and_then(|library| library.0.image.as_ref());
+        let unknown = || Error::usage(format!("module {} was not loaded from bytes: its file has them", self.name()));
+        image.ok_or_else(unknown)?.read()
+    }
+
     /// Returns the module with this descriptor, which is linked into the process. `name` is for messages.
     /// [`linked_module!`](crate::linked_module) finds a descriptor by its name.
     ///
@@ -153,14 +205,7 @@ impl Module {
         let types = resolve_types(slice(&interface.types))?;
         let exports = slice(&interface.exports).iter().enumerate();
         let exports = exports.map(|(index, entry)| (text(&entry.name).to_owned(), index)).collect();
-        Ok(Self(Arc::new(Loaded {
-            program,
-            name: name.to_owned(),
-            types,
-            exports,
-            image: OnceLock::new(),
-            _library: library,
-        })))
+        Ok(Self(Arc::new(Loaded { program, name: name.to_owned(), types, exports, image: OnceLock::new(), library })))
     }
 
     /// Returns the name under which the module was loaded.

@@ -375,3 +375,31 @@ fn floats_are_rounded_without_an_instruction_for_it() {
     let results = call(&mut store, instance, "unsigned", &[vector([4294967295.9, -7.25])]).unwrap();
     assert_eq!(results, [Val::V128((u32::MAX as u128).to_le_bytes())]);
 }
+
+#[test]
+fn words_are_passed_without_types_and_checked_against_the_type() {
+    let mut store = Store::new(());
+    let wat = r#"(module
+        (func (export "mix") (param i32 i64 f64) (result f64)
+            (f64.add (f64.convert_i64_s (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1))) (local.get 2)))
+        (func (export "twice") (param v128) (result v128 i32)
+            (i64x2.add (local.get 0) (local.get 0)) (i32.const -1))
+        (func (export "keep") (param externref) (result i32) (i32.const 0)))"#;
+    let instance = instance(&mut store, "words", wat);
+    let func = |store: &Store<()>, name| instance.get_func(store, name).unwrap();
+    // What is above the lowest 32 bits of an `i32` does not matter.
+    let mut values = [[0xdead_ffff_ffff, 7], [3, 7], [0.5f64.to_bits(), 7]];
+    func(&store, "mix").call_words(&mut store, &mut values).unwrap();
+    assert_eq!(f64::from_bits(values[0][0]), 2.5);
+    let mut values = [[1, 2], [0, 0]];
+    func(&store, "twice").call_words(&mut store, &mut values).unwrap();
+    assert_eq!((values[0], values[1][0] as u32), ([2, 4], u32::MAX));
+    let add = host(&mut store, |_, x| Ok(x + 1));
+    let mut values = [[0xdead_0000_0004, 0]];
+    add.call_words(&mut store, &mut values).unwrap();
+    assert_eq!(values[0][0] as u32, 5);
+    for (name, mut values) in [("mix", vec![[0; 2]; 2]), ("twice", vec![[0; 2]; 1]), ("keep", vec![[0; 2]; 4])] {
+        let result = func(&store, name).call_words(&mut store, &mut values);
+        assert!(matches!(result, Err(Error::Usage(_))), "{name}");
+    }
+}

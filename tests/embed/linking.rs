@@ -74,3 +74,28 @@ fn unknown_functions_can_be_errors_when_they_are_called() {
     linker.define_unknown_imports_as_traps(&other).unwrap();
     assert!(matches!(linker.instantiate(&mut store, &other), Err(Error::Unlinkable(_))));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn libraries_are_loaded_from_bytes_and_give_them_back() {
+    let scratch = support::scratch();
+    let (source, library) = (scratch.path().join("bytes.wat"), scratch.path().join("bytes.so"));
+    std::fs::write(&source, r#"(module (func (export "f") (result i32) (i32.const 5)))"#).unwrap();
+    support::compile(&source, &library, ["--emit", "cdylib"])
+        .unwrap_or_else(|e| panic!("{}", e.message().unwrap_or("")));
+    let bytes = std::fs::read(&library).unwrap();
+    // Each is a library of its own, whatever numbers the files in memory get.
+    for _ in 0..3 {
+        let (one, two) = (load_bytes(&bytes, "bytes").unwrap(), load_bytes(&bytes, "bytes").unwrap());
+        assert_eq!(one.serialize().unwrap(), bytes);
+        for module in [one, two] {
+            let mut store = Store::new(());
+            let instance = Instance::new(&mut store, &module, &[]).unwrap();
+            drop(module);
+            assert_eq!(call_i32(&mut store, instance, "f", &[]), 5);
+        }
+    }
+    assert!(matches!(load_bytes(&bytes, "other"), Err(Error::System(_))));
+    assert!(matches!(load_bytes(&bytes[..100], "bytes"), Err(Error::System(_))));
+    assert!(matches!(load(&library, "bytes").unwrap().serialize(), Err(Error::Usage(_))));
+}

@@ -40,6 +40,11 @@ fn load(library: &Path, name: &str) -> Result<Module> {
     unsafe { Module::load(library, name) }
 }
 
+fn load_bytes(library: &[u8], name: &str) -> Result<Module> {
+    // SAFETY: as above; what is cut off is refused before anything is executed.
+    unsafe { Module::from_bytes(library, name) }
+}
+
 fn module(name: &str, wat: &str) -> Module {
     module_with(name, wat, &[])
 }

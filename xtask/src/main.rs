@@ -3,6 +3,7 @@
 
 #[path = "../../compiler/build/archive.rs"]
 mod archive;
+mod c_api;
 mod compiler;
 mod dist;
 #[path = "../../compiler/build/member.rs"]
@@ -35,8 +36,22 @@ enum Task {
     Compiler(CompilerArgs),
     /// Make the folder of a release, which works wherever it is moved to
     Dist(DistArgs),
+    /// Make the C libraries and their headers
+    CApi(CApiArgs),
     /// Pack the crates as they are published
     Package(PackageArgs),
+}
+
+/// Which C libraries.
+#[derive(clap::Args)]
+struct CApiArgs {
+    /// With the compiler: `libwasmelt` instead of `libwasmelt-runtime`
+    #[arg(long)]
+    compiler: bool,
+
+    /// Where they go: `DIR/include` and `DIR/lib`
+    #[arg(long, value_name = "DIR", default_value = "target/c-api")]
+    out: PathBuf,
 }
 
 /// Which archives.
@@ -123,6 +138,7 @@ fn main() -> ExitCode {
             }
         }),
         Task::Dist(args) => dist::execute(args.host.as_deref(), &args.targets, &args.out),
+        Task::CApi(args) => c_api::execute(args.compiler, &args.out),
         Task::Package(args) => package::execute(args.build),
     };
     match result {

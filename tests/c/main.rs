@@ -1,0 +1,173 @@
+//! The C interface: programs in C and C++ are compiled against the headers, linked with the static library, and run; under
+//! AddressSanitizer, which finds leaks and objects that are deleted twice, and under valgrind. The headers are compared
+//! with the library.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod headers;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wasmelt::options::Options;
+
+use support::{Outcome, portable};
+
+/// What the program does, in its order.
+const SCENARIOS: [&str; 27] = [
+    "hello",
+    "callback",
+    "trap",
+    "start",
+    "reflect",
+    "global",
+    "table",
+    "memory",
+    "finalize",
+    "serialize",
+    "threads",
+    "hostref",
+    "multi",
+    "numbers",
+    "linker",
+    "wasi",
+    "limits",
+    "fuel",
+    "interruption",
+    "deadlines",
+    "pool",
+    "reset",
+    "null",
+    "wrong",
+    "ownership",
+    "linked",
+    "cplusplus",
+];
+
+/// What valgrind runs: it is slow, and finds what AddressSanitizer does not see, which is what Rust reads.
+const UNDER_VALGRIND: [&str; 6] = ["callback", "trap", "hostref", "wasi", "ownership", "null"];
+
+/// How a module is compiled that is not compiled as all others are.
+const STOPS: [(&str, &str); 2] = [("stops-fuel", "--fuel"), ("stops-interruptible", "--interruptible")];
+
+/// What the static library needs of the system.
+const SYSTEM_LIBRARIES: [&str; 5] = ["-lpthread", "-ldl", "-lm", "-lgcc_s", "-lc"];
+
+fn main() -> ExitCode {
+    let trials = vec![
+        Trial::test("headers::compile_without_warnings", headers::compile_without_warnings),
+        Trial::test("headers::declare_what_the_library_has", headers::declare_what_the_library_has),
+        Trial::test("headers::lay_out_structures_as_the_library", headers::lay_out_structures_as_the_library),
+        Trial::test("scenarios::under_the_address_sanitizer", under_the_address_sanitizer),
+        Trial::test("scenarios::under_valgrind", under_valgrind),
+        Trial::test("without_the_compiler::wasm_is_refused", wasm_is_refused),
+    ];
+    support::skips::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// The static library without the compiler.
+fn library() -> Result<&'static Path, Failed> {
+    static LIBRARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let build = || {
+        let target = Options::default().target.to_string();
+        let build = ["build", "--locked", "--package", "wasmelt-c-api", "--profile", "embed-host", "--target", &target];
+        portable::cargo(&build)?;
+        Ok(portable::folder().join(target).join("embed-host/libwasmelt_c_api.a"))
+    };
+    LIBRARY.get_or_init(build).as_deref().map_err(Failed::from)
+}
+
+fn folder(name: &str) -> PathBuf {
+    support::repository().join(name)
+}
+
+/// Runs a tool; what it prints, when it succeeds.
+fn tool(command: &mut Command) -> Result<Outcome, Failed> {
+    support::run(command, b"")?.expect_code(0)
+}
+
+/// A compiler that is asked to be strict.
+fn strict(compiler: &str, standard: &str) -> Command {
+    let mut command = Command::new(compiler);
+    command.args([standard, "-Wall", "-Wextra", "-pedantic", "-Werror", "-g", "-D_XOPEN_SOURCE=700", "-I"]);
+    command.arg(folder("c-api/include"));
+    command
+}
+
+/// Compiles all modules to libraries in a folder, and one to an object that is linked into the program.
+fn modules(scratch: &Path) -> Result<(), Failed> {
+    let compile = |module: &str, source: &str, options: &[&str]| {
+        let source = folder("tests/c/modules").join(format!("{source}.wat"));
+        support::compile(&source, &scratch.join(format!("{module}.so")), ["--emit", "cdylib"].iter().chain(options))
+    };
+    for entry in fs::read_dir(folder("tests/c/modules"))? {
+        let path = entry?.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).ok_or("a module without a name")?;
+        compile(name, name, &["--library-name", name])?;
+    }
+    for (module, option) in STOPS {
+        compile(module, "stops", &[option, "--library-name", "stops"])?;
+    }
+    fs::write(scratch.join("file.txt"), "in a file")?;
+    let source = folder("tests/c/modules/empty.wat");
+    support::compile(&source, &scratch.join("liblinked.a"), ["--emit", "staticlib", "--library-name", "linked"])
+}
+
+/// Builds the program of the scenarios with these options of the compilers; its path.
+fn program(scratch: &Path, options: &[&str]) -> Result<PathBuf, Failed> {
+    let program = scratch.join("scenarios");
+    let sources = folder("tests/c/programs");
+    let object = scratch.join("cplusplus.o");
+    tool(strict("g++", "-std=c++11").args(options).arg("-c").arg(sources.join("cplusplus.cc")).arg("-o").arg(&object))?;
+    let mut command = strict("gcc", "-std=c99");
+    command.args(options).arg("-o").arg(&program);
+    for source in ["main", "calls", "modules", "state", "hosts", "errors"] {
+        command.arg(sources.join(format!("{source}.c")));
+    }
+    command.arg(object).arg(library()?).arg(scratch.join("liblinked.a")).arg("-lstdc++").args(SYSTEM_LIBRARIES);
+    tool(&mut command)?;
+    Ok(program)
+}
+
+fn under_the_address_sanitizer() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    modules(scratch.path())?;
+    let program = program(scratch.path(), &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])?;
+    let mut command = Command::new(program);
+    let expected: String = SCENARIOS.iter().map(|name| format!("ok {name}\n")).collect();
+    command.arg(scratch.path()).arg("so").env("ASAN_OPTIONS", "detect_leaks=1");
+    tool(&mut command)?.expect_stdout(expected).map(|_| ())
+}
+
+fn under_valgrind() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    modules(scratch.path())?;
+    let program = program(scratch.path(), &["-O1"])?;
+    for scenario in UNDER_VALGRIND {
+        let mut command = Command::new("valgrind");
+        command.args([
+            "--quiet",
+            "--error-exitcode=99",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite,indirect",
+        ]);
+        command.arg(&program).arg(scratch.path()).args(["so", scenario]);
+        tool(&mut command)?.expect_stdout(format!("ok {scenario}\n"))?;
+    }
+    Ok(())
+}
+
+/// A program that gives a WebAssembly binary to the library without the compiler is told what to do.
+fn wasm_is_refused() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    let program = scratch.path().join("refused");
+    let source = folder("tests/c/programs/refused.c");
+    tool(strict("gcc", "-std=c99").arg("-o").arg(&program).arg(source).arg(library()?).args(SYSTEM_LIBRARIES))?;
+    let expected = "this library does not compile: make a library of the WebAssembly binary with `wasmelt compile --emit \
+                    cdylib` and load that, or link with `libwasmelt`, which has the compiler\n";
+    tool(&mut Command::new(program))?.expect_stdout(expected).map(|_| ())
+}

@@ -1,0 +1,10 @@
+(module
+  (type $unary (func (param i32) (result i32)))
+  (func $negate (import "" "negate") (type $unary))
+  (table (export "table") 2 10 funcref)
+  (func (export "call") (param $arg i32) (param $index i32) (result i32)
+    (call_indirect (type $unary) (local.get $arg) (local.get $index)))
+  (func $f (export "f") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))
+  (func (export "g") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+  (elem declare func $negate)
+  (elem (i32.const 1) $f))
