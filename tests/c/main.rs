@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         Trial::test("headers::lay_out_structures_as_the_library", headers::lay_out_structures_as_the_library),
         Trial::test("scenarios::under_the_address_sanitizer", under_the_address_sanitizer),
         Trial::test("scenarios::under_valgrind", under_valgrind),
+        Trial::test("scenarios::with_the_compiler", with_the_compiler),
         Trial::test("without_the_compiler::wasm_is_refused", wasm_is_refused),
     ];
     support::skips::run(&Arguments::from_args(), trials).exit_code()
@@ -79,6 +80,22 @@ fn library() -> Result<&'static Path, Failed> {
         Ok(portable::folder().join(target).join("embed-host/libwasmelt_c_api.a"))
     };
     LIBRARY.get_or_init(build).as_deref().map_err(Failed::from)
+}
+
+/// The static library with the compiler, of which the build of the tests has made nearly all.
+fn library_with_compiler() -> Result<PathBuf, Failed> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().and_then(Path::parent).ok_or("the tests lie in no target folder")?;
+    let target = folder.parent().ok_or("the tests lie in no target folder")?;
+    let mut build = vec!["build", "--locked", "--package", "wasmelt-c-api", "--features", "compiler"];
+    if folder.ends_with("release") {
+        build.push("--release");
+    }
+    portable::cargo_with(
+        &build,
+        &[("CARGO_TARGET_DIR".to_owned(), target.into()), ("RUSTFLAGS".to_owned(), "".into())],
+    )?;
+    Ok(folder.join("libwasmelt_c_api.a"))
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -118,7 +135,7 @@ fn modules(scratch: &Path) -> Result<(), Failed> {
 }
 
 /// Builds the program of the scenarios with these options of the compilers; its path.
-fn program(scratch: &Path, options: &[&str]) -> Result<PathBuf, Failed> {
+fn program(scratch: &Path, library: &Path, options: &[&str]) -> Result<PathBuf, Failed> {
     let program = scratch.join("scenarios");
     let sources = folder("tests/c/programs");
     let object = scratch.join("cplusplus.o");
@@ -128,7 +145,7 @@ fn program(scratch: &Path, options: &[&str]) -> Result<PathBuf, Failed> {
     for source in ["main", "calls", "modules", "state", "hosts", "errors"] {
         command.arg(sources.join(format!("{source}.c")));
     }
-    command.arg(object).arg(library()?).arg(scratch.join("liblinked.a")).arg("-lstdc++").args(SYSTEM_LIBRARIES);
+    command.arg(object).arg(library).arg(scratch.join("liblinked.a")).arg("-lstdc++").args(SYSTEM_LIBRARIES);
     tool(&mut command)?;
     Ok(program)
 }
@@ -136,17 +153,21 @@ fn program(scratch: &Path, options: &[&str]) -> Result<PathBuf, Failed> {
 fn under_the_address_sanitizer() -> Result<(), Failed> {
     let scratch = support::scratch();
     modules(scratch.path())?;
-    let program = program(scratch.path(), &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])?;
+    let program = program(scratch.path(), library()?, &["-fsanitize=address,undefined", "-fno-sanitize-recover=all"])?;
     let mut command = Command::new(program);
-    let expected: String = SCENARIOS.iter().map(|name| format!("ok {name}\n")).collect();
     command.arg(scratch.path()).arg("so").env("ASAN_OPTIONS", "detect_leaks=1");
-    tool(&mut command)?.expect_stdout(expected).map(|_| ())
+    tool(&mut command)?.expect_stdout(all_scenarios()).map(|_| ())
+}
+
+/// What the program prints.
+fn all_scenarios() -> String {
+    SCENARIOS.iter().map(|name| format!("ok {name}\n")).collect()
 }
 
 fn under_valgrind() -> Result<(), Failed> {
     let scratch = support::scratch();
     modules(scratch.path())?;
-    let program = program(scratch.path(), &["-O1"])?;
+    let program = program(scratch.path(), library()?, &["-O1"])?;
     for scenario in UNDER_VALGRIND {
         let mut command = Command::new("valgrind");
         command.args([
@@ -159,6 +180,22 @@ fn under_valgrind() -> Result<(), Failed> {
         tool(&mut command)?.expect_stdout(format!("ok {scenario}\n"))?;
     }
     Ok(())
+}
+
+/// The same with WebAssembly binaries in place of libraries.
+fn with_the_compiler() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    modules(scratch.path())?;
+    for entry in fs::read_dir(folder("tests/c/modules"))? {
+        let path = entry?.path();
+        let wasm = scratch.path().join(path.file_name().ok_or("a module without a name")?).with_extension("wasm");
+        fs::write(wasm, wat::parse_file(&path)?)?;
+    }
+    for (module, _) in STOPS {
+        fs::copy(scratch.path().join("stops.wasm"), scratch.path().join(format!("{module}.wasm")))?;
+    }
+    let program = program(scratch.path(), &library_with_compiler()?, &[])?;
+    tool(Command::new(program).arg(scratch.path()).arg("wasm"))?.expect_stdout(all_scenarios()).map(|_| ())
 }
 
 /// A program that gives a WebAssembly binary to the library without the compiler is told what to do.
