@@ -174,15 +174,20 @@ impl InstanceData {
             (false, false) => funcs.len() as u32,
         };
         let end = src.checked_add(len).filter(|&end| end <= total)?;
-        for (place, index) in (src..end).enumerate() {
-            let element = match computed {
-                // SAFETY: the context has `len` elements there.
-                true => unsafe { self.context.at::<u64>(plan.context_offset).add(index as usize).read() },
-                false => match funcs[index as usize] {
-                    0 => 0,
-                    number => self.func_ref(number as usize - 1).as_ptr() as u64,
-                },
-            };
+        if computed {
+            // SAFETY: the context has `len` elements there, which are no table's; `dest` by this function's contract.
+            unsafe {
+                let elements = self.context.at::<u64>(plan.context_offset).add(src as usize);
+                dest.copy_from_nonoverlapping(elements, len as usize);
+            }
+            return Some(());
+        }
+        let first = self.func_ref(0).as_ptr();
+        for (place, &number) in funcs[src as usize..end as usize].iter().enumerate() {
+            // The reference of a function, or null for number 0. Tables of thousands are filled for each instance, so the loop
+            // has no branch.
+            let element = first.wrapping_add(number as usize).wrapping_sub(1).expose_provenance() as u64;
+            let element = element & u64::from(number != 0).wrapping_neg();
             // SAFETY: by this function's contract.
             unsafe { dest.add(place).write(element) };
         }

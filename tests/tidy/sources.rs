@@ -102,6 +102,7 @@ pub(crate) fn modules_are_reached(files: &[File]) -> Vec<String> {
         matches!(name, "lib.rs" | "main.rs" | "build.rs")
             || path.starts_with("benches/")
             || path.starts_with("examples/")
+            || path.starts_with("fuzz/benches/")
             || path.starts_with("fuzz/fuzz_targets/")
     };
     let lost = paths.into_iter().filter(|path| !is_root(path) && !named.contains(*path));

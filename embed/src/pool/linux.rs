@@ -69,20 +69,21 @@ impl System {
         }
     }
 
-    /// Makes a memory what it was when it was taken, where `used` may have been written.
+    /// Makes a memory what it was when it was taken, where `used` may have been written. `is_kept` says whether so many bytes
+    /// that were written are cleared; otherwise they are given up.
     pub(super) fn clean_memory(
         &self,
         used: Range<usize>,
         initial: Range<usize>,
         image: Option<&Image>,
-        keep_bytes: usize,
+        is_kept: impl FnOnce(usize) -> bool,
     ) -> Result<(), Error> {
         if used.end > initial.end {
             reserve_again(initial.end..used.end)?;
         }
         let mut regions = [PageRegion::default(); 64];
         match self.written(&initial, &mut regions) {
-            Some(regions) if regions.iter().map(PageRegion::len).sum::<usize>() <= keep_bytes => {
+            Some(regions) if is_kept(regions.iter().map(PageRegion::len).sum()) => {
                 for region in regions {
                     // SAFETY: the pages belong to the slot, which nobody uses.
                     unsafe { restore(region.start as usize..region.end as usize, initial.start, image) };
@@ -326,7 +327,7 @@ mod tests {
         if let Some(found) = system.written(&range, &mut regions) {
             assert_eq!(found.iter().map(PageRegion::len).sum::<usize>(), range.len());
         }
-        system.clean_memory(range.clone(), range.clone(), None, usize::MAX).unwrap();
+        system.clean_memory(range.clone(), range.clone(), None, |_| true).unwrap();
         assert!(is_clean(&pages));
     }
 
@@ -344,7 +345,7 @@ mod tests {
         // SAFETY: what the kernel does in a new process.
         unsafe { system.mine.start().write(0) };
         assert!(system.written(&range, &mut [PageRegion::default(); 64]).is_none());
-        system.clean_memory(range.clone(), range, None, usize::MAX).unwrap();
+        system.clean_memory(range.clone(), range, None, |_| true).unwrap();
         assert!(is_clean(&pages));
     }
 }

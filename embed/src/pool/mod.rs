@@ -128,7 +128,7 @@ impl Pool {
                 "a memory of {total} bytes of address space: slots of the pool have {bytes}"
             )));
         };
-        self.take(Kind::Memory, Content { initial, image: image.cloned() })
+        self.take(Kind::Memory, Content { initial, image: image.cloned(), wear: Wear::default() })
     }
 
     /// A slot for a table that has this many elements now, and may have as many as `capacity`.
@@ -137,14 +137,14 @@ impl Pool {
         if minimum > most {
             return Err(Error::system(format!("a table of {minimum} elements: slots of the pool have {most}")));
         }
-        let initial = self.0.tables.slot_bytes;
-        Ok((self.take(Kind::Table, Content { initial, image: None })?, capacity.min(most)))
+        let content = Content { initial: self.0.tables.slot_bytes, ..Content::default() };
+        Ok((self.take(Kind::Table, content)?, capacity.min(most)))
     }
 
     /// A slot for a stack and its guard.
     pub(super) fn stack(&self) -> Result<Slot, Error> {
         let initial = self.0.stacks.slot_bytes - STACK_GUARD_BYTES as usize;
-        self.take(Kind::Stack, Content { initial, image: None })
+        self.take(Kind::Stack, Content { initial, ..Content::default() })
     }
 
     /// The length of stacks in bytes.
@@ -156,6 +156,7 @@ impl Pool {
         let space = self.0.space(kind);
         let (number, found) = space.take(&content)?;
         // From here on the slot is given back, in whatever state it is.
+        let content = Content { wear: found.wear, ..content };
         let slot = Slot { pool: self.clone(), kind, number, used: AtomicUsize::new(0), content };
         if !found.is(&slot.content) {
             let (before, after) = (slot.usable(found.initial), slot.usable(slot.content.initial));
@@ -200,6 +201,49 @@ struct Content {
     initial: usize,
     /// What is in them; zeros without one.
     image: Option<Arc<Image>>,
+    wear: Wear,
+}
+
+/// What is known of the pages that a slot keeps of its memory. Each time they are cleared, since nobody knows which of
+/// them were written since the last time. So those that one guest has used and later ones do not are given up some time,
+/// lest each later one costs as much as that one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wear {
+    /// The bytes that were cleared last.
+    kept: usize,
+    /// How often no more than those were found.
+    repeats: u32,
+    /// How often that may be; it grows when pages are found again after they were given up.
+    patience: u32,
+    /// The bytes that were given up last time.
+    given_up: usize,
+}
+
+impl Wear {
+    /// So few bytes are always kept.
+    const FEW_BYTES: usize = 64 << 10;
+    const LEAST_PATIENCE: u32 = 32;
+    const MOST_PATIENCE: u32 = 1 << 12;
+
+    /// Whether pages are to be given up of which so many bytes were found.
+    fn is_over(&mut self, found: usize) -> bool {
+        let patience = self.patience.max(Self::LEAST_PATIENCE);
+        if found <= Self::FEW_BYTES {
+            *self = Self::default();
+        } else if self.given_up > 0 {
+            let are_needed = found >= self.given_up / 2;
+            let patience = if are_needed { (2 * patience).min(Self::MOST_PATIENCE) } else { Self::LEAST_PATIENCE };
+            *self = Self { kept: found, patience, ..Self::default() };
+        } else if found > self.kept {
+            *self = Self { kept: found, patience, ..Self::default() };
+        } else if self.repeats < patience {
+            self.repeats += 1;
+        } else {
+            *self = Self { given_up: found, patience, ..Self::default() };
+            return true;
+        }
+        false
+    }
 }
 
 impl Content {
@@ -302,16 +346,16 @@ impl Slot {
         self.used.store(bytes, Ordering::Relaxed);
     }
 
-    fn clean(&self) -> Result<(), Error> {
+    fn clean(&mut self) -> Result<(), Error> {
         let slots = &*self.pool.0;
         let used = self.used.load(Ordering::Relaxed);
         match self.kind {
-            Kind::Memory => slots.system.clean_memory(
-                self.usable(used),
-                self.usable(self.content.initial),
-                self.content.image.as_deref(),
-                slots.keep_resident_bytes,
-            ),
+            Kind::Memory => {
+                let (used, initial) = (self.usable(used), self.usable(self.content.initial));
+                let Content { image, wear, .. } = &mut self.content;
+                let is_kept = |bytes| bytes <= slots.keep_resident_bytes && !wear.is_over(bytes);
+                slots.system.clean_memory(used, initial, image.as_deref(), is_kept)
+            }
             Kind::Table => {
                 slots.system.clean_table(self.usable(used.min(self.content.initial)), slots.keep_resident_bytes)
             }
@@ -327,5 +371,56 @@ impl Drop for Slot {
             let content = core::mem::take(&mut self.content);
             self.pool.0.space(self.kind).give_back(self.number, content);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of `uses` gave up the pages, where each found as many bytes as `found` says.
+    fn given_up(wear: &mut Wear, uses: u32, found: impl Fn(u32) -> usize) -> usize {
+        (0..uses).filter(|&n| wear.is_over(found(n))).count()
+    }
+
+    #[test]
+    fn pages_that_nobody_uses_any_more_are_given_up() {
+        let mut wear = Wear::default();
+        assert_eq!(given_up(&mut wear, 1000, |n| n as usize % 16 * 4096), 0, "few pages cost little");
+        // One guest uses much. As long as its pages are kept, they are found each time.
+        assert!(!wear.is_over(1 << 20));
+        assert_eq!(given_up(&mut wear, 32, |_| 1 << 20), 0);
+        assert!(wear.is_over(1 << 20));
+        assert_eq!(given_up(&mut wear, 1000, |_| 4096), 0);
+    }
+
+    #[test]
+    fn pages_that_are_used_each_time_are_given_up_ever_more_rarely() {
+        let mut wear = Wear::default();
+        let times = given_up(&mut wear, 100_000, |_| 1 << 20);
+        assert!((8..40).contains(&times), "{times} times");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_slot_forgets_what_one_guest_has_used() {
+        let config =
+            PoolConfig { memories: 1, memory_slot_bytes: 1 << 20, tables: 1, stacks: 1, ..PoolConfig::default() };
+        let pool = Pool::new(config).unwrap();
+        let use_slot = |pages: usize| {
+            let content = Content { initial: 1 << 20, ..Content::default() };
+            let slot = pool.take(Kind::Memory, content).unwrap();
+            let range = slot.usable(pages * pages::PAGE_BYTES);
+            // SAFETY: the slot is this test's, and its pages are accessible.
+            unsafe {
+                core::ptr::write_bytes(core::ptr::with_exposed_provenance_mut::<u8>(range.start), 7, range.len())
+            };
+            drop(slot);
+            let free = pool.0.memories.free.lock().unwrap();
+            free.prepared.values().flatten().map(|(_, content)| content.wear.kept).sum::<usize>()
+        };
+        use_slot(200);
+        let kept: Vec<_> = (0..100).map(|_| use_slot(1)).collect();
+        assert_eq!(kept.last(), Some(&0), "{kept:?}");
     }
 }

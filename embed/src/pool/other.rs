@@ -26,7 +26,7 @@ impl System {
         _: Range<usize>,
         _: Range<usize>,
         _: Option<&Image>,
-        _: usize,
+        _: impl FnOnce(usize) -> bool,
     ) -> Result<(), Error> {
         match *self {}
     }
