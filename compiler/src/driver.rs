@@ -13,6 +13,7 @@ use crate::component::{self, FlatComponent};
 use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
+use crate::header;
 use crate::identify;
 use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
@@ -542,6 +543,20 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
     wasmprinter::print_bytes(wasm)
         .map(String::into_bytes)
         .map_err(|e| Error::input(format!("cannot print the module as text: {e}")))
+}
+
+/// The C header of a library: `input` and `source_name` as in [`compile`], which makes the library with the same options.
+pub fn c_header(input: &[u8], source_name: &str, options: &Options) -> Result<String> {
+    let header = || {
+        let wasm = read(input, source_name)?;
+        let module = module::parse(&wasm, options.features)?;
+        let library = options.library.as_deref().ok_or_else(|| {
+            Error::usage("a header is for a library")
+                .hint("`--emit staticlib` makes a static library, `--emit cdylib` a shared one")
+        })?;
+        header::c(&module, library, options.emit != Emit::Cdylib)
+    };
+    header().map_err(|e| e.context(source_name))
 }
 
 /// Facts of a module for people, without compiling it: used by `inspect`.

@@ -21,6 +21,7 @@ pub mod emit;
 pub mod error;
 pub mod features;
 mod harden;
+mod header;
 mod host;
 mod identify;
 pub mod image;

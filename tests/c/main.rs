@@ -7,6 +7,7 @@ mod support;
 
 mod headers;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
         Trial::test("scenarios::under_the_address_sanitizer", under_the_address_sanitizer),
         Trial::test("scenarios::under_valgrind", under_valgrind),
         Trial::test("scenarios::with_the_compiler", with_the_compiler),
+        Trial::test("example::two_plugins", example),
+        Trial::test("generated_headers::name_what_modules_export", generated_headers),
         Trial::test("without_the_compiler::wasm_is_refused", wasm_is_refused),
     ];
     support::skips::run(&Arguments::from_args(), trials).exit_code()
@@ -207,4 +210,46 @@ fn wasm_is_refused() -> Result<(), Failed> {
     let expected = "this library does not compile: make a library of the WebAssembly binary with `wasmelt compile --emit \
                     cdylib` and load that, or link with `libwasmelt`, which has the compiler\n";
     tool(&mut Command::new(program))?.expect_stdout(expected).map(|_| ())
+}
+
+/// A host with two plugins, by the headers that the compiler wrote: one plugin linked, one loaded.
+fn example() -> Result<(), Failed> {
+    let (scratch, sources) = (support::scratch(), folder("examples/c-host"));
+    let compile = |name: &str, output: &str, options: &[&str]| {
+        let header = scratch.path().join(format!("{name}.h"));
+        let header = [OsStr::new("--header"), header.as_os_str()];
+        let options = options.iter().map(OsStr::new).chain(header);
+        support::compile(&sources.join(format!("{name}.wat")), &scratch.path().join(output), options)
+    };
+    compile("upper", "libupper.a", &["--emit", "staticlib"])?;
+    compile("primes", "primes.so", &["--emit", "cdylib", "--fuel"])?;
+    let program = scratch.path().join("host");
+    let mut command = strict("gcc", "-std=c99");
+    command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I"]).arg(scratch.path());
+    command.arg(sources.join("host.c")).arg("-o").arg(&program).arg(scratch.path().join("libupper.a"));
+    tool(command.arg(library()?).args(SYSTEM_LIBRARIES))?;
+    let expected = fs::read(sources.join("host.expected"))?;
+    tool(Command::new(program).arg(scratch.path().join("primes.so")))?.expect_stdout(expected)?;
+    Ok(())
+}
+
+/// Headers of modules whose exports have names of all kinds are C and C++, and their functions are the module's.
+fn generated_headers() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    let source = scratch.path().join("odd.wat");
+    fs::write(&source, include_str!("odd.wat"))?;
+    let header = scratch.path().join("odd.h");
+    let options = [OsStr::new("--emit"), OsStr::new("cdylib"), OsStr::new("--header"), header.as_os_str()];
+    support::compile(&source, &scratch.path().join("odd.so"), options)?;
+    let program = folder("tests/c/programs/odd.c");
+    let cplusplus = scratch.path().join("odd.cc");
+    fs::copy(&program, &cplusplus)?;
+    let output = scratch.path().join("odd");
+    for (compiler, standard, program) in [("gcc", "-std=c99", &program), ("g++", "-std=c++11", &cplusplus)] {
+        let mut command = strict(compiler, standard);
+        command.arg("-I").arg(scratch.path()).arg(program).arg("-o").arg(&output).arg(library()?);
+        tool(command.args(SYSTEM_LIBRARIES))?;
+        tool(Command::new(&output).arg(scratch.path().join("odd.so")))?.expect_stdout("ok\n")?;
+    }
+    Ok(())
 }

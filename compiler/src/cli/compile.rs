@@ -13,6 +13,7 @@ use super::progress::{self, Times};
 use super::values::Suggesting;
 use super::wasmtime::Asked;
 use super::{grants, print_note, print_warning, targets};
+use crate::driver;
 use crate::error::{Error, Result};
 use crate::identify;
 use crate::options::{Emit, Options};
@@ -42,6 +43,10 @@ pub(super) struct CompileArgs {
     /// Compile as a library, for `--emit cdylib`, `staticlib` or `obj`: the name by which a host finds it [default: the input's]
     #[arg(long, value_name = "NAME")]
     library_name: Option<String>,
+
+    /// Write a C header as well, with a function for each one that the library exports
+    #[arg(long, value_name = "FILE")]
+    header: Option<PathBuf>,
 
     /// Leave out the symbol table; backtraces keep their names
     #[arg(long)]
@@ -123,6 +128,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     // An executable that was given by mistake is not complained about as the output's own name.
     identify::expect_module(&bytes, &input.name)?;
     let sink = Output::create(&output, options.emit, Some(&input.file))?;
+    let header = header(args, &bytes, &input, &options)?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
     times.stages(&compilation.timings);
@@ -130,6 +136,9 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
         grants::missing(&options.policy, &options.target).iter().for_each(print_warning);
     }
     sink.write(&compilation.bytes)?;
+    if let Some((sink, text)) = header {
+        sink.write(text.as_bytes())?;
+    }
     times.stage("write");
     if report.time {
         times.print();
@@ -144,6 +153,17 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The C header that is asked for, and where it goes.
+fn header(args: &CompileArgs, module: &[u8], input: &Input, options: &Options) -> Result<Option<(Output, String)>> {
+    let Some(path) = &args.header else { return Ok(None) };
+    if args.output.as_ref() == Some(path) {
+        return Err(Error::usage(format!("{} cannot be both the library and its header", path.display())));
+    }
+    let text = driver::c_header(module, &input.name, options)?;
+    // It is text, as this is.
+    Ok(Some((Output::create(path, Emit::Wat, Some(&input.file))?, text)))
 }
 
 /// The name of a library: what `--library-name` says, or the input's name with all but letters and digits as `_`.

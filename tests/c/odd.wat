@@ -1,0 +1,13 @@
+(module
+  (memory (export "memory") 1)
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "swap/2\"*/??/") (param f32 i64) (result i64 f32) (local.get 1) (local.get 0))
+  (func (export "init") (result f64) (f64.const 1.5))
+  (func (export "a-b") (result i32) (i32.const 1))
+  (func (export "a_b") (result i32) (i32.const 2))
+  (func (export "\c3\a9") (result i32) (i32.const 3))
+  (func (export "") (result i32) (i32.const 4))
+  (func (export "with\00nul") (result i32) (i32.const 5))
+  (func (export "vector") (param v128) (result v128) (i8x16.add (local.get 0) (local.get 0)))
+  (func (export "reference") (param funcref))
+  (func (export "trap") (result i32) (unreachable)))
