@@ -260,6 +260,17 @@ typedef own wasm_trap_t* (*wasmelt_func_callback_t)(
 WASM_API_EXTERN own wasm_func_t* wasmelt_func_new(
     wasm_store_t*, const wasm_functype_t*, wasmelt_func_callback_t, void* env, void (*finalizer)(void*));
 
+/*
+ * A callback for numbers and vectors, which allocates nothing: `values` has the arguments, and the results take their place, as
+ * in `wasmelt_func_call`; `count` is the number of elements. Bits of an element that are not part of an argument may be anything.
+ */
+typedef own wasm_trap_t* (*wasmelt_unboxed_callback_t)(
+    void* env, const wasmelt_caller_t*, wasmelt_value_t* values, size_t count);
+
+/* As `wasmelt_func_new`. Fails where the type has references. */
+WASM_API_EXTERN own wasm_func_t* wasmelt_func_new_unboxed(
+    wasm_store_t*, const wasm_functype_t*, wasmelt_unboxed_callback_t, void* env, void (*finalizer)(void*));
+
 /* ------------------------------------------------------------------------------------------------------------------
  * Memories and instances
  * ---------------------------------------------------------------------------------------------------------------- */
@@ -300,6 +311,11 @@ WASM_API_EXTERN bool wasmelt_linker_define(
 WASM_API_EXTERN bool wasmelt_linker_define_func(
     wasmelt_linker_t*, const char* module, const char* name, const wasm_functype_t*, wasmelt_func_callback_t, void* env,
     void (*finalizer)(void*));
+
+/* The same with an unboxed callback. Fails where the type has references as well. */
+WASM_API_EXTERN bool wasmelt_linker_define_func_unboxed(
+    wasmelt_linker_t*, const char* module, const char* name, const wasm_functype_t*, wasmelt_unboxed_callback_t,
+    void* env, void (*finalizer)(void*));
 
 /* Defines the functions of WASI preview 1, which work on the context of the store, see `wasmelt_store_set_wasi`. */
 WASM_API_EXTERN bool wasmelt_linker_define_wasi(wasmelt_linker_t*);

@@ -22,6 +22,30 @@ pub(crate) type WithEnv = extern "C" fn(*mut c_void, *const ValVec, *mut ValVec)
 /// `wasmelt_func_callback_t`
 pub(crate) type WithCaller = extern "C" fn(*mut c_void, &wasmelt_caller_t, *const ValVec, *mut ValVec) -> Trap;
 
+/// `wasmelt_unboxed_callback_t`
+pub(crate) type Unboxed = extern "C" fn(*mut c_void, &wasmelt_caller_t, *mut [u64; 2], usize) -> Trap;
+
+/// What a function of the host does without boxes.
+pub(crate) struct UnboxedCallback {
+    callback: Unboxed,
+    env: Info,
+}
+
+impl UnboxedCallback {
+    pub(crate) fn new(callback: Option<Unboxed>, env: Info) -> Result<Self> {
+        Ok(Self { callback: need(callback, "the callback")?, env })
+    }
+
+    /// Runs the callback for a guest, or for the host itself.
+    pub(crate) fn run(&self, mut caller: Caller<'_, State>, values: &mut [[u64; 2]]) -> Result<()> {
+        let store = caller.data().store()?;
+        let called = wasmelt_caller_t { instance: caller.instance(), store: wasm_store_t { store: store.clone() } };
+        let (values, count) = (values.as_mut_ptr(), values.len());
+        let trap = store.lend(&mut caller, || (self.callback)(self.env.data(), &called, values, count));
+        trap.map_or(Ok(()), |trap| Err(trap::to_error(*trap)))
+    }
+}
+
 /// What a function of the host does.
 pub(crate) enum Callback {
     Plain(Plain),
@@ -124,6 +148,24 @@ pub extern "C" fn wasmelt_func_new(
 ) -> Option<Box<wasm_ref_t>> {
     let env = Info::new(env, finalizer);
     create(store, ty, Callback::WithCaller(attempt(|| need(callback, "the callback"))?, env))
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn wasmelt_func_new_unboxed(
+    store: Option<&wasm_store_t>,
+    ty: Option<&wasm_externtype_t>,
+    callback: Option<Unboxed>,
+    env: *mut c_void,
+    finalizer: Option<Finalizer>,
+) -> Option<Box<wasm_ref_t>> {
+    let env = Info::new(env, finalizer);
+    attempt(|| {
+        let (store, ty) = (&need(store, "the store")?.store, need(ty, "the type")?.func()?.clone());
+        let callback = UnboxedCallback::new(callback, env)?;
+        let func =
+            store.with(|context| Func::new_words(context, ty, move |caller, values| callback.run(caller, values)))?;
+        Ok(store.object(func))
+    })
 }
 
 #[unsafe(no_mangle)]

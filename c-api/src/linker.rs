@@ -8,7 +8,7 @@ use wasmelt_embed::wasi::p1;
 use wasmelt_embed::{Caller, Linker, Result, Val};
 
 use super::error::{attempt, need, text};
-use super::func::{Callback, WithCaller, shared};
+use super::func::{Callback, Unboxed, UnboxedCallback, WithCaller, shared};
 use super::instance::{instance_in, or_trap};
 use super::module::module;
 use super::object::{Finalizer, Info, Item, wasm_ref_t};
@@ -87,6 +87,27 @@ pub unsafe extern "C" fn wasmelt_linker_define_func(
             move |caller: Caller<'_, State>, args: &[Val], results: &mut [Val]| callback.run(caller, &ty, args, results)
         };
         linker.func_new(module, name, ty, body).map(drop)
+    })
+}
+
+/// # Safety
+/// By the header, the names are C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_linker_define_func_unboxed(
+    linker: LinkerMut<'_>,
+    module: *const c_char,
+    name: *const c_char,
+    ty: Option<&wasm_externtype_t>,
+    callback: Option<Unboxed>,
+    env: *mut c_void,
+    finalizer: Option<Finalizer>,
+) -> bool {
+    let env = Info::new(env, finalizer);
+    change(linker, |linker| {
+        // SAFETY: by this function's contract.
+        let (module, name) = unsafe { (text(module, "the name of the module")?, text(name, "the name")?) };
+        let (ty, callback) = (need(ty, "the type")?.func()?.clone(), UnboxedCallback::new(callback, env)?);
+        linker.func_new_words(module, name, ty, move |caller, values| callback.run(caller, values)).map(drop)
     })
 }
 

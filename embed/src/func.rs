@@ -67,6 +67,21 @@ impl Func {
         Self::of_host(store.as_context_mut().contents(), &function.into_host_func())
     }
 
+    /// Makes a function of the host that takes and returns numbers and vectors alone, without allocating anything: for hosts
+    /// that know the type only when they run. The closure gets what [`Self::call_words`] takes: the arguments, which it
+    /// replaces by the results. Bits above those of a value's type may be anything. Errors and panics are as with
+    /// [`Self::new`].
+    ///
+    /// # Errors
+    /// As for [`Self::new`]; and [`Error::Usage`] when the type has references.
+    pub fn new_words<T>(
+        mut store: impl AsContextMut<Data = T>,
+        ty: FuncType,
+        function: impl Fn(Caller<'_, T>, &mut [[u64; 2]]) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Self::of_host(store.as_context_mut().contents(), &HostFunc::words(ty, function)?)
+    }
+
     /// A function of the host in a store with the data that it is for, of which this is the address.
     pub(super) fn of_host(store: *mut Inner, func: &HostFunc) -> Result<Self, Error> {
         let reference = HostFuncData::create(store, func)?;

@@ -18,7 +18,7 @@ use super::instance::InstanceData;
 use super::store::Inner;
 use super::value::{self, Val};
 use super::waiting::{self, HostFuture};
-use super::{Caller, Error, FuncType};
+use super::{Caller, Error, FuncType, ValType};
 
 /// Calls a closure for a guest, on the host's stack; null, or where to go on instead of returning to the guest.
 type FromGuest = unsafe extern "C" fn(cell: *mut HostCell, values: *mut [u64; 2]) -> *const Resume;
@@ -97,6 +97,26 @@ impl HostFunc {
         };
         // SAFETY: the body leaves results of the type, which it has checked.
         unsafe { Self::new(ty, body) }
+    }
+
+    /// A function that takes and returns numbers and vectors as words, for stores with data of type `T`; an error where its
+    /// type has references.
+    pub(super) fn words<T, F>(ty: FuncType, function: F) -> Result<Self, Error>
+    where
+        F: Fn(Caller<'_, T>, &mut [[u64; 2]]) -> Result<(), Error> + Send + Sync + 'static,
+    {
+        if ty.params().iter().chain(ty.results()).any(|ty| matches!(ty, ValType::Ref(_))) {
+            return Err(Error::usage(format!("a function of type {ty} has references")));
+        }
+        let count = ty.params().len().max(ty.results().len());
+        let body = move |store: *mut Inner, cell: &HostCell, values: *mut [u64; 2]| {
+            // SAFETY: there is room for the arguments and for the results, which nobody else uses; any bits are a word.
+            let values = unsafe { core::slice::from_raw_parts_mut(values, count) };
+            // SAFETY: the store is the caller's, and whoever makes its functions says what its data is.
+            function(unsafe { Caller::new(store, cell) }, values)
+        };
+        // SAFETY: any bits are a number or a vector.
+        Ok(unsafe { Self::new(ty, body) })
     }
 
     /// What stands for the function where `caller` imports it, in this store, which has this number for its type. It is good

@@ -212,6 +212,20 @@ impl<T> Linker<T> {
         Ok(())
     }
 
+    /// Defines a function of the host with this type, see [`Func::new_words`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the name is defined, or the type has references.
+    pub fn func_new_words(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        function: impl Fn(Caller<'_, T>, &mut [[u64; 2]]) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Result<&mut Self, Error> {
+        self.insert(module, name, Definition::Func(HostFunc::words(ty, function)?))
+    }
+
     /// Returns what is defined under this name, or `None`. Functions that belong to no store are made in this one.
     ///
     /// # Errors

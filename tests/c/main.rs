@@ -19,7 +19,7 @@ use wasmelt::options::Options;
 use support::{Outcome, portable};
 
 /// What the program does, in its order.
-const SCENARIOS: [&str; 27] = [
+const SCENARIOS: [&str; 28] = [
     "hello",
     "callback",
     "trap",
@@ -35,6 +35,7 @@ const SCENARIOS: [&str; 27] = [
     "multi",
     "numbers",
     "linker",
+    "unboxed",
     "wasi",
     "limits",
     "fuel",

@@ -403,3 +403,39 @@ fn words_are_passed_without_types_and_checked_against_the_type() {
         assert!(matches!(result, Err(Error::Usage(_))), "{name}");
     }
 }
+
+#[test]
+fn functions_of_the_host_take_words() {
+    let wat = r#"(module
+        (import "host" "mix" (func $mix (param i32 v128) (result v128 i64 i32)))
+        (import "host" "fail" (func $fail))
+        (func (export "mix") (param i32 v128) (result v128 i64 i32) (call $mix (local.get 0) (local.get 1)))
+        (func (export "fail") (call $fail)))"#;
+    let mut linker = Linker::<u32>::new();
+    let mix = FuncType::new([ValType::I32, ValType::V128], [ValType::V128, ValType::I64, ValType::I32]);
+    let body = |mut caller: Caller<'_, u32>, values: &mut [[u64; 2]]| {
+        *caller.data_mut() += 1;
+        let &mut [[number, _], vector, _] = values else { panic!("{} values", values.len()) };
+        values[0] = [vector[1], vector[0]];
+        values[1][0] = 7;
+        values[2][0] = number;
+        Ok(())
+    };
+    linker.func_new_words("host", "mix", mix.clone(), body).unwrap();
+    let fail = |_: Caller<'_, u32>, values: &mut [[u64; 2]]| {
+        assert!(values.is_empty());
+        Err(Error::msg("as asked"))
+    };
+    linker.func_new_words("host", "fail", FuncType::new([], []), fail).unwrap();
+    let references = FuncType::new([ValType::EXTERNREF], []);
+    assert!(matches!(linker.func_new_words("host", "no", references, fail), Err(Error::Usage(_))));
+    let mut store = Store::new(0);
+    let instance = linker.instantiate(&mut store, &module("host_words", wat)).unwrap();
+    let vector = (1u128 | 2 << 64).to_le_bytes();
+    let swapped = vec![Val::V128((2u128 | 1 << 64).to_le_bytes()), Val::I64(7), Val::I32(-5)];
+    assert_eq!(call(&mut store, instance, "mix", &[Val::I32(-5), Val::V128(vector)]).unwrap(), swapped);
+    let own = Func::new_words(&mut store, mix, body).unwrap();
+    assert_eq!(call_func(&mut store, own, &[Val::I32(-5), Val::V128(vector)]).unwrap(), swapped);
+    assert_eq!(*store.data(), 2);
+    assert_eq!(call(&mut store, instance, "fail", &[]).unwrap_err().to_string(), "as asked");
+}

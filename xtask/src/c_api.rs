@@ -40,8 +40,21 @@ pub(crate) fn execute(with_compiler: bool, out: &Path) -> Result<()> {
     if cfg!(target_os = "linux") {
         link_shared(&archive, &lib.join(format!("{name}.so")))?;
     }
+    let packages = lib.join("pkgconfig");
+    fs::create_dir_all(&packages)?;
+    fs::write(packages.join(format!("{}.pc", &name[3..])), package(&name[3..]))?;
     println!("{}", out.display());
     Ok(())
+}
+
+/// What `pkg-config` knows of a library; it finds the folder by its own place.
+fn package(name: &str) -> String {
+    format!(
+        "prefix=${{pcfiledir}}/../..\nName: {name}\nDescription: Host programs of WebAssembly modules that wasmelt compiles\n\
+         Version: {}\nCflags: -I${{prefix}}/include\nLibs: -L${{prefix}}/lib -l{name}\nLibs.private: {}\n",
+        env!("CARGO_PKG_VERSION"),
+        SYSTEM_LIBRARIES.join(" ")
+    )
 }
 
 fn target_folder() -> PathBuf {
@@ -56,7 +69,7 @@ fn link_shared(archive: &Path, library: &Path) -> Result<()> {
     fs::write(&script, format!("{{\n  global:\n{names}  local: *;\n}};\n"))?;
     let file_name = library.file_name().unwrap_or_default().to_string_lossy();
     let mut cc = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    cc.args(["-shared", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now", "-Wl,--strip-debug"]);
+    cc.args(["-shared", "-Wl,--gc-sections", "-Wl,-z,relro,-z,now", "-Wl,--strip-all"]);
     cc.arg(format!("-Wl,-soname,{file_name}")).arg(format!("-Wl,--version-script={}", script.display()));
     cc.args(functions.iter().map(|name| format!("-Wl,--undefined={name}")));
     run(cc.arg("-o").arg(library).arg(archive).args(SYSTEM_LIBRARIES))?;

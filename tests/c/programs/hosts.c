@@ -102,6 +102,56 @@ void scenario_linker(wasm_engine_t* engine) {
   wasm_functype_delete(type);
 }
 
+/* As `load_by_host`, without boxes. */
+static wasm_trap_t* load_unboxed(void* env, const wasmelt_caller_t* caller, wasmelt_value_t* values, size_t count) {
+  wasm_memory_t* memory = wasm_extern_as_memory(wasmelt_caller_export(caller, "memory"));
+  CHECK(count == 1);
+  if (memory) {
+    values[0].i32 = wasm_memory_data(memory)[0] + *(int*)env;
+  } else {
+    wasm_message_t message;
+    wasm_trap_t* trap;
+    wasm_name_new_from_string_nt(&message, "no memory");
+    trap = wasm_trap_new(wasmelt_caller_store(caller), &message);
+    wasm_byte_vec_delete(&message);
+    return trap;
+  }
+  wasm_memory_delete(memory);
+  return NULL;
+}
+
+void scenario_unboxed(wasm_engine_t* engine) {
+  wasmelt_linker_t* linker = wasmelt_linker_new(engine);
+  wasm_store_t* store = wasm_store_new(engine);
+  wasm_functype_t* type = wasm_functype_new_0_1(wasm_valtype_new_i32());
+  wasm_functype_t* references = wasm_functype_new_0_1(wasm_valtype_new_externref());
+  int number = 40;
+  wasm_func_t* func;
+  wasmelt_value_t value;
+  wasm_val_t result = WASM_INIT_VAL;
+  wasm_val_vec_t results = {1, NULL};
+  results.data = &result;
+  released = 0;
+  CHECK(wasmelt_linker_define_func_unboxed(linker, "host", "load", type, load_unboxed, &number, release));
+  CHECK(!wasmelt_linker_define_func_unboxed(linker, "host", "other", references, load_unboxed, &number, release));
+  CHECK(released == 40 && last_error_has("references"));
+  func = linked_func(linker, store, "linking", "call");
+  CHECK(!wasmelt_func_call(func, &value, 1) && value.i32 == 42);
+  wasm_func_delete(func);
+  func = wasmelt_func_new_unboxed(store, type, load_unboxed, &number, release);
+  CHECK(func);
+  CHECK(trap_says(wasm_func_call(func, NULL, &results), "no memory"));
+  CHECK(trap_says(wasmelt_func_call(func, &value, 1), "no memory"));
+  wasm_func_delete(func);
+  CHECK(!wasmelt_func_new_unboxed(store, type, NULL, &number, release) && released == 80);
+  wasm_functype_delete(type);
+  wasm_functype_delete(references);
+  wasmelt_linker_delete(linker);
+  CHECK(released == 80);
+  wasm_store_delete(store);
+  CHECK(released == 160);
+}
+
 static void check_output(const wasmelt_output_t* output, const char* expected, size_t size) {
   wasm_byte_vec_t contents;
   wasmelt_output_contents(output, &contents);

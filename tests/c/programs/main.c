@@ -88,6 +88,7 @@ static const struct {
     {"multi", scenario_multi},
     {"numbers", scenario_numbers},
     {"linker", scenario_linker},
+    {"unboxed", scenario_unboxed},
     {"wasi", scenario_wasi},
     {"limits", scenario_limits},
     {"fuel", scenario_fuel},
