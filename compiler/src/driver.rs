@@ -19,14 +19,14 @@ use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
 use crate::optimize::{self, inline};
-use crate::options::{Emit, Options, Policy, Preload, Shape};
+use crate::options::{Emit, OptLevel, Options, Policy, Preload, Shape};
 use crate::parallel;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
 use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
-use crate::workbench::{Workbench, Workbenches};
+use crate::workbench::Workbenches;
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -125,17 +125,17 @@ fn compile_all(
 ) -> Result<Vec<Compiled>> {
     let size = |work: &Work| env.program.body_bytes(work.id());
     parallel::map(work, size, progress, |work| {
-        benches.with(size(&work), |Workbench { builder, context }| {
+        benches.with(size(&work), |bench| {
             let mut clif = match work {
                 Work::Compile(clif) => clif,
                 Work::Translate(id) => {
-                    let func = mem::replace(&mut context.func, Function::new());
-                    Box::new(translate::translate(env, id, builder, Box::new(func))?)
+                    let func = mem::replace(&mut bench.context.func, Function::new());
+                    Box::new(translate::translate(env, id, &mut bench.builder, Box::new(func))?)
                 }
             };
             bodies.inline_into(&mut clif)?;
             optimize::finish(&mut clif, env.shape);
-            codegen.compile(*clif, context)
+            codegen.compile(*clif, bench)
         })
     })
 }
@@ -248,7 +248,8 @@ impl Stages<'_> {
             peepholes: options.peepholes,
         };
         let placement_seed = options.placement_seed;
-        let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed };
+        let loops = options.loops && options.opt_level != OptLevel::None;
+        let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops };
         let compiled = self.functions(env, codegen, inline::Limits::of(options))?;
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));

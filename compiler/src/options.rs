@@ -54,6 +54,8 @@ pub struct Options {
     pub inlining: bool,
     /// Let shorter code stand for some operators, see `translate/numeric.rs`.
     pub peepholes: bool,
+    /// Let innermost loops compute less, see `codegen/loops`.
+    pub loops: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -101,6 +103,7 @@ impl Default for Options {
             stops: Stops::default(),
             inlining: true,
             peepholes: true,
+            loops: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             trace_wasi: false,

@@ -15,6 +15,15 @@ pub(crate) struct Workbench {
     pub builder: FunctionBuilderContext,
     /// For code generation.
     pub context: Context,
+    /// For the allocation of registers.
+    pub registers: regalloc2::Ctx,
+}
+
+impl Workbench {
+    fn new() -> Self {
+        let (builder, context) = (FunctionBuilderContext::new(), Context::new());
+        Self { builder, context, registers: regalloc2::Ctx::default() }
+    }
 }
 
 /// The workbenches that no thread uses at this moment.
@@ -35,8 +44,7 @@ impl Workbenches {
     ) -> Result<R, E> {
         let is_small = body_bytes <= LARGE_BODY_BYTES;
         let idle = is_small.then(|| self.idle().pop()).flatten();
-        let mut workbench = idle
-            .unwrap_or_else(|| Box::new(Workbench { builder: FunctionBuilderContext::new(), context: Context::new() }));
+        let mut workbench = idle.unwrap_or_else(|| Box::new(Workbench::new()));
         let result = work(&mut workbench)?;
         if is_small {
             workbench.context.clear();

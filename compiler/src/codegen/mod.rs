@@ -2,13 +2,15 @@
 
 mod effort;
 mod isa;
+mod loops;
 mod placement;
 
 use cranelift_codegen::binemit::CodeOffset;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, LibCall};
 use cranelift_codegen::{
-    CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler, FinalizedRelocTarget, MachTrap,
+    CodegenError, CodegenResult, CompiledCode, Context, ExceptionContextLoc, FinalizedMachExceptionHandler,
+    FinalizedRelocTarget, MachTrap,
 };
 use cranelift_entity::EntityRef as _;
 use wasmelt_abi::builtin::Builtin;
@@ -20,6 +22,7 @@ use crate::image::{CallSite, FunctionDebug, Handler, ImageFunction, InlinedSite,
 use crate::options::Shape;
 use crate::program::{FuncId, Piece, Program};
 use crate::translate::{self, Clif, Locals, Name, Origins, Place};
+use crate::workbench::Workbench;
 
 use effort::Effort;
 
@@ -49,6 +52,8 @@ pub struct Codegen<'a> {
     pub source_maps: &'a [SourceMap],
     /// See [`crate::options::Options::placement_seed`].
     pub placement_seed: Option<u64>,
+    /// Whether loops are improved, see [`crate::options::Options::loops`].
+    pub loops: bool,
 }
 
 /// A function that was compiled.
@@ -63,21 +68,17 @@ pub struct Compiled {
 }
 
 impl Codegen<'_> {
-    /// Compiles a function in `context`, whose allocations are used.
-    pub fn compile(self, clif: Clif, context: &mut Context) -> Result<Compiled> {
+    /// Compiles a function, with the allocations of `bench`.
+    pub(crate) fn compile(self, clif: Clif, bench: &mut Workbench) -> Result<Compiled> {
         let Clif { id, func, locals, origins } = clif;
         let place = || self.program.describe(id);
+        let Workbench { context, registers, .. } = bench;
         context.func = *func;
         let mut listing =
             (self.listing == Listing::Clif).then(|| format!(";; {}\n{}", place(), context.func.display()));
         context.set_disasm(self.listing == Listing::Asm);
         let effort = self.effort(id, locals, &context.func);
-        context
-            .compile(self.isas.of(effort), &mut ControlPlane::default())
-            .map_err(|e| codegen_error(&e).context(place()))?;
-        let Some(code) = context.take_compiled_code() else {
-            return Err(Error::internal("Cranelift compiled nothing").context(place()));
-        };
+        let code = self.generate(effort, context, registers).map_err(|e| codegen_error(&e).context(place()))?;
         if self.listing == Listing::Asm {
             let asm = code.vcode.as_deref().unwrap_or_default();
             listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
@@ -85,6 +86,24 @@ impl Codegen<'_> {
         let mut function = self.image_function(id, &code, &context.func, &origins).context(place)?;
         function.debug = self.debug(id, &code);
         Ok(Compiled { function, listing, has_least_effort: effort != Effort::Full })
+    }
+
+    /// Optimises a function and generates its code.
+    fn generate(
+        &self,
+        effort: Effort,
+        context: &mut Context,
+        registers: &mut regalloc2::Ctx,
+    ) -> CodegenResult<CompiledCode> {
+        let (isa, control) = (self.isas.of(effort), &mut ControlPlane::default());
+        context.optimize(isa, control)?;
+        if self.loops && effort == Effort::Full {
+            loops::improve(context);
+            context.verify_if(isa)?;
+        }
+        let Context { func, domtree, want_disasm, .. } = context;
+        let stencil = isa.compile_function(func, domtree, registers, *want_disasm, control)?;
+        Ok(stencil.apply_params(&func.params))
     }
 
     fn effort(self, id: FuncId, locals: Locals, func: &Function) -> Effort {
@@ -171,9 +190,8 @@ impl Codegen<'_> {
     }
 }
 
-fn codegen_error(error: &cranelift_codegen::CompileError<'_>) -> Error {
-    use cranelift_codegen::CodegenError;
-    match &error.inner {
+fn codegen_error(error: &CodegenError) -> Error {
+    match error {
         CodegenError::CodeTooLarge => Error::input("the function is too large for the code generator"),
         CodegenError::ImplLimitExceeded => Error::input("the function exceeds a limit of the code generator"),
         CodegenError::Verifier(errors) => Error::internal(format!("invalid CLIF: {errors}")),

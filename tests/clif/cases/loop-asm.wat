@@ -19,10 +19,10 @@
 ;;   movq    %r15, %r11
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
+;;   movl %edi, %edi
 ;;   jmp     label1
 ;; block1:
-;;   movl %edi, %ecx
-;;   movl 4(%r11, %rcx), %ecx
+;;   movl 4(%r11, %rdi), %ecx
 ;;   leal 4(%rdi), %edi
 ;;   leal (%rax, %rcx), %eax
 ;;   cmpl %esi, %edi
@@ -43,17 +43,18 @@
 ;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
+;;   movl %edi, %edi
 ;;   jmp     label1
 ;; block1:
-;;   movq -8(%rcx), %r8
-;;   movl %edi, %edx
-;;   leaq 8(%rdx), %r9
-;;   cmpq %r8, %r9
+;;   movq -8(%rcx), %rdx
+;;   leaq 8(%rdi), %r8
+;;   cmpq %rdx, %r8
 ;;   jnbe #trap=MemoryOutOfBounds
-;;   uninit  %r10
-;;   xorq %r10, %r10
-;;   cmpq %r8, %r9
-;;   cmovaq %r10, %rdx
+;;   uninit  %r9
+;;   xorq %r9, %r9
+;;   cmpq %rdx, %r8
+;;   movq %rdi, %rdx
+;;   cmovaq %r9, %rdx
 ;;   movl 4(%rcx, %rdx), %edx
 ;;   leal 4(%rdi), %edi
 ;;   leal (%rax, %rdx), %eax

@@ -212,6 +212,9 @@ pub(in crate::cli) static CODEGEN: Group = Group {
         switch("peepholes", "products by 3, 5 and 9 are sums with a shift; not in wasmtime", |asked, on| {
             asked.options.peepholes = on;
         }),
+        switch("loops", "innermost loops compute less in each round; not in wasmtime", |asked, on| {
+            asked.options.loops = on;
+        }),
         none("metadata-for-internal-asserts", BOOL, "each trapping instruction is known anyway"),
         none("metadata-for-gc-heap-corruption", BOOL, NO_GC),
         text("cranelift-CPU", Value::Text, "a CPU by Cranelift's name, as with `--cpu`", |asked, name| {
