@@ -15,6 +15,8 @@ mod examples;
 mod foreign;
 
 #[cfg(target_os = "linux")]
+mod edge;
+#[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
 mod format;
@@ -68,6 +70,7 @@ fn on_linux() -> Vec<Trial> {
     #[cfg(target_os = "linux")]
     [
         bench::trials,
+        edge::trials,
         format::trials,
         harden::trials,
         hosts::trials,
