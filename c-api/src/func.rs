@@ -38,10 +38,10 @@ impl UnboxedCallback {
 
     /// Runs the callback for a guest, or for the host itself.
     pub(crate) fn run(&self, mut caller: Caller<'_, State>, values: &mut [[u64; 2]]) -> Result<()> {
-        let store = caller.data().store()?;
-        let called = wasmelt_caller_t { instance: caller.instance(), store: wasm_store_t { store: store.clone() } };
+        let store = wasm_store_t { store: caller.data().store()? };
+        let called = wasmelt_caller_t { instance: caller.instance(), store };
         let (values, count) = (values.as_mut_ptr(), values.len());
-        let trap = store.lend(&mut caller, || (self.callback)(self.env.data(), &called, values, count));
+        let trap = called.store.store.lend(&mut caller, || (self.callback)(self.env.data(), &called, values, count));
         trap.map_or(Ok(()), |trap| Err(trap::to_error(*trap)))
     }
 }

@@ -19,7 +19,7 @@ use wasmelt::options::Options;
 use support::{Outcome, portable};
 
 /// What the program does, in its order.
-const SCENARIOS: [&str; 28] = [
+const SCENARIOS: [&str; 29] = [
     "hello",
     "callback",
     "trap",
@@ -36,6 +36,7 @@ const SCENARIOS: [&str; 28] = [
     "numbers",
     "linker",
     "unboxed",
+    "nested",
     "wasi",
     "limits",
     "fuel",

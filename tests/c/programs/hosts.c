@@ -152,6 +152,58 @@ void scenario_unboxed(wasm_engine_t* engine) {
   CHECK(released == 160);
 }
 
+/* Calls its caller again, and uses the store and another one meanwhile. */
+static wasm_trap_t* again(void* env, const wasmelt_caller_t* caller, wasmelt_value_t* values, size_t count) {
+  wasm_memory_t* memory = wasm_extern_as_memory(wasmelt_caller_export(caller, "memory"));
+  wasm_func_t* down = wasm_extern_as_func(wasmelt_caller_export(caller, "down"));
+  wasm_engine_t* engine = (wasm_engine_t*)env;
+  wasm_trap_t* trap;
+  CHECK(memory && down && count == 1);
+  if (values[0].i32 == 5) {
+    wasm_store_t* other = wasm_store_new(engine);
+    wasm_instance_t* instance = instance_of(other, "memory", NULL);
+    CHECK(wasm_memory_grow(memory, 3));
+    wasm_memory_data(memory)[4 * MEMORY_PAGE_SIZE - 1] = 1;
+    wasm_instance_delete(instance);
+    wasm_store_delete(other);
+    instance = instance_of(wasmelt_caller_store(caller), "memory", NULL);
+    wasm_instance_delete(instance);
+  }
+  trap = wasmelt_func_call(down, values, 1);
+  wasm_func_delete(down);
+  wasm_memory_delete(memory);
+  return trap;
+}
+
+void scenario_nested(wasm_engine_t* engine) {
+  wasmelt_linker_t* linker = wasmelt_linker_new(engine);
+  wasm_store_t* store = wasmelt_store_new(engine, NULL, 1 << 20);
+  wasm_functype_t* type = wasm_functype_new_1_1(wasm_valtype_new_i32(), wasm_valtype_new_i32());
+  wasm_func_t* down;
+  wasmelt_value_t value;
+  wasm_trap_t* trap;
+  int round;
+  CHECK(wasmelt_linker_define_func_unboxed(linker, "host", "again", type, again, engine, NULL));
+  down = linked_func(linker, store, "nested", "down");
+  for (round = 0; round < 2; round++) {
+    value.i32 = 20;
+    CHECK(!wasmelt_func_call(down, &value, 1) && value.i32 == 19);
+    /* Whoever recurses without end is stopped, and so is a guest's trap handed on through all callbacks. */
+    value.i32 = 10000000;
+    trap = wasmelt_func_call(down, &value, 1);
+    CHECK(trap && wasmelt_trap_code(trap) == WASMELT_TRAP_STACK_EXHAUSTED);
+    wasm_trap_delete(trap);
+    value.i32 = 0;
+    trap = wasmelt_func_call(down, &value, 1);
+    CHECK(trap && wasmelt_trap_code(trap) == WASMELT_TRAP_UNREACHABLE);
+    wasm_trap_delete(trap);
+  }
+  wasm_func_delete(down);
+  wasm_functype_delete(type);
+  wasmelt_linker_delete(linker);
+  wasm_store_delete(store);
+}
+
 static void check_output(const wasmelt_output_t* output, const char* expected, size_t size) {
   wasm_byte_vec_t contents;
   wasmelt_output_contents(output, &contents);

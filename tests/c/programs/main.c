@@ -89,6 +89,7 @@ static const struct {
     {"numbers", scenario_numbers},
     {"linker", scenario_linker},
     {"unboxed", scenario_unboxed},
+    {"nested", scenario_nested},
     {"wasi", scenario_wasi},
     {"limits", scenario_limits},
     {"fuel", scenario_fuel},

@@ -52,6 +52,7 @@ void scenario_multi(wasm_engine_t*);
 void scenario_numbers(wasm_engine_t*);
 void scenario_linker(wasm_engine_t*);
 void scenario_unboxed(wasm_engine_t*);
+void scenario_nested(wasm_engine_t*);
 void scenario_wasi(wasm_engine_t*);
 void scenario_limits(wasm_engine_t*);
 void scenario_fuel(wasm_engine_t*);
