@@ -68,7 +68,7 @@ typedef double float64_t;
  * A vector: `size` elements at `data`, which is NULL where there are none.
  *   wasm_NAME_vec_new_empty           An empty one.
  *   wasm_NAME_vec_new_uninitialized   One of this size, for the caller to fill. Elements are zero or NULL until then.
- *   wasm_NAME_vec_new                 One with these elements, which it owns from now on.
+ *   wasm_NAME_vec_new                 One with these elements, which it owns from now on; an empty one where they are at NULL.
  *   wasm_NAME_vec_copy                One with copies of the elements.
  *   wasm_NAME_vec_delete              Deletes the elements and the array; the vector is empty then. Only for vectors that
  *                                     one of these functions has made, or another function of this interface.

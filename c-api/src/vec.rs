@@ -103,9 +103,10 @@ macro_rules! vectors {
             }
 
             /// # Safety
-            /// By the header: there are so many elements, which are given away.
+            /// By the header: null, or there are so many elements, which are given away.
             #[unsafe(export_name = concat!("wasm_", $name, "_vec_new"))]
             pub unsafe extern "C" fn new(out: Out<'_>, size: usize, elements: *const $element) {
+                let size = if elements.is_null() { 0 } else { size };
                 // SAFETY: by this function's contract.
                 write(out, || (0..size).map(|index| unsafe { elements.add(index).read() }).collect());
             }

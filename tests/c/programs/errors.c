@@ -65,6 +65,9 @@ void scenario_null(wasm_engine_t* engine) {
   wasm_func_delete(NULL);
   wasm_valtype_delete(NULL);
   wasm_byte_vec_delete(NULL);
+  wasm_byte_vec_new(&out, 5, NULL);
+  CHECK(out.size == 0 && !out.data);
+  wasm_byte_vec_new_uninitialized(NULL, 5);
   wasm_byte_vec_copy(&out, NULL);
   CHECK(out.size == 0);
   wasm_byte_vec_delete(&out);
