@@ -246,6 +246,7 @@ impl Stages<'_> {
             stops: options.stops,
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             peepholes: options.peepholes,
+            address_sums: options.address_sums && options.shape() == Shape::Single,
         };
         let placement_seed = options.placement_seed;
         let loops = options.loops && options.opt_level != OptLevel::None;

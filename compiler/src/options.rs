@@ -54,6 +54,8 @@ pub struct Options {
     pub inlining: bool,
     /// Let shorter code stand for some operators, see `translate/numeric.rs`.
     pub peepholes: bool,
+    /// Let constants that are added to indices of accesses become offsets, see `translate/sums.rs`.
+    pub address_sums: bool,
     /// Let innermost loops compute less, see `codegen/loops`.
     pub loops: bool,
     /// Export that the executable calls instead of `_start`.
@@ -103,6 +105,7 @@ impl Default for Options {
             stops: Stops::default(),
             inlining: true,
             peepholes: true,
+            address_sums: true,
             loops: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,

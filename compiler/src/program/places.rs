@@ -149,8 +149,16 @@ impl Instance<'_> {
                 let place = format!("memory {}", index.as_u32());
                 return Err(MEMORY64_PAGES.error_in(Some(initial_bytes.div_ceil(1 << 16)), place));
             }
+            // Code relies on memories that end before the last index does (`translate/sums.rs`). Who asks for all of it gets it.
+            let keeps_last_page = options.address_sums
+                && self.shape == Shape::Single
+                && options.bounds_checks == BoundsChecks::Guard
+                && !memory.index_64
+                && memory.page_size_log2 == 16
+                && memory.maximum_pages.is_none();
+            let kept = if keeps_last_page { 1 << 16 } else { 0 };
             // A library is compiled, but no instance of it can be made, where nothing has so much memory.
-            let maximum_bytes = type_maximum.min(addressable).min(limit) & !((1 << memory.page_size_log2) - 1);
+            let maximum_bytes = type_maximum.min(addressable - kept).min(limit) & !((1 << memory.page_size_log2) - 1);
             let maximum_bytes = maximum_bytes.max(initial_bytes);
             let (reserve_bytes, guard_bytes) = match options.bounds_checks {
                 // Inaccessible pages cannot end a memory within a page.

@@ -385,7 +385,9 @@ impl FuncTranslator<'_, '_> {
         self.place(next, hint == Some(true) && !back);
         self.ins().brif(condition, block, &args, next, &[]);
         self.builder.seal_block(next);
+        let before = self.builder.current_block();
         self.enter(next);
+        self.goes_on_in(next, before);
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), BodyError> {

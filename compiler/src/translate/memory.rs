@@ -20,7 +20,7 @@ impl FuncTranslator<'_, '_> {
     /// A load of a whole value.
     pub(super) fn load(&mut self, memarg: &MemArg, ty: Type) {
         let index = self.pop();
-        let Place { flags, address, offset } = self.memory_place(memarg, index, ty.bytes());
+        let Place { flags, address, offset } = self.accessed_place(memarg, index, ty.bytes());
         let value = self.ins().load(ty, flags, address, offset);
         self.push(value);
     }
@@ -28,7 +28,7 @@ impl FuncTranslator<'_, '_> {
     /// A load of `bits` bits into a wider integer.
     pub(super) fn load_narrow(&mut self, memarg: &MemArg, ty: Type, bits: u32, extend: Extend) {
         let index = self.pop();
-        let Place { flags, address, offset } = self.memory_place(memarg, index, bits / 8);
+        let Place { flags, address, offset } = self.accessed_place(memarg, index, bits / 8);
         let ins = self.ins();
         let value = match (bits, extend) {
             (8, Extend::Signed) => ins.sload8(ty, flags, address, offset),
@@ -45,14 +45,14 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn store(&mut self, memarg: &MemArg) {
         let (index, value) = self.pop2();
         let size = self.type_of(value).bytes();
-        let Place { flags, address, offset } = self.memory_place(memarg, index, size);
+        let Place { flags, address, offset } = self.accessed_place(memarg, index, size);
         self.ins().store(flags, value, address, offset);
     }
 
     /// A store of the low `bits` bits of an integer.
     pub(super) fn store_narrow(&mut self, memarg: &MemArg, bits: u32) {
         let (index, value) = self.pop2();
-        let Place { flags, address, offset } = self.memory_place(memarg, index, bits / 8);
+        let Place { flags, address, offset } = self.accessed_place(memarg, index, bits / 8);
         let ins = self.ins();
         match bits {
             8 => ins.istore8(flags, value, address, offset),

@@ -26,6 +26,7 @@ mod origins;
 mod rounding;
 mod shape;
 mod simd;
+mod sums;
 mod table;
 mod variable;
 
@@ -72,6 +73,8 @@ pub struct FuncEnv<'a> {
     pub relaxed_simd_deterministic: bool,
     /// See [`crate::options::Options::peepholes`].
     pub peepholes: bool,
+    /// See [`crate::options::Options::address_sums`].
+    pub address_sums: bool,
 }
 
 /// Alignment of locals in the frame: that of the largest.
@@ -317,6 +320,8 @@ struct FuncTranslator<'a, 'b> {
     vmctx: Option<Value>,
     /// The pinned register's value and the block it was read in, since the last call.
     pinned: Option<(ir::Block, Value)>,
+    /// What was accessed in straight code, see [`sums`].
+    reached: sums::Reached,
     /// The loops of the body, and how many have been entered.
     loops: &'a [LoopFacts],
     loops_entered: usize,
@@ -355,6 +360,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             canon: None,
             vmctx: None,
             pinned: None,
+            reached: sums::Reached::default(),
             loops: &[],
             loops_entered: 0,
             hints: None,

@@ -218,6 +218,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         stops: Stops::default(),
         relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
         peepholes: true,
+        address_sums: true,
     };
     let compile = |&func: &_| {
         let mut context = Context::new();

@@ -212,6 +212,9 @@ pub(in crate::cli) static CODEGEN: Group = Group {
         switch("peepholes", "products by 3, 5 and 9 are sums with a shift; not in wasmtime", |asked, on| {
             asked.options.peepholes = on;
         }),
+        switch("address-sums", "constants added to indices are offsets; not in wasmtime", |asked, on| {
+            asked.options.address_sums = on;
+        }),
         switch("loops", "innermost loops compute less in each round; not in wasmtime", |asked, on| {
             asked.options.loops = on;
         }),

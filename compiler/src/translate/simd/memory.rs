@@ -11,7 +11,7 @@ impl FuncTranslator<'_, '_> {
     /// A load of 64 bits whose lanes are extended to the lanes of `ty`.
     pub(super) fn load_extend(&mut self, memarg: &MemArg, ty: Type, extend: Extend) {
         let index = self.pop();
-        let Place { flags, address, offset } = self.memory_place(memarg, index, 8);
+        let Place { flags, address, offset } = self.accessed_place(memarg, index, 8);
         let ins = self.ins();
         let value = match (ty, extend) {
             (types::I16X8, Extend::Signed) => ins.sload8x8(flags, address, offset),
