@@ -165,7 +165,7 @@ pub(super) unsafe fn unmap_and_exit(start: *mut u8, len_bytes: usize) -> ! {
 /// As for [`super::threads::set_thread_pointer`].
 pub(super) unsafe fn set_thread_pointer(thread: *mut u8) -> Result<(), SystemError> {
     // SAFETY: nothing but `thread_pointer` uses the register.
-    unsafe { asm!("msr tpidr_el0, {}", in(reg) thread, options(nomem, nostack, preserves_flags)) };
+    unsafe { asm!("msr tpidr_el0, {}", in(reg) thread, options(nostack, preserves_flags)) };
     Ok(())
 }
 
