@@ -158,6 +158,12 @@ impl Stages<'_> {
     /// Compiles up to the linker: text where that is asked for, else an object without its policy.
     fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         let wasm = self.stage("read", || read(input, source_name))?;
+        let wasm = match options.plugs.is_empty() {
+            true => wasm,
+            false => {
+                Cow::Owned(self.stage("compose", || component::compose(&wasm, source_name, &options.plugs))?.bytes)
+            }
+        };
         if options.emit == Emit::Wat {
             self.stage("parse", || match component::is_component(&wasm) {
                 true => component::flatten(&wasm, options.features).map(drop),
@@ -456,7 +462,7 @@ fn refuse_for_components(options: &Options) -> Result<()> {
     }
     if !options.preloads.is_empty() {
         return Err(Error::usage("`--preload` links modules, and a component cannot import any")
-            .hint("compose components before they are compiled, for example with `wac plug`"));
+            .hint("`--plug PATH` composes it with a component"));
     }
     if options.invoke.is_some() {
         return Err(Error::usage("`--invoke` calls an export of a module, and a component's have other types")

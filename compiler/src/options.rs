@@ -32,6 +32,8 @@ pub struct Options {
     pub embedded_files: Vec<EmbeddedFile>,
     /// Modules that are instantiated before the main one, in order, `--preload`.
     pub preloads: Vec<Preload>,
+    /// Components that export what the compiled one imports, `--plug`.
+    pub plugs: Vec<Plug>,
     /// Upper limit of each linear memory in bytes, `--max-memory`.
     pub max_memory_bytes: Option<u64>,
     /// Address space to reserve for each linear memory in bytes, at most, `--memory-reserve`.
@@ -94,6 +96,7 @@ impl Default for Options {
             policy: Policy::default(),
             embedded_files: Vec::new(),
             preloads: Vec::new(),
+            plugs: Vec::new(),
             max_memory_bytes: None,
             memory_reserve_bytes: None,
             stack_bytes: DEFAULT_STACK_BYTES,
@@ -442,6 +445,22 @@ impl std::fmt::Debug for EmbeddedFile {
     /// Without the content, which the hash of the tree stands for.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{} ({} bytes)", self.tree, self.path, self.bytes.len())
+    }
+}
+
+/// A component that exports what another one imports.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plug {
+    /// Where it came from, for messages.
+    pub source_name: String,
+    /// The component, in the binary or the text format.
+    pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Plug {
+    /// With a hash in place of the content.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.source_name, blake3::hash(&self.bytes))
     }
 }
 

@@ -60,6 +60,14 @@ const EXAMPLES: &[Example] = &[
         stdout: "linked/report.expected",
         ..PLAIN
     },
+    Example {
+        module: "composed/report.wasm",
+        options: &["--plug", "{examples}/composed/stats.wasm"],
+        args: &["meters"],
+        stdin: Some("linked/numbers.txt"),
+        stdout: "composed/report.expected",
+        ..PLAIN
+    },
     Example { module: "go/factor.wasm", stdin: Some("go/numbers.txt"), stdout: "go/factor.expected", ..PLAIN },
     Example {
         module: "zig/checksum.wasm",

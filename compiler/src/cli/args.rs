@@ -21,7 +21,7 @@ use super::input::Input;
 use super::limits::LimitArgs;
 use super::policy_file::PolicyFile;
 use super::wasmtime::{Asked, CODEGEN, DEBUG, ForeignArgs, GroupParser, OPTIMIZE, WASI, WASM};
-use super::{embed, grants, print_note, values, wasmtime};
+use super::{compose, embed, grants, print_note, values, wasmtime};
 
 /// How code is generated.
 #[derive(Args, Debug)]
@@ -77,6 +77,10 @@ pub(super) struct CodeArgs {
     /// Link a module whose exports later modules import under this name; modules are instantiated in order, the main one last
     #[arg(long = "preload", value_name = "NAME=PATH", value_parser = values::preload)]
     preloads: Vec<(String, PathBuf)>,
+
+    /// Compose with a component that exports what this one imports, as `wasmelt compose` does
+    #[arg(long = "plug", value_name = "PATH")]
+    plugs: Vec<PathBuf>,
 
     /// Call this export instead of `_start`, with arguments from the command line, and print its results
     #[arg(long, value_name = "NAME")]
@@ -385,6 +389,7 @@ impl CommonArgs {
             policy: granted.policy,
             embedded_files: granted.embedded_files,
             preloads: preloads.collect::<Result<_>>()?,
+            plugs: compose::read(&code.plugs)?,
             max_memory_bytes: granted.max_memory_bytes,
             memory_reserve_bytes: policy.memory_reserve,
             stack_bytes: policy.stack_size.unwrap_or(DEFAULT_STACK_BYTES),

@@ -9,6 +9,7 @@ mod bench;
 mod cache;
 mod compile;
 mod completions;
+mod compose;
 mod embed;
 mod grant;
 mod grants;
@@ -63,6 +64,7 @@ enum Command {
     Compile(Box<compile::CompileArgs>),
     Run(Box<run::RunArgs>),
     Grant(Box<grant::GrantArgs>),
+    Compose(compose::ComposeArgs),
     Inspect(inspect::InspectArgs),
     Bench(Box<bench::BenchArgs>),
     Targets(targets::TargetsArgs),
@@ -112,6 +114,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
         Command::Compile(args) => compile::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Grant(args) => grant::execute(&args),
+        Command::Compose(args) => compose::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
         Command::Bench(args) => bench::execute(&args),
         Command::Targets(args) => targets::execute(&args),

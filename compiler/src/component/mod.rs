@@ -5,6 +5,8 @@
 //! earlier instance, or a [`Trampoline`]. The rest of the compiler makes a [`Program`](crate::program::Program) of it.
 
 #[cfg(feature = "component")]
+mod compose;
+#[cfg(feature = "component")]
 mod extent;
 #[cfg(feature = "component")]
 mod flags;
@@ -22,6 +24,7 @@ use wasmparser::{Validator, WasmFeatures};
 
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex};
+use crate::options::Plug;
 
 /// A component without nesting: what there is to instantiate, and what runs then.
 #[derive(Debug)]
@@ -180,6 +183,28 @@ pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
     Ok(flat)
 }
 
+/// A component that was composed.
+#[derive(Debug)]
+pub struct Composition {
+    /// In the binary format.
+    pub bytes: Vec<u8>,
+    /// What it imports that no plug exports, WASI aside.
+    pub unmet: Vec<String>,
+}
+
+/// Composes a component with those that export what it imports; `name` is the component's for messages.
+#[cfg(feature = "component")]
+pub fn compose(bytes: &[u8], name: &str, plugs: &[Plug]) -> Result<Composition> {
+    compose::compose(bytes, name, plugs)
+}
+
+/// Refuses components: this compiler was built without them.
+#[cfg(not(feature = "component"))]
+pub fn compose(_bytes: &[u8], name: &str, _plugs: &[Plug]) -> Result<Composition> {
+    Err(Error::input(format!("{name} cannot be composed: this wasmelt was built without support for components"))
+        .hint("build wasmelt with the feature `component`, which is on by default"))
+}
+
 /// Validates the core modules of which there is no instance. Those of instances are validated when they are parsed.
 #[cfg(feature = "component")]
 fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {
@@ -266,6 +291,48 @@ mod tests {
         assert_eq!(*realloc, Some((0, FuncIndex::from_u32(1))));
         assert_eq!(flat.run, (0, FuncIndex::from_u32(2)));
         assert_eq!(flat.exports, ["wasi:cli/run@0.2.0"]);
+    }
+
+    /// The function behind the shim belongs to an adapter, which comes after the module that calls it.
+    #[test]
+    fn functions_of_other_components_are_called_through_the_shim() {
+        let text = r#"(component
+            (component $other
+              (core module $m (func (export "f") (param i32 i32)) (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+              (core instance $m (instantiate $m))
+              (func (export "f") (param "s" string)
+                (canon lift (core func $m "f") (memory $m "memory") (realloc (func $m "realloc")))))
+            (component $command
+              (import "f" (func $f (param "s" string)))
+              (core module $shim
+                (type $t (func (param i32 i32)))
+                (table (export "$imports") 1 1 funcref)
+                (func (export "0") (type $t) (call_indirect (type $t) (local.get 0) (local.get 1) (i32.const 0))))
+              (core module $main
+                (import "f" "f" (func $f (param i32 i32)))
+                (memory (export "memory") 1)
+                (func (export "run") (result i32) (call $f (i32.const 0) (i32.const 1)) (i32.const 0)))
+              (core module $fixup
+                (import "" "$imports" (table 1 1 funcref))
+                (import "" "0" (func $f (param i32 i32)))
+                (elem (i32.const 0) func $f))
+              (core instance $shim (instantiate $shim))
+              (core instance $main (instantiate $main (with "f" (instance (export "f" (func $shim "0"))))))
+              (core func $f (canon lower (func $f) (memory $main "memory")))
+              (core instance (instantiate $fixup
+                (with "" (instance (export "$imports" (table $shim "$imports")) (export "0" (func $f))))))
+              (func $run (result (result)) (canon lift (core func $main "run")))
+              (instance $command (export "run" (func $run)))
+              (export "wasi:cli/run@0.2.0" (instance $command)))
+            (instance $other (instantiate $other))
+            (instance $command (instantiate $command (with "f" (func $other "f"))))
+            (export "wasi:cli/run@0.2.0" (instance $command "wasi:cli/run@0.2.0")))"#;
+        let flat = flatten(&wat::parse_str(text).unwrap(), default_features()).unwrap();
+        for (index, instance) in flat.instances.iter().enumerate() {
+            let is_earlier = |of: &Definition| !matches!(of, Definition::Export(of, _) if *of >= index);
+            assert!(instance.arguments.iter().all(is_earlier), "{instance:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Calls through the tables of `wit-component`, resolved. A module that needs its own memory for what it imports cannot
 //! get these imports before it exists. So `wit-component` gives it functions of a *shim* module, each of which calls
 //! through a table, and a *fix-up* module fills that table afterwards. Who fills it with what is known here, so whoever
-//! uses a function of the shim gets what the table will hold, and a call of WASI costs what it costs in a module.
+//! uses a function of the shim gets what the table will hold, and a call of WASI costs what it costs in a module. Functions
+//! of other components exist later, behind adapters: they are still called through the table.
 
 use wasmparser::{Operator, Parser, Payload, WasmFeatures};
 
@@ -13,11 +14,8 @@ use crate::module::{self, ConstValue, ElementMode, Entity, FuncIndex, Module, Ta
 pub(super) fn resolve(flat: &mut FlatComponent, features: WasmFeatures) -> Result<()> {
     let mut place = 0;
     while place < flat.instances.len() {
-        if let Some(resolved) = Resolved::find(flat, place, features)? {
-            resolved.apply(flat);
-        } else {
-            place += 1;
-        }
+        let is_removed = Resolved::find(flat, place, features)?.is_some_and(|resolved| resolved.apply(flat));
+        place += usize::from(!is_removed);
     }
     Ok(())
 }
@@ -71,9 +69,19 @@ impl Resolved {
         flat.run.0 != self.shim && funcs.into_iter().all(is_core) && memories.into_iter().all(|of| of != self.shim)
     }
 
-    fn apply(self, flat: &mut FlatComponent) {
-        for argument in flat.instances.iter_mut().flat_map(|instance| &mut instance.arguments) {
-            *argument = self.callee(*argument).unwrap_or(*argument);
+    /// Gives users what they call, and says whether nobody needs the shim any more, which is left out then. What belongs
+    /// to a later instance, such as an adapter to another component, is reached through the table as before.
+    fn apply(self, flat: &mut FlatComponent) -> bool {
+        let mut is_needed = false;
+        for (user, instance) in flat.instances.iter_mut().enumerate() {
+            for argument in &mut instance.arguments {
+                match self.callee(*argument) {
+                    Some(Definition::Export(of, _)) if of >= user && Some(*argument) != self.callee(*argument) => {
+                        is_needed = true;
+                    }
+                    callee => *argument = callee.unwrap_or(*argument),
+                }
+            }
         }
         for func in flat.trampolines.iter_mut().filter_map(|trampoline| func_of_host(&mut trampoline.work)) {
             if let Some(Definition::Export(instance, Entity::Func(callee))) =
@@ -82,8 +90,11 @@ impl Resolved {
                 *func = (instance, callee);
             }
         }
-        remove(flat, self.fixup);
-        remove(flat, self.shim);
+        if !is_needed {
+            remove(flat, self.fixup);
+            remove(flat, self.shim);
+        }
+        !is_needed
     }
 }
 

@@ -293,9 +293,7 @@ fn unknown_import(import: &ImportName) -> Error {
         None if interface.starts_with("wasi:") => {
             error.hint("the runtime has wasi:cli, clocks, filesystem, io, random and sockets")
         }
-        None => error.hint(
-            "a component that exports the interface provides it: `wac plug` or `wasm-tools compose` composes them",
-        ),
+        None => error.hint("a component that exports the interface provides it: `--plug PATH` composes them"),
     };
     error.hint("`--unknown-imports trap` compiles the component all the same; a call of the import then traps")
 }

@@ -8,10 +8,10 @@ mod report;
 mod svg;
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+use std::{fs, mem};
 
 use clap::Args;
 use target_lexicon::HOST;
@@ -21,10 +21,10 @@ pub(super) use measure::{MEASURE, measure_one};
 use super::args::CommonArgs;
 use super::input::Input;
 use super::{print_note, print_text, progress};
-use crate::driver;
 use crate::error::{Error, Result};
 use crate::options::{Cpu, Emit};
 use crate::output::Output;
+use crate::{component, driver};
 use contender::{Contender, Modules, Task};
 use figures::Figures;
 use measure::Sample;
@@ -114,6 +114,14 @@ fn contenders(args: &BenchArgs, module: &[u8], name: &str, folder: &Path) -> Res
     if options.cpu == Cpu::Default {
         options.cpu = Cpu::Native;
     }
+    let composed;
+    let module = match mem::take(&mut options.plugs) {
+        plugs if plugs.is_empty() => module,
+        plugs => {
+            composed = component::compose(&driver::read(module, name)?, name, &plugs)?.bytes;
+            &composed
+        }
+    };
     let compile = |name: &str, bytes: &[u8], row: &'static str, file: &str| -> Result<Contender> {
         let path = folder.join(file);
         let start = Instant::now();
