@@ -103,6 +103,25 @@ pub(crate) const CONFIGURATIONS: [Configuration; 7] = [
     },
 ];
 
+/// Names optimisations that are left out in all configurations, by their keys of `-C`, with commas between them.
+const WITHOUT: &str = "WASMELT_WITHOUT";
+
+/// Leaves out what [`WITHOUT`] names.
+fn leave_out(options: &mut Options) -> Result<(), String> {
+    let names = std::env::var(WITHOUT).unwrap_or_default();
+    for name in names.split(',').filter(|name| !name.is_empty()) {
+        let optimization = match name {
+            "inlining" => &mut options.inlining,
+            "peepholes" => &mut options.peepholes,
+            "address-sums" => &mut options.address_sums,
+            "loops" => &mut options.loops,
+            _ => return Err(format!("{WITHOUT}: `{name}` is not an optimisation")),
+        };
+        *optimization = false;
+    }
+    Ok(())
+}
+
 /// Files that run on Windows, where each module takes as long as a hundred do elsewhere: calls, traps of each kind,
 /// vectors, exceptions, memories. They are those of the latest release.
 const ON_WINDOWS: &[&str] = &[
@@ -150,7 +169,7 @@ impl Configuration {
                 (target, Some(system.runtimes().map_err(message)?))
             }
         };
-        Ok(Options {
+        let mut options = Options {
             runtime: Runtime::default_for(&target),
             target,
             runtime_dir,
@@ -166,7 +185,9 @@ impl Configuration {
             relaxed_simd_deterministic: self.nan_canonicalization,
             threads: 1,
             ..Options::default()
-        })
+        };
+        leave_out(&mut options)?;
+        Ok(options)
     }
 
     /// What becomes of each directive of a file.

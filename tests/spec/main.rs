@@ -8,6 +8,8 @@
 //! between them stand modules that perform the file's assertions; other modules get functions that do, and become a
 //! program each, with `--invoke`. What no executable can do is counted as not run, by its reason.
 //!
+//! `WASMELT_WITHOUT=inlining,loops` leaves optimisations out, by their keys of `-C`.
+//!
 //! `expected-failures.txt` lists what is known to fail, `superseded.txt` what later releases decide otherwise; what is
 //! listed there and passes is a failure too.
 
