@@ -4,7 +4,8 @@
 //! A [`Module`] is loaded code. A [`Store`] holds everything that instances of modules share: tables, memories,
 //! globals, tags, functions; and data of the host's own. Small handles ([`Func`], [`Table`], ...) refer to what a store
 //! holds. Every use of a handle names the store, and a handle of another store is an [`Error::Usage`]. Everything in a
-//! store lives until the store is dropped. Who knows the `wasmtime` crate finds the differences at [`from_wasmtime`].
+//! store lives until the store is dropped. The [`guide`] says what a host of strangers should know; who knows the
+//! `wasmtime` crate finds the differences at [`from_wasmtime`].
 //!
 //! Guests run on a stack of their own, one per store. A trap ends the call that the host made, with
 //! [`Error::Trap`], and leaves store and host intact.
@@ -74,6 +75,9 @@ mod value;
 mod waiting;
 pub mod wasi;
 mod wasm_ty;
+
+#[doc = include_str!("../guide.md")]
+pub mod guide {}
 
 #[doc = include_str!("../from-wasmtime.md")]
 pub mod from_wasmtime {}
