@@ -319,6 +319,8 @@ pub(crate) fn libc(end: u32) -> String {
     (if (i32.gt_s (local.get $missing) (i32.const 0)) (then (drop (memory.grow (local.get $missing)))))
     (memory.copy (local.get $at) (local.get $old)
       (select (local.get $old_len) (local.get $len) (i32.lt_u (local.get $old_len) (local.get $len))))
+    ;; What lies behind a string in the room that it might have needed is nobody's.
+    (memory.fill (local.get $old) (i32.const 0) (local.get $old_len))
     (local.get $at)))"#
     )
 }

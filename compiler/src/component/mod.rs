@@ -17,10 +17,14 @@ mod refusal;
 #[cfg(feature = "component")]
 mod shim;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+#[cfg(feature = "component")]
+use std::collections::HashSet;
 
 use wasmelt_abi::canonical::CanonicalTrap;
-use wasmparser::{Validator, WasmFeatures};
+#[cfg(feature = "component")]
+use wasmparser::Validator;
+use wasmparser::WasmFeatures;
 
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex};
