@@ -32,7 +32,7 @@ pub(crate) fn compile_without_warnings() -> Result<(), Failed> {
 }
 
 /// Names of functions that are declared, and not defined, in the headers.
-fn declared() -> Result<BTreeSet<String>, Failed> {
+pub(crate) fn declared() -> Result<BTreeSet<String>, Failed> {
     let header = folder("c-api/include/wasmelt.h");
     // What the preprocessor leaves of a declaration is `extern` and its own, of a definition `static`.
     let text = tool(strict("gcc", "-std=c99").args(["-E", "-P", "-DWASM_API_EXTERN=DECLARED"]).arg(header))?.stdout();

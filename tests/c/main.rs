@@ -1,11 +1,12 @@
 //! The C interface: programs in C and C++ are compiled against the headers, linked with the static library, and run; under
 //! AddressSanitizer, which finds leaks and objects that are deleted twice, and under valgrind. The headers are compared
-//! with the library.
+//! with the library. The Python package is tested over the shared library.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod headers;
+mod python;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Trial::test("example::two_plugins", example),
         Trial::test("generated_headers::name_what_modules_export", generated_headers),
         Trial::test("without_the_compiler::wasm_is_refused", wasm_is_refused),
+        Trial::test("python::package", python::package),
     ];
     support::skips::run(&Arguments::from_args(), trials).exit_code()
 }
