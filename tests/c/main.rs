@@ -63,18 +63,26 @@ const SYSTEM_LIBRARIES: [&str; 5] = ["-lpthread", "-ldl", "-lm", "-lgcc_s", "-lc
 
 fn main() -> ExitCode {
     let trials = vec![
-        Trial::test("headers::compile_without_warnings", headers::compile_without_warnings),
-        Trial::test("headers::declare_what_the_library_has", headers::declare_what_the_library_has),
-        Trial::test("headers::lay_out_structures_as_the_library", headers::lay_out_structures_as_the_library),
-        Trial::test("scenarios::under_the_address_sanitizer", under_the_address_sanitizer),
-        Trial::test("scenarios::under_valgrind", under_valgrind),
-        Trial::test("scenarios::with_the_compiler", with_the_compiler),
-        Trial::test("example::two_plugins", example),
-        Trial::test("generated_headers::name_what_modules_export", generated_headers),
-        Trial::test("without_the_compiler::wasm_is_refused", wasm_is_refused),
-        Trial::test("python::package", python::package),
+        trial("headers::compile_without_warnings", &["gcc", "g++", "clang"], headers::compile_without_warnings),
+        trial("headers::declare_what_the_library_has", &["gcc", "nm"], headers::declare_what_the_library_has),
+        trial("headers::lay_out_structures_as_the_library", &["gcc"], headers::lay_out_structures_as_the_library),
+        trial("scenarios::under_the_address_sanitizer", &["gcc", "g++"], under_the_address_sanitizer),
+        trial("scenarios::under_valgrind", &["gcc", "g++", "valgrind"], under_valgrind),
+        trial("scenarios::with_the_compiler", &["gcc", "g++"], with_the_compiler),
+        trial("example::two_plugins", &["gcc"], example),
+        trial("generated_headers::name_what_modules_export", &["gcc", "g++"], generated_headers),
+        trial("without_the_compiler::wasm_is_refused", &["gcc"], wasm_is_refused),
+        python::trial(),
     ];
     support::skips::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// A test that needs these programs of the system.
+fn trial(name: &str, programs: &[&str], test: fn() -> Result<(), Failed>) -> Trial {
+    match programs.iter().find(|program| support::find_program(program).is_none()) {
+        Some(missing) => support::skipped(name, format!("there is no `{missing}`")),
+        None => Trial::test(name, test),
+    }
 }
 
 /// The static library without the compiler.

@@ -4,18 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libtest_mimic::Failed;
+use libtest_mimic::{Failed, Trial};
 
 use crate::{SYSTEM_LIBRARIES, folder, headers, library, support, tool};
 
 /// How a module is compiled that is not compiled as all others are.
 const OPTIONS: [(&str, &str); 2] = [("fuel", "--fuel"), ("spin", "--interruptible")];
 
-pub(crate) fn package() -> Result<(), Failed> {
+pub(crate) fn trial() -> Trial {
+    let name = "python::package";
     let pytest = support::run(Command::new("python3").args(["-m", "pytest", "--version"]), b"");
-    if !pytest.is_ok_and(|outcome| outcome.code() == 0) {
-        return Err("there is no pytest, which tests the Python package: python3 -m pip install pytest".into());
+    match pytest.is_ok_and(|outcome| outcome.code() == 0) {
+        true => crate::trial(name, &["cc"], package),
+        false => support::skipped(name, "there is no pytest, which tests the package: python3 -m pip install pytest"),
     }
+}
+
+fn package() -> Result<(), Failed> {
     let scratch = support::scratch();
     for entry in fs::read_dir(folder("python/tests/modules"))? {
         let path = entry?.path();
