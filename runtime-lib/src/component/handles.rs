@@ -26,25 +26,21 @@ use crate::sys::errno::{Errno, Result};
 pub enum Resource {
     /// Nothing.
     Free,
-    /// `pollable`: it is ready at once.
-    Ready,
     /// `pollable`: ready when the monotonic clock shows this.
     At(u64),
-    /// `pollable`: ready when this descriptor can be read.
-    Readable(u32),
-    /// `pollable`: ready when this descriptor can be written to.
-    Writable(u32),
+    /// `pollable`: ready when a stream is. It goes before the stream goes, whose descriptor may be another one then.
+    Polls(Stream, Readiness),
     /// `input-stream` of a descriptor, from a position where it has any.
     Input {
-        /// Number of the descriptor.
-        fd: u32,
+        /// The stream.
+        stream: Stream,
         /// Where the next byte is; of no meaning for streams.
         position: u64,
     },
     /// `output-stream` of a descriptor.
     Output {
-        /// Number of the descriptor.
-        fd: u32,
+        /// The stream.
+        stream: Stream,
         /// Where the next byte goes; `None` at the end of the file.
         position: Option<u64>,
     },
@@ -81,21 +77,57 @@ pub enum Resource {
     },
 }
 
+/// A stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Number of the descriptor.
+    pub fd: u32,
+    /// Its own number: several streams may have one descriptor.
+    number: u32,
+}
+
+impl Stream {
+    /// A new stream of a descriptor.
+    pub fn new(fd: u32) -> Self {
+        with(|tables| {
+            tables.streams = tables.streams.wrapping_add(1);
+            Self { fd, number: tables.streams }
+        })
+    }
+}
+
+/// When a `pollable` of a stream is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// At once.
+    Always,
+    /// When something can be read.
+    Readable,
+    /// When something can be written.
+    Writable,
+}
+
 impl Resource {
+    /// The stream that it is.
+    fn stream(self) -> Option<Stream> {
+        match self {
+            Self::Input { stream, .. } | Self::Output { stream, .. } => Some(stream),
+            _ => None,
+        }
+    }
+
     /// The descriptor that must stay open as long as this exists.
     fn descriptor(self) -> Option<u32> {
         match self {
-            Self::Input { fd, .. } | Self::Output { fd, .. } | Self::Descriptor(fd) | Self::Entries { fd, .. } => {
-                Some(fd)
-            }
-            _ => None,
+            Self::Descriptor(fd) | Self::Entries { fd, .. } => Some(fd),
+            _ => self.stream().map(|stream| stream.fd),
         }
     }
 
     /// The number of its type: a place in [`wasmelt_abi::canonical::HOST_RESOURCES`], or that of an own one.
     pub(super) fn type_number(self) -> u32 {
         match self {
-            Self::Ready | Self::At(_) | Self::Readable(_) | Self::Writable(_) => 0,
+            Self::At(_) | Self::Polls(..) => 0,
             Self::Error(_) => 1,
             Self::Input { .. } => 2,
             Self::Output { .. } => 3,
@@ -145,6 +177,8 @@ struct Tables {
     tables: Growing<Table, 2>,
     /// Entries in mappings.
     mapped: usize,
+    /// The number of the last stream.
+    streams: u32,
 }
 
 struct Global(UnsafeCell<Tables>);
@@ -152,7 +186,7 @@ struct Global(UnsafeCell<Tables>);
 // SAFETY: programs that were components have one thread, and each function below keeps its borrow to itself.
 unsafe impl Sync for Global {}
 
-static TABLES: Global = Global(UnsafeCell::new(Tables { tables: Growing::new(EMPTY), mapped: 0 }));
+static TABLES: Global = Global(UnsafeCell::new(Tables { tables: Growing::new(EMPTY), mapped: 0, streams: 0 }));
 
 impl Table {
     /// The entry of a handle that exists.
@@ -187,9 +221,9 @@ impl Table {
         }
     }
 
-    /// Whether a descriptor belongs to any handle.
-    fn uses(&mut self, fd: u32) -> bool {
-        (1..=self.used).any(|handle| self.entry(handle).is_some_and(|entry| entry.resource.descriptor() == Some(fd)))
+    /// Whether there is a handle of such a resource.
+    fn has(&mut self, is_such: impl Fn(Resource) -> bool) -> bool {
+        (1..=self.used).any(|handle| self.entry(handle).is_some_and(|entry| is_such(entry.resource)))
     }
 }
 
@@ -214,8 +248,20 @@ impl Tables {
         }
     }
 
+    fn has(&mut self, is_such: impl Fn(Resource) -> bool + Copy) -> bool {
+        (0..self.tables.len()).any(|component| self.tables.slot(component).is_some_and(|table| table.has(is_such)))
+    }
+
+    /// Whether a descriptor belongs to any handle.
     fn uses(&mut self, fd: u32) -> bool {
-        (0..self.tables.len()).any(|component| self.tables.slot(component).is_some_and(|table| table.uses(fd)))
+        self.has(|resource| resource.descriptor() == Some(fd))
+    }
+
+    /// Whether a handle owns a stream that is polled.
+    fn is_polled(&mut self, component: u32, handle: u32) -> bool {
+        let owned = self.entry(component, handle).filter(|entry| entry.call == 0);
+        let Some(stream) = owned.and_then(|entry| entry.resource.stream()) else { return false };
+        self.has(|resource| matches!(resource, Resource::Polls(polled, _) if polled == stream))
     }
 }
 
@@ -265,9 +311,14 @@ pub enum Removed {
     Lent,
 }
 
-/// A handle is not removed: what it owns is lent.
+/// Why a handle is not removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal;
+pub enum Refusal {
+    /// What it owns is lent.
+    Lent,
+    /// It owns a stream, of which there is a `pollable`.
+    Polled,
+}
 
 /// Frees a handle, which exists. What it owned is the caller's; what it was lent goes back.
 #[inline(never)]
@@ -282,7 +333,7 @@ pub(super) fn take(component: u32, handle: u32) -> Result<Removed, Refusal> {
     });
     match entry {
         Some(Entry { call: 0, count: 0, resource }) => Ok(Removed::Owned(resource)),
-        None | Some(Entry { call: 0, .. }) => Err(Refusal),
+        None | Some(Entry { call: 0, .. }) => Err(Refusal::Lent),
         Some(Entry { call, .. }) => {
             calls::give_back(call);
             Ok(Removed::Lent)
@@ -293,6 +344,9 @@ pub(super) fn take(component: u32, handle: u32) -> Result<Removed, Refusal> {
 /// Frees a handle. A descriptor that no other handle uses is closed, unless it was granted: a grant can be asked for again.
 #[inline(never)]
 pub fn remove(component: u32, handle: u32) -> Result<(), Refusal> {
+    if with(|tables| tables.is_polled(component, handle)) {
+        return Err(Refusal::Polled);
+    }
     let removed = take(component, handle)?;
     let fd = match removed {
         Removed::Owned(resource) => resource.descriptor(),
@@ -333,7 +387,7 @@ mod tests {
     use wasmelt_abi::canonical::{FIRST_OWN_RESOURCE, HOST_RESOURCES};
 
     fn input(fd: u32) -> Resource {
-        Resource::Input { fd, position: 0 }
+        Resource::Input { stream: Stream { fd, number: 0 }, position: 0 }
     }
 
     #[test]
@@ -344,7 +398,7 @@ mod tests {
         assert_eq!(insert(71, Resource::Network), Ok(1));
         assert_eq!((take(70, 7), take(70, 500)), (Ok(Removed::Owned(input(7))), Ok(Removed::Owned(input(500)))));
         assert!(with(|tables| !tables.uses(500) && tables.uses(999)));
-        assert_eq!(take(70, 7), Err(Refusal), "it does not exist");
+        assert_eq!(take(70, 7), Err(Refusal::Lent), "it does not exist");
         assert_eq!((insert(70, input(1)), insert(70, input(1)), insert(70, input(1))), (Ok(500), Ok(7), Ok(1000)));
         assert_eq!(get(71, 1), Some(Resource::Network));
         assert_eq!((get(71, 2), get(70, 0), get(70, u32::MAX), get(u32::MAX, 1)), (None, None, None, None));
@@ -359,10 +413,20 @@ mod tests {
         let again = insert_lent(82, (81, lent), 2).unwrap();
         set(82, again, input(4));
         assert_eq!((get(80, owner), get(81, lent)), (Some(input(4)), Some(input(4))));
-        assert_eq!(take(80, owner), Err(Refusal));
+        assert_eq!(take(80, owner), Err(Refusal::Lent));
         assert_eq!((take(82, again), take(81, lent)), (Ok(Removed::Lent), Ok(Removed::Lent)));
         end_of_loan(80, owner);
         assert_eq!(take(80, owner), Ok(Removed::Owned(input(4))));
+    }
+
+    #[test]
+    fn a_stream_goes_after_what_polls_it() {
+        let streams = [Stream::new(100), Stream::new(100)];
+        let [first, second] = streams.map(|stream| insert(90, Resource::Input { stream, position: 0 }).unwrap());
+        // Another component's is one as well.
+        let polls = insert(91, Resource::Polls(streams[0], Readiness::Readable)).unwrap();
+        assert_eq!((remove(90, first), remove(90, second)), (Err(Refusal::Polled), Ok(())));
+        assert_eq!((remove(91, polls), remove(90, first)), (Ok(()), Ok(())));
     }
 
     #[test]
@@ -372,7 +436,7 @@ mod tests {
             ("pollable", Resource::At(1)),
             ("error", Resource::Error(Errno::Io)),
             ("input-stream", input(1)),
-            ("output-stream", Resource::Output { fd: 1, position: None }),
+            ("output-stream", Resource::Output { stream: Stream::new(1), position: None }),
             ("descriptor", Resource::Descriptor(1)),
             ("directory-entry-stream", Resource::Entries { fd: 1, cookie: 0 }),
             ("terminal-input", Resource::TerminalInput),

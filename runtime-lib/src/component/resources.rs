@@ -4,7 +4,7 @@
 //! canonical ABI says, or the program traps.
 //! Source: component model, "Canonical ABI" (`canon resource.new`, `lift_own`, `lower_own`, `lift_borrow`, `lower_borrow`).
 
-use super::handles::{self, Refusal, Removed, Resource};
+use super::handles::{self, Removed, Resource};
 use super::{calls, traps};
 use crate::sys::errno::Result;
 
@@ -49,7 +49,7 @@ unsafe fn remove(vmctx: *mut u8, component: u32, ty: u32, handle: u32) -> Remove
     unsafe { look_up(vmctx, component, ty, handle) };
     match handles::take(component, handle) {
         Ok(removed) => removed,
-        Err(Refusal) => {
+        Err(_) => {
             // SAFETY: by this function's contract.
             unsafe { traps::raise(vmctx, "cannot remove owned resource while borrowed") }
         }

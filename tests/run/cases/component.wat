@@ -36,6 +36,11 @@
 ;;! run: instruction-in-realloc-traps
 ;;! exit: 134
 ;;! err: wasm trap: unreachable
+;;! run: stream-that-is-polled
+;;! exit: 134
+;;! err: wasm trap: resource has children
+;;! run: only-polled-before
+;;! out: hello from a component
 ;;! run: closed-handle-0
 ;;! exit: 134
 ;;! err: wasm trap: unknown handle index 0
@@ -44,12 +49,16 @@
 (component
   (import "wasi:io/error@0.2.6" (instance $error (export "error" (type (sub resource)))))
   (alias export $error "error" (type $error))
+  (import "wasi:io/poll@0.2.6" (instance $poll (export "pollable" (type (sub resource)))))
+  (alias export $poll "pollable" (type $pollable))
   (import "wasi:io/streams@0.2.6" (instance $streams
+    (alias outer 1 $pollable (type $pollable))
     (export "input-stream" (type (sub resource)))
     (export "output-stream" (type $output (sub resource)))
     (alias outer 1 $error (type $error))
     (type $stream-error (variant (case "last-operation-failed" (own $error)) (case "closed")))
     (export "stream-error" (type $failure (eq $stream-error)))
+    (export "[method]output-stream.subscribe" (func (param "self" (borrow $output)) (result (own $pollable))))
     (export "[method]output-stream.blocking-write-and-flush"
       (func (param "self" (borrow $output)) (param "contents" (list u8)) (result (result (error $failure)))))))
   (alias export $streams "input-stream" (type $input))
@@ -92,6 +101,8 @@
   (core func $arguments (canon lower (func $environment "get-arguments")
     (memory $allocator "memory") (realloc (func $allocator "realloc"))))
   (core func $drop (canon resource.drop $output))
+  (core func $subscribe (canon lower (func $streams "[method]output-stream.subscribe")))
+  (core func $drop-pollable (canon resource.drop $pollable))
 
   (core module $main
     (import "allocator" "memory" (memory 1))
@@ -102,6 +113,8 @@
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
     (import "host" "arguments" (func $arguments (param i32)))
     (import "host" "drop" (func $drop (param i32)))
+    (import "host" "subscribe" (func $subscribe (param i32) (result i32)))
+    (import "host" "drop pollable" (func $drop-pollable (param i32)))
     (elem (i32.const 0) func $get-stdout)
     (data (i32.const 64) "hello from a component\n")
     (func $is (param $letter i32) (result i32) (local $list i32)
@@ -125,6 +138,10 @@
         (then (call $write (call $get-stdin) (i32.const 64) (i32.const 5) (i32.const 16))))
       (if (call $is (i32.const 0x64)) ;; d
         (then (call $drop (local.get $out)) (call $write (local.get $out) (i32.const 64) (i32.const 5) (i32.const 16))))
+      (if (call $is (i32.const 0x73)) ;; s
+        (then (drop (call $subscribe (local.get $out))) (call $drop (local.get $out))))
+      (if (call $is (i32.const 0x6f)) ;; o
+        (then (call $drop-pollable (call $subscribe (local.get $out)))))
       (if (call $is (i32.const 0x63)) ;; c
         (then (call $drop (i32.const 0))))
       (if (call $is (i32.const 0x74)) ;; t
@@ -144,7 +161,9 @@
       (export "get-stdin" (func $get-stdin))
       (export "write" (func $write))
       (export "arguments" (func $arguments))
-      (export "drop" (func $drop))))))
+      (export "drop" (func $drop))
+      (export "subscribe" (func $subscribe))
+      (export "drop pollable" (func $drop-pollable))))))
 
   (func $run (result (result)) (canon lift (core func $main "run")))
   (instance $command (export "run" (func $run)))

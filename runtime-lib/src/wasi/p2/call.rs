@@ -16,7 +16,7 @@ use crate::component::traps;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::policy;
 
-use super::handles::{self, Resource};
+use super::handles::{self, Refusal, Resource};
 
 /// A guest's `realloc` is running. Components have one thread.
 static ALLOCATING: AtomicBool = AtomicBool::new(false);
@@ -166,8 +166,10 @@ impl Call {
     /// Drops a handle, which must stand for something that `select` accepts.
     pub(super) fn drop_handle(&self, handle: u32, select: impl FnOnce(Resource) -> bool) {
         self.resource(handle, |resource| select(resource).then_some(()));
-        if handles::remove(self.canon.component, handle).is_err() {
-            self.trap("cannot remove owned resource while borrowed");
+        match handles::remove(self.canon.component, handle) {
+            Ok(()) => {}
+            Err(Refusal::Lent) => self.trap("cannot remove owned resource while borrowed"),
+            Err(Refusal::Polled) => self.trap("resource has children"),
         }
     }
 }

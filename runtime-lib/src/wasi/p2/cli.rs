@@ -10,7 +10,7 @@ use crate::sys::errno::Result;
 use crate::sys::io_stream;
 
 use super::call::Call;
-use super::handles::Resource;
+use super::handles::{Resource, Stream};
 
 /// What stands for bytes that are not UTF-8: strings of components are Unicode.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn exit_with_code(canon: *const Canon, code: u32) {
 #[unsafe(export_name = "wasi:cli/stdin.get-stdin")]
 pub unsafe extern "C" fn get_stdin(canon: *const Canon) -> u32 {
     // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Input { fd: 0, position: 0 })
+    unsafe { Call::new(canon) }.own(Resource::Input { stream: Stream::new(0), position: 0 })
 }
 
 /// A stream to standard output.
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn get_stdin(canon: *const Canon) -> u32 {
 #[unsafe(export_name = "wasi:cli/stdout.get-stdout")]
 pub unsafe extern "C" fn get_stdout(canon: *const Canon) -> u32 {
     // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Output { fd: 1, position: None })
+    unsafe { Call::new(canon) }.own(Resource::Output { stream: Stream::new(1), position: None })
 }
 
 /// A stream to standard error.
@@ -172,7 +172,7 @@ pub unsafe extern "C" fn get_stdout(canon: *const Canon) -> u32 {
 #[unsafe(export_name = "wasi:cli/stderr.get-stderr")]
 pub unsafe extern "C" fn get_stderr(canon: *const Canon) -> u32 {
     // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Output { fd: 2, position: None })
+    unsafe { Call::new(canon) }.own(Resource::Output { stream: Stream::new(2), position: None })
 }
 
 /// Writes a handle of a terminal where a standard stream is one.

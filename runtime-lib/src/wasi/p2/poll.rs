@@ -8,12 +8,12 @@ use crate::host::state::Process;
 use crate::sys::errno::Result;
 
 use super::call::Call;
-use super::handles::Resource;
+use super::handles::{Readiness, Resource};
 
 /// What a `pollable` waits for.
 fn pollable(call: Call, handle: u32) -> Resource {
     call.resource(handle, |resource| match resource {
-        Resource::Ready | Resource::At(_) | Resource::Readable(_) | Resource::Writable(_) => Some(resource),
+        Resource::At(_) | Resource::Polls(..) => Some(resource),
         _ => None,
     })
 }
@@ -25,8 +25,8 @@ fn watch(waiter: &mut Waiter<Process>, pollable: Resource) -> Result<bool> {
             waiter.wake_at(moment);
             return Ok(false);
         }
-        Resource::Readable(fd) => (fd, Watch::READABLE),
-        Resource::Writable(fd) => (fd, Watch::WRITABLE),
+        Resource::Polls(stream, Readiness::Readable) => (stream.fd, Watch::READABLE),
+        Resource::Polls(stream, Readiness::Writable) => (stream.fd, Watch::WRITABLE),
         _ => {
             waiter.wake_at(0);
             return Ok(false);
@@ -46,7 +46,7 @@ fn watch(waiter: &mut Waiter<Process>, pollable: Resource) -> Result<bool> {
 fn has_happened(waiter: &mut Waiter<Process>, pollable: Resource, now: u64, watches: &mut usize) -> bool {
     match pollable {
         Resource::At(moment) => moment <= now,
-        Resource::Readable(fd) | Resource::Writable(fd) if descriptors::get(fd).is_ok() => {
+        Resource::Polls(stream, Readiness::Readable | Readiness::Writable) if descriptors::get(stream.fd).is_ok() => {
             *watches += 1;
             waiter.found(*watches - 1) != 0
         }

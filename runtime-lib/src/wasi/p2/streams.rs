@@ -10,7 +10,7 @@ use crate::sys::file::FileType;
 use crate::sys::fs;
 
 use super::call::Call;
-use super::handles::Resource;
+use super::handles::{Readiness, Resource, Stream};
 use super::transfer::{self, BUFFER_BYTES, buffered};
 
 /// How many bytes a guest may write at once.
@@ -64,16 +64,16 @@ fn put_count(call: Call, at: u32, result: Result<u64, Failure>) {
     }
 }
 
-fn input(call: Call, handle: u32) -> (u32, u64) {
+fn input(call: Call, handle: u32) -> (Stream, u64) {
     call.resource(handle, |resource| match resource {
-        Resource::Input { fd, position } => Some((fd, position)),
+        Resource::Input { stream, position } => Some((stream, position)),
         _ => None,
     })
 }
 
-fn output(call: Call, handle: u32) -> (u32, Option<u64>) {
+fn output(call: Call, handle: u32) -> (Stream, Option<u64>) {
     call.resource(handle, |resource| match resource {
-        Resource::Output { fd, position } => Some((fd, position)),
+        Resource::Output { stream, position } => Some((stream, position)),
         _ => None,
     })
 }
@@ -81,11 +81,11 @@ fn output(call: Call, handle: u32) -> (u32, Option<u64>) {
 /// Reads from a stream into the buffer; how many bytes.
 #[inline(never)]
 fn fill(call: Call, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
-    let (fd, position) = input(call, handle);
+    let (stream, position) = input(call, handle);
     if len == 0 {
         return Ok(0);
     }
-    let descriptor = descriptors::get(fd)?;
+    let descriptor = descriptors::get(stream.fd)?;
     let read = if descriptor.is_standard() {
         transfer::read(descriptor, len, blocks)?
     } else {
@@ -95,7 +95,7 @@ fn fill(call: Call, handle: u32, len: u64, blocks: bool) -> Result<usize, Failur
         None => Ok(0),
         Some(0) => Err(Failure::Closed),
         Some(read) => {
-            call.update(handle, Resource::Input { fd, position: position.saturating_add(read as u64) });
+            call.update(handle, Resource::Input { stream, position: position.saturating_add(read as u64) });
             Ok(read)
         }
     }
@@ -166,6 +166,10 @@ fn is_always_ready(fd: u32) -> bool {
     })
 }
 
+fn subscribe(call: Call, stream: Stream, readiness: Readiness) -> u32 {
+    call.own(Resource::Polls(stream, if is_always_ready(stream.fd) { Readiness::Always } else { readiness }))
+}
+
 /// A `pollable` that is ready when something can be read.
 ///
 /// # Safety
@@ -174,8 +178,8 @@ fn is_always_ready(fd: u32) -> bool {
 pub unsafe extern "C" fn input_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
-    let (fd, _) = input(call, this);
-    call.own(if is_always_ready(fd) { Resource::Ready } else { Resource::Readable(fd) })
+    let (stream, _) = input(call, this);
+    subscribe(call, stream, Readiness::Readable)
 }
 
 /// Writes how many bytes can be written at once.
@@ -197,11 +201,11 @@ pub unsafe extern "C" fn output_stream_check_write(canon: *const Canon, this: u3
 /// The bytes are readable.
 #[inline(never)]
 unsafe fn write_bytes(call: Call, handle: u32, start: *mut u8, len: usize) -> Result<()> {
-    let (fd, position) = output(call, handle);
+    let (stream, position) = output(call, handle);
     // SAFETY: by this function's contract.
-    unsafe { transfer::write(fd, position, start, len) }?;
+    unsafe { transfer::write(stream.fd, position, start, len) }?;
     if let Some(position) = position {
-        call.update(handle, Resource::Output { fd, position: Some(position.saturating_add(len as u64)) });
+        call.update(handle, Resource::Output { stream, position: Some(position.saturating_add(len as u64)) });
     }
     Ok(())
 }
@@ -284,8 +288,8 @@ pub unsafe extern "C" fn output_stream_blocking_flush(canon: *const Canon, this:
 pub unsafe extern "C" fn output_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
-    let (fd, _) = output(call, this);
-    call.own(if is_always_ready(fd) { Resource::Ready } else { Resource::Writable(fd) })
+    let (stream, _) = output(call, this);
+    subscribe(call, stream, Readiness::Writable)
 }
 
 fn write_zeroes(call: Call, this: u32, len: u64, at: u32) {

@@ -13,7 +13,7 @@ use crate::wasi::p1::fd::metadata_of;
 use super::super::call::Call;
 use super::super::code::error_code;
 use super::super::error::error;
-use super::super::handles::Resource;
+use super::super::handles::{Resource, Stream};
 use super::super::transfer::{self, buffered};
 use super::{answer, check_file, descriptor_type, new_time, number, put_hash, put_stat, status};
 
@@ -25,9 +25,9 @@ const DATA_INTEGRITY_SYNC: u8 = 1 << 3;
 const MUTATE_DIRECTORY: u8 = 1 << 5;
 
 /// Writes the handle of a stream of a file.
-fn stream(call: Call, this: u32, at: u32, resource: impl FnOnce(u32) -> Resource) {
+fn stream(call: Call, this: u32, at: u32, resource: impl FnOnce(Stream) -> Resource) {
     let fd = number(call, this);
-    let put = |()| call.put_u32(at + 4, call.own(resource(fd)));
+    let put = |()| call.put_u32(at + 4, call.own(resource(Stream::new(fd))));
     answer(call, at, (8, 4, 4), || check_file(fd), put);
 }
 
@@ -68,7 +68,7 @@ fn flags(fd: u32) -> Result<u8> {
 pub unsafe extern "C" fn descriptor_read_via_stream(canon: *const Canon, this: u32, position: u64, at: u32) {
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
-    stream(call, this, at, |fd| Resource::Input { fd, position });
+    stream(call, this, at, |stream| Resource::Input { stream, position });
 }
 
 /// Writes a stream that writes from an offset on.
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn descriptor_read_via_stream(canon: *const Canon, this: u
 pub unsafe extern "C" fn descriptor_write_via_stream(canon: *const Canon, this: u32, offset: u64, at: u32) {
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
-    stream(call, this, at, |fd| Resource::Output { fd, position: Some(offset) });
+    stream(call, this, at, |stream| Resource::Output { stream, position: Some(offset) });
 }
 
 /// Writes a stream that writes at the end.
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn descriptor_write_via_stream(canon: *const Canon, this: 
 pub unsafe extern "C" fn descriptor_append_via_stream(canon: *const Canon, this: u32, at: u32) {
     // SAFETY: by this function's contract.
     let call = unsafe { Call::new(canon) };
-    stream(call, this, at, |fd| Resource::Output { fd, position: None });
+    stream(call, this, at, |stream| Resource::Output { stream, position: None });
 }
 
 /// Says how a part of a file will be used.
