@@ -19,7 +19,7 @@ mod kind {
     pub(super) const EXNREF: u8 = 130;
 }
 
-/// A maximum that is none.
+/// Stands for the absence of a maximum.
 const NO_MAXIMUM: u32 = u32::MAX;
 
 /// The type of a value.

@@ -3,13 +3,14 @@
 use core::mem::{self, MaybeUninit};
 use core::ptr;
 
+use super::error::attempt;
 use super::object::wasm_ref_t;
 use super::trap::wasm_frame_t;
 use super::types::{wasm_exporttype_t, wasm_externtype_t, wasm_importtype_t, wasm_valtype_t};
 use super::val::wasm_val_t;
 
-/// A vector: `data` is null where there are no elements, otherwise an array that was a boxed slice, unless the vector is
-/// one that C has made of an array of its own to lend it.
+/// A vector. `data` of an empty one is null. Other data is an array that was a boxed slice, or, in a vector that C lends, an
+/// array of C's own.
 #[repr(C)]
 pub struct Vector<T> {
     size: usize,
@@ -127,7 +128,8 @@ macro_rules! vectors {
 /// Writes a new vector, where there is somewhere to write to.
 fn write<T>(out: Option<&mut MaybeUninit<Vector<T>>>, elements: impl FnOnce() -> Vec<T>) {
     if let Some(out) = out {
-        out.write(elements().into());
+        // Elements that do not fit into memory are an error, which leaves an empty vector.
+        out.write(attempt(|| Ok(elements())).unwrap_or_default().into());
     }
 }
 

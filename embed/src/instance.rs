@@ -175,7 +175,8 @@ impl InstanceData {
         };
         let end = src.checked_add(len).filter(|&end| end <= total)?;
         if computed {
-            // SAFETY: the context has `len` elements there, which are no table's; `dest` by this function's contract.
+            // SAFETY: the context has `len` elements there, and a table does not lie in it. `dest` has room by this function's
+            // contract.
             unsafe {
                 let elements = self.context.at::<u64>(plan.context_offset).add(src as usize);
                 dest.copy_from_nonoverlapping(elements, len as usize);

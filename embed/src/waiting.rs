@@ -11,7 +11,7 @@ use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
-use std::panic::catch_unwind;
+use std::panic::{catch_unwind, resume_unwind};
 use std::thread::Result as Caught;
 
 use super::Error;
@@ -116,25 +116,25 @@ impl WaitingCall {
             Ok(Poll::Ready(result)) => Some(Ok(result)),
             Err(payload) => Some(Err(payload)),
         };
-        if done.is_some() {
-            self.drop_host_future();
-        }
         // SAFETY: as above.
         unsafe { (*self.store).activation = (*self.activation).outer };
-        done.map_or(Poll::Pending, Poll::Ready)
+        match done {
+            None => Poll::Pending,
+            // A destructor that panics is a function of the host that panics.
+            Some(result) => Poll::Ready(self.drop_host_future().and(result)),
+        }
     }
 
-    /// Drops the function of the host; its destructors are functions of the host as well.
-    fn drop_host_future(&mut self) {
-        if !matches!(self.next, Next::Wait(_)) {
-            self.next = Next::Nothing;
-            return;
-        }
+    /// Drops the function of the host, where there is one; its destructors are functions of the host as well. They may
+    /// panic: the store must not name this call any longer then, which the panic may end.
+    fn drop_host_future(&mut self) -> Caught<()> {
+        let Next::Wait(future) = mem::replace(&mut self.next, Next::Nothing) else { return Ok(()) };
         // SAFETY: by the contract of `new`.
         let before = unsafe { mem::replace(&mut (*self.store).activation, self.activation) };
-        drop(mem::replace(&mut self.next, Next::Nothing));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(future)));
         // SAFETY: as above.
         unsafe { (*self.store).activation = before };
+        dropped
     }
 
     /// Goes on in the guest after the function of the host has ended with this result; whether the guest has left the call.
@@ -156,27 +156,41 @@ impl WaitingCall {
         }
     }
 
-    /// Nothing more happens in this call.
+    /// Nothing more happens in this call. A panic of a destructor of the host is handed on.
     fn end(&mut self) {
-        self.drop_host_future();
+        let dropped = self.drop_host_future();
         // SAFETY: by the contract of `new`.
         unsafe {
             if mem::take(&mut self.has_begun) && (*self.activation).outer.is_null() {
                 (*self.store).stop.end();
             }
         }
+        if let Err(payload) = dropped {
+            // While another panic unwinds, this one would end the process.
+            if !std::thread::panicking() {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+/// Frees the record of a call, however the rest of its end goes.
+struct Freed(*mut Activation);
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        // SAFETY: it came from a box, and nothing refers to it any more: the guest's frames are never gone on with.
+        drop(unsafe { Box::from_raw(self.0) });
     }
 }
 
 impl Drop for WaitingCall {
     fn drop(&mut self) {
+        let _freed = Freed(self.activation);
         self.end();
-        // SAFETY: it came from a box, and nothing refers to it any more: the guest's frames are never gone on with.
-        drop(unsafe { Box::from_raw(self.activation) });
     }
 }
 
-/// Why
 /// Begins a function of the host for the guest that this thread executes: where to go on, which is in the host, where the
 /// function is waited for. Only a call that can wait has such functions.
 ///

@@ -141,7 +141,7 @@ impl Careless<'_> {
                 let bits = self.random.pick(&[0xd800, 0xdfff, 0x11_0000, 0xffff_ffff]);
                 self.image.write(at, bits, 4);
             }
-            // Any bits are a boolean, and those that are no flags do not count.
+            // Each pattern of bits is a boolean. Bits beyond the flags do not count.
             (Type::Bool | Type::Flags(_), _) if self.errs() => {
                 let bits = self.random.bits();
                 self.image.write(at, bits, ty.size());

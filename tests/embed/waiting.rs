@@ -358,6 +358,41 @@ fn instances_wait_when_they_start() {
     block_on(Instance::new_async(&mut store, &module, &[func.into()])).unwrap();
 }
 
+/// Panics when it is dropped.
+struct Dropped;
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        panic!("a destructor panics");
+    }
+}
+
+#[test]
+fn destructors_of_the_host_panic() {
+    let (mut store, instance) = guest(&[]);
+    let later = Func::wrap_async(&mut store, |_: Caller<'_, State>, (times,): (i32,)| {
+        Box::new(async move {
+            let _dropped = Dropped;
+            Later(times as u32).await;
+            times
+        })
+    });
+    let ty = "(import \"host\" \"wait\" (func $wait (param i32) (result i32)))";
+    let wat = format!("(module {ty} (func (export \"wait\") (param i32) (result i32) (call $wait (local.get 0))))");
+    let waiting = Instance::new(&mut store, &module("destructors", &wat), &[later.unwrap().into()]).unwrap();
+    for _ in 0..20 {
+        // As the function ends, and as its call is given up.
+        assert!(matches!(ask(&mut store, waiting, "wait", 3), Err(Error::Panic(_))));
+        let wait = waiting.get_typed_func::<i32, i32>(&store, "wait").unwrap();
+        let mut call = Box::pin(wait.call_async(&mut store, 1000));
+        assert!(poll_once(call.as_mut()).is_pending());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(call))).is_err());
+        // The store names neither call.
+        assert_eq!(ask(&mut store, instance, "deep", 1000).unwrap(), 1001);
+        assert_eq!(call_i32(&mut store, instance, "double", &[4]), 8);
+    }
+}
+
 /// How many guests wait at the same time.
 const MANY: usize = 10_000;
 

@@ -209,7 +209,7 @@ pub fn compose(_bytes: &[u8], name: &str, _plugs: &[Plug]) -> Result<Composition
         .hint("build wasmelt with the feature `component`, which is on by default"))
 }
 
-/// Validates the core modules of which there is no instance. Those of instances are validated when they are parsed.
+/// Validates the core modules that nothing instantiates. Parsing validates all others.
 #[cfg(feature = "component")]
 fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {
     let used: HashSet<usize> = flat.instances.iter().map(|instance| instance.module).collect();

@@ -115,7 +115,7 @@ async fn accept<F>(
 {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Mostly, there are no descriptors left at this moment.
+            // The process has mostly used up its descriptors.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
