@@ -46,6 +46,15 @@ pub extern "C" fn wasmelt_linker_allow_shadowing(linker: LinkerMut<'_>, allow: b
     });
 }
 
+/// What a definition is called.
+///
+/// # Safety
+/// As [`text`], for both.
+unsafe fn names<'a>(module: *const c_char, name: *const c_char) -> Result<(&'a str, &'a str)> {
+    // SAFETY: by this function's contract.
+    unsafe { Ok((text(module, "the name of the module")?, text(name, "the name")?)) }
+}
+
 /// # Safety
 /// By the header, the names are C strings.
 #[unsafe(no_mangle)]
@@ -57,7 +66,7 @@ pub unsafe extern "C" fn wasmelt_linker_define(
 ) -> bool {
     change(linker, |linker| {
         // SAFETY: by this function's contract.
-        let (module, name) = unsafe { (text(module, "the name of the module")?, text(name, "the name")?) };
+        let (module, name) = unsafe { names(module, name) }?;
         let object = need(item, "the object")?;
         let item = object.external()?;
         object.store()?.with(|context| linker.define(context, module, name, item).map(drop))
@@ -79,7 +88,7 @@ pub unsafe extern "C" fn wasmelt_linker_define_func(
     let env = Info::new(env, finalizer);
     change(linker, |linker| {
         // SAFETY: by this function's contract.
-        let (module, name) = unsafe { (text(module, "the name of the module")?, text(name, "the name")?) };
+        let (module, name) = unsafe { names(module, name) }?;
         let ty = need(ty, "the type")?.func()?.clone();
         let callback: Arc<Callback> = shared(need(callback, "the callback")?, env);
         let body = {
@@ -105,7 +114,7 @@ pub unsafe extern "C" fn wasmelt_linker_define_func_unboxed(
     let env = Info::new(env, finalizer);
     change(linker, |linker| {
         // SAFETY: by this function's contract.
-        let (module, name) = unsafe { (text(module, "the name of the module")?, text(name, "the name")?) };
+        let (module, name) = unsafe { names(module, name) }?;
         let (ty, callback) = (need(ty, "the type")?.func()?.clone(), UnboxedCallback::new(callback, env)?);
         linker.func_new_words(module, name, ty, move |caller, values| callback.run(caller, values)).map(drop)
     })
@@ -172,7 +181,7 @@ pub unsafe extern "C" fn wasmelt_linker_get(
 ) -> Option<Box<wasm_ref_t>> {
     attempt(|| {
         // SAFETY: by this function's contract.
-        let (module, name) = unsafe { (text(module, "the name of the module")?, text(name, "the name")?) };
+        let (module, name) = unsafe { names(module, name) }?;
         let (linker, store) = (&need(linker, "the linker")?.0, &need(store, "the store")?.store);
         let item = store.with(|context| linker.get(context, module, name))?;
         let missing = || wasmelt_embed::Error::Usage(format!("{module:?} {name:?} is not defined"));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::support;
+
 /// A directive and what became of it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -10,13 +12,7 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
 }
 
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Passed,
-    /// With what was expected and what was found.
-    Failed(String),
-    NotRun(Reason),
-}
+pub(crate) type Verdict = support::verdict::Verdict<Reason>;
 
 /// Why a directive is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

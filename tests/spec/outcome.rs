@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::support;
+
 use wasmelt::error::Error;
 
 /// A directive and what became of it.
@@ -33,13 +35,7 @@ pub(crate) enum Kind {
     Assertion,
 }
 
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    Passed,
-    /// With what was expected and what was found.
-    Failed(String),
-    NotRun(Reason),
-}
+pub(crate) type Verdict = support::verdict::Verdict<Reason>;
 
 /// Why a directive is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,6 +22,7 @@ pub mod kernel;
 pub mod place;
 pub mod portable;
 pub mod skips;
+pub mod verdict;
 
 /// A test without parameters.
 pub type Test = fn() -> Result<(), Failed>;

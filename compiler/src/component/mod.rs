@@ -20,6 +20,8 @@ mod shim;
 use std::collections::HashMap;
 #[cfg(feature = "component")]
 use std::collections::HashSet;
+#[cfg(feature = "component")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmelt_abi::canonical::CanonicalTrap;
 #[cfg(feature = "component")]
@@ -199,7 +201,9 @@ pub struct Composition {
 /// Composes a component with those that export what it imports; `name` is the component's for messages.
 #[cfg(feature = "component")]
 pub fn compose(bytes: &[u8], name: &str, plugs: &[Plug]) -> Result<Composition> {
-    compose::compose(bytes, name, plugs)
+    // A bug in the library that composes is an error like any other.
+    catch_unwind(AssertUnwindSafe(|| compose::compose(bytes, name, plugs)))
+        .unwrap_or_else(|_| Err(Error::internal(format!("{name} cannot be composed: the library for it failed"))))
 }
 
 /// Refuses components: this compiler was built without them.
