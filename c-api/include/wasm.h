@@ -21,6 +21,11 @@
  *
  * THREADS. A store and all that belongs to it are used by one thread at a time; they may move from thread to thread.
  * Engines, configurations, shared modules and types may be used by several threads at a time, as long as none deletes them.
+ * Any thread will do, also one with a stack of 64 KiB.
+ *
+ * PROCESSES. The first call of a guest installs handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE, which hand on all that is not
+ * a guest's trap to the handlers from before; handlers that are installed later have to do the same, and need SA_ONSTACK. After
+ * `fork` the child has guests of its own. A shared library that contains this one stays loaded, also after `dlclose`.
  */
 
 #ifndef WASM_H

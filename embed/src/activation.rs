@@ -22,7 +22,7 @@ use super::waiting::HostFuture;
 use super::{Error, Exception, exceptions, faults};
 
 /// What must be left of the host's stack for a call into guest code, so that the guest's calls of host functions that
-/// call guests again run out of stack as any recursion of the guest does.
+/// call guests again run out of stack as any recursion of the guest does. Half of the stack, where that is less.
 const HOST_STACK_BYTES: usize = 256 << 10;
 
 /// What must be left of the guest's stack for a call into guest code.
@@ -111,12 +111,17 @@ fn prepare_slowly(thread: &OfThread, here: usize) -> Result<(), Error> {
     let stack = faults::prepare_thread()?;
     set_callable(thread, &stack);
     // On a stack that is not the thread's own, such as a coroutine's, nobody knows.
-    let enough = !stack.contains(&here) || here - stack.start >= HOST_STACK_BYTES;
+    let enough = !stack.contains(&here) || here - stack.start >= reserved(&stack);
     if enough { Ok(()) } else { Err(Error::trap(Trap::StackExhausted)) }
 }
 
+/// How much of a thread's stack is left to functions of the host.
+fn reserved(stack: &Range<usize>) -> usize {
+    HOST_STACK_BYTES.min(stack.len() / 2)
+}
+
 fn set_callable(thread: &OfThread, stack: &Range<usize>) {
-    let first = stack.start.saturating_add(HOST_STACK_BYTES);
+    let first = stack.start.saturating_add(reserved(stack));
     thread.callable[0].set(first);
     thread.callable[1].set(stack.end.saturating_sub(first));
 }

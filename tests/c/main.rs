@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod behave;
 mod headers;
 mod python;
 
@@ -72,6 +73,9 @@ fn main() -> ExitCode {
         trial("example::two_plugins", &["gcc"], example),
         trial("generated_headers::name_what_modules_export", &["gcc", "g++"], generated_headers),
         trial("without_the_compiler::wasm_is_refused", &["gcc"], wasm_is_refused),
+        trial("behave::host_and_guests", &["gcc"], behave::host_and_guests),
+        trial("behave::in_a_static_program", &["gcc"], behave::host_and_guests_in_a_static_program),
+        trial("behave::closed", &["gcc"], behave::a_library_with_the_runtime_can_be_closed),
         python::trial(),
     ];
     support::skips::run(&Arguments::from_args(), trials).exit_code()

@@ -1,6 +1,6 @@
 //! Faults as Unix systems deliver them: signals. The handlers take the traps of guests and pass on all other faults.
 
-use core::cell::OnceCell;
+use core::cell::{Cell, OnceCell};
 use core::ffi::c_int;
 use core::mem::{self, MaybeUninit};
 use core::ops::Range;
@@ -18,7 +18,7 @@ use wasmelt_runtime::sys::pages::PAGE_BYTES;
 /// The signals that faults arrive as.
 const SIGNALS: [c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
-/// What was done about each of [`SIGNALS`] before.
+/// What was done about each of [`SIGNALS`] before; null stands for the default action.
 static PREVIOUS: [AtomicPtr<libc::sigaction>; 4] = [const { AtomicPtr::new(ptr::null_mut()) }; 4];
 
 /// Makes this thread and process ready for guest code. Addresses of the thread's own stack; none where nobody knows.
@@ -37,6 +37,7 @@ pub(crate) fn prepare_thread() -> Result<Range<usize>, Error> {
 }
 
 fn install() -> Result<(), String> {
+    stay_loaded();
     for (&signal, previous) in SIGNALS.iter().zip(&PREVIOUS) {
         let mut old = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: the structures are complete, and `handle` is a handler of the form that `SA_SIGINFO` asks for. What
@@ -55,6 +56,19 @@ fn install() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Keeps the shared library that holds this code, where it is one, in the process: the system calls the handlers as long as
+/// the process lives. A host may close the library all the same.
+fn stay_loaded() {
+    // SAFETY: the first call fills in the structure, whose name stays as long as what it names. The second one runs no code
+    // of a library: what it names is loaded, or is not loaded. In a program that holds this code itself it finds nothing to do.
+    unsafe {
+        let mut found: libc::Dl_info = mem::zeroed();
+        if libc::dladdr(handle as *const _, &mut found) != 0 && !found.dli_fname.is_null() {
+            libc::dlopen(found.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
+        }
+    }
 }
 
 /// What a thread has so that guest code can run on it.
@@ -266,37 +280,75 @@ impl Registers<'_> {
     }
 }
 
+std::thread_local! {
+    /// What this thread passes on: the address of the context that the system gave, and one in the frame that does so.
+    static PASSED_ON: Cell<[usize; 2]> = const { Cell::new([0; 2]) };
+}
+
+/// Whether the handler that a signal is passed on to has passed it on to this crate again: a host that installs its handler
+/// once before this crate comes, and once after. Where the handler has left by a jump, the frame of that time lies no higher
+/// than that of the next signal.
+fn is_back(context: *const libc::ucontext_t) -> bool {
+    let frame = 0u8;
+    let (here, context) = (ptr::from_ref(&frame).addr(), context.addr());
+    let [passed_on, above] = PASSED_ON.replace([context, here]);
+    passed_on == context && here < above
+}
+
 /// Does what was done about the signal before this crate came.
 ///
 /// # Safety
 /// The arguments are those of a signal handler.
 unsafe fn pass_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
     let index = SIGNALS.iter().position(|&other| other == signal).unwrap_or(0);
-    let previous = PREVIOUS[index].load(Ordering::Acquire);
-    // SAFETY: it was stored before the handler was installed, and is never freed.
-    let Some(previous) = (unsafe { previous.as_ref() }) else { return };
+    // SAFETY: where there is one, it was stored before the handler was installed, and is never freed.
+    let previous = unsafe { PREVIOUS[index].load(Ordering::Acquire).as_ref() };
     // SAFETY: the kernel passes complete structures.
     let sent = is_sent(unsafe { (*info).si_code });
-    match previous.sa_sigaction {
-        libc::SIG_IGN if sent => {}
-        libc::SIG_DFL | libc::SIG_IGN => {
-            // SAFETY: the default action runs no code. A fault occurs again once the handler is back; a signal that was
-            // sent is sent again, and waits until then.
-            unsafe {
-                libc::signal(signal, libc::SIG_DFL);
-                if sent {
-                    libc::raise(signal);
-                }
+    match previous {
+        Some(previous) if previous.sa_sigaction == libc::SIG_IGN && sent => {}
+        Some(previous) if !matches!(previous.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN) && !is_back(context) => {
+            if previous.sa_flags & libc::SA_RESETHAND != 0 {
+                PREVIOUS[index].store(ptr::null_mut(), Ordering::Release);
             }
+            // SAFETY: the arguments are those of this function.
+            unsafe { call(previous, signal, info, context) }
         }
-        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
-            type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::ucontext_t);
-            // SAFETY: with `SA_SIGINFO` it is a function of this type, to be called for this signal.
-            unsafe { mem::transmute::<usize, Handler>(handler)(signal, info, context) }
+        // SAFETY: the default action runs no code. A fault occurs again once the handler is back; a signal that was sent
+        // is sent again, and waits until then.
+        _ => unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            if sent {
+                libc::raise(signal);
+            }
+        },
+    }
+    PASSED_ON.set([0; 2]);
+}
+
+/// Calls a handler as the system would: with the signals blocked that it asked for. The system restores what was blocked
+/// before.
+///
+/// # Safety
+/// The arguments are those of a signal handler, and the action names a function.
+unsafe fn call(action: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::ucontext_t) {
+    // SAFETY: the sets are complete, and only this thread's setting is changed.
+    unsafe {
+        if action.sa_flags & libc::SA_NODEFER != 0 {
+            let mut own: libc::sigset_t = mem::zeroed();
+            libc::sigemptyset(&mut own);
+            libc::sigaddset(&mut own, signal);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &own, ptr::null_mut());
         }
-        handler => {
-            // SAFETY: without `SA_SIGINFO` it is a function of this type, to be called for this signal.
-            unsafe { mem::transmute::<usize, unsafe extern "C" fn(c_int)>(handler)(signal) }
-        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, &action.sa_mask, ptr::null_mut());
+    }
+    let handler = action.sa_sigaction;
+    if action.sa_flags & libc::SA_SIGINFO != 0 {
+        type Handler = unsafe extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::ucontext_t);
+        // SAFETY: with `SA_SIGINFO` it is a function of this type, to be called for this signal.
+        unsafe { mem::transmute::<usize, Handler>(handler)(signal, info, context) }
+    } else {
+        // SAFETY: without `SA_SIGINFO` it is a function of this type, to be called for this signal.
+        unsafe { mem::transmute::<usize, unsafe extern "C" fn(c_int)>(handler)(signal) }
     }
 }
