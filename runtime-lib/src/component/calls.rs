@@ -101,7 +101,7 @@ pub(super) fn lend() -> u32 {
 }
 
 /// Records that a handle which this call lent was dropped.
-pub(super) fn give_back(number: u32) {
+pub(crate) fn give_back(number: u32) {
     with(|calls| {
         if let Some(call) = number.checked_sub(1).and_then(|index| calls.calls.slot(index as usize)) {
             call.lent = call.lent.saturating_sub(1);

@@ -20,6 +20,15 @@ impl<T: Copy, const N: usize> Growing<T, N> {
         Self { first: [fill; N], more: ptr::null_mut(), more_len: 0 }
     }
 
+    /// Gives the mapping back; the elements in it are gone.
+    pub(super) fn clear(&mut self) {
+        if self.more_len != 0 {
+            // SAFETY: the mapping is given up here, and no reference into it lives.
+            unsafe { io_memory::unmap(self.more.cast(), self.more_len * size_of::<T>()) };
+        }
+        (self.more, self.more_len) = (ptr::null_mut(), 0);
+    }
+
     /// How many elements there are.
     pub(super) fn len(&self) -> usize {
         N + self.more_len

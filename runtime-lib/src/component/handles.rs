@@ -17,8 +17,6 @@ use wasmelt_abi::canonical::NO_RESOURCE;
 
 use super::calls;
 use super::growing::Growing;
-use crate::host::descriptors;
-use crate::host::state::{Process, State as _};
 use crate::sys::errno::{Errno, Result};
 
 /// What a handle stands for.
@@ -84,16 +82,6 @@ pub struct Stream {
     pub fd: u32,
     /// Its own number: several streams may have one descriptor.
     number: u32,
-}
-
-impl Stream {
-    /// A new stream of a descriptor.
-    pub fn new(fd: u32) -> Self {
-        with(|tables| {
-            tables.streams = tables.streams.wrapping_add(1);
-            Self { fd, number: tables.streams }
-        })
-    }
 }
 
 /// When a `pollable` of a stream is ready.
@@ -172,8 +160,9 @@ struct Table {
 
 const EMPTY: Table = Table { entries: Growing::new(FREE), used: 0, free: 0 };
 
-/// All handles of the program, by component instance.
-struct Tables {
+/// All handles of the components of one program, or of one store of a host program, by component instance.
+#[derive(Debug)]
+pub struct Tables {
     tables: Growing<Table, 2>,
     /// Entries in mappings.
     mapped: usize,
@@ -186,7 +175,7 @@ struct Global(UnsafeCell<Tables>);
 // SAFETY: programs that were components have one thread, and each function below keeps its borrow to itself.
 unsafe impl Sync for Global {}
 
-static TABLES: Global = Global(UnsafeCell::new(Tables { tables: Growing::new(EMPTY), mapped: 0, streams: 0 }));
+static TABLES: Global = Global(UnsafeCell::new(Tables::new()));
 
 impl Table {
     /// The entry of a handle that exists.
@@ -228,7 +217,77 @@ impl Table {
 }
 
 impl Tables {
-    fn insert(&mut self, component: u32, entry: Entry) -> Result<u32> {
+    /// No handles.
+    #[allow(clippy::new_without_default, reason = "a constant")]
+    pub const fn new() -> Self {
+        Self { tables: Growing::new(EMPTY), mapped: 0, streams: 0 }
+    }
+
+    /// Gives up all handles, and the memory that they lie in. What they stand for is the caller's to close.
+    pub fn clear(&mut self) {
+        for component in 0..self.tables.len() {
+            if let Some(table) = self.tables.slot(component) {
+                table.entries.clear();
+                (table.used, table.free) = (0, 0);
+            }
+        }
+        self.tables.clear();
+        self.mapped = 0;
+    }
+
+    /// A new stream of a descriptor.
+    pub fn stream(&mut self, fd: u32) -> Stream {
+        self.streams = self.streams.wrapping_add(1);
+        Stream { fd, number: self.streams }
+    }
+
+    /// A new handle of a component instance, which owns: the one that was freed last, or the next number.
+    pub fn insert(&mut self, component: u32, resource: Resource) -> Result<u32> {
+        self.insert_entry(component, Entry { resource, ..FREE })
+    }
+
+    /// What a handle of a component instance stands for.
+    pub fn get(&mut self, component: u32, handle: u32) -> Option<Resource> {
+        self.origin(component, handle).map(|entry| entry.resource)
+    }
+
+    /// Changes what a handle stands for.
+    pub fn set(&mut self, component: u32, handle: u32, resource: Resource) {
+        if let Some(entry) = self.origin(component, handle) {
+            entry.resource = resource;
+        }
+    }
+
+    /// Frees a handle, which exists. What it owned is the caller's; what it was lent goes back to the call of this number.
+    pub fn take(&mut self, component: u32, handle: u32) -> Result<Removed, Refusal> {
+        let table = self.tables.slot(component as usize).ok_or(Refusal::Lent)?;
+        match *table.entry(handle).ok_or(Refusal::Lent)? {
+            Entry { call: 0, count: 0, resource } => {
+                table.free(handle);
+                Ok(Removed::Owned(resource))
+            }
+            Entry { call: 0, .. } => Err(Refusal::Lent),
+            Entry { call, .. } => {
+                table.free(handle);
+                Ok(Removed::Lent(call))
+            }
+        }
+    }
+
+    /// Frees a handle, and returns the descriptor that no handle uses any more.
+    pub(crate) fn remove(&mut self, component: u32, handle: u32) -> Result<(Removed, Option<u32>), Refusal> {
+        if self.is_polled(component, handle) {
+            return Err(Refusal::Polled);
+        }
+        let removed = self.take(component, handle)?;
+        let fd = match removed {
+            Removed::Owned(resource) => resource.descriptor(),
+            Removed::Lent(_) => None,
+        };
+        Ok((removed, fd.filter(|&fd| !self.uses(fd))))
+    }
+
+    fn insert_entry(&mut self, component: u32, entry: Entry) -> Result<u32> {
         while component as usize >= self.tables.len() {
             self.tables.grow(EMPTY, MAX_LEN)?;
         }
@@ -270,10 +329,16 @@ fn with<T>(f: impl FnOnce(&mut Tables) -> T) -> T {
     f(unsafe { &mut *TABLES.0.get() })
 }
 
-/// A new handle of a component instance, which owns: the one that was freed last, or the next number.
+/// Runs `f` on the handles of an executable.
+#[inline]
+pub(crate) fn of_process<T>(f: impl FnOnce(&mut Tables) -> T) -> T {
+    with(f)
+}
+
+/// As [`Tables::insert`], of an executable.
 #[inline(never)]
-pub fn insert(component: u32, resource: Resource) -> Result<u32> {
-    with(|tables| tables.insert(component, Entry { resource, ..FREE }))
+pub(super) fn insert(component: u32, resource: Resource) -> Result<u32> {
+    with(|tables| tables.insert(component, resource))
 }
 
 /// A new handle of a component instance for what another one has, lent for a call.
@@ -283,23 +348,14 @@ pub(super) fn insert_lent(component: u32, (lender, handle): (u32, u32), call: u3
             lent @ (Resource::Lent { .. } | Resource::Own { .. }) => lent,
             _ => Resource::Lent { component: lender, handle },
         };
-        tables.insert(component, Entry { resource, count: 0, call })
+        tables.insert_entry(component, Entry { resource, count: 0, call })
     })
 }
 
-/// What a handle of a component instance stands for.
+/// As [`Tables::get`], of an executable.
 #[inline(never)]
-pub fn get(component: u32, handle: u32) -> Option<Resource> {
-    with(|tables| tables.origin(component, handle).map(|entry| entry.resource))
-}
-
-/// Changes what a handle stands for.
-pub fn set(component: u32, handle: u32, resource: Resource) {
-    with(|tables| {
-        if let Some(entry) = tables.origin(component, handle) {
-            entry.resource = resource;
-        }
-    });
+pub(super) fn get(component: u32, handle: u32) -> Option<Resource> {
+    with(|tables| tables.get(component, handle))
 }
 
 /// What a removed handle was.
@@ -307,8 +363,8 @@ pub fn set(component: u32, handle: u32, resource: Resource) {
 pub enum Removed {
     /// It owned this.
     Owned(Resource),
-    /// It was lent.
-    Lent,
+    /// It was lent, for the call of this number.
+    Lent(u32),
 }
 
 /// Why a handle is not removed.
@@ -320,45 +376,14 @@ pub enum Refusal {
     Polled,
 }
 
-/// Frees a handle, which exists. What it owned is the caller's; what it was lent goes back.
+/// As [`Tables::take`], of an executable. What was lent goes back.
 #[inline(never)]
 pub(super) fn take(component: u32, handle: u32) -> Result<Removed, Refusal> {
-    let entry = with(|tables| {
-        let table = tables.tables.slot(component as usize)?;
-        let entry = *table.entry(handle)?;
-        if entry.call != 0 || entry.count == 0 {
-            table.free(handle);
-        }
-        Some(entry)
-    });
-    match entry {
-        Some(Entry { call: 0, count: 0, resource }) => Ok(Removed::Owned(resource)),
-        None | Some(Entry { call: 0, .. }) => Err(Refusal::Lent),
-        Some(Entry { call, .. }) => {
-            calls::give_back(call);
-            Ok(Removed::Lent)
-        }
+    let removed = with(|tables| tables.take(component, handle))?;
+    if let Removed::Lent(call) = removed {
+        calls::give_back(call);
     }
-}
-
-/// Frees a handle. A descriptor that no other handle uses is closed, unless it was granted: a grant can be asked for again.
-#[inline(never)]
-pub fn remove(component: u32, handle: u32) -> Result<(), Refusal> {
-    if with(|tables| tables.is_polled(component, handle)) {
-        return Err(Refusal::Polled);
-    }
-    let removed = take(component, handle)?;
-    let fd = match removed {
-        Removed::Owned(resource) => resource.descriptor(),
-        Removed::Lent => None,
-    };
-    if let Some(fd) = fd.filter(|&fd| !with(|tables| tables.uses(fd)))
-        && descriptors::get(fd).is_ok_and(|descriptor| !descriptor.is_grant() && !descriptor.is_standard())
-    {
-        // It was just found.
-        let _ = Process.close(fd);
-    }
-    Ok(())
+    Ok(removed)
 }
 
 /// Records that what a handle stands for is lent; whether the handle owns it, so that the loan must end.
@@ -385,6 +410,14 @@ pub(super) fn end_of_loan(component: u32, handle: u32) {
 mod tests {
     use super::*;
     use wasmelt_abi::canonical::{FIRST_OWN_RESOURCE, HOST_RESOURCES};
+
+    fn set(component: u32, handle: u32, resource: Resource) {
+        with(|tables| tables.set(component, handle, resource));
+    }
+
+    fn remove(component: u32, handle: u32) -> Result<(), Refusal> {
+        with(|tables| tables.remove(component, handle)).map(|_| ())
+    }
 
     fn input(fd: u32) -> Resource {
         Resource::Input { stream: Stream { fd, number: 0 }, position: 0 }
@@ -414,14 +447,14 @@ mod tests {
         set(82, again, input(4));
         assert_eq!((get(80, owner), get(81, lent)), (Some(input(4)), Some(input(4))));
         assert_eq!(take(80, owner), Err(Refusal::Lent));
-        assert_eq!((take(82, again), take(81, lent)), (Ok(Removed::Lent), Ok(Removed::Lent)));
+        assert_eq!((take(82, again), take(81, lent)), (Ok(Removed::Lent(2)), Ok(Removed::Lent(1))));
         end_of_loan(80, owner);
         assert_eq!(take(80, owner), Ok(Removed::Owned(input(4))));
     }
 
     #[test]
     fn a_stream_goes_after_what_polls_it() {
-        let streams = [Stream::new(100), Stream::new(100)];
+        let streams = [(); 2].map(|()| with(|tables| tables.stream(100)));
         let [first, second] = streams.map(|stream| insert(90, Resource::Input { stream, position: 0 }).unwrap());
         // Another component's is one as well.
         let polls = insert(91, Resource::Polls(streams[0], Readiness::Readable)).unwrap();
@@ -436,7 +469,7 @@ mod tests {
             ("pollable", Resource::At(1)),
             ("error", Resource::Error(Errno::Io)),
             ("input-stream", input(1)),
-            ("output-stream", Resource::Output { stream: Stream::new(1), position: None }),
+            ("output-stream", Resource::Output { stream: Stream { fd: 1, number: 0 }, position: None }),
             ("descriptor", Resource::Descriptor(1)),
             ("directory-entry-stream", Resource::Entries { fd: 1, cookie: 0 }),
             ("terminal-input", Resource::TerminalInput),

@@ -86,7 +86,7 @@ pub unsafe extern "C" fn resource_drop(vmctx: *mut u8, component: u32, ty: u32, 
     // SAFETY: by this function's contract.
     match unsafe { remove(vmctx, component, ty, handle) } {
         Removed::Owned(resource) => u64::from(representation(resource)) << 1 | 1,
-        Removed::Lent => 0,
+        Removed::Lent(_) => 0,
     }
 }
 
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn transfer_own(vmctx: *mut u8, ty: u32, handle: u32, from
         // SAFETY: by this function's contract.
         Removed::Owned(resource) => unsafe { expect_handle(vmctx, handles::insert(to, resource)) },
         // SAFETY: by this function's contract.
-        Removed::Lent => unsafe { traps::raise(vmctx, "cannot lift own resource from a borrow") },
+        Removed::Lent(_) => unsafe { traps::raise(vmctx, "cannot lift own resource from a borrow") },
     }
 }
 

@@ -2,21 +2,17 @@
 
 use core::str;
 
-use wasmelt_abi::component::Canon;
-
-use crate::host::{descriptors, policy};
-use crate::sys;
+use crate::host::state::State as _;
 use crate::sys::errno::Result;
-use crate::sys::io_stream;
 
-use super::call::Call;
-use super::handles::{Resource, Stream};
+use super::call::{Call, Component};
+use super::handles::Resource;
 
 /// What stands for bytes that are not UTF-8: strings of components are Unicode.
 const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
 
 /// Writes a string of the host for the guest; its address and length go to `at`.
-fn put_string(call: Call, at: u32, parts: &[&[u8]]) {
+fn put_string<C: Component>(call: Call<C>, at: u32, parts: &[&[u8]]) {
     let is_text = |part: &&[u8]| str::from_utf8(part).is_ok();
     if parts.iter().all(is_text) {
         return call.put_bytes(at, parts);
@@ -49,21 +45,20 @@ enum Strings {
 }
 
 impl Strings {
-    fn for_each(self, call: Call, mut f: impl FnMut(&[&[u8]])) {
-        let policy = call.policy();
+    fn for_each<C: Component>(self, call: Call<C>, mut f: impl FnMut(&[&[u8]])) {
         let f = |parts: &[&[u8]]| {
             f(parts);
             Ok(())
         };
         let _: Result<()> = match self {
-            Self::Arguments => policy::for_each_argument(policy, f),
-            Self::Variables => policy::for_each_variable(policy, f),
+            Self::Arguments => call.guest().for_each_argument(f),
+            Self::Variables => call.guest().for_each_variable(f),
         };
     }
 
     /// Writes a list of elements of this length; `put` writes one.
     #[inline(always)]
-    fn put(self, call: Call, at: u32, element_bytes: u32, put: impl Fn(u32, &[&[u8]])) {
+    fn put<C: Component>(self, call: Call<C>, at: u32, element_bytes: u32, put: impl Fn(u32, &[&[u8]])) {
         call.result_at(at, 8, 4);
         let mut count = 0;
         self.for_each(call, |_| count += 1);
@@ -79,13 +74,7 @@ impl Strings {
 }
 
 /// Writes the environment that the guest may see, as pairs.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/environment.get-environment")]
-pub unsafe extern "C" fn get_environment(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn get_environment<C: Component>(call: Call<C>, at: u32) {
     Strings::Variables.put(call, at, 16, |element, parts| match parts {
         [whole] => {
             let end = whole.iter().position(|&byte| byte == b'=').unwrap_or(whole.len());
@@ -101,84 +90,45 @@ pub unsafe extern "C" fn get_environment(canon: *const Canon, at: u32) {
 }
 
 /// Writes the arguments, the program's name first.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/environment.get-arguments")]
-pub unsafe extern "C" fn get_arguments(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn get_arguments<C: Component>(call: Call<C>, at: u32) {
     Strings::Arguments.put(call, at, 8, |element, parts| put_string(call, element, parts));
 }
 
 /// Writes `none`: paths are relative to what was granted, not to a directory of the start.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/environment.initial-cwd")]
-pub unsafe extern "C" fn initial_cwd(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn initial_cwd<C: Component>(call: Call<C>, at: u32) {
     call.result_at(at, 12, 4);
     call.put_u8(at, 0);
 }
 
 /// Ends the program; 0 is success.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/exit.exit")]
-pub unsafe extern "C" fn exit(canon: *const Canon, status: u32) {
-    // SAFETY: by this function's contract.
-    let _ = unsafe { Call::new(canon) };
-    sys::exit(i32::from(status != 0))
+pub fn exit<C: Component>(call: Call<C>, status: u32) {
+    call.guest().exit(i32::from(status != 0))
 }
 
 /// Ends the program with a code of 8 bits.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/exit.exit-with-code")]
-pub unsafe extern "C" fn exit_with_code(canon: *const Canon, code: u32) {
-    // SAFETY: by this function's contract.
-    let _ = unsafe { Call::new(canon) };
-    sys::exit((code & 0xff) as i32)
+pub fn exit_with_code<C: Component>(call: Call<C>, code: u32) {
+    call.guest().exit((code & 0xff) as i32)
 }
 
 /// A stream of standard input.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/stdin.get-stdin")]
-pub unsafe extern "C" fn get_stdin(canon: *const Canon) -> u32 {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Input { stream: Stream::new(0), position: 0 })
+pub fn get_stdin<C: Component>(call: Call<C>) -> u32 {
+    call.own(Resource::Input { stream: call.stream(0), position: 0 })
 }
 
 /// A stream to standard output.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/stdout.get-stdout")]
-pub unsafe extern "C" fn get_stdout(canon: *const Canon) -> u32 {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Output { stream: Stream::new(1), position: None })
+pub fn get_stdout<C: Component>(call: Call<C>) -> u32 {
+    call.own(Resource::Output { stream: call.stream(1), position: None })
 }
 
 /// A stream to standard error.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/stderr.get-stderr")]
-pub unsafe extern "C" fn get_stderr(canon: *const Canon) -> u32 {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.own(Resource::Output { stream: Stream::new(2), position: None })
+pub fn get_stderr<C: Component>(call: Call<C>) -> u32 {
+    call.own(Resource::Output { stream: call.stream(2), position: None })
 }
 
 /// Writes a handle of a terminal where a standard stream is one.
-fn put_terminal(call: Call, at: u32, fd: u32, terminal: Resource) {
+fn put_terminal<C: Component>(call: Call<C>, at: u32, fd: u32, terminal: Resource) {
     call.result_at(at, 8, 4);
-    let is_terminal = descriptors::get(fd).is_ok_and(|descriptor| io_stream::is_terminal(descriptor.handle));
+    let is_terminal = call.state().get(fd).is_ok_and(|descriptor| call.state().is_terminal(descriptor));
     call.put_u8(at, is_terminal.into());
     if is_terminal {
         call.put_u32(at + 4, call.own(terminal));
@@ -186,51 +136,26 @@ fn put_terminal(call: Call, at: u32, fd: u32, terminal: Resource) {
 }
 
 /// Writes the terminal that standard input is.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/terminal-stdin.get-terminal-stdin")]
-pub unsafe extern "C" fn get_terminal_stdin(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    put_terminal(unsafe { Call::new(canon) }, at, 0, Resource::TerminalInput);
+pub fn get_terminal_stdin<C: Component>(call: Call<C>, at: u32) {
+    put_terminal(call, at, 0, Resource::TerminalInput);
 }
 
 /// Writes the terminal that standard output is.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/terminal-stdout.get-terminal-stdout")]
-pub unsafe extern "C" fn get_terminal_stdout(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    put_terminal(unsafe { Call::new(canon) }, at, 1, Resource::TerminalOutput);
+pub fn get_terminal_stdout<C: Component>(call: Call<C>, at: u32) {
+    put_terminal(call, at, 1, Resource::TerminalOutput);
 }
 
 /// Writes the terminal that standard error is.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/terminal-stderr.get-terminal-stderr")]
-pub unsafe extern "C" fn get_terminal_stderr(canon: *const Canon, at: u32) {
-    // SAFETY: by this function's contract.
-    put_terminal(unsafe { Call::new(canon) }, at, 2, Resource::TerminalOutput);
+pub fn get_terminal_stderr<C: Component>(call: Call<C>, at: u32) {
+    put_terminal(call, at, 2, Resource::TerminalOutput);
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/terminal-input.[resource-drop]terminal-input")]
-pub unsafe extern "C" fn drop_terminal_input(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.drop_handle(this, |resource| resource == Resource::TerminalInput);
+pub fn drop_terminal_input<C: Component>(call: Call<C>, this: u32) {
+    call.drop_handle(this, |resource| resource == Resource::TerminalInput);
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:cli/terminal-output.[resource-drop]terminal-output")]
-pub unsafe extern "C" fn drop_terminal_output(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.drop_handle(this, |resource| resource == Resource::TerminalOutput);
+pub fn drop_terminal_output<C: Component>(call: Call<C>, this: u32) {
+    call.drop_handle(this, |resource| resource == Resource::TerminalOutput);
 }

@@ -1,52 +1,48 @@
 //! `wasi:io/poll`: waiting for the first of several things.
 
-use wasmelt_abi::component::Canon;
-
-use crate::host::descriptors;
 use crate::host::poll::{Waiter, Watch};
-use crate::host::state::Process;
+use crate::host::state::State;
 use crate::sys::errno::Result;
+use crate::sys::fs::Handle;
 
-use super::call::Call;
+use super::call::{Call, Component};
 use super::handles::{Readiness, Resource};
 
 /// What a `pollable` waits for.
-fn pollable(call: Call, handle: u32) -> Resource {
+fn pollable<C: Component>(call: Call<C>, handle: u32) -> Resource {
     call.resource(handle, |resource| match resource {
         Resource::At(_) | Resource::Polls(..) => Some(resource),
         _ => None,
     })
 }
 
-/// Adds what is waited for; whether it is a watch.
-fn watch(waiter: &mut Waiter<Process>, pollable: Resource) -> Result<bool> {
+/// The handle and the events that are waited for; `None` where that is a moment, or has happened.
+fn watched(state: impl State, pollable: Resource) -> Option<(Handle, u16)> {
     let (fd, events) = match pollable {
-        Resource::At(moment) => {
-            waiter.wake_at(moment);
-            return Ok(false);
-        }
         Resource::Polls(stream, Readiness::Readable) => (stream.fd, Watch::READABLE),
         Resource::Polls(stream, Readiness::Writable) => (stream.fd, Watch::WRITABLE),
-        _ => {
-            waiter.wake_at(0);
-            return Ok(false);
-        }
+        _ => return None,
     };
-    match descriptors::get(fd) {
-        Ok(descriptor) => waiter.watch(descriptor.handle, events).map(|()| true),
-        // What is closed does not block.
-        Err(_) => {
-            waiter.wake_at(0);
-            Ok(false)
-        }
+    // What is closed does not block.
+    let descriptor = state.get(fd).ok()?;
+    Some((state.handle_to_watch(descriptor)?, events))
+}
+
+/// Adds what is waited for.
+fn watch<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource) -> Result<()> {
+    match (watched(state, pollable), pollable) {
+        (Some((handle, events)), _) => return waiter.watch(handle, events),
+        (None, Resource::At(moment)) => waiter.wake_at(moment),
+        (None, _) => waiter.wake_at(0),
     }
+    Ok(())
 }
 
 /// Whether something has happened, after a wait that ended at `now`. `watches` counts the watches seen so far.
-fn has_happened(waiter: &mut Waiter<Process>, pollable: Resource, now: u64, watches: &mut usize) -> bool {
+fn has_happened<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource, now: u64, watches: &mut usize) -> bool {
     match pollable {
         Resource::At(moment) => moment <= now,
-        Resource::Polls(stream, Readiness::Readable | Readiness::Writable) if descriptors::get(stream.fd).is_ok() => {
+        _ if watched(state, pollable).is_some() => {
             *watches += 1;
             waiter.found(*watches - 1) != 0
         }
@@ -55,49 +51,31 @@ fn has_happened(waiter: &mut Waiter<Process>, pollable: Resource, now: u64, watc
 }
 
 /// Waits for one thing, or looks whether it has happened.
-fn wait(call: Call, pollable: Resource, blocks: bool) -> bool {
-    let waited = Waiter::new(Process, 1).and_then(|mut waiter| {
-        watch(&mut waiter, pollable)?;
+fn wait<C: Component>(call: Call<C>, pollable: Resource, blocks: bool) -> bool {
+    let waited = Waiter::new(call.state(), 1).and_then(|mut waiter| {
+        watch(call.state(), &mut waiter, pollable)?;
         if !blocks {
             waiter.wake_at(0);
         }
         let now = waiter.wait()?;
-        Ok(has_happened(&mut waiter, pollable, now, &mut 0))
+        Ok(has_happened(call.state(), &mut waiter, pollable, now, &mut 0))
     });
     waited.unwrap_or_else(|_| call.trap("the system cannot wait"))
 }
 
 /// Whether it has happened.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/poll.[method]pollable.ready")]
-pub unsafe extern "C" fn pollable_ready(canon: *const Canon, this: u32) -> u32 {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn pollable_ready<C: Component>(call: Call<C>, this: u32) -> u32 {
     wait(call, pollable(call, this), false).into()
 }
 
 /// Returns when it has happened.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/poll.[method]pollable.block")]
-pub unsafe extern "C" fn pollable_block(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn pollable_block<C: Component>(call: Call<C>, this: u32) {
     let pollable = pollable(call, this);
     while !wait(call, pollable, true) {}
 }
 
 /// Waits until at least one of a list has happened, and writes the list of those that have, by their places.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/poll.poll")]
-pub unsafe extern "C" fn poll(canon: *const Canon, list: u32, count: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn poll<C: Component>(call: Call<C>, list: u32, count: u32, at: u32) {
     call.result_at(at, 8, 4);
     call.list(list, count, 4, 4);
     if count == 0 {
@@ -113,24 +91,24 @@ pub unsafe extern "C" fn poll(canon: *const Canon, list: u32, count: u32, at: u3
     }
 }
 
-fn find(call: Call, count: u32, nth: impl Fn(u32) -> Resource, at: u32) -> Result<()> {
-    let mut waiter = Waiter::new(Process, count)?;
+fn find<C: Component>(call: Call<C>, count: u32, nth: impl Fn(u32) -> Resource, at: u32) -> Result<()> {
+    let mut waiter = Waiter::new(call.state(), count)?;
     for index in 0..count {
-        watch(&mut waiter, nth(index))?;
+        watch(call.state(), &mut waiter, nth(index))?;
     }
     let (mut now, mut happened) = (0, 0);
     while happened == 0 {
         now = waiter.wait()?;
         let mut watches = 0;
         for index in 0..count {
-            happened += u32::from(has_happened(&mut waiter, nth(index), now, &mut watches));
+            happened += u32::from(has_happened(call.state(), &mut waiter, nth(index), now, &mut watches));
         }
     }
     let start = call.allocate(4 * happened as usize, 4);
     let (mut written, mut watches) = (0, 0);
     for index in 0..count {
         // The guest may have changed the list while it allocated.
-        if has_happened(&mut waiter, nth(index), now, &mut watches) && written < happened {
+        if has_happened(call.state(), &mut waiter, nth(index), now, &mut watches) && written < happened {
             call.put_u32(start + 4 * written, index);
             written += 1;
         }
@@ -141,13 +119,7 @@ fn find(call: Call, count: u32, nth: impl Fn(u32) -> Resource, at: u32) -> Resul
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/poll.[resource-drop]pollable")]
-pub unsafe extern "C" fn drop_pollable(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn drop_pollable<C: Component>(call: Call<C>, this: u32) {
     pollable(call, this);
     call.drop_handle(this, |_| true);
 }

@@ -1,15 +1,13 @@
 //! `wasi:io/streams`: streams of bytes from and to descriptors. Each call of a stream reads or writes at once; nothing is
 //! buffered behind a guest's back, so a flush has nothing to do.
 
-use wasmelt_abi::component::Canon;
-
 use crate::host::descriptor::Kind;
-use crate::host::descriptors;
+use crate::host::state::State;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::FileType;
 use crate::sys::fs;
 
-use super::call::Call;
+use super::call::{Call, Component};
 use super::handles::{Readiness, Resource, Stream};
 use super::transfer::{self, BUFFER_BYTES, buffered};
 
@@ -34,7 +32,7 @@ impl From<Errno> for Failure {
 
 /// Writes the error of a `result` whose payload is at `payload`.
 #[inline(never)]
-fn put_failure(call: Call, at: u32, payload: u32, failure: &Failure) {
+fn put_failure<C: Component>(call: Call<C>, at: u32, payload: u32, failure: &Failure) {
     call.put_u8(at, 1);
     match *failure {
         Failure::Closed => call.put_u8(at + payload, 1),
@@ -46,7 +44,7 @@ fn put_failure(call: Call, at: u32, payload: u32, failure: &Failure) {
 }
 
 /// Writes a `result<_, stream-error>`.
-fn put_done(call: Call, at: u32, result: Result<()>) {
+fn put_done<C: Component>(call: Call<C>, at: u32, result: Result<()>) {
     match result {
         Ok(()) => call.put_u8(at, 0),
         Err(error) => put_failure(call, at, 4, &error.into()),
@@ -54,7 +52,7 @@ fn put_done(call: Call, at: u32, result: Result<()>) {
 }
 
 /// Writes a `result<u64, stream-error>`.
-fn put_count(call: Call, at: u32, result: Result<u64, Failure>) {
+fn put_count<C: Component>(call: Call<C>, at: u32, result: Result<u64, Failure>) {
     match result {
         Ok(count) => {
             call.put_u8(at, 0);
@@ -64,14 +62,14 @@ fn put_count(call: Call, at: u32, result: Result<u64, Failure>) {
     }
 }
 
-fn input(call: Call, handle: u32) -> (Stream, u64) {
+fn input<C: Component>(call: Call<C>, handle: u32) -> (Stream, u64) {
     call.resource(handle, |resource| match resource {
         Resource::Input { stream, position } => Some((stream, position)),
         _ => None,
     })
 }
 
-fn output(call: Call, handle: u32) -> (Stream, Option<u64>) {
+fn output<C: Component>(call: Call<C>, handle: u32) -> (Stream, Option<u64>) {
     call.resource(handle, |resource| match resource {
         Resource::Output { stream, position } => Some((stream, position)),
         _ => None,
@@ -80,16 +78,16 @@ fn output(call: Call, handle: u32) -> (Stream, Option<u64>) {
 
 /// Reads from a stream into the buffer; how many bytes.
 #[inline(never)]
-fn fill(call: Call, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
+fn fill<C: Component>(call: Call<C>, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
     let (stream, position) = input(call, handle);
     if len == 0 {
         return Ok(0);
     }
-    let descriptor = descriptors::get(stream.fd)?;
-    let read = if descriptor.is_standard() {
-        transfer::read(descriptor, len, blocks)?
+    let descriptor = call.state().get(stream.fd)?;
+    let read = if descriptor.is_standard() || descriptor.kind == Kind::Socket {
+        transfer::read(call, descriptor, len, blocks)?
     } else {
-        Some(transfer::read_at(descriptor, len, position)?)
+        Some(transfer::read_at(call, descriptor, len, position)?)
     };
     match read {
         None => Ok(0),
@@ -101,11 +99,11 @@ fn fill(call: Call, handle: u32, len: u64, blocks: bool) -> Result<usize, Failur
     }
 }
 
-fn read(call: Call, this: u32, len: u64, at: u32, blocks: bool) {
+fn read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32, blocks: bool) {
     call.result_at(at, 12, 4);
     match fill(call, this, len, blocks) {
         Ok(len) => {
-            call.put_bytes(at + 4, &[buffered(len)]);
+            call.put_bytes(at + 4, &[buffered(call, len)]);
             call.put_u8(at, 0);
         }
         Err(failure) => put_failure(call, at, 4, &failure),
@@ -113,83 +111,54 @@ fn read(call: Call, this: u32, len: u64, at: u32, blocks: bool) {
 }
 
 /// Reads what is there.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]input-stream.read")]
-pub unsafe extern "C" fn input_stream_read(canon: *const Canon, this: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    read(unsafe { Call::new(canon) }, this, len, at, false);
+pub fn input_stream_read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
+    read(call, this, len, at, false);
 }
 
 /// Reads, and waits until there is something.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]input-stream.blocking-read")]
-pub unsafe extern "C" fn input_stream_blocking_read(canon: *const Canon, this: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    read(unsafe { Call::new(canon) }, this, len, at, true);
+pub fn input_stream_blocking_read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
+    read(call, this, len, at, true);
 }
 
-fn skip(call: Call, this: u32, len: u64, at: u32, blocks: bool) {
+fn skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32, blocks: bool) {
     call.result_at(at, 16, 8);
     put_count(call, at, fill(call, this, len, blocks).map(|len| len as u64));
 }
 
 /// Skips what is there.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]input-stream.skip")]
-pub unsafe extern "C" fn input_stream_skip(canon: *const Canon, this: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    skip(unsafe { Call::new(canon) }, this, len, at, false);
+pub fn input_stream_skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
+    skip(call, this, len, at, false);
 }
 
 /// Skips, and waits until there is something.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]input-stream.blocking-skip")]
-pub unsafe extern "C" fn input_stream_blocking_skip(canon: *const Canon, this: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    skip(unsafe { Call::new(canon) }, this, len, at, true);
+pub fn input_stream_blocking_skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
+    skip(call, this, len, at, true);
 }
 
 /// Whether a descriptor is always ready: a regular file is.
-fn is_always_ready(fd: u32) -> bool {
-    descriptors::get(fd).is_ok_and(|descriptor| match descriptor.kind {
+fn is_always_ready(state: impl State, fd: u32) -> bool {
+    state.get(fd).is_ok_and(|descriptor| match descriptor.kind {
         Kind::TreeFile => true,
         Kind::File => fs::metadata(descriptor.handle).is_ok_and(|m| m.file_type == FileType::RegularFile),
         _ => false,
     })
 }
 
-fn subscribe(call: Call, stream: Stream, readiness: Readiness) -> u32 {
-    call.own(Resource::Polls(stream, if is_always_ready(stream.fd) { Readiness::Always } else { readiness }))
+fn subscribe<C: Component>(call: Call<C>, stream: Stream, readiness: Readiness) -> u32 {
+    call.own(Resource::Polls(
+        stream,
+        if is_always_ready(call.state(), stream.fd) { Readiness::Always } else { readiness },
+    ))
 }
 
 /// A `pollable` that is ready when something can be read.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]input-stream.subscribe")]
-pub unsafe extern "C" fn input_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn input_stream_subscribe<C: Component>(call: Call<C>, this: u32) -> u32 {
     let (stream, _) = input(call, this);
     subscribe(call, stream, Readiness::Readable)
 }
 
 /// Writes how many bytes can be written at once.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.check-write")]
-pub unsafe extern "C" fn output_stream_check_write(canon: *const Canon, this: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn output_stream_check_write<C: Component>(call: Call<C>, this: u32, at: u32) {
     call.result_at(at, 16, 8);
     output(call, this);
     put_count(call, at, Ok(WRITE_BYTES));
@@ -200,17 +169,17 @@ pub unsafe extern "C" fn output_stream_check_write(canon: *const Canon, this: u3
 /// # Safety
 /// The bytes are readable.
 #[inline(never)]
-unsafe fn write_bytes(call: Call, handle: u32, start: *mut u8, len: usize) -> Result<()> {
+unsafe fn write_bytes<C: Component>(call: Call<C>, handle: u32, start: *mut u8, len: usize) -> Result<()> {
     let (stream, position) = output(call, handle);
     // SAFETY: by this function's contract.
-    unsafe { transfer::write(stream.fd, position, start, len) }?;
+    unsafe { transfer::write(call.state(), stream.fd, position, start, len) }?;
     if let Some(position) = position {
         call.update(handle, Resource::Output { stream, position: Some(position.saturating_add(len as u64)) });
     }
     Ok(())
 }
 
-fn write(call: Call, this: u32, list: u32, len: u32, at: u32) {
+fn write<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
     call.result_at(at, 12, 4);
     call.list(list, len, 1, 1);
     let written = call.memory().bytes(list, len).and_then(|start| {
@@ -221,78 +190,45 @@ fn write(call: Call, this: u32, list: u32, len: u32, at: u32) {
 }
 
 /// Writes a list of bytes.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.write")]
-pub unsafe extern "C" fn output_stream_write(canon: *const Canon, this: u32, list: u32, len: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    write(unsafe { Call::new(canon) }, this, list, len, at);
+pub fn output_stream_write<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
+    write(call, this, list, len, at);
 }
 
 /// Writes a list of bytes, and waits until they are written.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-write-and-flush")]
-pub unsafe extern "C" fn output_stream_blocking_write_and_flush(
-    canon: *const Canon,
-    this: u32,
-    list: u32,
-    len: u32,
-    at: u32,
-) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn output_stream_blocking_write_and_flush<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
     check_blocking_write(call, len.into());
     write(call, this, list, len, at);
 }
 
-fn check_blocking_write(call: Call, len: u64) {
+fn check_blocking_write<C: Component>(call: Call<C>, len: u64) {
     if len > BLOCKING_WRITE_BYTES {
         call.trap("buffer too large for a blocking write and flush: at most 4096 bytes");
     }
 }
 
-fn flush(call: Call, this: u32, at: u32) {
+fn flush<C: Component>(call: Call<C>, this: u32, at: u32) {
     call.result_at(at, 12, 4);
     output(call, this);
     put_done(call, at, Ok(()));
 }
 
 /// Sees to it that all is written, which it is.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.flush")]
-pub unsafe extern "C" fn output_stream_flush(canon: *const Canon, this: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    flush(unsafe { Call::new(canon) }, this, at);
+pub fn output_stream_flush<C: Component>(call: Call<C>, this: u32, at: u32) {
+    flush(call, this, at);
 }
 
 /// The same.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-flush")]
-pub unsafe extern "C" fn output_stream_blocking_flush(canon: *const Canon, this: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    flush(unsafe { Call::new(canon) }, this, at);
+pub fn output_stream_blocking_flush<C: Component>(call: Call<C>, this: u32, at: u32) {
+    flush(call, this, at);
 }
 
 /// A `pollable` that is ready when something can be written.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.subscribe")]
-pub unsafe extern "C" fn output_stream_subscribe(canon: *const Canon, this: u32) -> u32 {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn output_stream_subscribe<C: Component>(call: Call<C>, this: u32) -> u32 {
     let (stream, _) = output(call, this);
     subscribe(call, stream, Readiness::Writable)
 }
 
-fn write_zeroes(call: Call, this: u32, len: u64, at: u32) {
+fn write_zeroes<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     static ZEROES: [u8; 1024] = [0; 1024];
     call.result_at(at, 12, 4);
     let mut left = len;
@@ -307,13 +243,7 @@ fn write_zeroes(call: Call, this: u32, len: u64, at: u32) {
 }
 
 /// Writes zeroes.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.write-zeroes")]
-pub unsafe extern "C" fn output_stream_write_zeroes(canon: *const Canon, this: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn output_stream_write_zeroes<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     output(call, this);
     if len > WRITE_BYTES {
         call.trap("write exceeded budget");
@@ -322,70 +252,39 @@ pub unsafe extern "C" fn output_stream_write_zeroes(canon: *const Canon, this: u
 }
 
 /// Writes zeroes, and waits until they are written.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-write-zeroes-and-flush")]
-pub unsafe extern "C" fn output_stream_blocking_write_zeroes_and_flush(
-    canon: *const Canon,
-    this: u32,
-    len: u64,
-    at: u32,
-) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn output_stream_blocking_write_zeroes_and_flush<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     output(call, this);
     check_blocking_write(call, len);
     write_zeroes(call, this, len, at);
 }
 
-fn splice(call: Call, this: u32, from: u32, len: u64, at: u32, blocks: bool) {
+fn splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32, blocks: bool) {
     call.result_at(at, 16, 8);
     output(call, this);
     let moved = fill(call, from, len.min(BUFFER_BYTES as u64), blocks).and_then(|len| {
         // SAFETY: the bytes are those of the buffer, which are only read.
-        unsafe { write_bytes(call, this, buffered(len).as_ptr().cast_mut(), len) }?;
+        unsafe { write_bytes(call, this, buffered(call, len).as_ptr().cast_mut(), len) }?;
         Ok(len as u64)
     });
     put_count(call, at, moved);
 }
 
 /// Moves bytes from a stream to another one.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.splice")]
-pub unsafe extern "C" fn output_stream_splice(canon: *const Canon, this: u32, from: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    splice(unsafe { Call::new(canon) }, this, from, len, at, false);
+pub fn output_stream_splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32) {
+    splice(call, this, from, len, at, false);
 }
 
 /// Moves bytes from a stream to another one, and waits until there are any.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[method]output-stream.blocking-splice")]
-pub unsafe extern "C" fn output_stream_blocking_splice(canon: *const Canon, this: u32, from: u32, len: u64, at: u32) {
-    // SAFETY: by this function's contract.
-    splice(unsafe { Call::new(canon) }, this, from, len, at, true);
+pub fn output_stream_blocking_splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32) {
+    splice(call, this, from, len, at, true);
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[resource-drop]input-stream")]
-pub unsafe extern "C" fn drop_input_stream(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.drop_handle(this, |resource| matches!(resource, Resource::Input { .. }));
+pub fn drop_input_stream<C: Component>(call: Call<C>, this: u32) {
+    call.drop_handle(this, |resource| matches!(resource, Resource::Input { .. }));
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:io/streams.[resource-drop]output-stream")]
-pub unsafe extern "C" fn drop_output_stream(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.drop_handle(this, |resource| matches!(resource, Resource::Output { .. }));
+pub fn drop_output_stream<C: Component>(call: Call<C>, this: u32) {
+    call.drop_handle(this, |resource| matches!(resource, Resource::Output { .. }));
 }

@@ -2,13 +2,11 @@
 
 use core::str;
 
-use wasmelt_abi::component::Canon;
-
 use crate::host::directory::Entries;
-use crate::host::state::{Process, State as _};
+use crate::host::state::State as _;
 use crate::sys::errno::Errno;
 
-use super::super::call::Call;
+use super::super::call::{Call, Component};
 use super::super::handles::Resource;
 use super::{answer, descriptor_type, number};
 
@@ -16,33 +14,21 @@ use super::{answer, descriptor_type, number};
 const FIRST_COOKIE: u64 = 2;
 
 /// Writes a stream of a directory's entries.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.read-directory")]
-pub unsafe extern "C" fn descriptor_read_directory(canon: *const Canon, this: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_read_directory<C: Component>(call: Call<C>, this: u32, at: u32) {
     let fd = number(call, this);
-    let entries = || Process.any_directory(fd).map(|_| Resource::Entries { fd, cookie: FIRST_COOKIE });
+    let entries = || call.state().any_directory(fd).map(|_| Resource::Entries { fd, cookie: FIRST_COOKIE });
     answer(call, at, (8, 4, 4), entries, |entries| call.put_u32(at + 4, call.own(entries)));
 }
 
 /// Writes the next entry, or that there is none.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]directory-entry-stream.read-directory-entry")]
-pub unsafe extern "C" fn directory_entry_stream_read_directory_entry(canon: *const Canon, this: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn directory_entry_stream_read_directory_entry<C: Component>(call: Call<C>, this: u32, at: u32) {
     let (fd, cookie) = call.resource(this, |resource| match resource {
         Resource::Entries { fd, cookie } => Some((fd, cookie)),
         _ => None,
     });
     let next = || {
         let mut found = false;
-        Entries::for_each(Process, fd, cookie, |entry| {
+        Entries::for_each(call.state(), fd, cookie, |entry| {
             call.update(this, Resource::Entries { fd, cookie: entry.next_cookie });
             if str::from_utf8(entry.name).is_err() {
                 return Err(Errno::Ilseq);
@@ -58,11 +44,6 @@ pub unsafe extern "C" fn directory_entry_stream_read_directory_entry(canon: *con
 }
 
 /// Drops a handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[resource-drop]directory-entry-stream")]
-pub unsafe extern "C" fn drop_directory_entry_stream(canon: *const Canon, this: u32) {
-    // SAFETY: by this function's contract.
-    unsafe { Call::new(canon) }.drop_handle(this, |resource| matches!(resource, Resource::Entries { .. }));
+pub fn drop_directory_entry_stream<C: Component>(call: Call<C>, this: u32) {
+    call.drop_handle(this, |resource| matches!(resource, Resource::Entries { .. }));
 }

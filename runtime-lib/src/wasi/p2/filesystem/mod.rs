@@ -5,12 +5,12 @@ pub mod directory;
 pub mod paths;
 pub mod preopens;
 
-use crate::host::descriptors;
 use crate::host::path::Path;
+use crate::host::state::State;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::{FileType, Metadata, NewTime};
 
-use super::call::Call;
+use super::call::{Call, Component};
 use super::code::error_code;
 use super::handles::Resource;
 
@@ -18,7 +18,7 @@ use super::handles::Resource;
 const SECOND: u64 = 1_000_000_000;
 
 /// The number of the descriptor that a handle stands for.
-fn number(call: Call, handle: u32) -> u32 {
+fn number<C: Component>(call: Call<C>, handle: u32) -> u32 {
     call.resource(handle, |resource| match resource {
         Resource::Descriptor(fd) => Some(fd),
         _ => None,
@@ -26,14 +26,14 @@ fn number(call: Call, handle: u32) -> u32 {
 }
 
 /// Answers with a `result<_, error-code>`.
-fn status(call: Call, at: u32, f: impl FnOnce() -> Result<()>) {
+fn status<C: Component>(call: Call<C>, at: u32, f: impl FnOnce() -> Result<()>) {
     answer(call, at, (2, 1, 1), f, |()| {});
 }
 
 /// Answers with a `result<..., error-code>` of this length and alignment, whose payload is at this offset: `f` does what
 /// is asked for, `put` writes what came out.
-fn answer<T>(
-    call: Call,
+fn answer<C: Component, T>(
+    call: Call<C>,
     at: u32,
     (len_bytes, align, payload): (u32, u32, u32),
     f: impl FnOnce() -> Result<T>,
@@ -53,7 +53,7 @@ fn answer<T>(
 }
 
 /// Copies a path of the guest into `path`. Strings of components are UTF-8, which is checked here.
-fn read_path(call: Call, path: &mut Path, at: u32, len: u32) -> Result<()> {
+fn read_path<C: Component>(call: Call<C>, path: &mut Path, at: u32, len: u32) -> Result<()> {
     check_string(call, at, len);
     match path.read_guest(&call.memory(), at, len) {
         Err(Errno::Ilseq) => call.trap("invalid utf-8 encoding of a string"),
@@ -61,7 +61,7 @@ fn read_path(call: Call, path: &mut Path, at: u32, len: u32) -> Result<()> {
     }
 }
 
-fn check_string(call: Call, at: u32, len: u32) {
+fn check_string<C: Component>(call: Call<C>, at: u32, len: u32) {
     if call.memory().bytes(at, len).is_err() {
         call.trap("string pointer/length out of bounds of memory");
     }
@@ -81,7 +81,7 @@ fn descriptor_type(file_type: FileType) -> u8 {
 }
 
 /// Writes a `descriptor-stat`.
-fn put_stat(call: Call, at: u32, metadata: &Metadata) {
+fn put_stat<C: Component>(call: Call<C>, at: u32, metadata: &Metadata) {
     call.put_u8(at, descriptor_type(metadata.file_type));
     call.put_u64(at + 8, metadata.links);
     call.put_u64(at + 16, metadata.size_bytes);
@@ -93,13 +93,13 @@ fn put_stat(call: Call, at: u32, metadata: &Metadata) {
 }
 
 /// Writes a `metadata-hash-value`: equal for the same file alone.
-fn put_hash(call: Call, at: u32, metadata: &Metadata) {
+fn put_hash<C: Component>(call: Call<C>, at: u32, metadata: &Metadata) {
     call.put_u64(at, metadata.inode ^ metadata.device.rotate_left(32));
     call.put_u64(at + 8, metadata.device);
 }
 
 /// A `new-timestamp`.
-fn new_time(call: Call, kind: u32, seconds: u64, nanoseconds: u32) -> Result<NewTime> {
+fn new_time<C: Component>(call: Call<C>, kind: u32, seconds: u64, nanoseconds: u32) -> Result<NewTime> {
     match kind {
         0 => Ok(NewTime::Keep),
         1 => Ok(NewTime::Now),
@@ -112,9 +112,9 @@ fn new_time(call: Call, kind: u32, seconds: u64, nanoseconds: u32) -> Result<New
 }
 
 /// Fails where a descriptor is no file.
-fn check_file(fd: u32) -> Result<()> {
+fn check_file(state: impl State, fd: u32) -> Result<()> {
     use crate::host::descriptor::Kind;
-    match descriptors::get(fd)?.kind {
+    match state.get(fd)?.kind {
         Kind::File | Kind::TreeFile => Ok(()),
         _ => Err(Errno::Badf),
     }

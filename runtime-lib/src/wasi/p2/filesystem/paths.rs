@@ -1,17 +1,17 @@
 //! Functions of `descriptor` that take paths, each below a directory that the guest has open.
 
-use wasmelt_abi::component::Canon;
+#![allow(clippy::too_many_arguments, reason = "the parameters are those of the imports")]
 
 use crate::host::files::{self, Opening, flag};
 use crate::host::path::{PATH_MAX, Path};
 use crate::host::sandbox::Root;
-use crate::host::state::{Process, State as _};
+use crate::host::state::State as _;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Metadata;
 use crate::sys::fs::OFlags;
 use crate::wasi::p1::path::metadata_of;
 
-use super::super::call::Call;
+use super::super::call::{Call, Component};
 use super::super::handles::Resource;
 use super::{answer, check_string, new_time, number, put_hash, put_stat, read_path, status};
 
@@ -27,8 +27,8 @@ const REQUESTED_WRITE_SYNC: u32 = 1 << 4;
 
 /// The directory that a path is relative to, for a function that changes something: not through a read-only grant. The
 /// path goes into `path`.
-fn writable(call: Call, fd: u32, from: (u32, u32), path: &mut Path) -> Result<Root> {
-    let directory = Process.any_directory(fd);
+fn writable<C: Component>(call: Call<C>, fd: u32, from: (u32, u32), path: &mut Path) -> Result<Root> {
+    let directory = call.state().any_directory(fd);
     read_path(call, path, from.0, from.1)?;
     let directory = directory?;
     directory.check_writable()?;
@@ -36,9 +36,9 @@ fn writable(call: Call, fd: u32, from: (u32, u32), path: &mut Path) -> Result<Ro
 }
 
 /// The attributes of a path.
-fn attributes(call: Call, fd: u32, path_flags: u32, path: (u32, u32)) -> Result<Metadata> {
+fn attributes<C: Component>(call: Call<C>, fd: u32, path_flags: u32, path: (u32, u32)) -> Result<Metadata> {
     check_string(call, path.0, path.1);
-    match metadata_of(Process, &call.memory(), fd, path_flags & SYMLINK_FOLLOW, path) {
+    match metadata_of(call.state(), &call.memory(), fd, path_flags & SYMLINK_FOLLOW, path) {
         Err(Errno::Ilseq) => call.trap("invalid utf-8 encoding of a string"),
         result => result,
     }
@@ -55,13 +55,7 @@ fn open_flags(path_flags: u32, open_flags: u32, descriptor_flags: u32) -> Result
 }
 
 /// Creates a directory.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.create-directory-at")]
-pub unsafe extern "C" fn descriptor_create_directory_at(canon: *const Canon, this: u32, path: u32, len: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_create_directory_at<C: Component>(call: Call<C>, this: u32, path: u32, len: u32, at: u32) {
     let fd = number(call, this);
     let mut store = Path::new();
     status(call, at, || {
@@ -71,52 +65,29 @@ pub unsafe extern "C" fn descriptor_create_directory_at(canon: *const Canon, thi
 }
 
 /// Writes the attributes of a file.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.stat-at")]
-pub unsafe extern "C" fn descriptor_stat_at(
-    canon: *const Canon,
-    this: u32,
-    path_flags: u32,
-    path: u32,
-    len: u32,
-    at: u32,
-) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_stat_at<C: Component>(call: Call<C>, this: u32, path_flags: u32, path: u32, len: u32, at: u32) {
     let fd = number(call, this);
     let found = || attributes(call, fd, path_flags, (path, len));
     answer(call, at, (104, 8, 8), found, |metadata| put_stat(call, at + 8, &metadata));
 }
 
 /// Writes a number that tells files apart.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.metadata-hash-at")]
-pub unsafe extern "C" fn descriptor_metadata_hash_at(
-    canon: *const Canon,
+pub fn descriptor_metadata_hash_at<C: Component>(
+    call: Call<C>,
     this: u32,
     path_flags: u32,
     path: u32,
     len: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     let found = || attributes(call, fd, path_flags, (path, len));
     answer(call, at, (24, 8, 8), found, |metadata| put_hash(call, at + 8, &metadata));
 }
 
 /// Sets the times of a file.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.set-times-at")]
-pub unsafe extern "C" fn descriptor_set_times_at(
-    canon: *const Canon,
+pub fn descriptor_set_times_at<C: Component>(
+    call: Call<C>,
     this: u32,
     path_flags: u32,
     path: u32,
@@ -129,8 +100,6 @@ pub unsafe extern "C" fn descriptor_set_times_at(
     modified_ns: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     let mut store = Path::new();
     status(call, at, || {
@@ -142,12 +111,8 @@ pub unsafe extern "C" fn descriptor_set_times_at(
 }
 
 /// Makes a hard link. A symbolic link is never followed to what gets the new name.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.link-at")]
-pub unsafe extern "C" fn descriptor_link_at(
-    canon: *const Canon,
+pub fn descriptor_link_at<C: Component>(
+    call: Call<C>,
     this: u32,
     path_flags: u32,
     path: u32,
@@ -157,8 +122,6 @@ pub unsafe extern "C" fn descriptor_link_at(
     new_len: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let (fd, new_fd) = (number(call, this), number(call, new));
     let (mut store, mut new_store) = (Path::new(), Path::new());
     status(call, at, || {
@@ -172,12 +135,8 @@ pub unsafe extern "C" fn descriptor_link_at(
 }
 
 /// Opens a file or directory and writes its handle.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.open-at")]
-pub unsafe extern "C" fn descriptor_open_at(
-    canon: *const Canon,
+pub fn descriptor_open_at<C: Component>(
+    call: Call<C>,
     this: u32,
     path_flags: u32,
     path: u32,
@@ -186,32 +145,24 @@ pub unsafe extern "C" fn descriptor_open_at(
     flags: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     let mut store = Path::new();
     let open = || {
         read_path(call, &mut store, path, len)?;
-        let directory = files::directory_to_open_in(Process, fd)?;
-        files::open(Process, directory, &store, open_flags(path_flags, how, flags)?)
+        let directory = files::directory_to_open_in(call.state(), fd)?;
+        files::open(call.state(), directory, &store, open_flags(path_flags, how, flags)?)
     };
     answer(call, at, (8, 4, 4), open, |fd| call.put_u32(at + 4, call.own(Resource::Descriptor(fd))));
 }
 
 /// Writes the target of a symbolic link.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.readlink-at")]
-pub unsafe extern "C" fn descriptor_readlink_at(canon: *const Canon, this: u32, path: u32, len: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_readlink_at<C: Component>(call: Call<C>, this: u32, path: u32, len: u32, at: u32) {
     let fd = number(call, this);
     let mut store = Path::new();
     let mut target = [0; PATH_MAX];
     let read = || {
         read_path(call, &mut store, path, len)?;
-        let directory = Process.any_directory(fd)?;
+        let directory = call.state().any_directory(fd)?;
         if directory.is_of_tree() {
             // No node is a link.
             return attributes(call, fd, 0, (path, len)).and(Err(Errno::Inval));
@@ -226,13 +177,7 @@ pub unsafe extern "C" fn descriptor_readlink_at(canon: *const Canon, this: u32, 
 }
 
 /// Removes an empty directory.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.remove-directory-at")]
-pub unsafe extern "C" fn descriptor_remove_directory_at(canon: *const Canon, this: u32, path: u32, len: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_remove_directory_at<C: Component>(call: Call<C>, this: u32, path: u32, len: u32, at: u32) {
     let fd = number(call, this);
     let mut store = Path::new();
     status(call, at, || {
@@ -242,12 +187,8 @@ pub unsafe extern "C" fn descriptor_remove_directory_at(canon: *const Canon, thi
 }
 
 /// Renames a file or directory, also from one granted directory to another.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.rename-at")]
-pub unsafe extern "C" fn descriptor_rename_at(
-    canon: *const Canon,
+pub fn descriptor_rename_at<C: Component>(
+    call: Call<C>,
     this: u32,
     path: u32,
     len: u32,
@@ -256,8 +197,6 @@ pub unsafe extern "C" fn descriptor_rename_at(
     new_len: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let (fd, new_fd) = (number(call, this), number(call, new));
     let (mut store, mut new_store) = (Path::new(), Path::new());
     status(call, at, || {
@@ -268,12 +207,8 @@ pub unsafe extern "C" fn descriptor_rename_at(
 }
 
 /// Makes a symbolic link.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.symlink-at")]
-pub unsafe extern "C" fn descriptor_symlink_at(
-    canon: *const Canon,
+pub fn descriptor_symlink_at<C: Component>(
+    call: Call<C>,
     this: u32,
     target: u32,
     target_len: u32,
@@ -281,8 +216,6 @@ pub unsafe extern "C" fn descriptor_symlink_at(
     len: u32,
     at: u32,
 ) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
     let fd = number(call, this);
     let (mut store, mut target_store) = (Path::new(), Path::new());
     status(call, at, || {
@@ -293,13 +226,7 @@ pub unsafe extern "C" fn descriptor_symlink_at(
 }
 
 /// Removes a file or a symbolic link.
-///
-/// # Safety
-/// As for [`Call::new`].
-#[unsafe(export_name = "wasi:filesystem/types.[method]descriptor.unlink-file-at")]
-pub unsafe extern "C" fn descriptor_unlink_file_at(canon: *const Canon, this: u32, path: u32, len: u32, at: u32) {
-    // SAFETY: by this function's contract.
-    let call = unsafe { Call::new(canon) };
+pub fn descriptor_unlink_file_at<C: Component>(call: Call<C>, this: u32, path: u32, len: u32, at: u32) {
     let fd = number(call, this);
     let mut store = Path::new();
     status(call, at, || {

@@ -1,0 +1,38 @@
+//! The functions of WASI 0.2 as symbols that executables are linked with, each a row of
+//! `wasmelt_abi::for_each_component_function!`: called with a [`Canon`](wasmelt_abi::component::Canon) and the parameters of
+//! the core function.
+
+macro_rules! export {
+    ($($interface:literal {$(
+        $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:tt)*];
+    )*})*) => {
+        $($(export!(@row [$interface $name $($family)::+ . $function] ($($result)?) [a b c d e f g h i j k] ($($param)*) []);)*)*
+    };
+    // Functions of sockets are symbols where they are.
+    (@row [$interface:literal $name:literal sockets . $function:ident] $result:tt $names:tt $params:tt []) => {};
+    // Gives each parameter a name.
+    (@row $function:tt $result:tt [$arg:ident $($args:ident)*] ($param:ident $($params:ident)*) [$($named:tt)*]) => {
+        export!(@row $function $result [$($args)*] ($($params)*) [$($named)* ($arg $param)]);
+    };
+    (@row [$interface:literal $name:literal $($family:ident)::+ . $function:ident] ($($result:ident)?) $names:tt ()
+        [$(($arg:ident $param:ident))*]) => {
+        const _: () = {
+            /// # Safety
+            /// As for `Call::new`.
+            #[unsafe(export_name = concat!($interface, ".", $name))]
+            unsafe extern "C" fn export(
+                canon: *const wasmelt_abi::component::Canon,
+                $($arg: export!(@type $param)),*
+            ) $(-> export!(@type $result))? {
+                // SAFETY: by this function's contract.
+                let call = unsafe { super::call::Call::new(canon) };
+                super::$($family)::+::$function(call, $($arg),*)
+            }
+        };
+    };
+    (@type I32) => { u32 };
+    (@type I64) => { u64 };
+}
+
+wasmelt_abi::for_each_component_function!(export);
