@@ -19,8 +19,9 @@ use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
 use crate::optimize::{self, inline};
-use crate::options::{Emit, OptLevel, Options, Policy, Preload, Shape};
+use crate::options::{Emit, OptLevel, Options, Policy, Preinit, Preload, Shape};
 use crate::parallel;
+use crate::preinit;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
 use crate::text;
@@ -164,6 +165,9 @@ impl Stages<'_> {
                 Cow::Owned(self.stage("compose", || component::compose(&wasm, source_name, &options.plugs))?.bytes)
             }
         };
+        if options.preinit.is_some() && (options.emit == Emit::Wat || component::is_component(&wasm)) {
+            return Err(refuse_preinit(options));
+        }
         if options.emit == Emit::Wat {
             self.stage("parse", || match component::is_component(&wasm) {
                 true => component::flatten(&wasm, options.features).map(drop),
@@ -193,9 +197,17 @@ impl Stages<'_> {
         if options.shape() == Shape::Many && !options.preloads.is_empty() {
             return self.libraries(&wasm, source_name, options).map(Made::Output);
         }
+        let state = match &options.preinit {
+            Some(preinit) => self.initialised(&wasm, source_name, preinit, options)?,
+            None => preinit::State::default(),
+        };
         let sources = self.stage("read", || sources(&wasm, source_name, options))?;
         let mut modules = self.stage("parse", || parse_all(&sources, options))?;
-        let main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
+        let mut main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
+        if let Some(preinit) = &options.preinit {
+            preinit::replace_exports(preinit, &mut main.module)?;
+            state.apply(&mut main.module);
+        }
         let options = &*self.options_for(&main.module, options);
         let isas = codegen::Isas::new(options)?;
         let provenance = report::Provenance::build(&wasm, source_name, &main.module, options, &*isas.full)?;
@@ -205,6 +217,32 @@ impl Stages<'_> {
             Shape::Many => Program::library(main.module, options),
         })?;
         self.program(&program, &sources, provenance, &isas, options)
+    }
+
+    /// What the instance of a module is like when its initialiser has run, which happens here.
+    fn initialised(
+        &mut self,
+        wasm: &[u8],
+        source_name: &str,
+        preinit: &Preinit,
+        options: &Options,
+    ) -> Result<preinit::State> {
+        let sources = sources(wasm, source_name, options)?;
+        let mut modules = parse_all(&sources, options)?;
+        let main = modules.pop().ok_or_else(|| Error::internal("no main module"))?;
+        let options = preinit::options_of_initialiser(preinit, &main.module, options)?;
+        let isas = codegen::Isas::new(&options)?;
+        let provenance = report::Provenance::build(wasm, source_name, &main.module, &options, &*isas.full)?.to_json();
+        let program = self.stage("plan", || Program::executable(Vec::new(), main, &options))?;
+        let Made::Program(unlinked) = self.program(&program, &sources, provenance, &isas, &options)? else {
+            return Err(Error::internal("an initialiser that is no program"));
+        };
+        let object = self.object_of(&unlinked, &options)?;
+        let executable = self.link(object, &options)?;
+        self.stage("initialise", || {
+            let snapshot = preinit::run(&executable, &options, &program.main().module)?;
+            preinit::State::read(&snapshot, &program, &unlinked.code)
+        })
     }
 
     /// Compiles a component, which is one program.
@@ -283,7 +321,8 @@ impl Stages<'_> {
                 Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
-        let needs = Needs { is_traced: options.trace_wasi, ..Needs::of(program) };
+        let needs =
+            Needs { is_traced: options.trace_wasi, snapshots: options.snapshot.is_some(), ..Needs::of(program) };
         Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 
@@ -454,6 +493,16 @@ fn refuse_stops(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// What is said where there is nothing to initialise.
+fn refuse_preinit(options: &Options) -> Error {
+    match options.emit {
+        Emit::Wat => Error::usage("`--emit wat` shows the module as it is, and `--preinit` runs a part of it")
+            .hint("leave one of them out"),
+        _ => Error::usage("`--preinit` initialises modules, and a component has instances of several")
+            .hint("initialise the module before it becomes a component, for example with `wasmtime wizer`"),
+    }
+}
+
 /// Refuses what has no meaning for a component.
 fn refuse_for_components(options: &Options) -> Result<()> {
     if options.shape() == Shape::Many {
@@ -557,7 +606,10 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
 pub fn c_header(input: &[u8], source_name: &str, options: &Options) -> Result<String> {
     let header = || {
         let wasm = read(input, source_name)?;
-        let module = module::parse(&wasm, options.features)?;
+        let mut module = module::parse(&wasm, options.features)?;
+        if let Some(preinit) = &options.preinit {
+            preinit::replace_exports(preinit, &mut module)?;
+        }
         let library = options.library.as_deref().ok_or_else(|| {
             Error::usage("a header is for a library")
                 .hint("`--emit staticlib` makes a static library, `--emit cdylib` a shared one")

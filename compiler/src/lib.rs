@@ -33,6 +33,7 @@ pub mod options;
 pub mod output;
 mod parallel;
 pub mod plain;
+mod preinit;
 pub mod program;
 pub mod progress;
 pub mod report;

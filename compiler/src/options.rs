@@ -64,6 +64,10 @@ pub struct Options {
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
     pub unknown_imports: UnknownImports,
+    /// Let an export run while the module is compiled, `--preinit`.
+    pub preinit: Option<Preinit>,
+    /// The program is such an initialiser: it writes what its instance is like when the export of `invoke` has run.
+    pub snapshot: Option<Snapshot>,
     /// Print each call of WASI, `--trace wasi`.
     pub trace_wasi: bool,
     /// Who links.
@@ -112,6 +116,8 @@ impl Default for Options {
             loops: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
+            preinit: None,
+            snapshot: None,
             trace_wasi: false,
             linker: Linker::Embedded,
             runtime: Runtime::default_for(&target_lexicon::HOST),
@@ -134,6 +140,22 @@ pub struct Stops {
     pub fuel: bool,
     /// Another thread can interrupt code, `--interruptible`.
     pub interrupt: bool,
+}
+
+/// What runs while a module is compiled, `--preinit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preinit {
+    /// The export; `None` for the usual one.
+    pub export: Option<String>,
+    /// It gets random numbers, which every run of the program then shares.
+    pub random: bool,
+}
+
+/// How an initialiser is compiled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Names of WASI functions whose calls trap.
+    pub withheld: Vec<&'static str>,
 }
 
 /// What comes out of a compilation.

@@ -32,6 +32,7 @@ pub mod positions;
 pub mod process;
 pub mod rel;
 pub mod report;
+pub mod snapshot;
 pub mod sync;
 pub mod sys;
 pub mod table;

@@ -16,7 +16,7 @@ use super::{grants, print_note, print_warning, targets};
 use crate::driver;
 use crate::error::{Error, Result};
 use crate::identify;
-use crate::options::{Emit, Options};
+use crate::options::{Emit, Options, Preinit};
 use crate::output::Output;
 
 /// Compile a module to a native executable or object
@@ -47,6 +47,15 @@ pub(super) struct CompileArgs {
     /// Write a C header as well, with a function for each one that the library exports
     #[arg(long, value_name = "FILE")]
     header: Option<PathBuf>,
+
+    /// Run an export while compiling: the program starts with what the instance is like then. It takes and returns
+    /// nothing, and has what the program is granted [default: `wizer-initialize`]
+    #[arg(long, value_name = "EXPORT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    preinit: Option<String>,
+
+    /// Let the initialiser draw random numbers, which are the same in each run of the program then
+    #[arg(long, requires = "preinit")]
+    preinit_random: bool,
 
     /// Leave out the symbol table; backtraces keep their names
     #[arg(long)]
@@ -100,6 +109,10 @@ impl CompileArgs {
         asked.options.emit = self.emit.into();
         asked.options.strip |= self.strip;
         asked.options.grantable = self.grantable;
+        asked.options.preinit = self.preinit.as_ref().map(|export| Preinit {
+            export: Some(export.clone()).filter(|export| !export.is_empty()),
+            random: self.preinit_random,
+        });
         if self.grantable && asked.options.emit != Emit::Exe {
             return Err(Error::usage("`--grantable` is for executables"));
         }

@@ -111,6 +111,9 @@ fn how_to_compile(made_by: &Provenance) -> String {
     add(!made_by.spectre_mitigations, "--spectre-mitigations n");
     add(made_by.nan_canonicalization, "--nan-canonicalization");
     add(made_by.unknown_imports == UnknownImports::Trap, "--unknown-imports trap");
+    if let Some(name) = &made_by.preinit {
+        add(true, &if name.is_empty() { "--preinit".to_owned() } else { format!("--preinit={name}") });
+    }
     if let Some(name) = &made_by.invoke {
         add(true, &format!("--invoke {name}"));
     }

@@ -1,9 +1,12 @@
 //! The part of an object that follows from the module and from how it is compiled: everything except hooks, policy and
 //! notes. The cache keeps this part, and so do executables that can be linked again.
 
+use std::mem::offset_of;
+
 use object::BinaryFormat;
 use serde::{Deserialize, Serialize};
 use target_lexicon::Triple;
+use wasmelt_abi::context::FuncRecord;
 use wasmelt_abi::descriptor::ProgramDescriptor;
 
 use super::blob::Blob;
@@ -43,6 +46,8 @@ pub struct Code {
 /// A function in the symbol table.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FunctionSymbol {
+    /// See [`crate::image::ImageFunction::id`].
+    id: u32,
     pub(super) name: String,
     /// Offset in the text section.
     pub(super) start: u32,
@@ -65,6 +70,7 @@ impl Code {
         let program = descriptor::write(image, &layout, &initial)?;
         let text = text::write(image, &layout, &program, platform)?;
         let functions = image.functions.iter().zip(&layout.offsets).map(|(function, &start)| FunctionSymbol {
+            id: function.id,
             name: function.symbol.clone(),
             start,
             len_bytes: function.code.len() as u32,
@@ -83,6 +89,19 @@ impl Code {
             library: library.map(|interface| interface.name.clone()),
             fuel_offset: image.fuel_offset,
         })
+    }
+
+    /// Where each function starts in the text section, and its number.
+    pub fn function_starts(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.functions.iter().map(|function| (function.start, function.id))
+    }
+
+    /// Where the function starts in the text section to which a reference leads: a
+    /// [`FuncRecord`], `offset` bytes behind the program descriptor.
+    pub fn record_target(&self, offset: u64) -> Option<u32> {
+        let start = usize::try_from(offset).ok()?.checked_add(offset_of!(FuncRecord, code_offset))?;
+        let bytes = self.program.get(start..)?.first_chunk()?;
+        Some(u32::from_le_bytes(*bytes))
     }
 
     /// Whether it is a library, which has neither hooks nor a policy.

@@ -6,11 +6,12 @@ use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 
 use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Start, execute, folder_of};
+use super::{Start, command, execute, folder_of};
 
 /// A file without a name in the folder of `target`, where the file system has such files. It gets what the umask leaves
 /// of the permissions `mode`.
@@ -47,6 +48,15 @@ pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
         Ok(file) => execute(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())), start),
         Err(error) => error,
     }
+}
+
+/// Runs a program that is in no folder, waits for it, and returns how it ended and what it wrote to standard output. Its
+/// standard input is empty.
+pub(crate) fn output_of_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let file = memory_file(bytes, &start.arg0)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let output = command(Path::new(&path), start).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    Ok((output.status, output.stdout))
 }
 
 /// A file in memory that can be executed. Its name is for those who look at processes.

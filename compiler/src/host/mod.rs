@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use nameless::{create_nameless, execute_bytes, put_in_place};
+pub(crate) use nameless::{create_nameless, execute_bytes, output_of_bytes, put_in_place};
 pub(crate) use system::*;
 
 /// What the processes that this one started and waited for took together, and this one itself.

@@ -4,6 +4,9 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tempfile::TempPath;
 
 use super::{Start, command, exit_code, restrict_to_executing, wait_for};
 
@@ -26,12 +29,25 @@ pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
     }
 }
 
+/// Runs a program from a temporary file, waits for it, and returns how it ended and what it wrote to standard output. Its
+/// standard input is empty.
+pub(crate) fn output_of_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let path = temporary_program(bytes)?;
+    let output = command(&path, start).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
+    Ok((output.status, output.stdout))
+}
+
 fn run_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<i32> {
+    let path = temporary_program(bytes)?;
+    let status = wait_for(&mut command(&path, start))?;
+    Ok(exit_code(status))
+}
+
+/// A file that can be executed, and goes away with its path.
+fn temporary_program(bytes: &[u8]) -> io::Result<TempPath> {
     let mut file = tempfile::Builder::new().prefix("wasmelt-").suffix(std::env::consts::EXE_SUFFIX).tempfile()?;
     file.write_all(bytes)?;
     restrict_to_executing(file.as_file())?;
     // A file that is open for writing cannot be executed.
-    let path = file.into_temp_path();
-    let status = wait_for(&mut command(&path, start))?;
-    Ok(exit_code(status))
+    Ok(file.into_temp_path())
 }

@@ -152,6 +152,10 @@ impl Text {
                 flag(!made_by.runtime.is_default(), " --runtime portable"),
             ),
         );
+        if let Some(name) = &made_by.preinit {
+            let by = if name.is_empty() { String::new() } else { format!(" by `{}`", Plain(name)) };
+            self.field("initialised", format_args!("when it was compiled{by}"));
+        }
         if let Some(name) = &made_by.invoke {
             self.field("invokes", Plain(name));
         }

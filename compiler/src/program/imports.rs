@@ -21,7 +21,8 @@ pub(super) fn resolve_function(
     match wasmelt_abi::host::find(import.module, import.name) {
         Some(host) => {
             check_type(import, ty, host)?;
-            Ok(Callee::Host(host))
+            let is_withheld = options.snapshot.as_ref().is_some_and(|snapshot| snapshot.withheld.contains(&host.name));
+            Ok(if is_withheld { Callee::Missing(index as u32) } else { Callee::Host(host) })
         }
         None if options.unknown_imports == UnknownImports::Trap => Ok(Callee::Missing(index as u32)),
         None => {

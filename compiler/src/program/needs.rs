@@ -30,6 +30,9 @@ pub struct Needs {
     pub waits: bool,
     /// It calls the export of `--invoke`.
     pub invokes: bool,
+    /// It is an initialiser, which writes a snapshot when the export of `--invoke` has run.
+    #[serde(default)]
+    pub snapshots: bool,
     /// Its calls of WASI are printed.
     #[serde(default)]
     pub is_traced: bool,
@@ -59,6 +62,7 @@ impl Needs {
             takes_memory: makes_instances || instances().any(Instance::needs_memory_at_run_time),
             waits: instances().any(|i| i.module.memories.values().any(|memory| memory.shared)),
             invokes: program.entry.invoke.is_some(),
+            snapshots: false,
             is_traced: false,
         }
     }
@@ -84,7 +88,8 @@ impl Needs {
             (policy.harden, symbols::HOOK_HARDEN),
             // It runs the program itself. What `--invoke` runs ends without a summary.
             (self.is_traced && !self.invokes, symbols::HOOK_TRACE),
-            (self.invokes, symbols::HOOK_INVOKE),
+            (self.invokes && !self.snapshots, symbols::HOOK_INVOKE),
+            (self.snapshots, symbols::HOOK_SNAPSHOT),
         ];
         hooks.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, hook)| hook).collect()
     }

@@ -71,6 +71,9 @@ pub struct Provenance {
     pub unknown_imports: UnknownImports,
     /// Export that is called instead of `_start`.
     pub invoke: Option<String>,
+    /// The module was initialised when it was compiled: the export that did it, or nothing for the usual one.
+    #[serde(default)]
+    pub preinit: Option<String>,
     /// Call stack of the guest.
     pub stack_bytes: u64,
     /// Proposals that the module uses.
@@ -271,6 +274,7 @@ impl Provenance {
             trace_wasi: options.trace_wasi,
             unknown_imports: options.unknown_imports,
             invoke: options.invoke.clone(),
+            preinit: options.preinit.as_ref().map(|preinit| preinit.export.clone().unwrap_or_default()),
             stack_bytes: options.stack_bytes,
             features_used: features.into_iter().map(str::to_owned).collect(),
             imports: interface.imports,

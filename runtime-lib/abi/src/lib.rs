@@ -30,6 +30,7 @@ pub mod leb128;
 pub mod positions;
 pub mod record;
 pub mod rel;
+pub mod snapshot;
 pub mod symbols;
 pub mod text;
 pub mod trap;

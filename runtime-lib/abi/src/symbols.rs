@@ -49,6 +49,10 @@ pub const HOOK_TRACE: &str = "wasmelt_hook_trace";
 /// only code of the runtime that may hold absolute addresses: it relocates the executable first.
 pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
 
+/// Runtime hook that runs the initialiser of a later program and writes what the instance is then, see
+/// [`crate::snapshot`].
+pub const HOOK_SNAPSHOT: &str = "wasmelt_hook_snapshot";
+
 /// Runtime function that prints a frame of a backtrace with its lines in source files, see
 /// [`crate::descriptor::BacktraceTable::print`].
 pub const PRINT_POSITIONS: &str = "wasmelt_print_positions";

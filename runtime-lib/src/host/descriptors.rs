@@ -286,7 +286,7 @@ fn step(guard: Option<Guard>, step: Step, handle: Handle) {
 
 /// Runs `f` on the table of the process. `f` must not call functions of this module. The handle that `f` returns stays
 /// what it is while the calling host function uses it, whatever other threads close.
-pub(super) fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
+pub(crate) fn with<T>(f: impl FnOnce(&mut Table) -> (T, Handle)) -> T {
     enter();
     // SAFETY: see `Global`.
     let (result, handle) = f(unsafe { &mut *TABLE.table.get() });
