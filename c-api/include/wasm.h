@@ -24,7 +24,8 @@
  * Any thread will do, also one with a stack of 64 KiB.
  *
  * PROCESSES. The first call of a guest installs handlers for SIGSEGV, SIGBUS, SIGILL and SIGFPE, which hand on all that is not
- * a guest's trap to the handlers from before; handlers that are installed later have to do the same, and need SA_ONSTACK. After
+ * a guest's trap to the handlers from before; handlers that are installed later have to do the same, and need SA_ONSTACK. None
+ * are installed while all modules were compiled with `--bounds-checks explicit`: those need no signals. After
  * `fork` the child has guests of its own. A shared library that contains this one stays loaded, also after `dlclose`.
  */
 

@@ -135,7 +135,7 @@ fn compile_all(
                 }
             };
             bodies.inline_into(&mut clif)?;
-            optimize::finish(&mut clif, env.shape);
+            optimize::finish(&mut clif, &env)?;
             codegen.compile(*clif, bench)
         })
     })
@@ -288,13 +288,16 @@ impl Stages<'_> {
             shape: options.shape(),
             spectre_mitigations: options.spectre_mitigations,
             stops: options.stops,
+            raises_traps: options.raises_traps(),
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
             peepholes: options.peepholes,
             address_sums: options.address_sums && options.shape() == Shape::Single,
         };
         let placement_seed = options.placement_seed;
         let loops = options.loops && options.opt_level != OptLevel::None;
-        let codegen = Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops };
+        let raises_traps = options.raises_traps();
+        let codegen =
+            Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops, raises_traps };
         let compiled = self.functions(env, codegen, inline::Limits::of(options))?;
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));

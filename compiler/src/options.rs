@@ -225,6 +225,11 @@ impl Options {
         if self.library.is_some() { Shape::Many } else { Shape::Single }
     }
 
+    /// Whether code raises its traps by calls of the runtime, so that hosts need no signals: libraries with explicit checks.
+    pub fn raises_traps(&self) -> bool {
+        self.shape() == Shape::Many && self.bounds_checks == BoundsChecks::Explicit
+    }
+
     /// Whether the output has debug information. What is linked for macOS has none: there, it stays in objects, and
     /// files that are linked name the objects, which are temporary here.
     pub fn writes_debug_info(&self) -> bool {
@@ -252,7 +257,7 @@ pub enum Cpu {
 pub enum BoundsChecks {
     /// By inaccessible pages where the memory's type allows it, by instructions otherwise.
     Guard,
-    /// By instructions always; no large reservation of address space.
+    /// By instructions always; no large reservation of address space. In libraries nothing that traps is a fault.
     Explicit,
 }
 

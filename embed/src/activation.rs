@@ -108,8 +108,10 @@ pub(super) fn prepare(thread: &OfThread) -> Result<(), Error> {
 
 #[cold]
 fn prepare_slowly(thread: &OfThread, here: usize) -> Result<(), Error> {
-    let stack = faults::prepare_thread()?;
-    set_callable(thread, &stack);
+    let (stack, stays_ready) = faults::prepare()?;
+    if stays_ready {
+        set_callable(thread, &stack);
+    }
     // On a stack that is not the thread's own, such as a coroutine's, nobody knows.
     let enough = !stack.contains(&here) || here - stack.start >= reserved(&stack);
     if enough { Ok(()) } else { Err(Error::trap(Trap::StackExhausted)) }
@@ -303,6 +305,20 @@ pub(super) unsafe fn in_host(function: impl FnOnce(*mut Inner) -> Result<(), Err
             failed => unsafe { go_on_after(activation, failed) },
         }
     })
+}
+
+/// [`LibraryHead::raise`](wasmelt_abi::context::LibraryHead::raise): where to go on after a trap that code raises.
+///
+/// # Safety
+/// Called for generated code, on the guest's stack; `frame` is a frame pointer whose frame returns to that code.
+pub(super) unsafe extern "C" fn raise(trap: u32, frame: usize) -> *const Resume {
+    let activation = current();
+    // SAFETY: guest code runs in an activation of this thread, and its store is there. Nothing was raised before.
+    unsafe {
+        (*activation).captured = Captured::of_frames(&*(*activation).store, activation, frame);
+        let trap = u8::try_from(trap).ok().and_then(Trap::from_u8);
+        Activation::end(activation, Raised::Trap(trap.unwrap_or(Trap::Unreachable)))
+    }
 }
 
 /// Where to go on after a function of the host has failed.

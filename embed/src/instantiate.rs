@@ -28,7 +28,7 @@ use super::store::Inner;
 use super::table::{TableEntity, TableSpec};
 use super::tag::TagEntity;
 use super::waiting::WaitingCall;
-use super::{Error, Extern, ExternType, MemoryType, Module, builtins};
+use super::{Error, Extern, ExternType, MemoryType, Module, arch, builtins};
 use wasmelt_runtime::rel::slice;
 
 /// What an instance gets for the imports of its module, in their order.
@@ -464,7 +464,7 @@ fn fill_head(store: &Inner, instance: &InstanceData, kept: NonNull<InstanceData>
         builtins: builtins::addresses(),
         instance: kept.as_ptr().cast(),
         store: store.stop.state(),
-        reserved: 0,
+        raise: arch::raise as *const u8,
     };
     let dropped =
         if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_ptr().cast_mut().cast() };

@@ -50,7 +50,7 @@ unsafe impl Sync for Stop {}
 
 impl Stop {
     pub(super) fn new() -> Arc<Self> {
-        let state = UnsafeCell::new(StoreState { fuel: 0, interrupt: flag::IDLE });
+        let state = UnsafeCell::new(StoreState { fuel: 0, interrupt: flag::IDLE, stack_limit: 0 });
         Arc::new(Self { state, deadline: AtomicU64::new(NEVER) })
     }
 
@@ -69,6 +69,12 @@ impl Stop {
     pub(super) fn set_counter(&self, counter: i64) {
         // SAFETY: by this function's contract.
         unsafe { (*self.state.get()).fuel = counter }
+    }
+
+    /// Says how far the stack goes. Called with the store at hand, while no guest runs.
+    pub(super) fn set_stack_limit(&self, address: usize) {
+        // SAFETY: by this function's contract.
+        unsafe { (*self.state.get()).stack_limit = address as u64 }
     }
 
     fn word(&self) -> &AtomicU64 {

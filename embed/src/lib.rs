@@ -15,7 +15,8 @@
 //! expects its host to call that function once, before all other exports. [`Linker::module`] does so.
 //!
 //! # What it does to the process
-//! The first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`. A fault that is not a
+//! Nothing, while all modules were compiled with `--bounds-checks explicit`. Otherwise
+//! the first call of a guest installs handlers for `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`. A fault that is not a
 //! guest's trap goes on to the handlers that were installed before. Handlers that are installed later must pass faults
 //! on in the same way. Each thread that calls guests gets a signal stack of 64 KiB, unless it has one of that size. On
 //! Windows, the first call installs a vectored exception handler in front of the existing ones, and a thread that

@@ -15,7 +15,7 @@ use wasmelt_abi::symbols::LIBRARY_PREFIX;
 use super::memory_file::MemoryFile;
 use super::pool::Image;
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
-use super::{Error, FuncType, arch, registry};
+use super::{Error, FuncType, arch, faults, registry};
 use wasmelt_runtime::guest;
 use wasmelt_runtime::rel::slice;
 
@@ -201,6 +201,9 @@ impl Module {
         let missing = arch::missing_features(program.cpu_features);
         if !missing.is_empty() {
             return Err(Error::system(format!("module {name} needs a CPU with {}", missing.join(", "))));
+        }
+        if interface.flags & Interface::RAISES_TRAPS == 0 {
+            faults::are_expected();
         }
         let types = resolve_types(slice(&interface.types))?;
         let exports = slice(&interface.exports).iter().enumerate();

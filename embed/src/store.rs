@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::activation::Activation;
+use super::arch::RUNTIME_STACK_BYTES;
 use super::exceptions::Heap;
 use super::global::GlobalEntity;
 use super::host_func::HostFuncData;
@@ -33,6 +34,7 @@ use super::registry::Types;
 use super::stack::Stack;
 use super::table::TableEntity;
 use super::tag::TagEntity;
+use wasmelt_abi::layout::UNCHECKED_STACK_BYTES;
 use wasmelt_runtime::rel::slice;
 
 /// The least stack that a guest gets.
@@ -265,14 +267,16 @@ impl Inner {
     /// Makes the guest's stack, if it is not there yet.
     pub(super) fn ensure_stack(&mut self, wanted_bytes: u64) -> Result<(), Error> {
         if self.stack.is_none() {
-            self.stack = Some(match (&self.config.pool, self.config.stack_bytes) {
+            let stack = match (&self.config.pool, self.config.stack_bytes) {
                 (Some(pool), Some(bytes)) if bytes != pool.stack_bytes() => {
                     let of_pool = pool.stack_bytes();
                     return Err(Error::usage(format!("a stack of {bytes} bytes: those of the pool have {of_pool}")));
                 }
                 (Some(pool), _) => Stack::of_pool(pool)?,
                 (None, bytes) => Stack::new(bytes.unwrap_or(wanted_bytes).max(MIN_STACK_BYTES))?,
-            });
+            };
+            self.stop.set_stack_limit(stack.range().start + RUNTIME_STACK_BYTES + UNCHECKED_STACK_BYTES);
+            self.stack = Some(stack);
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ type Scenario = (&'static str, &'static str, i32);
 const FAULT: &str = "about to fault\n";
 const SEGMENTATION_FAULT: i32 = 128 + 11;
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     ("before", "ok\n", 0),
     ("after", "ok\n", 0),
     ("twice", "about to fault\nreported\nreported\n", SEGMENTATION_FAULT),
@@ -28,6 +28,7 @@ const SCENARIOS: [Scenario; 12] = [
     ("threads", "ok\n", 0),
     ("forks", "about to fault\nabout to fault\nabout to fault\nok\n", 0),
     ("loading", "ok\n", 0),
+    ("blocked", "ok\n", 0),
 ];
 
 /// What static programs do as well.
@@ -45,6 +46,8 @@ fn modules(scratch: &Path) -> Result<(), Failed> {
     let behave = folder("tests/c/modules/behave.wat");
     compile(&behave, "behave.so", "cdylib", "behave")?;
     compile(&behave, "libbehave.a", "staticlib", "behave")?;
+    let explicit = ["--emit", "cdylib", "--library-name", "behave", "--bounds-checks", "explicit"];
+    support::compile(&behave, &scratch.join("explicit.so"), explicit)?;
     compile(&folder("tests/c/modules/wasi.wat"), "wasi.so", "cdylib", "wasi")?;
     fs::copy(scratch.join("behave.so"), scratch.join("behave-copy.so"))?;
     let second = fs::read_to_string(&behave)?

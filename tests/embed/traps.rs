@@ -76,20 +76,44 @@ fn so_without_optimisation() {
     every_trap(&["-O0"]);
 }
 
+/// Where no signal tells the end of the stack, frames are as small as code expects.
+#[test]
+fn a_large_frame_is_refused_with_explicit_bounds_checks() {
+    let types = "v128 ".repeat(1000);
+    let wat = format!(
+        r#"(module (func $f (export "f") (param {types}) (result {types})
+            {} (call $f)))"#,
+        (0..1000).map(|index| format!("(local.get {index})")).collect::<String>(),
+    );
+    let scratch = support::scratch();
+    let source = scratch.path().join("large.wat");
+    fs::write(&source, wat).unwrap();
+    let mut command = support::wasmelt();
+    command.args(["compile", "--emit", "cdylib", "--bounds-checks", "explicit", "-o"]);
+    command.arg(scratch.path().join("large.so")).arg(&source);
+    let outcome = support::run(&mut command, b"").unwrap();
+    let message = outcome.stderr();
+    assert!(outcome.code() == 1 && message.contains("of which `--bounds-checks explicit` allows 24576"), "{message}");
+}
+
 #[test]
 fn backtraces_name_functions_of_all_modules() {
+    for options in [&[][..], &["--bounds-checks", "explicit"]] {
+        backtraces(options);
+    }
+}
+
+fn backtraces(options: &[&str]) {
+    const INNER: &str =
+        r#"(module (func $divide (export "f") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0))))"#;
     let mut store = Store::new(());
-    let inner = instance(
-        &mut store,
-        "inner",
-        r#"(module (func $divide (export "f") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0))))"#,
-    );
+    let inner = Instance::new(&mut store, &module_with("inner", INNER, options), &[]).unwrap();
     let f = inner.get_func(&store, "f").unwrap();
     let through_host = host(&mut store, move |caller, n| f.typed::<i32, i32>(&caller)?.call(caller, n));
     const OUTER: &str = r#"(module (import "" "f" (func $f (param i32) (result i32)))
         (func $middle (param i32) (result i32) (i32.add (i32.const 1) (call $f (local.get 0))))
         (func (export "g") (param i32) (result i32) (i32.add (i32.const 1) (call $middle (local.get 0)))))"#;
-    let outer = module("outer", OUTER);
+    let outer = module_with("outer", OUTER, options);
     for imported in [f, through_host] {
         let instance = Instance::new(&mut store, &outer, &[imported.into()]).unwrap();
         assert_eq!(call_i32(&mut store, instance, "g", &[1]), 3);

@@ -253,7 +253,7 @@ pub(super) struct CommonArgs {
 enum BoundsChecksArg {
     /// By inaccessible pages where the memory's type allows it
     Guard,
-    /// By instructions: no large reservation of address space
+    /// By instructions: no large reservation of address space, and libraries that need no signals
     Explicit,
 }
 

@@ -15,6 +15,7 @@ use cranelift_codegen::{
 use cranelift_entity::EntityRef as _;
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::host::host_functions;
+use wasmelt_abi::layout::MAX_FRAME_BYTES;
 
 use crate::debug::SourceMap;
 use crate::error::{Error, Result, ResultExt as _};
@@ -54,6 +55,8 @@ pub struct Codegen<'a> {
     pub placement_seed: Option<u64>,
     /// Whether loops are improved, see [`crate::options::Options::loops`].
     pub loops: bool,
+    /// See [`crate::options::Options::raises_traps`].
+    pub raises_traps: bool,
 }
 
 /// A function that was compiled.
@@ -79,6 +82,9 @@ impl Codegen<'_> {
         context.set_disasm(self.listing == Listing::Asm);
         let effort = self.effort(id, locals, &context.func);
         let code = self.generate(effort, context, registers).map_err(|e| codegen_error(&e).context(place()))?;
+        if self.raises_traps && !self.program.functions.piece(id).is_trampoline() {
+            check_frame(&code).context(place)?;
+        }
         if self.listing == Listing::Asm {
             let asm = code.vcode.as_deref().unwrap_or_default();
             listing = Some(format!("# {}\n{}:\n{asm}", place(), self.program.symbol(id)));
@@ -188,6 +194,18 @@ impl Codegen<'_> {
             debug: None,
         })
     }
+}
+
+/// Refuses a function whose frame is larger than what code that raises its traps knows to be there.
+fn check_frame(code: &CompiledCode) -> Result<()> {
+    let bytes = code.buffer.frame_layout().map_or(0, |frame| frame.frame_to_fp_offset);
+    if bytes <= MAX_FRAME_BYTES {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "the function needs {bytes} bytes of stack, of which `--bounds-checks explicit` allows {MAX_FRAME_BYTES} in libraries"
+    ))
+    .hint("without the option, the end of the stack is found by a signal, and functions may need more"))
 }
 
 fn codegen_error(error: &CodegenError) -> Error {

@@ -37,6 +37,11 @@ pub enum Piece {
 }
 
 impl Piece {
+    /// Whether it is between a library and its host: it does nothing but pass on arguments and results.
+    pub fn is_trampoline(self) -> bool {
+        matches!(self, Self::ToWasm(..) | Self::ToHost(..))
+    }
+
     /// The instance in which the code runs; `None` for code of the whole program.
     pub fn instance(self) -> Option<InstanceIndex> {
         match self {

@@ -43,7 +43,7 @@ impl<'data> Program<'data> {
             table.elements.iter().map(|f| f.map(|f| self.record(index, f)).transpose()).collect::<Result<Vec<_>>>()
         };
         let library = options.library.as_ref();
-        let interface = library.map(|name| instance.interface(name, self, index, options.stops)).transpose()?;
+        let interface = library.map(|name| instance.interface(name, self, index, options)).transpose()?;
         let is_library = interface.is_some();
         Ok(InstanceImage {
             distance: instance.distance,

@@ -10,7 +10,7 @@ use super::{GlobalPlace, Instance, InstanceIndex, Piece, Program, TablePlace, Ty
 use crate::error::{Error, Result};
 use crate::image::{EntityPlan, Export, FuncTypeEntry, Import, Interface};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, Module, TableIndex, TypeIndex};
-use crate::options::Stops;
+use crate::options::Options;
 
 /// Code between the calling conventions of the host and of wasm functions, by type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Instance<'_> {
         name: &str,
         program: &Program<'_>,
         instance: InstanceIndex,
-        stops: Stops,
+        options: &Options,
     ) -> Result<Interface> {
         let module = &self.module;
         let (globals, global_numbers) = self.shared_globals()?;
@@ -88,7 +88,7 @@ impl Instance<'_> {
                 module.imported_globals as u32,
                 module.imports.iter().filter(|import| matches!(import.entity, Entity::Tag(_))).count() as u32,
             ],
-            flags: flags(stops),
+            flags: flags(options),
         })
     }
 
@@ -212,9 +212,11 @@ impl Instance<'_> {
 }
 
 /// What code does for its host.
-fn flags(stops: Stops) -> u32 {
+fn flags(options: &Options) -> u32 {
     let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
-    flag(stops.fuel, abi::Interface::COUNTS_FUEL) | flag(stops.interrupt, abi::Interface::INTERRUPTIBLE)
+    flag(options.stops.fuel, abi::Interface::COUNTS_FUEL)
+        | flag(options.stops.interrupt, abi::Interface::INTERRUPTIBLE)
+        | flag(options.raises_traps(), abi::Interface::RAISES_TRAPS)
 }
 
 /// The flag that says whether a type sets an upper limit.

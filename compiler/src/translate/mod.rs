@@ -69,6 +69,8 @@ pub struct FuncEnv<'a> {
     pub spectre_mitigations: bool,
     /// How the host of a library can stop the code.
     pub stops: Stops,
+    /// See [`crate::options::Options::raises_traps`].
+    pub raises_traps: bool,
     /// Whether relaxed operators do what the specification's deterministic profile says.
     pub relaxed_simd_deterministic: bool,
     /// See [`crate::options::Options::peepholes`].

@@ -216,6 +216,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         shape,
         spectre_mitigations: true,
         stops: Stops::default(),
+        raises_traps: false,
         relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
         peepholes: true,
         address_sums: true,

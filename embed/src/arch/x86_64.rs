@@ -166,6 +166,23 @@ pub(crate) unsafe extern "C" fn exception_throw(vmctx: *mut u8, exception: *mut 
     )
 }
 
+/// [`LibraryHead::raise`](wasmelt_abi::context::LibraryHead::raise). Code that raises its traps has compared how much of the
+/// stack is left.
+///
+/// # Safety
+/// Called by generated code with the number of a trap.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn raise(trap: u32) {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "mov rsi, rbp",
+        "call {function}",
+        resume!(),
+        function = sym crate::activation::raise,
+    )
+}
+
 /// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. Its function is given the
 /// caller's frame behind four arguments, which those that need fewer leave alone.
 macro_rules! may_leave {

@@ -312,6 +312,24 @@ pub(crate) unsafe extern "C" fn exception_throw() {
     )
 }
 
+/// [`LibraryHead::raise`](wasmelt_abi::context::LibraryHead::raise). Code that raises its traps has compared how much of the
+/// stack is left.
+///
+/// # Safety
+/// Called by generated code with the number of a trap.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn raise(trap: u32) {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "sub rsp, 32",
+        "mov rdx, rbp",
+        "call {function}",
+        resume!(),
+        function = sym crate::activation::raise,
+    )
+}
+
 /// Defines `$name` as a builtin that returns or goes on elsewhere, once there is room on the stack. Its function is given the
 /// caller's frame behind four arguments, which those that need fewer leave alone. What its function returns is too large
 /// for a register: the first argument is where to put it.

@@ -15,10 +15,12 @@ mod system;
 mod system;
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use wasmelt_abi::context::{LIBRARY_HEAD_OFFSET, LibraryHead};
 use wasmelt_abi::descriptor::Code;
 
+use super::Error;
 use super::activation::{self, Activation, Raised};
 use super::backtrace::Captured;
 use super::builtins;
@@ -27,7 +29,23 @@ use wasmelt_runtime::guest::judge::{Verdict, judge};
 use wasmelt_runtime::guest::{Guests, InMemory};
 use wasmelt_runtime::sys::fault::Fault;
 
-pub(super) use system::prepare_thread;
+/// Whether the process has code whose traps are faults.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
+
+/// The process has code whose traps are faults: from now on, threads that call guests are made ready for them.
+pub(super) fn are_expected() {
+    EXPECTED.store(true, Ordering::Release);
+}
+
+/// Makes this thread ready for guest code; addresses of its stack, none where nobody knows, and whether it stays ready
+/// whatever is loaded.
+pub(super) fn prepare() -> Result<(Range<usize>, bool), Error> {
+    // The order of threads is that of who hands over a module, or a store with an instance of it.
+    match EXPECTED.load(Ordering::Acquire) {
+        true => Ok((system::prepare_thread()?, true)),
+        false => Ok((system::stack_of_thread(), false)),
+    }
+}
 
 impl Guests for Inner {
     const SHARES_STACK: bool = false;

@@ -36,6 +36,14 @@ pub(crate) fn prepare_thread() -> Result<Range<usize>, Error> {
     })
 }
 
+/// Addresses of this thread's stack, while nothing is done about signals; none where nobody knows.
+pub(crate) fn stack_of_thread() -> Range<usize> {
+    std::thread_local! {
+        static STACK: OnceCell<Range<usize>> = const { OnceCell::new() };
+    }
+    STACK.with(|stack| stack.get_or_init(own_stack).clone())
+}
+
 fn install() -> Result<(), String> {
     stay_loaded();
     for (&signal, previous) in SIGNALS.iter().zip(&PREVIOUS) {

@@ -20,10 +20,15 @@ use wasmelt_runtime::sys::fault::{Fault, FaultKind};
 pub(crate) fn prepare_thread() -> Result<Range<usize>, Error> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     INSTALLED.get_or_init(install).clone().map_err(Error::System)?;
+    Ok(stack_of_thread())
+}
+
+/// Addresses of this thread's stack.
+pub(crate) fn stack_of_thread() -> Range<usize> {
     let (mut low, mut high) = (0, 0);
     // SAFETY: the call writes two numbers.
     unsafe { GetCurrentThreadStackLimits(&raw mut low, &raw mut high) };
-    Ok(low..high)
+    low..high
 }
 
 fn install() -> Result<(), String> {

@@ -139,8 +139,9 @@ pub struct LibraryHead {
     pub instance: *mut u8,
     /// What all instances of the store share.
     pub store: *mut StoreState,
-    /// Zero.
-    pub reserved: usize,
+    /// `unsafe extern "C" fn(trap: u32) -> !`: ends the call with a trap, by its number; for code that raises its traps, see
+    /// [`crate::interface::Interface::RAISES_TRAPS`].
+    pub raise: *const u8,
 }
 
 /// What code of all instances of a store reads and writes.
@@ -153,6 +154,9 @@ pub struct StoreState {
     /// Code that can be interrupted traps where the lowest byte is not 0, see
     /// [`crate::interface::Interface::INTERRUPTIBLE`]. Other threads write it.
     pub interrupt: u64,
+    /// The lowest address that the stack pointer may have in a function that calls others, for code that raises its traps.
+    /// [`crate::layout::UNCHECKED_STACK_BYTES`] lie below it, and below those what the runtime needs.
+    pub stack_limit: u64,
 }
 
 /// What lies directly below the [`VmContextHead`] in programs of several instances.
@@ -234,7 +238,7 @@ mod tests {
         assert_eq!(size_of::<WideRecord>(), 16);
         assert_eq!(size_of::<FuncRef>(), 24);
         assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (48, -80));
-        assert_eq!((size_of::<StoreState>(), offset_of!(StoreState, interrupt)), (16, 8));
+        assert_eq!((size_of::<StoreState>(), offset_of!(StoreState, interrupt)), (24, 8));
         assert_eq!((size_of::<LinkedHead>(), LINKED_HEAD_OFFSET), (16, -48));
         assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }

@@ -240,7 +240,7 @@ record! {
         pub func_refs_offset: i32,
         /// How many entries at the front of each list are imported, by [`Kind`].
         pub imported: [u32; 5],
-        /// [`Interface::COUNTS_FUEL`], [`Interface::INTERRUPTIBLE`].
+        /// [`Interface::COUNTS_FUEL`], [`Interface::INTERRUPTIBLE`], [`Interface::RAISES_TRAPS`].
         pub flags: u32,
         /// Zero.
         pub reserved: u32,
@@ -252,6 +252,9 @@ impl Interface {
     pub const COUNTS_FUEL: u32 = 1;
     /// Code looks whether it is to stop, see [`crate::context::StoreState::interrupt`].
     pub const INTERRUPTIBLE: u32 = 2;
+    /// Code looks at everything that can trap before it does it, and calls [`crate::context::LibraryHead::raise`]: no
+    /// instruction of it faults, nor does it use up the stack, see [`crate::context::StoreState::stack_limit`].
+    pub const RAISES_TRAPS: u32 = 4;
 }
 
 #[cfg(test)]

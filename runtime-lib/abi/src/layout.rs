@@ -18,6 +18,13 @@ use crate::record::record;
 /// so one page would be enough; the other pages cost nothing.
 pub const STACK_GUARD_BYTES: u64 = 1 << 20;
 
+/// Largest frame of a function that raises its traps: what is below the stack pointer of whoever calls the function is touched
+/// before the function compares its own.
+pub const MAX_FRAME_BYTES: u32 = 24 << 10;
+
+/// Stack that such code may use without comparing: a frame, and a trampoline with its 1,000 parameters or results.
+pub const UNCHECKED_STACK_BYTES: usize = 64 << 10;
+
 /// Addresses on a user's side of the address space, on every 64-bit platform.
 const MAX_BYTES: u64 = 1 << 47;
 

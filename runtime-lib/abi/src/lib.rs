@@ -38,4 +38,4 @@ pub mod tree;
 
 /// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
 /// archive of another version is a link error that names the version, never a crash.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;

@@ -82,8 +82,11 @@ static guest_t guest_of(const wasm_module_t* module, wasm_store_t* store) {
   return guest;
 }
 
+/* The module of `guest_new`. */
+static const char* module_file = "behave";
+
 static guest_t guest_new(void) {
-  wasm_module_t* module = load("behave");
+  wasm_module_t* module = load(module_file);
   guest_t guest;
   CHECK(module);
   guest = guest_of(module, wasm_store_new(engine));
@@ -549,6 +552,34 @@ static void loading(void) {
 #endif
 }
 
+/*
+ * A host that blocks all signals and has its own handlers, with guests that raise their traps: nothing is done about signals.
+ * Then a guest comes that needs them, and has them.
+ */
+static void blocked(void) {
+  static const int numbers[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+  sigset_t all, now;
+  stack_t stack;
+  struct sigaction action;
+  size_t i;
+  sigfillset(&all);
+  CHECK(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
+  module_file = "explicit";
+  for (i = 0; i < 4; i++) handle(numbers[i], never, 0, NULL);
+  traps();
+  on_another_thread(traps, SMALL_STACK);
+  for (i = 0; i < 4; i++) {
+    CHECK(sigaction(numbers[i], NULL, &action) == 0 && action.sa_sigaction == never);
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &now) == 0 && sigismember(&now, numbers[i]));
+  }
+  CHECK(sigaltstack(NULL, &stack) == 0 && stack.ss_flags & SS_DISABLE);
+  module_file = "behave";
+  traps();
+  module_file = "explicit";
+  traps();
+  CHECK(sigaction(SIGSEGV, NULL, &action) == 0 && action.sa_sigaction != never);
+}
+
 /* ---------------------------------------------------------------------------------------------------------------- */
 
 static void start(const char* modules) {
@@ -586,6 +617,7 @@ static const struct {
     {"threads", threads},
     {"forks", forks},
     {"loading", loading},
+    {"blocked", blocked},
 };
 
 int main(int argc, char** argv) {
