@@ -28,6 +28,7 @@ pub mod image;
 pub mod inspect;
 pub mod link;
 pub mod module;
+pub mod oci;
 pub mod optimize;
 pub mod options;
 pub mod output;

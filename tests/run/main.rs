@@ -25,6 +25,8 @@ mod harden;
 #[cfg(target_os = "linux")]
 mod hosts;
 #[cfg(target_os = "linux")]
+mod image;
+#[cfg(target_os = "linux")]
 mod linkers;
 #[cfg(target_os = "linux")]
 mod llvm;
@@ -74,6 +76,7 @@ fn on_linux() -> Vec<Trial> {
         format::trials,
         harden::trials,
         hosts::trials,
+        image::trials,
         linkers::trials,
         llvm::trials,
         policy::trials,

@@ -13,6 +13,7 @@ mod compose;
 mod embed;
 mod grant;
 mod grants;
+mod image;
 mod input;
 mod inspect;
 mod limits;
@@ -66,6 +67,7 @@ enum Command {
     Grant(Box<grant::GrantArgs>),
     Compose(compose::ComposeArgs),
     Inspect(inspect::InspectArgs),
+    Image(image::ImageArgs),
     Bench(Box<bench::BenchArgs>),
     Targets(targets::TargetsArgs),
     Cache(cache::CacheArgs),
@@ -116,6 +118,7 @@ fn execute(args: Vec<OsString>) -> ExitCode {
         Command::Grant(args) => grant::execute(&args),
         Command::Compose(args) => compose::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
+        Command::Image(args) => image::execute(&args),
         Command::Bench(args) => bench::execute(&args),
         Command::Targets(args) => targets::execute(&args),
         Command::Cache(args) => cache::execute(&args),

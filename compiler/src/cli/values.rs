@@ -111,6 +111,48 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// The name of a container image: a registry perhaps, folders and a name in lower case, a tag perhaps.
+/// Source: OCI Distribution Specification 1.1, "Pulling manifests".
+pub(super) fn image_name(text: &str) -> Result<String, String> {
+    let expected = || Err(format!("expected the name of an image, such as `registry.example/app:1.0`, found `{text}`"));
+    let mut parts: Vec<&str> = text.split('/').collect();
+    let last = parts.pop().unwrap_or_default();
+    let (last, tag) = last.split_once(':').map_or((last, None), |(last, tag)| (last, Some(tag)));
+    let has_registry = parts.first().is_some_and(|first| first.contains(['.', ':']) || *first == "localhost");
+    let registry = if has_registry { Some(parts.remove(0)) } else { None };
+    let is_registry_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    let is_lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_part = |part: &str| {
+        let inner = |c: char| is_lower(c) || matches!(c, '.' | '_' | '-');
+        part.starts_with(is_lower) && part.ends_with(is_lower) && part.chars().all(inner)
+    };
+    let is_tag = |tag: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        tag.len() <= 128 && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && tag.chars().all(inner)
+    };
+    let is_name = registry.is_none_or(|registry| registry.chars().all(is_registry_part))
+        && parts.into_iter().chain([last]).all(is_part)
+        && tag.is_none_or(is_tag);
+    if is_name { Ok(text.to_owned()) } else { expected() }
+}
+
+/// A user by number, and the group; the group is the user's own where none is given.
+pub(super) fn user(text: &str) -> Result<(u32, u32), String> {
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    number(user)
+        .zip(number(group))
+        .ok_or_else(|| format!("expected numbers such as `1000` or `1000:1000`, found `{text}`"))
+}
+
+/// A label of an image.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("expected `NAME=VALUE`, found `{text}`")),
+    }
+}
+
 /// What a standard stream of the guest is.
 pub(super) fn stdio(text: &str) -> Result<Stdio, String> {
     match text {
@@ -244,6 +286,24 @@ mod tests {
         assert_eq!(env("A=b=c d"), grant("A", Some("b=c d")));
         assert!(env("").is_err());
         assert!(env("=x").is_err());
+    }
+
+    #[test]
+    fn images_have_names_as_registries_want_them() {
+        for name in ["app", "app:1.0", "team/app", "localhost:5000/app", "Registry.example/a/b-c_d.e:V1_2-3"] {
+            assert_eq!(image_name(name), Ok(name.to_owned()));
+        }
+        for name in
+            ["", "App", "app:", "app:.1", "/app", "app/", "a//b", "-app", "app-", "a b", "app:1:2", "ex ample.org/a"]
+        {
+            assert!(image_name(name).is_err(), "{name}");
+        }
+        assert_eq!((user("0"), user("1000:50")), (Ok((0, 0)), Ok((1000, 50))));
+        for text in ["", "root", "1:", ":1", "+1", "1:2:3", "4294967296"] {
+            assert!(user(text).is_err(), "{text}");
+        }
+        assert_eq!(label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(label("a").is_err() && label("=b").is_err());
     }
 
     #[test]
