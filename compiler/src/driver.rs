@@ -13,7 +13,6 @@ use crate::component::{self, FlatComponent};
 use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
-use crate::header;
 use crate::identify;
 use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
@@ -28,6 +27,7 @@ use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
 use crate::workbench::Workbenches;
+use crate::{bindings, header};
 
 pub use crate::progress::{NoProgress, Progress};
 
@@ -605,21 +605,35 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
         .map_err(|e| Error::input(format!("cannot print the module as text: {e}")))
 }
 
-/// The C header of a library: `input` and `source_name` as in [`compile`], which makes the library with the same options.
-pub fn c_header(input: &[u8], source_name: &str, options: &Options) -> Result<String> {
-    let header = || {
+/// A text for hosts of a library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForHosts {
+    /// A C header.
+    Header,
+    /// Rust bindings.
+    Bindings,
+}
+
+/// Describes a library to its hosts: `input` and `source_name` as in [`compile`], which makes the library with the same options.
+pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Options) -> Result<String> {
+    let describe = || {
         let wasm = read(input, source_name)?;
         let mut module = module::parse(&wasm, options.features)?;
         if let Some(preinit) = &options.preinit {
             preinit::replace_exports(preinit, &mut module)?;
         }
         let library = options.library.as_deref().ok_or_else(|| {
-            Error::usage("a header is for a library")
+            let what = if text == ForHosts::Header { "a header is" } else { "bindings are" };
+            Error::usage(format!("{what} for a library"))
                 .hint("`--emit staticlib` makes a static library, `--emit cdylib` a shared one")
         })?;
-        header::c(&module, library, options.emit != Emit::Cdylib)
+        let is_linked = options.emit != Emit::Cdylib;
+        match text {
+            ForHosts::Header => header::c(&module, library, is_linked),
+            ForHosts::Bindings => Ok(bindings::rust(&module, library, is_linked)),
+        }
     };
-    header().map_err(|e| e.context(source_name))
+    describe().map_err(|e| e.context(source_name))
 }
 
 /// Facts of a module for people, without compiling it: used by `inspect`.

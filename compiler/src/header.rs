@@ -73,13 +73,14 @@ fn functions<'a>(module: &'a Module<'_>) -> (Vec<Func<'a>>, usize) {
     (funcs, left_out)
 }
 
-fn identifier(name: &str) -> String {
+/// The name as an identifier of C: all but letters, digits and `_` is `_`.
+pub(crate) fn identifier(name: &str) -> String {
     let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if name.is_empty() { "_".to_owned() } else { name }
 }
 
 /// The name, with a number behind it where another one has it.
-fn unique(name: String, used: &mut HashSet<String>) -> String {
+pub(crate) fn unique(name: String, used: &mut HashSet<String>) -> String {
     let mut candidate = name.clone();
     for number in 2.. {
         if used.insert(candidate.clone()) {

@@ -10,6 +10,7 @@ use cranelift_codegen::ir::{Type, types};
 use wasmelt_abi::descriptor::ValueType;
 use wasmparser::{HeapType, ValType};
 
+mod bindings;
 pub mod cache;
 pub mod cli;
 pub mod codegen;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bindings;
 mod calls;
 mod exceptions;
 mod interface;

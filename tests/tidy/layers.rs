@@ -323,11 +323,13 @@ const RUNTIMES: [&str; 3] = ["runtime-lib/", "embed/", "c-api/"];
 /// Host programs: what they do in `unsafe` blocks is to name libraries that wasmelt made, and in one place to fault.
 const HOSTS: &[&str] = &[
     "examples/edge-server/src/tenant.rs",
+    "examples/rust-host/host.rs",
     "benches/embedding.rs",
     "benches/stops.rs",
     "fuzz/benches/embedding.rs",
     "fuzz/src/library.rs",
     "tests/embed-host/src/modules.rs",
+    "tests/embed/bindings.rs",
     "tests/embed/main.rs",
     "tests/spec/libraries.rs",
     "tests/wasi/embedded.rs",
@@ -343,6 +345,8 @@ const BY_HOSTS: &[&str] = &[
     "Module::from_bytes(",
     "wasmtime::Module::deserialize_file(",
     "linked_module!(",
+    "odd::load(",
+    "rules_2::load(",
     "nowhere.read_volatile(",
 ];
 

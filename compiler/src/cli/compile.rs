@@ -13,7 +13,7 @@ use super::progress::{self, Times};
 use super::values::Suggesting;
 use super::wasmtime::Asked;
 use super::{grants, print_note, print_warning, targets};
-use crate::driver;
+use crate::driver::{self, ForHosts};
 use crate::error::{Error, Result};
 use crate::identify;
 use crate::options::{Emit, Options, Preinit};
@@ -47,6 +47,10 @@ pub(super) struct CompileArgs {
     /// Write a C header as well, with a function for each one that the library exports
     #[arg(long, value_name = "FILE")]
     header: Option<PathBuf>,
+
+    /// Write Rust bindings as well, for hosts with `wasmelt-embed`: a method for each export, a trait for the imported functions
+    #[arg(long, value_name = "FILE")]
+    bindings: Option<PathBuf>,
 
     /// Run an export while compiling: the program starts with what the instance is like then. It takes and returns
     /// nothing, and has what the program is granted [default: `wizer-initialize`]
@@ -141,7 +145,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     // An executable that was given by mistake is not complained about as the output's own name.
     identify::expect_module(&bytes, &input.name)?;
     let sink = Output::create(&output, options.emit, Some(&input.file))?;
-    let header = header(args, &bytes, &input, &options)?;
+    let texts = texts_for_hosts(args, &bytes, &input, &options)?;
     times.stage("read");
     let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
     times.stages(&compilation.timings);
@@ -149,7 +153,7 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
         grants::missing(&options.policy, &options.target).iter().for_each(print_warning);
     }
     sink.write(&compilation.bytes)?;
-    if let Some((sink, text)) = header {
+    for (sink, text) in texts {
         sink.write(text.as_bytes())?;
     }
     times.stage("write");
@@ -168,15 +172,27 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     Ok(())
 }
 
-/// The C header that is asked for, and where it goes.
-fn header(args: &CompileArgs, module: &[u8], input: &Input, options: &Options) -> Result<Option<(Output, String)>> {
-    let Some(path) = &args.header else { return Ok(None) };
-    if args.output.as_ref() == Some(path) {
-        return Err(Error::usage(format!("{} cannot be both the library and its header", path.display())));
+/// The texts for hosts that are asked for, and where they go.
+fn texts_for_hosts(
+    args: &CompileArgs,
+    module: &[u8],
+    input: &Input,
+    options: &Options,
+) -> Result<Vec<(Output, String)>> {
+    let asked = [(ForHosts::Header, "header", &args.header), (ForHosts::Bindings, "bindings", &args.bindings)];
+    let mut taken = Vec::from_iter(args.output.as_ref().map(|output| ("library", output)));
+    let mut texts = Vec::new();
+    for (kind, name, path) in asked {
+        let Some(path) = path else { continue };
+        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
+            return Err(Error::usage(format!("{} cannot be both the {other} and the {name}", path.display())));
+        }
+        taken.push((name, path));
+        let text = driver::for_hosts(kind, module, &input.name, options)?;
+        // It is text, as this is.
+        texts.push((Output::create(path, Emit::Wat, Some(&input.file))?, text));
     }
-    let text = driver::c_header(module, &input.name, options)?;
-    // It is text, as this is.
-    Ok(Some((Output::create(path, Emit::Wat, Some(&input.file))?, text)))
+    Ok(texts)
 }
 
 /// The name of a library: what `--library-name` says, or the input's name with all but letters and digits as `_`.
