@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         trial("scenarios::under_valgrind", &["gcc", "g++", "valgrind"], under_valgrind),
         trial("scenarios::with_the_compiler", &["gcc", "g++"], with_the_compiler),
         trial("example::two_plugins", &["gcc"], example),
+        trial("example::classes_of_cplusplus", &["g++"], cplusplus_example),
         trial("generated_headers::name_what_modules_export", &["gcc", "g++"], generated_headers),
         trial("without_the_compiler::wasm_is_refused", &["gcc"], wasm_is_refused),
         trial("behave::host_and_guests", &["gcc"], behave::host_and_guests),
@@ -246,6 +247,25 @@ fn example() -> Result<(), Failed> {
     tool(command.arg(library()?).args(SYSTEM_LIBRARIES))?;
     let expected = fs::read(sources.join("host.expected"))?;
     tool(Command::new(program).arg(scratch.path().join("primes.so")))?.expect_stdout(expected)?;
+    Ok(())
+}
+
+/// A host in C++, with classes over the headers, for the standards that the classes are for.
+fn cplusplus_example() -> Result<(), Failed> {
+    let (scratch, sources) = (support::scratch(), folder("examples/cpp-host"));
+    let compile = |name: &str, output: &str, options: &[&str]| {
+        support::compile(&folder("examples/c-host").join(format!("{name}.wat")), &scratch.path().join(output), options)
+    };
+    compile("upper", "libupper.a", &["--emit", "staticlib"])?;
+    compile("primes", "primes.so", &["--emit", "cdylib", "--fuel"])?;
+    let (program, expected) = (scratch.path().join("host"), fs::read(sources.join("host.expected"))?);
+    for standard in ["-std=c++14", "-std=c++20"] {
+        let mut command = strict("g++", standard);
+        command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+        command.arg(sources.join("host.cc")).arg("-o").arg(&program).arg(scratch.path().join("libupper.a"));
+        tool(command.arg(library()?).args(SYSTEM_LIBRARIES))?;
+        tool(Command::new(&program).arg(scratch.path().join("primes.so")))?.expect_stdout(expected.clone())?;
+    }
     Ok(())
 }
 
