@@ -9,7 +9,7 @@ use cranelift_codegen::ir::Function;
 use wasmparser::WasmFeatures;
 
 use crate::codegen::{self, Codegen, Compiled, Listing};
-use crate::component::{self, FlatComponent};
+use crate::component::{self, FlatComponent, World};
 use crate::debug::{SourceMap, positions};
 use crate::emit;
 use crate::error::{Error, Result};
@@ -170,7 +170,7 @@ impl Stages<'_> {
         }
         if options.emit == Emit::Wat {
             self.stage("parse", || match component::is_component(&wasm) {
-                true => component::flatten(&wasm, options.features).map(drop),
+                true => component::flatten(&wasm, world_of(options), options.features).map(drop),
                 false => module::parse(&wasm, options.features).map(drop),
             })?;
             return self.stage("print", || print(&wasm)).map(Made::Output);
@@ -179,10 +179,7 @@ impl Stages<'_> {
         if component::is_component(&wasm) {
             return self.component(&wasm, source_name, options);
         }
-        if options.shape() == Shape::Many && options.policy != Policy::default() {
-            return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
-                .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
-        }
+        refuse_policy(options)?;
         if options.shape() == Shape::Many && options.trace_wasi {
             return Err(Error::usage(
                 "a library has no functions of WASI but those of its host, which `--trace` cannot see",
@@ -248,7 +245,10 @@ impl Stages<'_> {
     /// Compiles a component, which is one program.
     fn component(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         refuse_for_components(options)?;
-        let flat = self.stage("flatten", || component::flatten(wasm, options.features))?;
+        let flat = self.stage("flatten", || component::flatten(wasm, world_of(options), options.features))?;
+        if options.shape() == Shape::Many {
+            return self.component_library(&flat, source_name, options).map(Made::Output);
+        }
         let sources = component_sources(&flat, source_name, options);
         let modules = self.stage("parse", || parse_all(&sources, options))?;
         let isas = codegen::Isas::new(options)?;
@@ -258,6 +258,34 @@ impl Stages<'_> {
             report::Provenance::of_component(wasm, source_name, &flat, &contents, options, &*isas.full)?.to_json();
         let program = self.stage("plan", || Program::component(&flat, modules, options))?;
         self.program(&program, &sources, provenance, &isas, options)
+    }
+
+    /// A library of a component: one of each core module, and the plan by which a host connects them.
+    fn component_library(&mut self, flat: &FlatComponent, source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        let library = options.library.as_deref().unwrap_or("_");
+        let sources = component_sources(flat, source_name, options);
+        let plan = {
+            let modules = self.stage("parse", || parse_all(&sources, options))?;
+            let modules: Vec<_> = modules.iter().map(|linked| &linked.module).collect();
+            self.stage("plan", || component::plan_of(flat, &modules))?
+        };
+        let mut objects = Vec::new();
+        let names: Vec<_> = (0..plan.module_count).map(|module| format!("{library}.{module}")).collect();
+        for (module, name) in flat.used_modules().into_iter().zip(&names) {
+            let options =
+                Options { emit: Emit::Obj, library: Some(name.clone()), plugs: Vec::new(), ..options.clone() };
+            objects.push(self.object(&flat.modules[module], source_name, &options)?);
+        }
+        let is_static = options.emit == Emit::Staticlib;
+        objects.push(self.stage("emit", || emit::component(&plan, library, is_static, &options.target))?);
+        self.stage("link", || match is_static {
+            true => {
+                let names: Vec<_> = names.iter().map(String::as_str).chain([library]).collect();
+                let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
+                link::static_library(&objects, &names, &options.target)
+            }
+            false => link::shared_library(objects, &link_options(options)),
+        })
     }
 
     /// The part that programs of modules and of components have in common, from the plan on.
@@ -506,12 +534,30 @@ fn refuse_preinit(options: &Options) -> Error {
     }
 }
 
+/// What becomes of a component.
+fn world_of(options: &Options) -> World {
+    match options.shape() {
+        Shape::Single => World::Command,
+        Shape::Many => World::Library,
+    }
+}
+
+/// Refuses a policy of a library.
+fn refuse_policy(options: &Options) -> Result<()> {
+    if options.shape() == Shape::Many && options.policy != Policy::default() {
+        return Err(Error::usage("a library has the capabilities and limits of its host, none of its own")
+            .hint("options such as `--dir`, `--timeout` and `--harden` are for executables"));
+    }
+    Ok(())
+}
+
 /// Refuses what has no meaning for a component.
 fn refuse_for_components(options: &Options) -> Result<()> {
-    if options.shape() == Shape::Many {
-        return Err(Error::usage("a component cannot become a library: its functions have types that C does not know")
-            .hint("leave out `--emit cdylib` or `staticlib`: a command becomes an executable"));
+    if options.shape() == Shape::Many && !matches!(options.emit, Emit::Cdylib | Emit::Staticlib) {
+        return Err(Error::usage("a library of a component is several objects, and no text shows them all")
+            .hint("`--emit cdylib` or `staticlib` makes the library; `--emit clif` shows the code of an executable"));
     }
+    refuse_policy(options)?;
     if !options.preloads.is_empty() {
         return Err(Error::usage("`--preload` links modules, and a component cannot import any")
             .hint("`--plug PATH` composes it with a component"));
@@ -618,6 +664,12 @@ pub enum ForHosts {
 pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Options) -> Result<String> {
     let describe = || {
         let wasm = read(input, source_name)?;
+        if component::is_component(&wasm) {
+            return Err(Error::usage(
+                "a component's functions have types that neither a C header nor bindings declare",
+            )
+            .hint("leave out `--header` and `--bindings`: a host in Rust calls them with `wasmelt_embed::component`"));
+        }
         let mut module = module::parse(&wasm, options.features)?;
         if let Some(preinit) = &options.preinit {
             preinit::replace_exports(preinit, &mut module)?;

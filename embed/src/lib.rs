@@ -44,6 +44,7 @@ mod arch;
 mod async_func;
 mod backtrace;
 mod builtins;
+pub mod component;
 mod context;
 mod error;
 mod exceptions;

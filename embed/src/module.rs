@@ -65,6 +65,14 @@ impl Library {
         Ok(Self(Arc::new(Opened { library, image })))
     }
 
+    /// The address of a symbol; `None` where there is none of this name.
+    pub(super) fn symbol(&self, name: &str) -> Option<*const u8> {
+        // SAFETY: the symbol is only asked for its address.
+        let symbol = unsafe { self.0.library.get::<*const u8>(name.as_bytes()) }.ok()?;
+        // SAFETY: the address is kept by who keeps the library.
+        Some(unsafe { symbol.try_as_raw_ptr() }?.cast_const().cast())
+    }
+
     /// Returns the module with this name, which is the name that was given when the file was made.
     pub fn module(&self, name: &str) -> Result<Module, Error> {
         let symbol = format!("{LIBRARY_PREFIX}{name}");

@@ -6,6 +6,7 @@ mod support;
 
 mod bindings;
 mod calls;
+mod components;
 mod exceptions;
 mod interface;
 mod limits;

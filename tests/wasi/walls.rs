@@ -8,6 +8,7 @@ use std::process::Command;
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::embedded;
 use crate::support;
 use crate::support::place::{self, Place};
 
@@ -108,6 +109,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             Ok(helper) => Trial::test(without, move || Scene::new(case)?.check(Some(helper))),
             Err(why) => support::skipped(without, why),
         });
+        let embedded = format!("{name}::embedded");
+        trials.push(Trial::test(embedded, move || Scene::new(case)?.check_embedded(case.1)));
         trials.push(place::trial(Place::Portable, name, move || Scene::new(case)?.check(None)));
     }
     let here = |case: Case| Trial::test(format!("walls::{}", case.0), move || Scene::new(case)?.check(None));
@@ -146,14 +149,27 @@ impl Scene {
             }
             None => Command::new(executable),
         };
-        let script: String = self
-            .transcript
-            .lines()
-            .filter_map(|line| line.split_once(" -> "))
-            .map(|(line, _)| format!("{line}\n"))
-            .collect();
-        let outcome = support::run(command.current_dir(self.folder.path()).env_clear(), script.as_bytes())?;
+        let outcome = support::run(command.current_dir(self.folder.path()).env_clear(), self.script().as_bytes())?;
         outcome.expect_code(0)?.expect_stdout(self.transcript)?;
+        self.check_outside()
+    }
+
+    /// The same, with the guest as a library in this process.
+    fn check_embedded(&self, options: &[&str]) -> Result<(), Failed> {
+        let output = embedded::run_walls(options, self.folder.path(), self.script())?;
+        if output != self.transcript {
+            return Err(format!("the transcript is\n{output}").into());
+        }
+        self.check_outside()
+    }
+
+    /// What the guest is to do.
+    fn script(&self) -> String {
+        let lines = self.transcript.lines().filter_map(|line| line.split_once(" -> "));
+        lines.map(|(line, _)| format!("{line}\n")).collect()
+    }
+
+    fn check_outside(&self) -> Result<(), Failed> {
         let outside: Vec<_> = fs::read_dir(self.folder.path().join("outside"))?.collect::<Result<_, _>>()?;
         if outside.len() != 1 || fs::read(self.folder.path().join("outside/secret"))? != b"OUTSIDE" {
             return Err("what lies outside has changed".into());

@@ -9,7 +9,8 @@ use crate::runtime::{self, Recipe, Runtime};
 use crate::{Result, compiler, root, run, runtimes};
 
 /// The crates, each behind those that it needs.
-const CRATES: [&str; 5] = ["wasmelt-abi", "wasmelt-runtime", "wasmelt-embed", "wasmelt", "wasmelt-c-api"];
+const CRATES: [&str; 6] =
+    ["wasmelt-abi", "wasmelt-plan", "wasmelt-runtime", "wasmelt-embed", "wasmelt", "wasmelt-c-api"];
 
 /// Packs them, and builds the compiler and the embedding crate from what was packed where that is asked for.
 pub(crate) fn execute(build: bool) -> Result<()> {

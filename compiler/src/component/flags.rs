@@ -11,6 +11,7 @@ use wasmtime_environ::component::{
 use crate::module::GlobalIndex;
 
 /// Component instances that have a flag, in order.
+#[derive(Default)]
 pub(super) struct Flags(Vec<u32>);
 
 impl Flags {

@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use wasmelt_abi::canonical::CanonicalTrap;
 use wasmtime_environ::component::{
     CanonicalOptions, CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder, CoreDef, Export,
-    ExportItem, FixedEncoding, GlobalInitializer, InstantiateModule, ResourceIndex, RuntimeImportIndex,
-    RuntimeMemoryIndex, StringEncoding, Trampoline as Upstream, TrampolineIndex, Transcode, Translator,
+    ExportItem, FixedEncoding, GlobalInitializer, InstantiateModule, OptionsIndex, ResourceIndex, RuntimeImportIndex,
+    RuntimeMemoryIndex, StringEncoding, Trampoline as Upstream, TrampolineIndex, Transcode, Translator, TypeFuncIndex,
     TypeResourceTable, TypeResourceTableIndex,
 };
 use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
@@ -16,8 +16,8 @@ use super::extent;
 use super::flags::Flags;
 use super::refusal::{asynchronous, by_name, check_track, is_of_track, kind, nothing_to_run};
 use super::{
-    CoreFunc, CoreMemory, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, ResourceType, Trampoline,
-    Work, unsupported,
+    CoreFunc, CoreMemory, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, Lifted, ResourceType,
+    Trampoline, Work, World, composed, unsupported,
 };
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex};
@@ -40,10 +40,12 @@ const COMPONENTS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::CM_ERROR_CONTEXT);
 
 /// Flattens a component.
-pub(super) fn flatten(bytes: &[u8]) -> Result<FlatComponent> {
+pub(super) fn flatten(bytes: &[u8], world: World) -> Result<FlatComponent> {
     // Where exceptions are on, each adapter gets a barrier against them: they are on where they are used.
-    flatten_with(bytes, COMPONENTS.union(CORE))
-        .or_else(|first| flatten_with(bytes, COMPONENTS.union(CORE).union(WasmFeatures::EXCEPTIONS)).map_err(|_| first))
+    flatten_with(bytes, world, COMPONENTS.union(CORE))
+        .or_else(|first| {
+            flatten_with(bytes, world, COMPONENTS.union(CORE).union(WasmFeatures::EXCEPTIONS)).map_err(|_| first)
+        })
         .map_err(Failure::into_error)
 }
 
@@ -62,7 +64,7 @@ impl Failure {
     }
 }
 
-fn flatten_with(bytes: &[u8], features: WasmFeatures) -> std::result::Result<FlatComponent, Failure> {
+fn flatten_with(bytes: &[u8], world: World, features: WasmFeatures) -> std::result::Result<FlatComponent, Failure> {
     // Independent of the machine that compiles.
     let mut tunables = Tunables::default_u64();
     // Calls between components of WASI 0.2 know no tasks.
@@ -77,13 +79,19 @@ fn flatten_with(bytes: &[u8], features: WasmFeatures) -> std::result::Result<Fla
     extent::check_modules(bytes, modules.values().map(|module| module.wasm.len())).map_err(Failure::Ours)?;
     let modules = modules.into_iter().map(|(_, module)| module.wasm.to_vec()).collect();
     let reader = Reader {
+        world,
         component: &translation.component,
         types: &types,
         table_count,
-        flags: Flags::find(&translation.component.initializers, &translation.trampolines),
+        flags: match world {
+            World::Command => Flags::find(&translation.component.initializers, &translation.trampolines),
+            // Adapters read them, and a library has none.
+            World::Library => Flags::default(),
+        },
         instances: Vec::new(),
         memories: HashMap::new(),
         reallocs: HashMap::new(),
+        post_returns: HashMap::new(),
         lowered: HashMap::new(),
         destructors: HashMap::new(),
     };
@@ -91,9 +99,10 @@ fn flatten_with(bytes: &[u8], features: WasmFeatures) -> std::result::Result<Fla
 }
 
 /// Collects what initializers say.
-struct Reader<'a> {
-    component: &'a Component,
-    types: &'a ComponentTypes,
+pub(super) struct Reader<'a> {
+    world: World,
+    pub(super) component: &'a Component,
+    pub(super) types: &'a ComponentTypes,
     /// How many tables of handles there are.
     table_count: u32,
     flags: Flags,
@@ -101,6 +110,7 @@ struct Reader<'a> {
     /// By their numbers upstream, as are the others.
     memories: HashMap<u32, (usize, MemoryIndex)>,
     reallocs: HashMap<u32, CoreFunc>,
+    post_returns: HashMap<u32, CoreFunc>,
     /// The import behind each lowered function.
     lowered: HashMap<u32, RuntimeImportIndex>,
     /// By number of the resource among those that the component defines.
@@ -113,7 +123,10 @@ impl Reader<'_> {
         mut modules: Vec<Vec<u8>>,
         trampolines: &PrimaryMap<TrampolineIndex, Upstream>,
     ) -> Result<FlatComponent> {
-        let run = self.run()?;
+        let run = match self.world {
+            World::Command => Some(self.run()?),
+            World::Library => None,
+        };
         if let Some(module) = self.flags.module() {
             let arguments = Vec::new();
             let name = "flags".to_owned();
@@ -125,8 +138,13 @@ impl Reader<'_> {
         }
         let trampolines: Vec<_> = trampolines.values().map(|t| self.trampoline(t)).collect::<Result<_>>()?;
         let run = match run {
-            Definition::Export(instance, Entity::Func(func)) => (instance, func),
-            _ => return Err(Error::input("`run` of the component is not a function of a core module")),
+            None => None,
+            Some(Definition::Export(instance, Entity::Func(func))) => Some((instance, func)),
+            Some(_) => return Err(Error::input("`run` of the component is not a function of a core module")),
+        };
+        let lifted = match self.world {
+            World::Command => Vec::new(),
+            World::Library => self.lifted_functions()?,
         };
         let tables = (0..self.table_count).map(|table| self.table(TypeResourceTableIndex::from_u32(table)));
         let imports = trampolines.iter().filter_map(|trampoline| match &trampoline.work {
@@ -144,6 +162,7 @@ impl Reader<'_> {
             imports,
             trampolines,
             run,
+            lifted,
             exports: self.component.exports.raw_iter().map(|(name, _)| name.to_string()).collect(),
         })
     }
@@ -180,6 +199,9 @@ impl Reader<'_> {
         match initializer {
             GlobalInitializer::InstantiateModule(InstantiateModule::Static(module, arguments), component) => {
                 let is_adapter = component.is_none();
+                if is_adapter && self.world == World::Library {
+                    return Err(composed());
+                }
                 let number = self.instances.len() - self.flags.instance_count();
                 let name = format!("{}{number}", if is_adapter { "adapter" } else { "core" });
                 let arguments = arguments.iter().map(|def| self.definition(def)).collect::<Result<_>>()?;
@@ -203,8 +225,12 @@ impl Reader<'_> {
                 self.reallocs.insert(realloc.index.as_u32(), func);
             }
             GlobalInitializer::ExtractCallback(_) => return Err(asynchronous("a function with a `callback`")),
-            // They are looked at where a function with them is called.
-            GlobalInitializer::ExtractPostReturn(_) | GlobalInitializer::ExtractTable(_) => {}
+            GlobalInitializer::ExtractPostReturn(post_return) => {
+                let func = self.core_func(&post_return.def, "`post-return`")?;
+                self.post_returns.insert(post_return.index.as_u32(), func);
+            }
+            // It is looked at where a function with one is called.
+            GlobalInitializer::ExtractTable(_) => {}
             GlobalInitializer::Resource(resource) => {
                 if let Some(destructor) = &resource.dtor {
                     let func = self.core_func(destructor, "a destructor")?;
@@ -217,10 +243,10 @@ impl Reader<'_> {
 
     fn trampoline(&self, trampoline: &Upstream) -> Result<Trampoline> {
         let (component, work) = match trampoline {
-            Upstream::LowerImport { index, options, .. } => {
+            Upstream::LowerImport { index, options, lower_ty } => {
                 let options = &self.component.options[*options];
                 let import = self.lowered.get(&index.as_u32()).ok_or_else(by_name)?;
-                (options.instance.as_u32(), self.lower(*import, options)?)
+                (options.instance.as_u32(), self.lower(*import, *lower_ty, options)?)
             }
             Upstream::Transcoder { op, from, to, .. } => {
                 (0, Work::Transcode { function: transcoder(*op), from: self.memory(*from)?, to: self.memory(*to)? })
@@ -239,9 +265,9 @@ impl Reader<'_> {
     }
 
     /// A function of the host as a component calls it.
-    fn lower(&self, import: RuntimeImportIndex, options: &CanonicalOptions) -> Result<Work> {
+    fn lower(&self, import: RuntimeImportIndex, ty: TypeFuncIndex, options: &CanonicalOptions) -> Result<Work> {
         let name = self.import(import);
-        check_track(&name)?;
+        check_track(&name, self.world)?;
         if options.async_ {
             return Err(asynchronous(&format!("an asynchronous call of {name}")));
         }
@@ -251,8 +277,13 @@ impl Reader<'_> {
         let CanonicalOptionsDataModel::LinearMemory(place) = &options.data_model else {
             return Err(unsupported(&format!("a call of {name} with objects of garbage collection")));
         };
+        let ty = match self.world {
+            World::Command => None,
+            World::Library => Some(self.func_type(ty)?),
+        };
         Ok(Work::Import {
             name,
+            ty,
             memory: place.memory.and_then(|memory| self.memories.get(&memory.as_u32()).copied()),
             realloc: place.realloc.and_then(|realloc| self.reallocs.get(&realloc.as_u32()).copied()),
         })
@@ -268,10 +299,15 @@ impl Reader<'_> {
             ResourceType::Own(ty) => Ok(Work::ResourceDrop { ty, destructor: self.destructors.get(&ty).copied() }),
             ResourceType::Imported(name) => {
                 let name = ImportName { name: format!("[resource-drop]{}", name.name), ..name };
-                check_track(&name)?;
-                Ok(Work::Import { name, memory: None, realloc: None })
+                check_track(&name, self.world)?;
+                Ok(Work::Import { name, memory: None, realloc: None, ty: None })
             }
         }
+    }
+
+    /// The type of the resources of a table.
+    pub(super) fn resource_type(&self, table: TypeResourceTableIndex) -> Result<ResourceType> {
+        Ok(self.table(table)?.ok_or_else(by_name)?.resource)
     }
 
     /// The number of the type of a table, which a component has defined.
@@ -312,6 +348,61 @@ impl Reader<'_> {
             Some(name) => ImportName { interface: root.clone(), name: name.clone() },
             None => ImportName { interface: "$root".to_owned(), name: root.clone() },
         }
+    }
+
+    /// The functions that the component exports.
+    fn lifted_functions(&self) -> Result<Vec<Lifted>> {
+        let mut found = Vec::new();
+        for (name, (index, _)) in self.component.exports.raw_iter() {
+            match &self.component.export_items[*index] {
+                Export::LiftedFunction { ty, func, options } => {
+                    found.push(self.lifted("", name.as_ref(), *ty, func, *options)?);
+                }
+                Export::Instance { exports, .. } => {
+                    for (function, (index, _)) in exports.raw_iter() {
+                        if let Export::LiftedFunction { ty, func, options } = &self.component.export_items[*index] {
+                            found.push(self.lifted(name.as_ref(), function.as_ref(), *ty, func, *options)?);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn lifted(
+        &self,
+        interface: &str,
+        name: &str,
+        ty: TypeFuncIndex,
+        func: &CoreDef,
+        options: OptionsIndex,
+    ) -> Result<Lifted> {
+        let described = || match interface {
+            "" => format!("the exported function `{name}`"),
+            _ => format!("`{name}` of the exported `{interface}`"),
+        };
+        let options = &self.component.options[options];
+        if options.async_ || options.callback.is_some() {
+            return Err(asynchronous(&described()));
+        }
+        if options.string_encoding != StringEncoding::Utf8 {
+            return Err(unsupported(&format!("{} with strings that are not UTF-8", described())));
+        }
+        let CanonicalOptionsDataModel::LinearMemory(place) = &options.data_model else {
+            return Err(unsupported(&format!("{} with objects of garbage collection", described())));
+        };
+        Ok(Lifted {
+            interface: interface.to_owned(),
+            name: name.to_owned(),
+            func: self.core_func(func, &described())?,
+            memory: place.memory.and_then(|memory| self.memories.get(&memory.as_u32()).copied()),
+            realloc: place.realloc.and_then(|realloc| self.reallocs.get(&realloc.as_u32()).copied()),
+            post_return: options.post_return.and_then(|func| self.post_returns.get(&func.as_u32()).copied()),
+            component: options.instance.as_u32(),
+            ty: self.func_type(ty).map_err(|e| e.context(described()))?,
+        })
     }
 
     /// The number of an instance among ours, by its number upstream.

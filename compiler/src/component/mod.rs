@@ -12,18 +12,20 @@ mod extent;
 mod flags;
 #[cfg(feature = "component")]
 mod flatten;
+mod library;
 #[cfg(feature = "component")]
 mod refusal;
 #[cfg(feature = "component")]
 mod shim;
-
-use std::collections::HashMap;
 #[cfg(feature = "component")]
-use std::collections::HashSet;
+mod types;
+
+use std::collections::{HashMap, HashSet};
 #[cfg(feature = "component")]
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmelt_abi::canonical::CanonicalTrap;
+use wasmelt_plan as plan;
 #[cfg(feature = "component")]
 use wasmparser::Validator;
 use wasmparser::WasmFeatures;
@@ -31,6 +33,8 @@ use wasmparser::WasmFeatures;
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex};
 use crate::options::Plug;
+
+pub use library::plan as plan_of;
 
 /// A component without nesting: what there is to instantiate, and what runs then.
 #[derive(Debug)]
@@ -41,8 +45,11 @@ pub struct FlatComponent {
     pub instances: Vec<FlatInstance>,
     /// Functions that modules import and no module defines.
     pub trampolines: Vec<Trampoline>,
-    /// The function behind `run` of the exported `wasi:cli/run`: no parameters, one `i32`, which is 0 for success.
-    pub run: CoreFunc,
+    /// The function behind `run` of the exported `wasi:cli/run`: no parameters, one `i32`, which is 0 for success. None in
+    /// [`World::Library`].
+    pub run: Option<CoreFunc>,
+    /// The functions that it exports, with their types; empty in [`World::Command`].
+    pub lifted: Vec<Lifted>,
     /// Tables of handles, by the numbers that adapters know them by; `None` where no handle can be in one.
     pub tables: Vec<Option<HandleTable>>,
     /// By component instance, the global that is 0 while the instance may call nobody outside; for those where it matters.
@@ -51,6 +58,44 @@ pub struct FlatComponent {
     pub imports: Vec<ImportName>,
     /// What the component exports, by name.
     pub exports: Vec<String>,
+}
+
+/// What becomes of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// A command: something calls its `wasi:cli/run`.
+    Command,
+    /// A library: a host program calls what it exports.
+    Library,
+}
+
+/// A function that a component exports.
+#[derive(Clone, Debug)]
+pub struct Lifted {
+    /// The interface with its version; empty for a function outside interfaces.
+    pub interface: String,
+    /// Its name in the interface.
+    pub name: String,
+    /// The core function.
+    pub func: CoreFunc,
+    /// The memory that strings and lists lie in.
+    pub memory: Option<CoreMemory>,
+    /// What allocates in it.
+    pub realloc: Option<CoreFunc>,
+    /// What is called when results were read.
+    pub post_return: Option<CoreFunc>,
+    /// The component instance.
+    pub component: u32,
+    /// Its type.
+    pub ty: plan::FuncType,
+}
+
+impl FlatComponent {
+    /// The modules that have instances, each once, in the order of its first instance.
+    pub fn used_modules(&self) -> Vec<usize> {
+        let mut seen = HashSet::new();
+        self.instances.iter().map(|instance| instance.module).filter(|&module| seen.insert(module)).collect()
+    }
 }
 
 /// An instance of a core module.
@@ -121,6 +166,8 @@ pub enum Work {
         memory: Option<CoreMemory>,
         /// What allocates in it.
         realloc: Option<CoreFunc>,
+        /// Its type, in [`World::Library`]; `None` for what drops a resource.
+        ty: Option<plan::FuncType>,
     },
     /// It copies a string from one memory to another, as the function of the runtime with this name does it.
     Transcode {
@@ -179,11 +226,11 @@ pub fn is_component(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\0asm") && bytes.get(6..8) == Some(&LAYER)
 }
 
-/// Flattens a component that is a command; `features` are those that its core modules may use.
+/// Flattens a component; `features` are those that its core modules may use.
 #[cfg(feature = "component")]
-pub fn flatten(bytes: &[u8], features: WasmFeatures) -> Result<FlatComponent> {
+pub fn flatten(bytes: &[u8], world: World, features: WasmFeatures) -> Result<FlatComponent> {
     extent::check(bytes)?;
-    let mut flat = flatten::flatten(bytes)?;
+    let mut flat = flatten::flatten(bytes, world)?;
     check_unused(&flat, features)?;
     shim::resolve(&mut flat, features)?;
     Ok(flat)
@@ -225,6 +272,12 @@ fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a library of a component that was composed of several.
+fn composed() -> Error {
+    Error::input("the component was composed of several that call each other, which a library does not support yet")
+        .hint("make a library of each, and let the host pass values; or leave out `--emit`: an executable can")
+}
+
 #[cfg(feature = "component")]
 fn unsupported(what: &str) -> Error {
     Error::input(format!("the component needs {what}, which is not supported yet"))
@@ -245,7 +298,7 @@ pub fn trap(_code: u64) -> Option<CanonicalTrap> {
 
 /// Refuses components: this compiler was built without them.
 #[cfg(not(feature = "component"))]
-pub fn flatten(_bytes: &[u8], _features: WasmFeatures) -> Result<FlatComponent> {
+pub fn flatten(_bytes: &[u8], _world: World, _features: WasmFeatures) -> Result<FlatComponent> {
     Err(Error::input("the file is a component, and this wasmelt was built without support for components")
         .hint("build wasmelt with the feature `component`, which is on by default"))
 }
@@ -284,7 +337,7 @@ mod tests {
             (instance $command (export "run" (func $run)))
             (export "wasi:cli/run@0.2.0" (instance $command)))"#
         );
-        flatten(&wat::parse_str(text).unwrap(), default_features()).unwrap()
+        flatten(&wat::parse_str(text).unwrap(), World::Command, default_features()).unwrap()
     }
 
     #[test]
@@ -293,11 +346,11 @@ mod tests {
         let [main] = &flat.instances[..] else { panic!("{:?}", flat.instances) };
         assert_eq!(main.arguments, [Definition::Trampoline(0)]);
         let [trampoline] = &flat.trampolines[..] else { panic!("{:?}", flat.trampolines) };
-        let Work::Import { name, memory, realloc } = &trampoline.work else { panic!("{trampoline:?}") };
+        let Work::Import { name, memory, realloc, .. } = &trampoline.work else { panic!("{trampoline:?}") };
         assert_eq!(name.to_string(), "`get-arguments` of `wasi:cli/environment@0.2.0`");
         assert_eq!(*memory, Some((0, MemoryIndex::from_u32(0))));
         assert_eq!(*realloc, Some((0, FuncIndex::from_u32(1))));
-        assert_eq!(flat.run, (0, FuncIndex::from_u32(2)));
+        assert_eq!(flat.run, Some((0, FuncIndex::from_u32(2))));
         assert_eq!(flat.exports, ["wasi:cli/run@0.2.0"]);
     }
 
@@ -336,7 +389,7 @@ mod tests {
             (instance $other (instantiate $other))
             (instance $command (instantiate $command (with "f" (func $other "f"))))
             (export "wasi:cli/run@0.2.0" (instance $command "wasi:cli/run@0.2.0")))"#;
-        let flat = flatten(&wat::parse_str(text).unwrap(), default_features()).unwrap();
+        let flat = flatten(&wat::parse_str(text).unwrap(), World::Command, default_features()).unwrap();
         for (index, instance) in flat.instances.iter().enumerate() {
             let is_earlier = |of: &Definition| !matches!(of, Definition::Export(of, _) if *of >= index);
             assert!(instance.arguments.iter().all(is_earlier), "{instance:?}");
@@ -355,7 +408,9 @@ mod tests {
                    (instance $command (export \"run\" (func $run)))
                    (export \"wasi:cli/run@0.2.0\" (instance $command)))"
             );
-            flatten(&wat::parse_str(text).unwrap(), default_features()).map(drop).map_err(|e| e.to_string())
+            flatten(&wat::parse_str(text).unwrap(), World::Command, default_features())
+                .map(drop)
+                .map_err(|e| e.to_string())
         };
         assert_eq!(with("(func)"), Ok(()));
         let error = with("(func (result i32))").unwrap_err();

@@ -2,7 +2,7 @@
 
 use wasmtime_environ::component::Trampoline as Upstream;
 
-use super::ImportName;
+use super::{ImportName, World};
 use crate::error::{Error, Result};
 
 /// Whether a name is that of an interface in a version 0.2.
@@ -11,9 +11,9 @@ pub(super) fn is_of_track(name: &str, interface: &str) -> bool {
 }
 
 /// Refuses by name what later versions of WASI and other worlds have.
-pub(super) fn check_track(import: &ImportName) -> Result<()> {
+pub(super) fn check_track(import: &ImportName, world: World) -> Result<()> {
     let Some((interface, version)) = import.interface.split_once('@') else { return Ok(()) };
-    if interface.starts_with("wasi:http/") {
+    if interface.starts_with("wasi:http/") && world == World::Command {
         return Err(Error::input(format!("the component imports {import}, and HTTP is not supported yet"))
             .hint("programs that use files, streams, clocks and random numbers alone can be compiled"));
     }

@@ -6,7 +6,7 @@
 
 use wasmparser::{Operator, Parser, Payload, WasmFeatures};
 
-use super::{CoreFunc, Definition, FlatComponent, Work};
+use super::{CoreFunc, Definition, FlatComponent, Lifted, Work};
 use crate::error::Result;
 use crate::module::{self, ConstValue, ElementMode, Entity, FuncIndex, Module, TableIndex};
 
@@ -66,7 +66,7 @@ impl Resolved {
             matches!(callee, Some(Definition::Export(..)))
         };
         let (funcs, memories) = used_by_host(flat);
-        flat.run.0 != self.shim && funcs.into_iter().all(is_core) && memories.into_iter().all(|of| of != self.shim)
+        !is_run_of(flat, self.shim) && funcs.into_iter().all(is_core) && memories.into_iter().all(|of| of != self.shim)
     }
 
     /// Gives users what they call, and says whether nobody needs the shim any more, which is left out then. What belongs
@@ -83,7 +83,8 @@ impl Resolved {
                 }
             }
         }
-        for func in flat.trampolines.iter_mut().filter_map(|trampoline| func_of_host(&mut trampoline.work)) {
+        let of_trampolines = flat.trampolines.iter_mut().filter_map(|trampoline| func_of_host(&mut trampoline.work));
+        for func in of_trampolines.chain(flat.lifted.iter_mut().flat_map(funcs_of_lifted)) {
             if let Some(Definition::Export(instance, Entity::Func(callee))) =
                 self.callee(Definition::Export(func.0, Entity::Func(func.1)))
             {
@@ -106,7 +107,12 @@ fn func_of_host(work: &mut Work) -> Option<&mut CoreFunc> {
     }
 }
 
-/// The functions that trampolines call, and the instances whose memories they work on.
+/// The functions of core modules behind one that is exported.
+fn funcs_of_lifted(lifted: &mut Lifted) -> impl Iterator<Item = &mut CoreFunc> {
+    [Some(&mut lifted.func), lifted.realloc.as_mut(), lifted.post_return.as_mut()].into_iter().flatten()
+}
+
+/// The functions that trampolines and the host call, and the instances whose memories they work on.
 fn used_by_host(flat: &FlatComponent) -> (Vec<CoreFunc>, Vec<usize>) {
     let (mut funcs, mut memories) = (Vec::new(), Vec::new());
     for trampoline in &flat.trampolines {
@@ -119,6 +125,10 @@ fn used_by_host(flat: &FlatComponent) -> (Vec<CoreFunc>, Vec<usize>) {
             Work::Transcode { from, to, .. } => memories.extend([from.0, to.0]),
             _ => {}
         }
+    }
+    for lifted in &flat.lifted {
+        funcs.extend([Some(lifted.func), lifted.realloc, lifted.post_return].into_iter().flatten());
+        memories.extend(lifted.memory.map(|(instance, _)| instance));
     }
     (funcs, memories)
 }
@@ -144,7 +154,11 @@ fn remove(flat: &mut FlatComponent, removed: usize) {
         }
     }
     flat.may_leave.values_mut().for_each(|(instance, _)| renumber(instance));
-    renumber(&mut flat.run.0);
+    for lifted in &mut flat.lifted {
+        lifted.memory.iter_mut().for_each(|(instance, _)| renumber(instance));
+        funcs_of_lifted(lifted).for_each(|(instance, _)| renumber(instance));
+    }
+    flat.run.iter_mut().for_each(|(instance, _)| renumber(instance));
 }
 
 /// Whether anything refers to an instance.
@@ -156,7 +170,11 @@ fn is_used(flat: &FlatComponent, index: usize) -> bool {
 /// Whether the host uses something of an instance itself.
 fn is_used_by_host(flat: &FlatComponent, index: usize) -> bool {
     let (funcs, memories) = used_by_host(flat);
-    flat.run.0 == index || funcs.iter().any(|(of, _)| *of == index) || memories.contains(&index)
+    is_run_of(flat, index) || funcs.iter().any(|(of, _)| *of == index) || memories.contains(&index)
+}
+
+fn is_run_of(flat: &FlatComponent, index: usize) -> bool {
+    flat.run.is_some_and(|(instance, _)| instance == index)
 }
 
 /// Whether a module imports nothing and has no memory: most of a component is not looked at closer.

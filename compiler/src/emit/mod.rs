@@ -6,6 +6,7 @@
 
 mod blob;
 mod code;
+mod component;
 mod descriptor;
 mod dwarf;
 mod initial;
@@ -21,6 +22,7 @@ mod unwind;
 use target_lexicon::Triple;
 
 pub use self::code::Code;
+pub use self::component::component;
 pub use self::policy::Terms;
 use crate::error::Result;
 

@@ -70,7 +70,7 @@ const START: &str = "_start";
 const MAIN: &str = "main";
 
 /// The oldest macOS that programs run on: the first for arm64.
-const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
+pub(super) const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
 /// Writes the object: the code, the section of the program descriptor, which has hooks and policy, and the notes.
 pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u8>) -> Result<Vec<u8>> {

@@ -28,7 +28,8 @@ pub struct ComponentReport {
 
 /// Looks into a component in the binary format.
 pub(super) fn inspect(wasm: &[u8], name: &str) -> Result<ComponentReport> {
-    let flat = component::flatten(wasm, features::default_features()).map_err(|e| e.context(name.to_owned()))?;
+    let flat = component::flatten(wasm, component::World::Command, features::default_features())
+        .map_err(|e| e.context(name.to_owned()))?;
     let Interface { imports, exports } = Interface::of_component(&flat);
     let core_module = |instance: &component::FlatInstance| Function {
         name: instance.name.clone(),

@@ -122,7 +122,7 @@ impl<'data> Program<'data> {
             instances.push(Instance::new(name, module, Shape::Single, numbers, links, is_linked));
         }
         let components = Components::new(flat, &provided, &mut instances)?;
-        let (instance, run) = flat.run;
+        let (instance, run) = flat.run.ok_or_else(|| Error::internal("a command without `run`"))?;
         let entry = Entry { has_status: true, ..Entry::calling(InstanceIndex::new(instance), vec![run]) };
         Self::plan(instances, entry, components, options)
     }
@@ -174,7 +174,7 @@ impl Lowering {
     fn new(trampoline: &Trampoline, instances: &[Instance<'_>]) -> Result<Self> {
         let own = |ty: u32| FIRST_OWN_RESOURCE + ty;
         let (name, call) = match &trampoline.work {
-            Work::Import { name, memory, realloc } => {
+            Work::Import { name, memory, realloc, .. } => {
                 return Self::import(trampoline.component, name, *memory, *realloc, instances);
             }
             Work::Transcode { function, from, to } => {

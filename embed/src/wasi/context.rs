@@ -222,9 +222,9 @@ unsafe fn write_to_file(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
 
 /// A guest's call, with its memory.
 #[derive(Clone, Copy)]
-pub(super) struct Call<'a> {
-    pub(super) memory: GuestMemory,
-    pub(super) context: &'a WasiCtx,
+pub(crate) struct Call<'a> {
+    pub(crate) memory: GuestMemory,
+    pub(crate) context: &'a WasiCtx,
 }
 
 impl<'a> Caller for Call<'a> {

@@ -9,6 +9,14 @@ pub const PROGRAM: &str = "wasmelt_program";
 /// Prefix of the symbol of a library's [`crate::descriptor::ProgramDescriptor`]; the library's own name follows.
 pub const LIBRARY_PREFIX: &str = "wasmelt_module_";
 
+/// Prefix of the symbol of a library of a component, which holds its plan (the crate `wasmelt-plan`) behind its length in bytes, 8 bytes,
+/// little-endian. The component's name follows; its core modules are libraries named `NAME.0`, `NAME.1` and so on.
+pub const COMPONENT_PREFIX: &str = "wasmelt_component_";
+
+/// Prefix of the symbol of a table in static libraries of components: the distances of the descriptors of the core modules
+/// from the table, 4 bytes each. The component's name follows.
+pub const COMPONENT_MODULES_PREFIX: &str = "wasmelt_component_modules_";
+
 /// First byte of generated code, defined by the object.
 pub const TEXT: &str = "wasmelt_text";
 

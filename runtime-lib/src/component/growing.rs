@@ -14,6 +14,9 @@ pub(super) struct Growing<T, const N: usize> {
     more_len: usize,
 }
 
+// SAFETY: the mapping is the list's own.
+unsafe impl<T: Send, const N: usize> Send for Growing<T, N> {}
+
 impl<T: Copy, const N: usize> Growing<T, N> {
     /// A list that needs no mapping yet.
     pub(super) const fn new(fill: T) -> Self {

@@ -1,0 +1,109 @@
+//! A flattened component to a [`Plan`], by which host programs instantiate it. Core modules of a library are compiled one by
+//! one, and connected by the names of their exports.
+
+use wasmelt_abi::ABI_VERSION;
+use wasmelt_plan::{self as plan, Argument, CoreExport, ExportedFunc, Lowering, Plan, PlannedInstance};
+
+use super::{CoreFunc, Definition, FlatComponent, Lifted, Work, composed};
+use crate::error::{Error, Result};
+use crate::module::{Entity, Module};
+
+/// The plan of a component whose core modules are these, one for each instance.
+pub fn plan(flat: &FlatComponent, modules: &[&Module<'_>]) -> Result<Plan> {
+    let planner = Planner { flat, modules };
+    let used = flat.used_modules();
+    let instances = flat.instances.iter().map(|instance| {
+        let arguments = instance.arguments.iter().map(|argument| match *argument {
+            Definition::Export(instance, entity) => planner.export(instance, entity).map(Argument::Export),
+            Definition::Trampoline(index) => Ok(Argument::Lowering(index as u32)),
+        });
+        let module = used.iter().position(|&used| used == instance.module).unwrap_or(0);
+        Ok(PlannedInstance { module: module as u32, arguments: arguments.collect::<Result<_>>()? })
+    });
+    let lowerings = flat
+        .trampolines
+        .iter()
+        .map(|trampoline| Ok(Lowering { component: trampoline.component, work: planner.work(&trampoline.work)? }));
+    Ok(Plan {
+        version: ABI_VERSION,
+        module_count: used.len() as u32,
+        instances: instances.collect::<Result<_>>()?,
+        lowerings: lowerings.collect::<Result<_>>()?,
+        exports: flat.lifted.iter().map(|lifted| planner.lifted(lifted)).collect::<Result<_>>()?,
+    })
+}
+
+struct Planner<'a> {
+    flat: &'a FlatComponent,
+    modules: &'a [&'a Module<'a>],
+}
+
+impl Planner<'_> {
+    /// The name under which an instance exports something.
+    fn export(&self, instance: usize, entity: Entity) -> Result<CoreExport> {
+        let name = self.modules[instance].exports.iter().find(|export| export.entity == entity);
+        let name = name.ok_or_else(|| {
+            let of = &self.flat.instances[instance].name;
+            Error::input(format!(
+                "the component uses something of `{of}` that `{of}` does not export, which libraries cannot"
+            ))
+            .hint("leave out `--emit`: an executable can")
+        })?;
+        Ok(CoreExport { instance: instance as u32, name: name.name.to_owned() })
+    }
+
+    fn func(&self, (instance, func): CoreFunc) -> Result<CoreExport> {
+        self.export(instance, Entity::Func(func))
+    }
+
+    /// A memory, which must be one that the canonical ABI can use with 32 bits.
+    fn memory(&self, (instance, memory): super::CoreMemory) -> Result<CoreExport> {
+        let plan = &self.modules[instance].memories[memory];
+        if plan.index_64 || plan.shared {
+            return Err(Error::input(
+                "the component passes values in a memory that is shared or has 64-bit addresses, which \
+                 libraries do not support",
+            )
+            .hint("build it for `wasm32-wasip2`"));
+        }
+        self.export(instance, Entity::Memory(memory))
+    }
+
+    fn work(&self, work: &Work) -> Result<plan::Work> {
+        Ok(match work {
+            Work::Import { name, memory, realloc, ty } => plan::Work::Import {
+                interface: name.interface.clone(),
+                name: name.name.clone(),
+                memory: memory.map(|memory| self.memory(memory)).transpose()?,
+                realloc: realloc.map(|func| self.func(func)).transpose()?,
+                ty: ty.clone(),
+            },
+            Work::ResourceNew(ty) => plan::Work::ResourceNew(*ty),
+            Work::ResourceRep(ty) => plan::Work::ResourceRep(*ty),
+            Work::ResourceDrop { ty, destructor } => {
+                plan::Work::ResourceDrop { ty: *ty, destructor: destructor.map(|func| self.func(func)).transpose()? }
+            }
+            Work::Transcode { .. }
+            | Work::TransferOwn
+            | Work::TransferBorrow
+            | Work::EnterCall
+            | Work::ExitCall
+            | Work::Trap => {
+                return Err(composed());
+            }
+        })
+    }
+
+    fn lifted(&self, lifted: &Lifted) -> Result<ExportedFunc> {
+        Ok(ExportedFunc {
+            interface: lifted.interface.clone(),
+            name: lifted.name.clone(),
+            func: self.func(lifted.func)?,
+            memory: lifted.memory.map(|memory| self.memory(memory)).transpose()?,
+            realloc: lifted.realloc.map(|func| self.func(func)).transpose()?,
+            post_return: lifted.post_return.map(|func| self.func(func)).transpose()?,
+            component: lifted.component,
+            ty: lifted.ty.clone(),
+        })
+    }
+}

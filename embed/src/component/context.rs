@@ -1,0 +1,121 @@
+//! What an instance of a component has in its store: handles, and the context of WASI.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: the state is in one place at a time. A function of the host takes it out of the store and puts it    ║
+//! ║ back when it is done, so a guest that is called in between (its `realloc`) finds none and cannot call another. ║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+use core::any::Any;
+use core::cell::{OnceCell, RefCell, UnsafeCell};
+use core::fmt;
+
+use wasmelt_runtime::component::handles::Tables;
+use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
+
+use super::Resource;
+use crate::wasi::WasiCtx;
+use crate::{Error, Memory, Result, TypedFunc};
+
+/// A function that allocates: old address, old length, alignment, new length; the new address.
+pub(super) type Realloc = TypedFunc<(i32, i32, i32, i32), i32>;
+
+/// All that an instance of a component has besides its code and memory. A store has one, in the data of the host.
+#[derive(Default)]
+pub struct ComponentCtx {
+    /// `None` while a function of the host runs.
+    pub(super) state: Option<Box<State>>,
+}
+
+pub(super) struct State {
+    pub(super) wasi: WasiCtx,
+    pub(super) handles: RefCell<Tables>,
+    /// Data of who implements interfaces.
+    pub(super) data: RefCell<Option<Box<dyn Any + Send>>>,
+    buffer: OnceCell<Box<UnsafeCell<[u8; BUFFER_BYTES]>>>,
+    /// Memory and `realloc` of each function that core modules import.
+    pub(super) canon: Vec<Canon>,
+    pub(super) life: Life,
+}
+
+/// What functions of the host work on, for one import.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Canon {
+    pub(super) memory: Option<Memory>,
+    pub(super) realloc: Option<Realloc>,
+    /// Of functions that drop a resource of the component's own.
+    pub(super) destructor: Option<TypedFunc<i32, ()>>,
+}
+
+/// Whether the instance may be entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// There is no instance yet.
+    Empty,
+    /// It may.
+    Ready,
+    /// A call has begun, and has not returned.
+    Entered,
+}
+
+impl ComponentCtx {
+    /// Makes the context of an instance that finds this when it calls WASI.
+    pub fn new(wasi: WasiCtx) -> Self {
+        Self {
+            state: Some(Box::new(State {
+                wasi,
+                handles: RefCell::new(Tables::new()),
+                data: RefCell::new(None),
+                buffer: OnceCell::new(),
+                canon: Vec::new(),
+                life: Life::Empty,
+            })),
+        }
+    }
+
+    /// Gives functions of the host data of this type, which they find by [`Guest::data`](super::Guest::data).
+    #[must_use]
+    pub fn with_data(self, data: impl Any + Send) -> Self {
+        if let Some(state) = &self.state {
+            *state.data.borrow_mut() = Some(Box::new(data));
+        }
+        self
+    }
+
+    /// Makes a handle of the component instance with this number, to call it with.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] while a function of the host runs, and [`Error::System`] when there are too many handles.
+    pub fn insert(&mut self, component: u32, resource: Resource) -> Result<u32> {
+        let state = self.state.as_mut().ok_or_else(|| Error::usage("a function of the host has the context"))?;
+        let inserted = state.handles.get_mut().insert(component, resource);
+        inserted.map_err(|_| Error::system("a component has too many handles"))
+    }
+
+    /// Takes the data that was given.
+    pub fn take_data<D: Any>(&mut self) -> Option<D> {
+        let data = self.state.as_mut()?.data.get_mut().take()?;
+        data.downcast().ok().map(|data| *data)
+    }
+}
+
+impl State {
+    /// Where bytes lie between the system and the guest.
+    pub(super) fn buffer(&self) -> *mut [u8; BUFFER_BYTES] {
+        self.buffer.get_or_init(|| Box::new(UnsafeCell::new([0; BUFFER_BYTES]))).get()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        // The context of WASI closes what descriptors stand for.
+        self.handles.get_mut().clear();
+    }
+}
+
+impl fmt::Debug for ComponentCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ComponentCtx")
+            .field("wasi", &self.state.as_ref().map(|state| &state.wasi))
+            .finish_non_exhaustive()
+    }
+}

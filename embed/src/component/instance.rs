@@ -1,0 +1,68 @@
+//! Instances of components.
+
+use std::sync::Arc;
+
+use wasmelt_plan::CoreExport;
+
+use super::loaded::is_interface;
+use super::{Component, ComponentCtx, Func};
+use crate::{AsContextMut, Error, Result};
+
+/// An instance of a component, in a store with data `T`.
+pub struct Instance<T> {
+    component: Component,
+    context: fn(&mut T) -> &mut ComponentCtx,
+    /// Of core modules.
+    instances: Arc<[crate::Instance]>,
+}
+
+impl<T> Clone for Instance<T> {
+    fn clone(&self) -> Self {
+        let (component, instances) = (self.component.clone(), Arc::clone(&self.instances));
+        Self { component, context: self.context, instances }
+    }
+}
+
+impl<T: 'static> Instance<T> {
+    pub(super) fn new(
+        component: Component,
+        context: fn(&mut T) -> &mut ComponentCtx,
+        instances: Arc<[crate::Instance]>,
+    ) -> Self {
+        Self { component, context, instances }
+    }
+
+    /// Returns the exported function of an interface, which is named with its version or without; of no interface where
+    /// `interface` is empty.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is no such function, or the store is another one.
+    pub fn get_func(&self, mut store: impl AsContextMut<Data = T>, interface: &str, name: &str) -> Result<Func<T>> {
+        let mut store = store.as_context_mut();
+        let mut exports = self.component.0.plan.exports.iter();
+        let export = exports.find(|export| is_interface(&export.interface, interface) && export.name == name);
+        let missing = || Error::usage(format!("the component exports no function `{name}` of `{interface}`"));
+        let export = export.ok_or_else(missing)?;
+        let instance = |of: &CoreExport| self.instances[of.instance as usize];
+        let func = |of: &CoreExport| {
+            let func = instance(of).get_func(&store, &of.name);
+            func.ok_or_else(|| Error::usage("the component's instance belongs to another store"))
+        };
+        let (core, post_return) = (func(&export.func)?, export.post_return.as_ref().map(func).transpose()?);
+        let memory = export.memory.as_ref().and_then(|of| instance(of).get_memory(&store, &of.name));
+        let realloc = export.realloc.as_ref().map(|of| instance(of).get_typed_func(&store, &of.name)).transpose()?;
+        let core_type = core.ty(&store)?;
+        let values = core_type.params().len().max(core_type.results().len());
+        let _ = store.data_mut();
+        Ok(Func {
+            core,
+            memory,
+            realloc,
+            post_return,
+            values,
+            ty: export.ty.clone(),
+            component: export.component,
+            context: self.context,
+        })
+    }
+}

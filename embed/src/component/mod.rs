@@ -1,0 +1,62 @@
+//! Components in host programs: a [`Component`] is loaded from a library that `wasmelt compile --emit cdylib` made of a
+//! component, a [`Linker`] has what it imports, and [`Instance::get_func`] finds what it exports.
+//!
+//! ```no_run
+//! # fn main() -> wasmelt_embed::Result<()> {
+//! use wasmelt_embed::Store;
+//! use wasmelt_embed::component::{Component, ComponentCtx, Linker, Val};
+//! use wasmelt_embed::wasi::WasiCtxBuilder;
+//!
+//! // SAFETY: wasmelt made the file.
+//! let component = unsafe { Component::load("./greeter.so".as_ref(), "greeter") }?;
+//! let mut linker = Linker::new(|context: &mut ComponentCtx| context);
+//! linker.define_wasi()?;
+//!
+//! let mut store = Store::new(ComponentCtx::new(WasiCtxBuilder::new().inherit_stderr().build()));
+//! let instance = linker.instantiate(&mut store, &component)?;
+//! let greet = instance.get_func(&mut store, "", "greet")?;
+//! println!("{:?}", greet.call(&mut store, &[Val::String("world".into())])?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//! * A store has one instance of a component, and its [`ComponentCtx`] all that the instance has: handles, descriptors,
+//!   streams, what WASI grants. Instances of different stores share nothing but what the host gave to both.
+//! * WASI 0.2 is that of executables, function by function. No sockets are granted: a guest that asks for one is told
+//!   that access is denied.
+//! * A handle, a pointer or a length that is none is a [`ComponentTrap`], which ends the call. An instance that has trapped is
+//!   not entered again.
+//! * Functions that block (`pollable.block`, `poll`, `blocking-read` and the like) block the thread that called the guest, as
+//!   those of preview 1 do, see [`crate::wasi`].
+//! * Values are numbers, booleans, characters, strings, lists, records, tuples, variants, options, results, enumerations and
+//!   flags. Functions with resources among their parameters or results are called with [`Func::call_flat`].
+//! * Host programs must unwind: one that is compiled with `panic = "abort"` is refused.
+//!
+//! A component that was composed of several that call each other cannot be a library yet; the compiler says so.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: the runtime's functions of WASI 0.2 judge handles, addresses and what `realloc` returns, for executables and for
+// hosts alike. What is here gives them the state of one store (`context.rs`) and the guest that calls (`guest.rs`), and takes
+// that state out of the store while a function runs, so that nothing can call another one meanwhile.
+// ---------------------------------------------------------------------------------------------------------------
+
+mod context;
+mod func;
+mod guest;
+mod instance;
+mod layout;
+mod linker;
+mod loaded;
+mod values;
+mod wasi;
+
+pub use context::ComponentCtx;
+pub use func::Func;
+pub use guest::{ComponentTrap, Guest, GuestCall};
+pub use instance::Instance;
+pub use linker::{InstancePre, Linker};
+pub use loaded::{Component, FunctionName};
+pub use values::Val;
+pub use wasmelt_plan::{FuncType, ResourceType, Type};
+pub use wasmelt_runtime::component::handles::{Readiness, Resource, Stream};
