@@ -16,7 +16,9 @@ use crate::host::descriptors;
 use crate::instance::Instance;
 use crate::rel::slice;
 use crate::report::Report;
+use crate::sys::errno::Errno;
 use crate::sys::fs::Handle;
+use crate::sys::io_stream::{self, Buffer};
 use crate::sys::{self, Stream, io_memory};
 
 /// Memory is looked through in pieces of so many bytes: those that are zero are left out.
@@ -75,7 +77,7 @@ impl Descriptors {
     }
 
     /// What a descriptor is, and which grant it came from; 0 for none.
-    fn word(descriptor: crate::sys::errno::Result<Descriptor>) -> u64 {
+    fn word(descriptor: Result<Descriptor, Errno>) -> u64 {
         match descriptor {
             Ok(descriptor) => u64::from(descriptor.grant) << 8 | descriptor.kind as u64,
             Err(_) => Kind::Free as u64,
@@ -175,11 +177,15 @@ fn write_words(words: &[u64]) {
 /// # Safety
 /// The bytes are readable, and nothing changes them.
 unsafe fn write_bytes(start: *const u8, len: usize) {
-    if len == 0 {
-        return;
+    let mut done = 0;
+    while done < len {
+        let rest = Buffer { base: start.wrapping_add(done).cast_mut(), len_bytes: len - done };
+        // SAFETY: by this function's contract.
+        match unsafe { io_stream::write(Handle::STDOUT, &[rest]) } {
+            Ok(written) => done += written,
+            Err(Errno::Intr) => {}
+            // Whoever reads it is gone.
+            Err(_) => sys::exit(START_FAILED_EXIT_CODE),
+        }
     }
-    // SAFETY: by this function's contract.
-    let bytes = unsafe { core::slice::from_raw_parts(start, len) };
-    // Whoever reads it is gone, or says why.
-    sys::write(Stream::Output, bytes).unwrap_or_else(|_| sys::exit(START_FAILED_EXIT_CODE));
 }
