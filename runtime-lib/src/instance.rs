@@ -65,7 +65,10 @@ impl Instance {
         let layout = &program.layout;
         let usable = layout.usable_end - STACK_GUARD_BYTES;
         // SAFETY: the range lies in the new reservation.
-        let start = unsafe { reserve_and_commit(layout.total_bytes, STACK_GUARD_BYTES, usable) }?;
+        let start = unsafe {
+            let reserve = |len_bytes| pages::reserve_above(ptr::from_ref(program).addr(), len_bytes);
+            reserve_and_commit(reserve, layout.total_bytes, STACK_GUARD_BYTES, usable)
+        }?;
         // SAFETY: the reservation is new, and usable as the layout says.
         unsafe { Self::fill(program, start) }
     }
@@ -406,16 +409,21 @@ fn page(bytes: u64) -> u64 {
 /// Makes a mapping of its own, at least a page, of which the first `usable_bytes` are usable.
 fn further_pages(total_bytes: u64, usable_bytes: u64) -> Result<*mut u8, CreateError> {
     // SAFETY: the range starts with the new reservation, and is no longer.
-    unsafe { reserve_and_commit(page(total_bytes.max(1)), 0, page(usable_bytes)) }
+    unsafe { reserve_and_commit(pages::reserve, page(total_bytes.max(1)), 0, page(usable_bytes)) }
 }
 
-/// Reserves `total_bytes`, of which `usable_bytes` from `usable_start` on are usable; the start of the reservation.
+/// Lets `reserve` reserve `total_bytes`, of which `usable_bytes` from `usable_start` on are usable; the start of the reservation.
 ///
 /// # Safety
 /// What is to be usable lies in the reservation.
 #[inline(always)]
-unsafe fn reserve_and_commit(total_bytes: u64, usable_start: u64, usable_bytes: u64) -> Result<*mut u8, CreateError> {
-    let start = pages::reserve(total_bytes as usize).map_err(CreateError::of(Failure::Reserve))?;
+unsafe fn reserve_and_commit(
+    reserve: impl FnOnce(usize) -> Result<*mut u8, SystemError>,
+    total_bytes: u64,
+    usable_start: u64,
+    usable_bytes: u64,
+) -> Result<*mut u8, CreateError> {
+    let start = reserve(total_bytes as usize).map_err(CreateError::of(Failure::Reserve))?;
     // SAFETY: by this function's contract.
     unsafe { pages::commit(start.wrapping_add(usable_start as usize), usable_bytes as usize) }
         .map_err(CreateError::of(Failure::Commit))?;
@@ -450,7 +458,7 @@ mod tests {
     #[test]
     fn what_the_system_refuses_is_an_error() {
         // SAFETY: the range lies in the reservation, of which there is none.
-        let refused = unsafe { reserve_and_commit(1 << 63, 0, 0) };
+        let refused = unsafe { reserve_and_commit(pages::reserve, 1 << 63, 0, 0) };
         assert!(matches!(refused, Err(CreateError { failure: Failure::Reserve, .. })));
     }
 

@@ -33,9 +33,26 @@ pub const fn round_up(bytes: usize) -> Option<usize> {
 /// `MAP_STACK` keeps large pages out where the system uses them unasked: with them the first touch of the call stack
 /// would clear 2 MiB. A memory can ask for them, see [`prefer_large_pages`].
 pub fn reserve(len_bytes: usize) -> Result<*mut u8, SystemError> {
+    reserve_at(0, len_bytes)
+}
+
+/// As [`reserve`], where it is possible a little above `place` in the executable: the same page of the kernel's tables
+/// describes both then, as long as they lie in one gigabyte, and need not be made and cleared twice. Where the kernel
+/// chooses the place, that is at a constant distance below the executable as well.
+#[inline(always)]
+pub fn reserve_above(place: usize, len_bytes: usize) -> Result<*mut u8, SystemError> {
+    // Most executables end before.
+    const DISTANCE_BYTES: usize = 64 << 20;
+    const ALIGN: usize = 2 << 20;
+    reserve_at((place & !(ALIGN - 1)).wrapping_add(DISTANCE_BYTES), len_bytes)
+}
+
+/// Reserves address space at an address if it is free there, anywhere else otherwise.
+#[inline(always)]
+fn reserve_at(hint: usize, len_bytes: usize) -> Result<*mut u8, SystemError> {
     let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK;
-    let arguments = [0, len_bytes, PROT_NONE as usize, flags as usize, usize::MAX, 0];
-    // SAFETY: a new mapping at an address of the kernel's choice.
+    let arguments = [hint, len_bytes, PROT_NONE as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: a new mapping, which replaces none.
     let start = SystemError::check(unsafe { arch::system_call_6(__NR_mmap, arguments) })?;
     Ok(ptr::with_exposed_provenance_mut(start))
 }

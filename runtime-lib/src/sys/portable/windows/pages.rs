@@ -26,6 +26,12 @@ pub fn reserve(len_bytes: usize) -> Result<*mut u8, SystemError> {
     if start.is_null() { Err(SystemError::last()) } else { Ok(start.cast()) }
 }
 
+/// As [`reserve`]: this system chooses the place.
+#[inline]
+pub fn reserve_above(_place: usize, len_bytes: usize) -> Result<*mut u8, SystemError> {
+    reserve(len_bytes)
+}
+
 /// Makes reserved pages readable and writable; they are zero where they were not usable before.
 ///
 /// # Safety
