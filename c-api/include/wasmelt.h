@@ -389,6 +389,14 @@ WASM_API_EXTERN bool wasmelt_wasi_config_stderr(wasmelt_wasi_config_t*, const wa
 WASM_API_EXTERN bool wasmelt_wasi_config_preopened_dir(
     wasmelt_wasi_config_t*, const char* host_path, const char* guest_path, bool read_only);
 
+/*
+ * Grants one file of the host under a name of the guest's: to read, or to read and write. The directory in the guest's name has
+ * nothing in it but files that are granted like this, and cannot be changed. Fails where the file is not there, is a directory,
+ * or the name is taken.
+ */
+WASM_API_EXTERN bool wasmelt_wasi_config_preopened_file(
+    wasmelt_wasi_config_t*, const char* host_path, const char* guest_path, bool read_only);
+
 /* Listens on an address of TCP, such as "127.0.0.1:8080", for the guest to accept connections. Directories come first. */
 WASM_API_EXTERN bool wasmelt_wasi_config_listen(wasmelt_wasi_config_t*, const char* address);
 

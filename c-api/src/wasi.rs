@@ -158,6 +158,23 @@ pub unsafe extern "C" fn wasmelt_wasi_config_preopened_dir(
 }
 
 /// # Safety
+/// By the header, both paths are C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_wasi_config_preopened_file(
+    config: ConfigMut<'_>,
+    host_path: *const c_char,
+    guest_path: *const c_char,
+    read_only: bool,
+) -> bool {
+    change(config, |builder| {
+        // SAFETY: by this function's contract.
+        let (host, guest) = unsafe { (text(host_path, "the path")?, text(guest_path, "the guest's path")?) };
+        let perms = if read_only { FilePerms::READ } else { FilePerms::all() };
+        builder.preopened_file(host, guest, perms).map(drop)
+    })
+}
+
+/// # Safety
 /// By the header, the address is a C string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_wasi_config_listen(config: ConfigMut<'_>, address: *const c_char) -> bool {

@@ -209,6 +209,16 @@ def test_directories_that_are_not_there_are_refused(tmp_path):
         WasiConfig().preopen_dir(tmp_path / "absent", "/data")
 
 
+def test_single_files_are_granted(tmp_path):
+    (tmp_path / "file").write_text("text")
+    config = WasiConfig()
+    config.preopen_file(tmp_path / "file", "/etc/file", read_only=True)
+    with pytest.raises(WasmeltError, match="twice"):
+        config.preopen_file(tmp_path / "file", "/etc/file")
+    with pytest.raises(WasmeltError):
+        config.preopen_file(tmp_path / "absent", "/etc/absent")
+
+
 def test_limits_hold():
     store, exports = calls()
     store.set_limits(memory_size=2 * 65536)

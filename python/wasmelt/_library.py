@@ -104,6 +104,7 @@ FUNCTIONS = {
     "wasmelt_wasi_config_stdin_bytes": (B, [P, VEC]),
     "wasmelt_wasi_config_stdout": (B, [P, P]), "wasmelt_wasi_config_stderr": (B, [P, P]),
     "wasmelt_wasi_config_preopened_dir": (B, [P, S, S, B]),
+    "wasmelt_wasi_config_preopened_file": (B, [P, S, S, B]),
     "wasmelt_output_new": (P, [Z]), "wasmelt_output_contents": (None, [P, VEC]),
 }
 FUNCTIONS.update({f"wasmelt_wasi_config_inherit_{what}": (B, [P]) for what in ("env", "stdin", "stdout", "stderr")})

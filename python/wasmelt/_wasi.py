@@ -87,6 +87,11 @@ class WasiConfig(Owned):
         self._say(lib.wasmelt_wasi_config_preopened_dir, utf8(os.fspath(host_path), "the path"),
                   utf8(guest_path, "the guest's path"), bool(read_only))
 
+    def preopen_file(self, host_path, guest_path, read_only=False):
+        """Grants one file under a name of the guest's, in a directory that has nothing else."""
+        self._say(lib.wasmelt_wasi_config_preopened_file, utf8(os.fspath(host_path), "the path"),
+                  utf8(guest_path, "the guest's path"), bool(read_only))
+
 
 def _output(output):
     if not isinstance(output, Output):

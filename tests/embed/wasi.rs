@@ -429,3 +429,34 @@ fn threads_are_refused_by_name() {
     let error = instance.get_typed_func::<(), i32>(&store, "f").unwrap().call(&mut store, ()).unwrap_err();
     assert!(error.to_string().contains("\"thread-spawn\": host programs have no threads of WASI"), "{error}");
 }
+
+#[test]
+fn grants_of_single_files_are_checked() {
+    let folder = support::scratch();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("a"), "a").unwrap();
+    let mut builder = WasiCtxBuilder::new();
+    builder.preopened_file(path("a"), "/etc/a", FilePerms::READ).unwrap();
+    builder.preopened_file(path("a"), "/etc/b", FilePerms::all()).unwrap();
+    builder.preopened_file(path("a"), "c", FilePerms::all()).unwrap();
+    let mut refused = |host: &str, guest: &str, perms: FilePerms, words: &str| {
+        let error = builder.preopened_file(path(host), guest, perms).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    };
+    refused("a", "/etc/a", FilePerms::READ, "granted twice");
+    refused("a", "/etc/", FilePerms::READ, "not a name");
+    refused("a", "..", FilePerms::READ, "not a name");
+    refused("a", "", FilePerms::READ, "not a name");
+    refused("a", "x\0y", FilePerms::READ, "not a name");
+    refused("a", "/etc/w", FilePerms::WRITE, "read, or read and write");
+    refused("missing", "/etc/m", FilePerms::READ, "No such file");
+    refused("", "/etc/d", FilePerms::READ, "cannot grant the file");
+    let error = builder.preopened_dir(folder.path(), "/etc", DirPerms::READ, FilePerms::READ).unwrap_err();
+    assert!(error.to_string().contains("made of single files"), "{error}");
+    builder.preopened_dir(folder.path(), "/whole", DirPerms::READ, FilePerms::READ).unwrap();
+    let error = builder.preopened_file(path("a"), "/whole/a", FilePerms::READ).unwrap_err();
+    assert!(error.to_string().contains("as a whole"), "{error}");
+    builder.listen(([127, 0, 0, 1], 0)).unwrap();
+    let error = builder.preopened_file(path("a"), "/late/a", FilePerms::READ).unwrap_err();
+    assert!(error.to_string().contains("behind a listener"), "{error}");
+}

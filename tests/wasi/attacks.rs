@@ -1,6 +1,7 @@
 //! Attacks on the walls of the file system, by each of the ways in which paths are resolved: with `openat2`, without it,
 //! and by the portable runtime. Each attack says what it tries and what must not happen.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ enum Way {
 
 type Attack = fn(Way) -> Result<(), Failed>;
 
-const ATTACKS: [(&str, Attack); 9] = [
+const ATTACKS: [(&str, Attack); 11] = [
     ("a_directory_becomes_a_link_meanwhile", a_directory_becomes_a_link_meanwhile),
     ("a_file_becomes_a_link_meanwhile", a_file_becomes_a_link_meanwhile),
     ("a_directory_is_moved_out_meanwhile", a_directory_is_moved_out_meanwhile),
@@ -35,6 +36,8 @@ const ATTACKS: [(&str, Attack); 9] = [
     ("chains_of_links", chains_of_links),
     ("ten_thousand_descriptors", ten_thousand_descriptors),
     ("odd_names", odd_names),
+    ("single_files", single_files),
+    ("a_single_file_becomes_a_link_meanwhile", a_single_file_becomes_a_link_meanwhile),
 ];
 
 /// How many attacks there are, each in four ways.
@@ -299,6 +302,82 @@ fn links_between_two_grants(way: Way) -> Result<(), Failed> {
         return Err(transcript.into());
     }
     Ok(())
+}
+
+/// Files that are granted one by one, in a directory at number 4 that has nothing else.
+fn with_single_files(way: Way) -> Result<Scene, Failed> {
+    let scene = Scene::new(way, &["--file", "host/a::/granted/a", "--file", "host/link::/granted/b:ro"])?;
+    fs::create_dir(scene.path("host"))?;
+    fs::write(scene.path("host/a"), "first")?;
+    fs::write(scene.path("host/second"), "second")?;
+    fs::write(scene.path("host/secret"), "OUTSIDE")?;
+    symlink("second", scene.path("host/link"))?;
+    Ok(scene)
+}
+
+fn single_files(way: Way) -> Result<(), Failed> {
+    let scene = with_single_files(way)?;
+    // What is granted, and how: to be written, by its name or through a link that the host had.
+    let transcript = scene.run(
+        "path_open 4 1 \"a\" 0 66 0 0 @0 | f=u32@0\nfd_read $f iov:10 @0 | text:5\nfd_write $f ciov:\"!\" @0\n\
+         path_open 4 1 \"./b\" 0 2 0 0 @0 | f=u32@0\nfd_read $f iov:10 @0 | text:6\n\
+         path_open 4 1 \".\" 2 0 0 0 @0 | d=u32@0\npath_open $d 1 \"a\" 0 2 0 0 @0\nfd_filestat_get $d @0 | filestat@0\n\
+         path_filestat_get 4 1 \"b\" @0 | filestat@0\nfd_prestat_get 4 @0\nfd_readdir 4 @64 200 0 @0\nfd_sync $f\n",
+    )?;
+    let successes = transcript.lines().filter(|line| line.contains("SUCCESS")).count();
+    if successes != 12 || !transcript.contains("first") || !transcript.contains("second") {
+        return Err(format!("what is granted does not work:\n{transcript}").into());
+    }
+    if fs::read(scene.path("host/a"))? != b"first!" {
+        return Err("the guest has not written".into());
+    }
+    // Nothing else: names beside it, above it and below it, whatever changes the directory, and writing to the other.
+    let transcript = scene.run(
+        "path_open 4 1 \"secret\" 0 2 0 0 @0\npath_open 4 1 \"second\" 0 2 0 0 @0\npath_open 4 1 \"link\" 0 2 0 0 @0\n\
+         path_open 4 1 \"../host/a\" 0 2 0 0 @0\npath_open 4 1 \"a/../secret\" 0 2 0 0 @0\npath_open 4 1 \"a/x\" 0 2 0 0 @0\n\
+         path_open 4 1 \"a/\" 0 2 0 0 @0\npath_open 4 1 \"..\" 2 0 0 0 @0\npath_open 4 1 \"/etc/passwd\" 0 2 0 0 @0\n\
+         path_open 4 1 \"\" 0 2 0 0 @0\npath_open 4 1 \"a\" 2 2 0 0 @0\npath_open 4 1 \"new\" 1 66 0 0 @0\n\
+         path_open 4 1 \"a\" 5 66 0 0 @0\npath_open 4 1 \".\" 0 66 0 0 @0\npath_open 4 1 \"b\" 0 66 0 0 @0\n\
+         path_open 4 1 \"b\" 8 66 0 0 @0\npath_open 4 1 \"b\" 0 64 0 1 @0\npath_create_directory 4 \"new\"\n\
+         path_unlink_file 4 \"a\"\npath_remove_directory 4 \".\"\npath_rename 4 \"a\" 4 \"c\"\npath_rename 4 \"a\" 3 \"c\"\n\
+         path_rename 3 \"real/secret\" 4 \"a\"\npath_link 4 0 \"a\" 3 \"c\"\npath_link 3 0 \"real/secret\" 4 \"c\"\n\
+         path_symlink \"a\" 4 \"c\"\npath_readlink 4 \"b\" @64 10 @0\npath_filestat_set_times 4 1 \"a\" 0 0 5\n\
+         path_filestat_get 4 1 \"secret\" @0\nfd_filestat_set_size 4 0\nfd_filestat_set_times 4 0 0 5\nfd_allocate 4 0 9\n\
+         fd_read 4 iov:4 @0\nfd_write 4 ciov:\"x\" @0\nfd_pread 4 iov:4 0 @0\nfd_seek 4 0 0 @0\nsock_shutdown 4 2\n\
+         sock_accept 4 0 @0\n",
+    )?;
+    let successes: Vec<_> = transcript.lines().filter(|line| line.contains("SUCCESS")).collect();
+    let host: BTreeSet<_> =
+        fs::read_dir(scene.path("host"))?.map(|entry| entry.map(|e| e.file_name())).collect::<Result<_, _>>()?;
+    let contents = ["a", "second"].map(|name| fs::read(scene.path(&format!("host/{name}"))).unwrap_or_default());
+    if !successes.is_empty() || host.len() != 4 || contents != [&b"first!"[..], b"second"] {
+        return Err(format!("{successes:?}, {host:?}, {contents:?}").into());
+    }
+    // A number that stood for the directory is a file's afterwards, and closing the directory closes nothing else.
+    let transcript = scene.run(
+        "path_open 4 1 \"a\" 0 2 0 0 @0 | f=u32@0\nfd_renumber $f 4\nfd_read 4 iov:10 @0 | text:5\nfd_close 4\nfd_read 4 iov:1 @0\n\
+         fd_prestat_get 4 @0\npath_open 3 1 \"real/secret\" 0 2 0 0 @0 | f=u32@0\nfd_read $f iov:6 @0 | text:6\n",
+    )?;
+    let successes = transcript.lines().filter(|line| line.contains("SUCCESS")).count();
+    if successes != 6 { Err(transcript.into()) } else { scene.outside_is_untouched() }
+}
+
+fn a_single_file_becomes_a_link_meanwhile(way: Way) -> Result<(), Failed> {
+    let scene = with_single_files(way)?;
+    symlink("secret", scene.path("host/bad"))?;
+    let swap = |root: &Path| {
+        // What the name stands for when the guest starts is what is granted, links included.
+        if !root.join("box/started").exists() {
+            return;
+        }
+        let at = |name: &str| root.join("host").join(name);
+        let _ = fs::rename(at("a"), at("kept")).and_then(|()| fs::rename(at("bad"), at("a")));
+        let _ = fs::rename(at("a"), at("bad")).and_then(|()| fs::rename(at("kept"), at("a")));
+    };
+    let attempt = "path_open 4 1 \"a\" 0 2 0 0 @0 | f=u32@0\nfd_read $f iov:10 @0 | text:7\nfd_close $f\n";
+    let script = format!("{attempt}path_open 3 0 \"started\" 1 66 0 0 @0\n{}", attempt.repeat(2000));
+    let transcript = scene.race(&script, swap)?;
+    must_have_seen(&transcript, &["first", "LOOP"])
 }
 
 fn chains_of_links(way: Way) -> Result<(), Failed> {

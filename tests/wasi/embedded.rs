@@ -46,6 +46,14 @@ fn context(
                 };
                 builder.preopened_dir(folder.join(host), guest, dir, file).map_err(|error| error.to_string())?;
             }
+            ["--file", grant] => {
+                let (host, guest) = grant.split_once("::").ok_or("a file is HOST::GUEST")?;
+                let (perms, guest) = match guest.strip_suffix(":ro") {
+                    Some(guest) => (FilePerms::READ, guest),
+                    None => (FilePerms::all(), guest),
+                };
+                builder.preopened_file(folder.join(host), guest, perms).map_err(|error| error.to_string())?;
+            }
             ["--env", variable] => {
                 let (name, value) = variable.split_once('=').ok_or("a variable is NAME=VALUE")?;
                 builder.env(name, value);

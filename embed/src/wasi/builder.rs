@@ -12,6 +12,7 @@ use wasmelt_runtime::sys::io_stream::{self, SocketAddress};
 
 use super::clocks::{HostMonotonicClock, HostWallClock};
 use super::context::WasiCtx;
+use super::files::{self, Folder};
 use super::perms::{DirPerms, FilePerms};
 use super::streams::{Input, Output};
 use crate::Error;
@@ -150,9 +151,10 @@ impl WasiCtxBuilder {
                 )));
             }
         };
-        if self.has_listener {
+        self.check_directory(guest_path)?;
+        if self.context.folders.iter().any(|folder| folder.guest == guest_path.as_bytes()) {
             return Err(Error::Usage(format!(
-                "the directory {guest_path:?} is granted behind a listener: grant it first"
+                "the directory {guest_path:?} is made of single files that were granted"
             )));
         }
         let handle = open_directory(host_path).map_err(|why| {
@@ -162,7 +164,76 @@ impl WasiCtxBuilder {
         })?;
         self.context.directories.push(guest_path.into());
         let grant = self.context.directories.len() as u32;
-        self.insert(handle, Kind::Directory, Descriptor::LOCATION | read_only, grant)
+        let flags = Descriptor::LOCATION | read_only;
+        self.insert_handle(handle, Descriptor { grant, kind: Kind::Directory, flags, ..Descriptor::FREE })
+    }
+
+    /// Grants one file of the host under a name of the guest's, to read (`FilePerms::READ`) or to read and write
+    /// (`FilePerms::all()`). The directory in the guest's name, `.` where there is none, exists only for the guest, and has
+    /// nothing in it but files that are granted like this; nothing can be made, removed or renamed there. Links of the host's
+    /// path are followed here; the guest opens the file by the name that was found, and no link that somebody puts in its place.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the file is not there, or is a directory; [`Error::Usage`] when the permissions are neither of the
+    /// two, the guest's name is not one of a file or is taken, its directory was granted as a whole, or a listener was granted
+    /// before.
+    pub fn preopened_file(
+        &mut self,
+        host_path: impl AsRef<Path>,
+        guest_path: impl AsRef<str>,
+        file_perms: FilePerms,
+    ) -> Result<&mut Self, Error> {
+        let (host_path, guest_path) = (host_path.as_ref(), guest_path.as_ref());
+        if !file_perms.contains(FilePerms::READ) {
+            return Err(Error::Usage(format!(
+                "the file {guest_path:?} is granted with {file_perms:?}: a guest may read, or read and write"
+            )));
+        }
+        let (folder, name) = match guest_path.rsplit_once('/') {
+            Some(("", name)) => ("/", name),
+            Some(parts) => parts,
+            None => (".", guest_path),
+        };
+        if matches!(name, "" | "." | "..") || guest_path.contains('\0') {
+            return Err(Error::Usage(format!("{guest_path:?} is not a name for a file")));
+        }
+        let host = c_path(host_path).map_err(Error::System)?;
+        let number = self.folder(folder)?;
+        let read_only = !file_perms.contains(FilePerms::WRITE);
+        match self.context.folders[number].grant(name.as_bytes(), &host, read_only) {
+            Ok(true) => Ok(self),
+            Ok(false) => Err(Error::Usage(format!("the file {guest_path:?} is granted twice"))),
+            Err(why) => {
+                let why = host_path.metadata().err().map_or_else(|| format!("{why:?}"), |error| error.to_string());
+                Err(Error::System(format!(
+                    "cannot grant the file {host_path:?}, which is the guest's {guest_path:?}: {why}"
+                )))
+            }
+        }
+    }
+
+    /// The number of a folder of single files, which is made where it is not there.
+    fn folder(&mut self, guest: &str) -> Result<usize, Error> {
+        let found = self.context.folders.iter().position(|folder| folder.guest == guest.as_bytes());
+        if let Some(number) = found {
+            return Ok(number);
+        }
+        self.check_directory(guest)?;
+        if self.context.directories.iter().any(|directory| directory == guest.as_bytes()) {
+            return Err(Error::Usage(format!("the directory {guest:?} was granted as a whole")));
+        }
+        let number = self.context.folders.len();
+        self.insert(files::descriptor(number as u32, 0))?;
+        self.context.folders.push(Folder::new(guest.as_bytes()));
+        Ok(number)
+    }
+
+    /// Refuses a directory whose number would follow a listener's.
+    fn check_directory(&self, guest: &str) -> Result<(), Error> {
+        if self.has_listener {
+            return Err(Error::Usage(format!("the directory {guest:?} is granted behind a listener: grant it first")));
+        }
+        Ok(())
     }
 
     /// Listens on an address of TCP. The guest finds the listener at the number that follows those of the directories, and
@@ -179,7 +250,7 @@ impl WasiCtxBuilder {
         let listener = io_stream::listen(&socket_address)
             .map_err(|error| Error::System(format!("cannot listen on {address}: {error:?}")))?;
         self.has_listener = true;
-        self.insert(listener, Kind::Socket, 0, 0)
+        self.insert_handle(listener, Descriptor { kind: Kind::Socket, ..Descriptor::FREE })
     }
 
     /// Sets the clock that shows the time of day.
@@ -212,22 +283,28 @@ impl WasiCtxBuilder {
         core::mem::take(self).context
     }
 
-    fn insert(&mut self, handle: OwnedHandle, kind: Kind, flags: u8, grant: u32) -> Result<&mut Self, Error> {
-        let table = self.context.table.get_mut();
-        let inserted = table.reserve(u32::MAX).and_then(|fd| {
-            table.set(fd, Descriptor { handle: handle.get(), grant, kind, flags })?;
-            // From here on the table owns it.
-            handle.release();
-            Ok(())
-        });
-        inserted.map_err(|error| Error::System(format!("there is no room for another descriptor: {error:?}")))?;
+    /// Gives a number to a handle; the rest of the descriptor says what it is.
+    fn insert_handle(&mut self, handle: OwnedHandle, descriptor: Descriptor) -> Result<&mut Self, Error> {
+        self.insert(Descriptor { handle: handle.get(), ..descriptor })?;
+        // From here on the table owns it.
+        handle.release();
         Ok(self)
+    }
+
+    fn insert(&mut self, descriptor: Descriptor) -> Result<(), Error> {
+        let table = self.context.table.get_mut();
+        let inserted = table.reserve(u32::MAX).and_then(|fd| table.set(fd, descriptor));
+        inserted.map_err(|error| Error::System(format!("there is no room for another descriptor: {error:?}")))
     }
 }
 
-fn open_directory(path: &Path) -> Result<OwnedHandle, String> {
+fn c_path(path: &Path) -> Result<CString, String> {
     let text = path.to_str().ok_or("the path is not Unicode")?;
-    let name = CString::new(text).map_err(|error| error.to_string())?;
+    CString::new(text).map_err(|error| error.to_string())
+}
+
+fn open_directory(path: &Path) -> Result<OwnedHandle, String> {
+    let name = c_path(path)?;
     fs::open_granted(&name).map_err(|error: Errno| match path.read_dir() {
         Err(error) => error.to_string(),
         Ok(_) => format!("{error:?}"),

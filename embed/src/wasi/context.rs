@@ -16,7 +16,7 @@ use wasmelt_runtime::host::guest_memory::GuestMemory;
 use wasmelt_runtime::host::poll::Watch;
 use wasmelt_runtime::host::state::State;
 use wasmelt_runtime::host::tree::request::Request;
-use wasmelt_runtime::sys::errno::{Errno, Result};
+use wasmelt_runtime::sys::errno::Result;
 use wasmelt_runtime::sys::fs::Handle;
 use wasmelt_runtime::sys::io_stream::{self, Buffer};
 use wasmelt_runtime::wasi::caller::Caller;
@@ -25,6 +25,7 @@ use wasmelt_runtime::wasi::caller::Caller;
 use wasmelt_runtime::sys::{file::FileType, fs};
 
 use super::clocks::Clocks;
+use super::files::{self, Folder};
 use super::streams::{Input, Output};
 
 /// How many files a guest may have open unless the host says otherwise: a fraction of what systems allow a process.
@@ -49,6 +50,8 @@ pub struct WasiCtx {
     pub(super) variables: Vec<Vec<u8>>,
     /// The guest's names of granted directories, in the order of their grants.
     pub(super) directories: Vec<Vec<u8>>,
+    /// Directories of files that are granted one by one.
+    pub(super) folders: Vec<Folder>,
     pub(super) stdin: RefCell<Input>,
     /// Standard output and standard error.
     pub(super) outputs: [RefCell<Output>; 2],
@@ -66,6 +69,7 @@ impl Default for WasiCtx {
             arguments: Vec::new(),
             variables: Vec::new(),
             directories: Vec::new(),
+            folders: Vec::new(),
             stdin: RefCell::new(Input::Reader(Box::new(std::io::empty()))),
             outputs: core::array::from_fn(|_| RefCell::new(Output::new(std::io::sink()))),
             clocks: Clocks::default(),
@@ -127,9 +131,11 @@ impl State for &WasiCtx {
         self.max_open_files
     }
 
-    fn ask_tree(self, _request: Request<'_>) -> Result<u64> {
-        // No descriptor of a context is of a tree.
-        Err(Errno::Badf)
+    fn ask_tree<'a>(self, request: Request<'a>) -> Result<u64>
+    where
+        Self: 'a,
+    {
+        files::answer(self, request)
     }
 
     fn now(self, clock: Clock) -> Result<u64> {
@@ -247,7 +253,11 @@ impl<'a> Caller for Call<'a> {
     }
 
     fn with_guest_name<T>(self, descriptor: &Descriptor, f: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let index = (descriptor.grant as usize).checked_sub(1)?;
-        self.context.directories.get(index).map(|name| f(name))
+        let name = match descriptor.kind {
+            Kind::TreeDirectory if !descriptor.is_grant() => None,
+            Kind::TreeDirectory => self.context.folders.get(files::number(descriptor)).map(|folder| &folder.guest),
+            _ => self.context.directories.get((descriptor.grant as usize).checked_sub(1)?),
+        };
+        name.map(|name| f(name))
     }
 }

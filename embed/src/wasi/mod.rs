@@ -2,7 +2,7 @@
 //! functions of `wasi_snapshot_preview1` and `wasi_unstable` in a [`Linker`](crate::Linker).
 //!
 //! Names and meanings are those of the crate `wasmtime-wasi` where both have the same thing. A context starts with
-//! nothing: no arguments, no environment, no directories, streams that are empty. The host adds what the guest may have.
+//! nothing: no arguments, no environment, no directories and files, streams that are empty. The host adds what the guest may have.
 //!
 //! ```no_run
 //! # fn main() -> wasmelt_embed::Result<()> {
@@ -57,6 +57,7 @@ mod builder;
 mod clocks;
 mod context;
 mod exit;
+mod files;
 pub mod p1;
 mod perms;
 #[cfg(unix)]

@@ -48,7 +48,7 @@ impl Descriptor {
     /// A directory that was opened as a mere location (`O_PATH`): its entries cannot be read through this handle.
     pub const LOCATION: u8 = 2;
     /// In [`Descriptor::grant`] of a tree's directory, beside the tree's number: it is not the tree itself.
-    pub(super) const BELOW: u32 = 1 << 31;
+    pub const BELOW: u32 = 1 << 31;
 
     /// A number that is not in use.
     pub const FREE: Self = Self { handle: Handle::STDIN, grant: 0, kind: Kind::Free, flags: 0 };

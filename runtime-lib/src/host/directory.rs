@@ -6,6 +6,7 @@
 //! the directory itself. The cookies of the other entries are the kernel's positions plus two. So cookies stay valid
 //! while files come and go, and reading on takes the same time at every position.
 
+use core::cell::Cell;
 use core::ffi::CStr;
 
 use crate::sys::errno::{Errno, Result};
@@ -78,13 +79,13 @@ impl Entries {
         state.ask_tree(Request::Metadata { descriptor: directory, result: &mut own })?;
         for number in cookie..u64::MAX {
             let name: &[u8] = if number == 0 { b"." } else { b".." };
-            let mut entry = Entry { next_cookie: 0, inode: own.inode, file_type: FileType::Directory, name };
+            let entry = Cell::new(Entry { next_cookie: 0, inode: own.inode, file_type: FileType::Directory, name });
             if let Some(index) = number.checked_sub(OWN_COOKIES)
-                && state.ask_tree(Request::Entry { directory, index, result: &mut entry })? == 0
+                && state.ask_tree(Request::Entry { directory, index, result: &entry })? == 0
             {
                 break;
             }
-            entry.next_cookie = number + 1;
+            let entry = Entry { next_cookie: number + 1, ..entry.get() };
             if !f(&entry)? {
                 break;
             }

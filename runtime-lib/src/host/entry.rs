@@ -3,7 +3,7 @@
 use crate::sys::file::FileType;
 
 /// An entry of a directory.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     /// Continues behind this entry.
     pub next_cookie: u64,

@@ -126,7 +126,7 @@ fn writes(flags: OFlags) -> bool {
 /// [`Descriptor::READ_ONLY`] or 0, as the grant says.
 ///
 /// The number is reserved first, so that no file is created which then has no number.
-pub(super) fn open_at_new_number(
+pub fn open_at_new_number(
     state: impl State,
     read_only: u8,
     flags: OFlags,

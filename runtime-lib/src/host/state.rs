@@ -43,7 +43,9 @@ pub trait State: Copy {
     fn max_open_files(self) -> u32;
 
     /// Asks a tree for something, see [`request::call`].
-    fn ask_tree(self, request: Request<'_>) -> Result<u64>;
+    fn ask_tree<'a>(self, request: Request<'a>) -> Result<u64>
+    where
+        Self: 'a;
 
     /// Current time in nanoseconds.
     fn now(self, clock: Clock) -> Result<u64>;
@@ -205,7 +207,10 @@ impl State for Process {
     }
 
     #[inline]
-    fn ask_tree(self, request: Request<'_>) -> Result<u64> {
+    fn ask_tree<'a>(self, request: Request<'a>) -> Result<u64>
+    where
+        Self: 'a,
+    {
         request::call(request)
     }
 

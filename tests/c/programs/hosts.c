@@ -256,6 +256,28 @@ void scenario_wasi(wasm_engine_t* engine) {
   wasm_func_delete(start);
   wasm_store_delete(bare);
 
+  /* A single file in a directory that has nothing else, in place of the whole directory. */
+  {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/file.txt", modules_folder());
+    store = wasm_store_new(engine);
+    config = wasmelt_wasi_config_new();
+    CHECK(!wasmelt_wasi_config_preopened_file(config, "/no/such/file", "/data/file.txt", true));
+    CHECK(!wasmelt_wasi_config_preopened_file(config, modules_folder(), "/data/file.txt", true));
+    CHECK(wasmelt_wasi_config_preopened_file(config, path, "/data/file.txt", true));
+    CHECK(!wasmelt_wasi_config_preopened_file(config, path, "/data/file.txt", false) && last_error_has("twice"));
+    wasmelt_output_delete(err);
+    err = wasmelt_output_new(1000);
+    CHECK(wasmelt_wasi_config_stderr(config, err) && wasmelt_store_set_wasi(store, config));
+    start = linked_func(linker, store, "wasi", "_start");
+    trap = wasm_func_call(start, NULL, NULL);
+    CHECK(trap && wasmelt_trap_exit_status(trap, &status) && status == 0);
+    wasm_trap_delete(trap);
+    wasm_func_delete(start);
+    wasm_store_delete(store);
+    check_output(err, "in a file", 9);
+  }
+
   config = wasmelt_wasi_config_new();
   CHECK(wasmelt_wasi_config_inherit_env(config) && wasmelt_wasi_config_inherit_stdin(config));
   CHECK(wasmelt_wasi_config_inherit_stdout(config) && wasmelt_wasi_config_inherit_stderr(config));

@@ -203,12 +203,12 @@ fn perform(request: &mut Request<'_>) -> Result<u64> {
         Request::Entry { directory, index, result } => {
             let at = Place::of(directory)?;
             let Some(child) = at.child_at(*index) else { return Ok(0) };
-            **result = Entry {
+            result.set(Entry {
                 next_cookie: 0,
                 inode: child.inode(),
                 file_type: child.file_type()?,
                 name: slice(&child.node()?.name),
-            };
+            });
             Ok(1)
         }
         Request::Close { file } => {

@@ -2,6 +2,7 @@
 //!
 //! In comes a [`Request`]; out comes the answer of the tree. A program without trees holds the code of this file alone.
 
+use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -28,7 +29,7 @@ pub enum Request<'a> {
     /// Move the position; the result is the new one.
     Seek { file: Descriptor, offset: i64, whence: Whence },
     /// The entry of a directory with this number, from 0 on, as name, inode and type; the result is 0 behind the last.
-    Entry { directory: Descriptor, index: u64, result: &'a mut Entry<'static> },
+    Entry { directory: Descriptor, index: u64, result: &'a Cell<Entry<'a>> },
     /// The file is closed.
     Close { file: Descriptor },
 }
