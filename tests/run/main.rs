@@ -19,6 +19,8 @@ mod edge;
 #[cfg(target_os = "linux")]
 mod exhaustion;
 #[cfg(target_os = "linux")]
+mod filters;
+#[cfg(target_os = "linux")]
 mod format;
 #[cfg(target_os = "linux")]
 mod harden;
@@ -73,6 +75,7 @@ fn on_linux() -> Vec<Trial> {
     [
         bench::trials,
         edge::trials,
+        filters::trials,
         format::trials,
         harden::trials,
         hosts::trials,

@@ -323,6 +323,7 @@ const RUNTIMES: [&str; 3] = ["runtime-lib/", "embed/", "c-api/"];
 /// Host programs: what they do in `unsafe` blocks is to name libraries that wasmelt made, and in one place to fault.
 const HOSTS: &[&str] = &[
     "examples/edge-server/src/tenant.rs",
+    "examples/proxy-wasm/src/plugin.rs",
     "examples/rust-host/host.rs",
     "benches/embedding.rs",
     "benches/stops.rs",

@@ -20,13 +20,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![Trial::test("edge::tenants_of_all_kinds", tenants_of_all_kinds)]
 }
 
-/// Builds the server, with what the host programs of other tests are built from; its path.
-fn build() -> Result<PathBuf, Failed> {
+/// Builds an example, with what the host programs of other tests are built from; its path.
+pub(crate) fn build(package: &str) -> Result<PathBuf, Failed> {
     let target = Options::default().target.to_string();
-    let build =
-        ["build", "--locked", "--package", "wasmelt-edge-server", "--profile", "embed-host", "--target", &target];
+    let build = ["build", "--locked", "--package", package, "--profile", "embed-host", "--target", &target];
     portable::cargo_with(&build, &[])?;
-    Ok(portable::folder().join(target).join("embed-host/wasmelt-edge-server"))
+    Ok(portable::folder().join(target).join("embed-host").join(package))
 }
 
 fn library(folder: &Path, name: &str, wat: &str) -> Result<PathBuf, Failed> {
@@ -34,6 +33,21 @@ fn library(folder: &Path, name: &str, wat: &str) -> Result<PathBuf, Failed> {
     fs::write(&source, wat)?;
     support::compile(&source, &library, ["--emit", "cdylib", "--interruptible", "--library-name", "tenant"])?;
     Ok(library)
+}
+
+/// Starts a server that prints so many addresses first, each at the end of a line.
+pub(crate) fn start(command: &mut Command, count: usize) -> Result<(Child, Vec<SocketAddr>), Failed> {
+    let mut process = command.stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+    let address = |line: std::io::Result<String>| -> Result<SocketAddr, Failed> {
+        Ok(line?.rsplit(' ').next().ok_or("no address")?.parse()?)
+    };
+    let addresses: Vec<_> = lines.take(count).map(address).collect::<Result<_, _>>()?;
+    if addresses.len() < count {
+        process.wait()?;
+        return Err("the server has ended".into());
+    }
+    Ok((process, addresses))
 }
 
 /// A server that ends with the test.
@@ -66,14 +80,8 @@ impl Server {
         for (name, library) in tenants {
             command.arg("--tenant").arg(format!("{name}={}", library.display()));
         }
-        let mut process = command.stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
-        let mut address = || -> Result<SocketAddr, Failed> {
-            let line = lines.next().ok_or("the server has ended")??;
-            Ok(line.rsplit(' ').next().ok_or("no address")?.parse()?)
-        };
-        let (public, admin) = (address()?, address()?);
-        Ok(Self { process, public, admin })
+        let (process, addresses) = start(&mut command, 2)?;
+        Ok(Self { process, public: addresses[0], admin: addresses[1] })
     }
 
     /// Ends it as an operator does; its exit code.
@@ -92,12 +100,29 @@ impl Server {
 }
 
 /// A request on a connection of its own: the answer's status, head and body.
-fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<(u16, String, Vec<u8>), String> {
+pub(crate) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Result<(u16, String, Vec<u8>), String> {
+    ask_with(address, method, path, "", body)
+}
+
+/// As [`ask`], with more header fields, each ended by CR and LF.
+pub(crate) fn ask_with(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &str,
+    body: &[u8],
+) -> Result<(u16, String, Vec<u8>), String> {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let len = body.len();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: {len}\r\n\r\n")?;
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: test\r\n{fields}")?;
+        write!(stream, "Connection: close\r\nContent-Length: {len}\r\n\r\n")?;
         // A server that refuses a body does not read all of it.
         let _ = stream.write_all(body);
         let mut answer = Vec::new();
@@ -112,7 +137,7 @@ fn ask(address: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<(u1
 }
 
 fn tenants_of_all_kinds() -> Result<(), Failed> {
-    let (program, folder) = (build()?, support::scratch());
+    let (program, folder) = (build("wasmelt-edge-server")?, support::scratch());
     let all = tenants::all();
     let mut libraries = Vec::new();
     for (name, wat, _) in &all {
