@@ -327,19 +327,4 @@ impl Inner {
     pub(super) fn func_type(&self, func: Func) -> Result<FuncType, Error> {
         Ok(self.types.entry(self.func(func)?.type_id).public.clone())
     }
-
-    /// Records code that calls functions of this type and that they are called through.
-    pub(super) fn add_trampolines(&mut self, type_id: u32, to_wasm: *const u8, to_host: *const u8) {
-        let entry = self.types.entry_mut(type_id);
-        if entry.to_wasm.is_null() {
-            entry.to_wasm = to_wasm;
-        }
-        if entry.to_host.is_null() && !to_host.is_null() {
-            entry.to_host = to_host;
-            for host in core::mem::take(&mut entry.without_code) {
-                // SAFETY: the store owns its functions, and no reference to this field is in use.
-                unsafe { (*host.as_ptr()).reference.code = to_host };
-            }
-        }
-    }
 }

@@ -198,14 +198,14 @@ impl HostFuncData {
         // SAFETY: the caller has the store.
         let inner = unsafe { &mut *store };
         let type_id = inner.types.number(&func.ty)?;
-        let entry = inner.types.entry_mut(type_id);
+        let code = inner.types.entry(type_id).to_host;
         let data = inner.hosts.add(Self {
             cell: func.cell(store, type_id, None),
-            reference: FuncRef { code: entry.to_host, vmctx: core::ptr::null_mut(), type_id, owner: FuncRef::HOST },
+            reference: FuncRef { code, vmctx: core::ptr::null_mut(), type_id, owner: FuncRef::HOST },
             _func: func.clone(),
         });
-        if entry.to_host.is_null() {
-            entry.without_code.push(data);
+        if code.is_null() {
+            inner.types.wants_code(type_id, data);
         }
         // SAFETY: the function is new and stays where it is.
         unsafe {

@@ -13,14 +13,14 @@ use core::mem::align_of;
 use core::ptr::{self, NonNull};
 
 use wasmelt_abi::context::{self, FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead, MemoryRef, VmContextHead};
-use wasmelt_abi::descriptor::{MemoryPlan, TablePlan};
+use wasmelt_abi::descriptor::MemoryPlan;
 use wasmelt_abi::interface::{EntityPlan, FuncPlan, ImportEntry, Kind, TypeCode};
 
 use super::activation;
 use super::global::{GlobalEntity, value_bytes};
 use super::host_func::{HostCell, HostFunc};
 use super::instance::{Context, InstanceData, MemoryOf};
-use super::limits::{self, Growable, Growth};
+use super::limits;
 use super::linker::Definition;
 use super::memory::{MemoryEntity, SharedMemory};
 use super::registry::is_subtype;
@@ -100,7 +100,7 @@ pub(super) fn begin(store: *mut Inner, module: &Module, imports: &Imports<'_>) -
     let type_ids = inner.type_ids(module)?;
     let given = check_imports(inner, module, &type_ids, imports)?;
     // SAFETY: the caller has the store.
-    unsafe { limits::check_new(store, 1, &new_entities(module))? };
+    unsafe { limits::check_new(store, 1, module.new_entities())? };
     // SAFETY: as above.
     let inner = unsafe { &mut *store };
     inner.add_module(module, &type_ids);
@@ -125,10 +125,10 @@ pub(super) fn begin(store: *mut Inner, module: &Module, imports: &Imports<'_>) -
     let instance = unsafe { kept.as_mut() };
     make_cells(store, instance, kept, &given.funcs);
     fill_func_refs(instance, &given.funcs);
-    make_tables(inner, instance, &given.tables)?;
-    make_memories(inner, instance, given.memories)?;
-    make_globals(inner, instance, &given.globals);
-    make_tags(inner, instance, given.tags)?;
+    make_tables(inner, module, instance, &given.tables)?;
+    make_memories(inner, module, instance, given.memories)?;
+    make_globals(inner, module, instance, &given.globals);
+    make_tags(inner, module, instance, given.tags)?;
     // SAFETY: the store owns the instance.
     let instance = unsafe { kept.as_ref() };
     fill_head(inner, instance, kept);
@@ -136,23 +136,6 @@ pub(super) fn begin(store: *mut Inner, module: &Module, imports: &Imports<'_>) -
     copy_bytes(instance, is_mapped);
     let vmctx = instance.context.vmctx() as usize;
     Ok(Begun { instance: kept, entry: module.program().entry.get().map(|code| (code, [vmctx, 0, 0])) })
-}
-
-/// What is made for each instance of a module and counts as a memory or table of the store.
-fn new_entities(module: &Module) -> Vec<Growth> {
-    let (plan, interface) = (module.plan(), module.interface());
-    let maximum = |entity: &EntityPlan| (entity.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(entity.maximum);
-    let memories = slice(&plan.memories).iter().zip(slice(&interface.memories));
-    let memories = memories.skip(interface.imported[Kind::Memory as usize] as usize);
-    let tables = slice(&plan.tables).iter().zip(slice(&interface.tables));
-    let tables = tables.filter(|(plan, _)| plan.flags & TablePlan::IMPORTED == 0);
-    let memory =
-        |(plan, entity): (&_, &EntityPlan)| Growth::of_new_memory(plan, maximum(entity), entity.page_size_log2.into());
-    let table = |(plan, entity): (&TablePlan, &EntityPlan)| {
-        let (desired, maximum) = (plan.initial_elements, maximum(entity));
-        Growth { what: Growable::Table, current: 0, desired, maximum }
-    };
-    memories.map(memory).chain(tables.map(table)).collect()
 }
 
 /// The imports by kind.
@@ -346,8 +329,12 @@ fn fill_func_refs(instance: &InstanceData, imported: &[GivenFunc]) {
     }
 }
 
-fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<TableEntity>]) -> Result<(), Error> {
-    let module = instance.module.clone();
+fn make_tables(
+    store: &mut Inner,
+    module: &Module,
+    instance: &mut InstanceData,
+    imported: &[NonNull<TableEntity>],
+) -> Result<(), Error> {
     let entities = slice(&module.interface().tables);
     for (index, (plan, entity)) in slice(&module.plan().tables).iter().zip(entities).enumerate() {
         let table = match imported.get(index) {
@@ -378,8 +365,12 @@ fn make_tables(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNu
     Ok(())
 }
 
-fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<MemoryOf>) -> Result<(), Error> {
-    let module = instance.module.clone();
+fn make_memories(
+    store: &mut Inner,
+    module: &Module,
+    instance: &mut InstanceData,
+    imported: Vec<MemoryOf>,
+) -> Result<(), Error> {
     let entities = slice(&module.interface().memories);
     let mut imported = imported.into_iter();
     for (index, (plan, entity)) in slice(&module.plan().memories).iter().zip(entities).enumerate() {
@@ -420,8 +411,7 @@ fn make_memories(store: &mut Inner, instance: &mut InstanceData, imported: Vec<M
     Ok(())
 }
 
-fn make_globals(store: &mut Inner, instance: &mut InstanceData, imported: &[NonNull<GlobalEntity>]) {
-    let module = instance.module.clone();
+fn make_globals(store: &mut Inner, module: &Module, instance: &mut InstanceData, imported: &[NonNull<GlobalEntity>]) {
     for (index, plan) in slice(&module.interface().globals).iter().enumerate() {
         let place = instance.context.at::<u8>(plan.context_offset);
         let ty = store_code(plan.ty, &instance.type_ids);
@@ -444,8 +434,12 @@ fn make_globals(store: &mut Inner, instance: &mut InstanceData, imported: &[NonN
     }
 }
 
-fn make_tags(store: &mut Inner, instance: &mut InstanceData, imported: Vec<NonNull<TagEntity>>) -> Result<(), Error> {
-    let module = instance.module.clone();
+fn make_tags(
+    store: &mut Inner,
+    module: &Module,
+    instance: &mut InstanceData,
+    imported: Vec<NonNull<TagEntity>>,
+) -> Result<(), Error> {
     let own = slice(&module.interface().tags).iter().skip(imported.len());
     instance.tags = imported;
     for &type_number in own {

@@ -15,13 +15,15 @@ use core::ptr;
 use std::panic::{catch_unwind, resume_unwind};
 use std::thread::Result as Caught;
 
-use wasmelt_abi::descriptor::MemoryPlan;
+use wasmelt_abi::descriptor::{MemoryPlan, TablePlan};
+use wasmelt_abi::interface::{EntityPlan, Kind};
 
 use super::activation::{self, Activation};
 use super::arch::{self, Resume};
 use super::host_func::{HostCell, HostFunc};
 use super::store::{Contents, Inner};
-use super::{Error, FuncType};
+use super::{Error, FuncType, Module};
+use wasmelt_runtime::rel::slice;
 
 /// How many instances, tables and memories a store may have where nobody says it.
 const DEFAULT_COUNT: usize = 10_000;
@@ -490,6 +492,23 @@ pub(super) unsafe fn grow_for_guest(
         (*activation).guest_frame = frame;
         Grown { value: 0, instead: activation::go_on_after(activation, ended) }
     }
+}
+
+/// What is made for each instance of a module and counts as a memory or table of the store.
+pub(super) fn new_entities(module: &Module) -> Box<[Growth]> {
+    let (plan, interface) = (module.plan(), module.interface());
+    let maximum = |entity: &EntityPlan| (entity.flags & EntityPlan::HAS_MAXIMUM != 0).then_some(entity.maximum);
+    let memories = slice(&plan.memories).iter().zip(slice(&interface.memories));
+    let memories = memories.skip(interface.imported[Kind::Memory as usize] as usize);
+    let tables = slice(&plan.tables).iter().zip(slice(&interface.tables));
+    let tables = tables.filter(|(plan, _)| plan.flags & TablePlan::IMPORTED == 0);
+    let memory =
+        |(plan, entity): (&_, &EntityPlan)| Growth::of_new_memory(plan, maximum(entity), entity.page_size_log2.into());
+    let table = |(plan, entity): (&TablePlan, &EntityPlan)| {
+        let (desired, maximum) = (plan.initial_elements, maximum(entity));
+        Growth { what: Growable::Table, current: 0, desired, maximum }
+    };
+    memories.map(memory).chain(tables.map(table)).collect()
 }
 
 /// Refuses what would be too many or too large for a store: `instances` more, and what is to be made. So nothing of an

@@ -12,8 +12,10 @@ use wasmelt_abi::descriptor::{InstancePlan, ProgramDescriptor, RelSlice};
 use wasmelt_abi::interface::{EntityPlan, ExportEntry, FuncTypeEntry, Interface, Kind, TypeCode};
 use wasmelt_abi::symbols::LIBRARY_PREFIX;
 
+use super::limits::{self, Growth};
 use super::memory_file::MemoryFile;
 use super::pool::Image;
+use super::registry::FirstTypes;
 use super::types::{ExternType, GlobalType, HeapType, MemoryType, TableType, ValType};
 use super::{Error, FuncType, arch, faults, registry};
 use wasmelt_runtime::guest;
@@ -120,6 +122,10 @@ struct Loaded {
     types: Vec<FuncType>,
     /// Numbers of exports by name.
     exports: HashMap<String, usize>,
+    /// What stores know that have its types alone; `None` where these are too many.
+    first_types: OnceLock<Option<FirstTypes>>,
+    /// What is made for each instance and has limits.
+    new_entities: OnceLock<Box<[Growth]>>,
     /// What pools map into memory 0; made when a pool asks for it first.
     image: OnceLock<Option<Arc<Image>>>,
     /// Keeps what `program` refers to.
@@ -216,7 +222,9 @@ impl Module {
         let types = resolve_types(slice(&interface.types))?;
         let exports = slice(&interface.exports).iter().enumerate();
         let exports = exports.map(|(index, entry)| (text(&entry.name).to_owned(), index)).collect();
-        Ok(Self(Arc::new(Loaded { program, name: name.to_owned(), types, exports, image: OnceLock::new(), library })))
+        let (first_types, new_entities, image) = Default::default();
+        let name = name.to_owned();
+        Ok(Self(Arc::new(Loaded { program, name, types, exports, first_types, new_entities, image, library })))
     }
 
     /// Returns the name under which the module was loaded.
@@ -266,6 +274,17 @@ impl Module {
     /// The address of its descriptor: two modules have it if and only if they are the same, as long as both are alive.
     pub(super) fn address(&self) -> usize {
         ptr::from_ref(self.0.program).addr()
+    }
+
+    /// What a store knows that has no types but this module's.
+    pub(super) fn first_types(&self) -> Option<&FirstTypes> {
+        let make = || FirstTypes::new(slice(&self.interface().types), self.types()).ok();
+        self.0.first_types.get_or_init(make).as_ref()
+    }
+
+    /// What is made for each instance and counts as a memory or table of the store.
+    pub(super) fn new_entities(&self) -> &[Growth] {
+        self.0.new_entities.get_or_init(|| limits::new_entities(self))
     }
 
     /// Its function types, by number.

@@ -11,13 +11,13 @@
 
 use core::ptr::{self, NonNull};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use wasmelt_abi::interface::{FuncTypeEntry, MAX_TYPES, TypeCode};
 
 use super::host_func::HostFuncData;
 use super::types::{HeapType, RefType, ValType};
-use super::{Error, FuncType};
+use super::{Error, FuncType, Module};
 use wasmelt_runtime::rel::slice;
 
 /// The number that stands for the type itself in its own lists. No type of a store gets it.
@@ -31,7 +31,7 @@ pub(super) struct Signature {
 }
 
 /// What a store knows about a function type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TypeEntry {
     pub(super) signature: Arc<Signature>,
     pub(super) public: FuncType,
@@ -39,22 +39,57 @@ pub(super) struct TypeEntry {
     pub(super) to_wasm: *const u8,
     /// Code that host functions of this type are called through, from a module that brings it.
     pub(super) to_host: *const u8,
-    /// Functions of the host of this type, as long as there is no such code.
-    pub(super) without_code: Vec<NonNull<HostFuncData>>,
 }
 
-/// All function types of a store, by number.
-#[derive(Debug)]
-pub(super) struct Types {
+// SAFETY: the code is read-only, and called by those alone who keep its module.
+unsafe impl Send for TypeEntry {}
+// SAFETY: as above.
+unsafe impl Sync for TypeEntry {}
+
+/// Function types by number.
+#[derive(Clone, Debug)]
+struct Known {
     numbers: HashMap<Signature, u32>,
     entries: Vec<TypeEntry>,
     /// How many there may be, at most [`ITSELF`].
     maximum: u32,
 }
 
+/// All function types of a store.
+#[derive(Debug)]
+pub(super) struct Types {
+    /// Shared with other stores of the same module as long as nothing else is added.
+    known: Arc<Known>,
+    /// Functions of the host that no code calls yet, with the numbers of their types.
+    without_code: Vec<(u32, NonNull<HostFuncData>)>,
+}
+
 impl Default for Types {
     fn default() -> Self {
-        Self { numbers: HashMap::new(), entries: Vec::new(), maximum: ITSELF }
+        static NONE: LazyLock<Arc<Known>> =
+            LazyLock::new(|| Arc::new(Known { numbers: HashMap::new(), entries: Vec::new(), maximum: ITSELF }));
+        Self { known: Arc::clone(&NONE), without_code: Vec::new() }
+    }
+}
+
+/// What a store knows whose first types are those of a module. Made once for each module.
+#[derive(Debug)]
+pub(super) struct FirstTypes {
+    /// The numbers of the module's types.
+    numbers: Arc<[u32]>,
+    /// Without the module's code, for stores that do not keep the module yet.
+    without_code: Arc<Known>,
+    with_code: Arc<Known>,
+}
+
+impl FirstTypes {
+    /// Those of a module with these types, of which `public` are the same as the host sees them.
+    pub(super) fn new(entries: &[FuncTypeEntry], public: &[FuncType]) -> Result<Self, Error> {
+        let mut types = Types::default();
+        let numbers: Arc<[u32]> = types.number_all(entries, public)?.into();
+        let without_code = Arc::clone(&types.known);
+        types.add_code(entries, &numbers);
+        Ok(Self { numbers, without_code, with_code: types.known })
     }
 }
 
@@ -82,6 +117,54 @@ impl Types {
         Ok(numbers[&ty.address()])
     }
 
+    /// The numbers of a module's types.
+    pub(super) fn number_module(&mut self, module: &Module) -> Result<Arc<[u32]>, Error> {
+        match module.first_types() {
+            Some(first) if self.known.entries.is_empty() => {
+                self.known = Arc::clone(&first.without_code);
+                Ok(Arc::clone(&first.numbers))
+            }
+            _ => Ok(self.number_all(slice(&module.interface().types), module.types())?.into()),
+        }
+    }
+
+    /// Records the code that a module brings for its types, which have these numbers. From now on, who has the types keeps the
+    /// module.
+    pub(super) fn add_module(&mut self, module: &Module, numbers: &[u32]) {
+        match module.first_types() {
+            Some(first) if Arc::ptr_eq(&self.known, &first.without_code) => self.known = Arc::clone(&first.with_code),
+            _ => self.add_code(slice(&module.interface().types), numbers),
+        }
+        let Self { known, without_code } = self;
+        without_code.retain(|&(number, host)| {
+            let code = known.entries[number as usize].to_host;
+            if !code.is_null() {
+                // SAFETY: the store owns its functions, and no reference to this field is in use.
+                unsafe { (*host.as_ptr()).reference.code = code };
+            }
+            code.is_null()
+        });
+    }
+
+    /// Records code of types that have these numbers, where there is none.
+    fn add_code(&mut self, entries: &[FuncTypeEntry], numbers: &[u32]) {
+        for (entry, &number) in entries.iter().zip(numbers) {
+            let [to_wasm, to_host] = [&entry.to_wasm, &entry.to_host].map(|code| code.get().unwrap_or(ptr::null()));
+            let known = self.entry(number);
+            if known.to_wasm.is_null() && !to_wasm.is_null() {
+                self.entry_mut(number).to_wasm = to_wasm;
+            }
+            if self.entry(number).to_host.is_null() && !to_host.is_null() {
+                self.entry_mut(number).to_host = to_host;
+            }
+        }
+    }
+
+    /// A function of the host of this type is called by nobody before there is code for that.
+    pub(super) fn wants_code(&mut self, number: u32, host: NonNull<HostFuncData>) {
+        self.without_code.push((number, host));
+    }
+
     /// The numbers of a module's types, of which `public` are the same as the host sees them.
     ///
     /// A type of the list refers to itself and to types before it only, as was checked when the module was loaded.
@@ -102,12 +185,13 @@ impl Types {
 
     /// The number of the type with this signature, in which [`ITSELF`] stands for its own number.
     fn intern(&mut self, signature: Signature, public: &FuncType) -> Result<u32, Error> {
-        if let Some(&number) = self.numbers.get(&signature) {
+        if let Some(&number) = self.known.numbers.get(&signature) {
             return Ok(number);
         }
-        let number = self.entries.len() as u32;
-        if number >= self.maximum {
-            return Err(Error::system(format!("a store has room for {} function types", self.maximum)));
+        let known = Arc::make_mut(&mut self.known);
+        let number = known.entries.len() as u32;
+        if number >= known.maximum {
+            return Err(Error::system(format!("a store has room for {} function types", known.maximum)));
         }
         // The codes in the entry name the type by its number, those in the key cannot know it.
         let named = |codes: &[TypeCode]| -> Box<[TypeCode]> {
@@ -122,25 +206,24 @@ impl Types {
             public: public.clone(),
             to_wasm: ptr::null(),
             to_host: ptr::null(),
-            without_code: Vec::new(),
         };
-        self.numbers.insert(signature, number);
-        self.entries.push(entry);
+        known.numbers.insert(signature, number);
+        known.entries.push(entry);
         Ok(number)
     }
 
     /// Functions of the host that wait for code are gone.
     pub(super) fn forget_functions(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.without_code.clear());
+        self.without_code.clear();
     }
 
     /// The type with a number.
     pub(super) fn entry(&self, number: u32) -> &TypeEntry {
-        &self.entries[number as usize]
+        &self.known.entries[number as usize]
     }
 
-    pub(super) fn entry_mut(&mut self, number: u32) -> &mut TypeEntry {
-        &mut self.entries[number as usize]
+    fn entry_mut(&mut self, number: u32) -> &mut TypeEntry {
+        &mut Arc::make_mut(&mut self.known).entries[number as usize]
     }
 
     /// The code of a value type that stands outside function types.
@@ -277,11 +360,11 @@ mod tests {
         const DEPTH: usize = if cfg!(miri) { 500 } else { 20_000 };
         let mut types = Types::default();
         for (depth, width) in [(DEPTH, 1), (1_000, 10)] {
-            let before = types.entries.len();
+            let before = types.known.entries.len();
             let number = types.number(&nested_type(depth, width, ValType::F32)).unwrap();
             assert_eq!(types.number(&nested_type(depth, width, ValType::F32)).unwrap(), number);
             // Both have the innermost type, and the narrow one has nothing else in common with the wide one.
-            assert_eq!(types.entries.len(), before + depth + usize::from(before == 0));
+            assert_eq!(types.known.entries.len(), before + depth + usize::from(before == 0));
         }
     }
 
@@ -326,18 +409,19 @@ mod tests {
         assert_eq!(*types.number_all(&first.entries, &public).unwrap(), host[..3]);
         let public = [recursive, int, both, twice];
         assert_eq!(*types.number_all(&second.entries, &public).unwrap(), [host[1], host[0], host[2], host[3]]);
-        assert_eq!(types.entries.len(), 4);
+        assert_eq!(types.known.entries.len(), 4);
     }
 
     #[test]
     fn a_store_runs_out_of_numbers_with_an_error() {
-        let mut types = Types { maximum: 2, ..Types::default() };
+        let mut types = Types::default();
+        Arc::make_mut(&mut types.known).maximum = 2;
         let ty = |count| FuncType::new(vec![ValType::I32; count], []);
         assert_eq!([0, 1].map(|count| types.number(&ty(count)).unwrap()), [0, 1]);
         assert!(matches!(types.number(&ty(2)), Err(Error::System(_))));
         assert!(types.number(&FuncType::new([reference(&ty(2))], [])).is_err());
         assert_eq!(types.number(&ty(1)).unwrap(), 1);
-        assert_eq!(Types::default().maximum, ITSELF, "no type has the number that stands for the type itself");
+        assert_eq!(Types::default().known.maximum, ITSELF, "no type has the number that stands for the type itself");
     }
 
     #[test]

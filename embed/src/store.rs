@@ -15,7 +15,6 @@ use core::num::NonZeroU64;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Error;
@@ -35,7 +34,6 @@ use super::stack::Stack;
 use super::table::TableEntity;
 use super::tag::TagEntity;
 use wasmelt_abi::layout::UNCHECKED_STACK_BYTES;
-use wasmelt_runtime::rel::slice;
 
 /// The least stack that a guest gets.
 pub(super) const MIN_STACK_BYTES: u64 = 256 << 10;
@@ -205,10 +203,8 @@ pub struct Inner {
     pub(super) types: Types,
     /// Made with the first instance.
     stack: Option<Stack>,
-    /// Modules that have instances, by the addresses of their descriptors, with the store's numbers of their types.
-    modules: HashMap<usize, (Module, Arc<[u32]>)>,
-    /// Their code, sorted by its address.
-    code: Vec<(Range<usize>, Module)>,
+    /// Modules that have instances, sorted by the addresses of their code.
+    modules: Vec<Known>,
     /// Where memories lie, for the signal handler.
     pub(super) memory_ranges: Vec<MemoryRange>,
     /// Memories of other threads as well.
@@ -235,8 +231,7 @@ impl Inner {
             deadlines: None,
             types: Types::default(),
             stack: None,
-            modules: HashMap::new(),
-            code: Vec::new(),
+            modules: Vec::new(),
             memory_ranges: Vec::new(),
             shared: Vec::new(),
             hosts: Arena::new(),
@@ -303,40 +298,40 @@ impl Inner {
 
     /// The store's numbers of a module's types.
     pub(super) fn type_ids(&mut self, module: &Module) -> Result<Arc<[u32]>, Error> {
-        match self.modules.get(&module.address()) {
-            Some((_, type_ids)) => Ok(Arc::clone(type_ids)),
-            None => Ok(self.types.number_all(slice(&module.interface().types), module.types())?.into()),
+        match self.find_module(module) {
+            Ok(known) => Ok(Arc::clone(&known.type_ids)),
+            Err(_) => self.types.number_module(module),
         }
+    }
+
+    /// What is known of a module that has instances, or where it would stand.
+    fn find_module(&self, module: &Module) -> Result<&Known, usize> {
+        let (range, address) = (module.text(), module.address());
+        // A module without code may have the address at which another one's begins: it comes first.
+        let key = |known: &Known| (known.code.start, known.code.end, known.module.address());
+        let found = self.modules.binary_search_by_key(&(range.start, range.end, address), key);
+        found.map(|at| &self.modules[at])
     }
 
     /// Records a module whose types have these numbers: its code, and the code that it brings for its types.
     pub(super) fn add_module(&mut self, module: &Module, type_ids: &Arc<[u32]>) {
-        if self.modules.contains_key(&module.address()) {
-            return;
-        }
-        self.modules.insert(module.address(), (module.clone(), Arc::clone(type_ids)));
-        for (entry, &type_id) in slice(&module.interface().types).iter().zip(&**type_ids) {
-            let address = |code: Option<*const u8>| code.unwrap_or(ptr::null());
-            self.add_trampolines(type_id, address(entry.to_wasm.get()), address(entry.to_host.get()));
-        }
-        let range = module.text();
-        // A module without code may have the address at which another one's begins.
-        if !range.is_empty() {
-            let at = self.code.partition_point(|(other, _)| other.start < range.start);
-            self.code.insert(at, (range, module.clone()));
+        if let Err(at) = self.find_module(module) {
+            let known = Known { code: module.text(), module: module.clone(), type_ids: Arc::clone(type_ids) };
+            self.modules.insert(at, known);
+            self.types.add_module(module, type_ids);
         }
     }
 
     /// The modules that have instances.
     pub(super) fn modules(&self) -> impl Iterator<Item = &Module> {
-        self.modules.values().map(|(module, _)| module)
+        self.modules.iter().map(|known| &known.module)
     }
 
     /// The module whose code is at this address, and its offset in the code.
     pub(super) fn module_at(&self, address: usize) -> Option<(&Module, u32)> {
-        let at = self.code.partition_point(|(range, _)| range.start <= address);
-        let (range, module) = self.code.get(at.checked_sub(1)?)?;
-        range.contains(&address).then(|| (module, (address - range.start) as u32))
+        let at = self.modules.partition_point(|known| known.code.start <= address);
+        let Known { code, module, .. } = self.modules.get(at.checked_sub(1)?)?;
+        code.contains(&address).then(|| (module, (address - code.start) as u32))
     }
 
     /// What a handle refers to.
@@ -354,6 +349,14 @@ impl Inner {
     pub(super) fn handle<T>(&self, referent: NonNull<T>) -> Handle<T> {
         Handle { store: self.id, referent }
     }
+}
+
+/// A module that has instances.
+struct Known {
+    code: Range<usize>,
+    module: Module,
+    /// The store's numbers of its types.
+    type_ids: Arc<[u32]>,
 }
 
 /// The number of a store, unique in the process.
@@ -409,25 +412,30 @@ impl<T> fmt::Debug for Handle<T> {
 
 /// Things that stay where they are until all of them go.
 pub(super) struct Arena<T> {
-    items: Vec<NonNull<T>>,
+    /// Most arenas have one thing, or nothing.
+    first: Option<NonNull<T>>,
+    others: Vec<NonNull<T>>,
     owns: PhantomData<T>,
 }
 
 impl<T> Arena<T> {
     fn new() -> Self {
-        Self { items: Vec::new(), owns: PhantomData }
+        Self { first: None, others: Vec::new(), owns: PhantomData }
     }
 
     /// Keeps `item`; its address for the rest of the arena's life.
     pub(super) fn add(&mut self, item: T) -> NonNull<T> {
         let item = NonNull::from(Box::leak(Box::new(item)));
-        self.items.push(item);
+        match self.first {
+            None => self.first = Some(item),
+            Some(_) => self.others.push(item),
+        }
         item
     }
 
     /// Drops all of them.
     fn clear(&mut self) {
-        for item in self.items.drain(..) {
+        for item in self.first.take().into_iter().chain(self.others.drain(..)) {
             // SAFETY: it came from a box, and only here, or in `drop`, goes back into one.
             drop(unsafe { Box::from_raw(item.as_ptr()) });
         }
@@ -435,15 +443,18 @@ impl<T> Arena<T> {
 
     /// The thing that was added as number `index`.
     pub(super) fn at(&self, index: usize) -> NonNull<T> {
-        self.items[index]
+        match (index, self.first) {
+            (0, Some(first)) => first,
+            _ => self.others[index.wrapping_sub(1)],
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = NonNull<T>> {
-        self.items.iter().copied()
+        self.first.into_iter().chain(self.others.iter().copied())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        usize::from(self.first.is_some()) + self.others.len()
     }
 }
 

@@ -20,6 +20,7 @@ mod system;
 mod system;
 
 use core::fmt;
+use core::hash::{BuildHasherDefault, Hasher};
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
@@ -246,13 +247,16 @@ impl Wear {
     }
 }
 
+/// What a content is found by: a length and an address.
+type Key = (usize, usize);
+
 impl Content {
     fn is(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 
     /// An image lives as long as a slot is prepared for it, so its address stands for it.
-    fn key(&self) -> (usize, usize) {
+    fn key(&self) -> Key {
         (self.initial, self.image.as_ref().map_or(0, |image| Arc::as_ptr(image).addr()))
     }
 }
@@ -266,11 +270,30 @@ struct Space {
     free: Mutex<Free>,
 }
 
+/// A hash of lengths and addresses, which no guest chooses.
+#[derive(Default)]
+struct OfAddresses(u64);
+
+impl Hasher for OfAddresses {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_usize(byte.into()));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        let product = u128::from(self.0 ^ word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Slots that nobody uses. All of them are clean.
 #[derive(Default)]
 struct Free {
     /// Slots that were used, by what they are prepared for.
-    prepared: HashMap<(usize, usize), Vec<(usize, Content)>>,
+    prepared: HashMap<Key, Vec<(usize, Content)>, BuildHasherDefault<OfAddresses>>,
     /// How many were ever used.
     used: usize,
 }
