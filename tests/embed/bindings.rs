@@ -33,7 +33,9 @@ fn host_program(folder: &Path, source: &str, options: &[&str]) -> Result<PathBuf
     let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition", "2024", "-D", "warnings", "-D", "unsafe_op_in_unsafe_fn", "-W", "missing_docs"]);
     rustc.arg("--extern").arg(format!("wasmelt_embed={}", library.join("libwasmelt_embed.rlib").display()));
-    rustc.arg("-L").arg(library.join("deps")).arg("-L").arg(folder).args(options).arg("-o").arg(&program);
+    // Macros that are compiled for this machine lie apart.
+    rustc.arg("-L").arg(library.join("deps")).arg("-L").arg(portable::folder().join("embed-host/deps"));
+    rustc.arg("-L").arg(folder).args(options).arg("-o").arg(&program);
     support::run(rustc.arg(folder.join("host.rs")), b"")?.expect_code(0)?;
     Ok(program)
 }
