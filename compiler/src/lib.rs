@@ -29,6 +29,7 @@ pub mod image;
 pub mod inspect;
 pub mod link;
 pub mod module;
+pub mod network;
 pub mod oci;
 pub mod optimize;
 pub mod options;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
+use crate::network::Network;
+
 /// Everything that decides how a module is compiled and linked, besides its bytes.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -337,6 +339,9 @@ pub struct Policy {
     pub embedded: Vec<EmbeddedTree>,
     /// Addresses to listen on before the guest runs, by TCP.
     pub tcp_listen: Vec<SocketAddr>,
+    /// What sockets of a component may be used for; absent in reports where nothing is granted.
+    #[serde(skip_serializing_if = "is_default")]
+    pub network: Network,
     /// What the guest's standard input, output and error are; absent in reports where all are the process's own.
     #[serde(skip_serializing_if = "is_default")]
     pub stdio: [Stdio; 3],
@@ -378,6 +383,7 @@ impl Policy {
             files: linked.files,
             embedded: linked.embedded,
             tcp_listen: linked.tcp_listen,
+            network: linked.network,
             stdio: linked.stdio,
             max_open_files: linked.max_open_files,
             max_exception_bytes: linked.max_exception_bytes,
@@ -394,6 +400,7 @@ impl Policy {
             || !self.files.is_empty()
             || !self.embedded.is_empty()
             || !self.tcp_listen.is_empty()
+            || !self.network.is_empty()
             || self.stdio != [Stdio::Inherit; 3]
             || self.max_open_files.is_some()
             || self.max_exception_bytes.is_some()

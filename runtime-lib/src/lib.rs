@@ -20,6 +20,7 @@ pub mod exception;
 pub mod executable;
 pub mod failure;
 pub mod float;
+mod growing;
 pub mod guest;
 pub mod host;
 pub mod inlined;

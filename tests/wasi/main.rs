@@ -19,6 +19,7 @@ mod support;
 mod attacks;
 mod embedded;
 mod interfaces;
+mod sockets;
 mod walls;
 
 use std::collections::BTreeSet;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
     let all = args.filter.is_none() && !args.list;
     trials.extend(attacks::trials());
     trials.extend(interfaces::trials());
+    trials.extend(sockets::trials());
     trials.extend(walls::trials());
     trials.push(Trial::test("every_function_has_a_probe", every_function_has_a_probe));
     let conclusion = support::skips::run(&args, trials);

@@ -11,6 +11,7 @@ use target_lexicon::Triple;
 use crate::codegen;
 use crate::error::{Error, Result};
 use crate::features::FEATURES;
+use crate::network::{AddressGrant, NameGrant, Network};
 use crate::options::{
     BoundsChecks, Cpu, DEFAULT_STACK_BYTES, DirFrom, DirGrant, EmbeddedFile, EnvGrant, FileGrant, Linker, Options,
     Policy, Preload, Runtime, Stdio, Stops, UnknownImports,
@@ -122,6 +123,22 @@ pub(super) struct PolicyArgs {
     /// Listen on a TCP address before the guest runs: `127.0.0.1:8080`
     #[arg(long = "tcplisten", value_name = "ADDRESS", value_parser = values::listen)]
     tcp_listen: Vec<SocketAddr>,
+
+    /// Let a component connect by TCP: to an address, a range of them, or all: `10.0.0.0/8:443`, `[::1]:8000-8010`, `*:80`
+    #[arg(long, value_name = "HOST:PORT")]
+    tcp_connect: Vec<AddressGrant>,
+
+    /// Let a component bind to addresses and listen there by TCP; port 0 is any free one
+    #[arg(long = "tcp-listen", value_name = "HOST:PORT")]
+    tcp_listen_on: Vec<AddressGrant>,
+
+    /// Let a component bind to addresses by UDP, and exchange datagrams with them
+    #[arg(long, value_name = "HOST:PORT")]
+    udp: Vec<AddressGrant>,
+
+    /// Let a component look up a name: `example.org`, `*.example.org` for all names below it, or `*`
+    #[arg(long, value_name = "NAME")]
+    resolve: Vec<NameGrant>,
 
     /// Where relative host paths start at run time: at the working directory (`cwd`), or at the executable's (`exe`)
     #[arg(long, value_name = "WHERE", value_parser = values::dir_from)]
@@ -320,6 +337,12 @@ impl PolicyArgs {
         policy.files.extend_from_slice(&self.files);
         policy.env.extend_from_slice(&self.env);
         policy.tcp_listen.extend_from_slice(&self.tcp_listen);
+        policy.network.extend(&Network {
+            tcp_connect: self.tcp_connect.clone(),
+            tcp_listen: self.tcp_listen_on.clone(),
+            udp: self.udp.clone(),
+            resolve: self.resolve.clone(),
+        });
         policy.inherit_env |= self.inherit_env;
         policy.harden |= self.harden;
         policy.arg0 = self.arg0.clone().or(policy.arg0);

@@ -17,6 +17,7 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use super::embed::Embed;
 use super::{grants, values};
 use crate::error::{Error, ErrorKind, Result};
+use crate::network::{AddressGrant, NameGrant, Network};
 use crate::options::{DirFrom, DirGrant, EnvGrant, FileGrant, Policy, Stdio};
 
 /// The content of a policy file.
@@ -35,6 +36,10 @@ pub(super) struct PolicyFile {
     inherit_env: bool,
     arg0: Option<String>,
     tcplisten: Vec<SocketAddr>,
+    tcp_connect: Vec<AddressGrant>,
+    tcp_listen: Vec<AddressGrant>,
+    udp: Vec<AddressGrant>,
+    resolve: Vec<NameGrant>,
     dir_from: DirFrom,
     stdin: Stdio,
     stdout: Stdio,
@@ -76,6 +81,12 @@ impl PolicyFile {
             inherit_env: self.inherit_env,
             arg0: self.arg0,
             tcp_listen: self.tcplisten,
+            network: Network {
+                tcp_connect: self.tcp_connect,
+                tcp_listen: self.tcp_listen,
+                udp: self.udp,
+                resolve: self.resolve,
+            },
             dir_from: self.dir_from,
             stdio: [self.stdin, self.stdout, self.stderr],
             max_open_files: self.max_open_files,
@@ -143,6 +154,8 @@ mod tests {
             dir = ["data::/data:ro", "."]
             env = ["LANG", "A=b"]
             tcplisten = ["127.0.0.1:8080"]
+            tcp-connect = ["10.0.0.0/8:443"]
+            resolve = ["*.example.org"]
             stdin = "null"
             dir-from = "exe"
             max-memory = "64M"
@@ -159,6 +172,8 @@ mod tests {
         let policy = file.into_policy();
         assert_eq!(policy.dirs, [grants::dir("data::/data:ro").unwrap(), grants::dir(".").unwrap()]);
         assert_eq!(policy.env, [values::env("LANG").unwrap(), values::env("A=b").unwrap()]);
+        assert_eq!(policy.network.tcp_connect, ["10.0.0.0/8:443".parse().unwrap()]);
+        assert_eq!(policy.network.resolve, ["*.example.org".parse().unwrap()]);
         assert_eq!(policy.stdio, [Stdio::Null, Stdio::Inherit, Stdio::Inherit]);
         assert_eq!((policy.dir_from, policy.max_open_files), (DirFrom::Exe, Some(10)));
         assert_eq!((policy.max_table_elements, policy.max_exception_bytes), (Some(100), Some(1 << 20)));
@@ -176,6 +191,7 @@ mod tests {
             ("dir = [\"::x\"]", "the host's directory is empty"),
             ("timeout = \"5\"", "expected a time span"),
             ("stdin = \"file\"", "unknown variant `file`"),
+            ("udp = [\"localhost:53\"]", "a name is not accepted as a host"),
             ("fuel = -1", "line 1"),
             ("max-memory = \"64Q\"", "expected a number of bytes"),
         ] {

@@ -3,11 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Policy};
+use wasmelt_abi::descriptor::{
+    DirGrant, EnvGrant, FurtherPolicy, ListenGrant, NameGrant, NetworkPolicy, Policy, SocketGrant,
+};
 use wasmelt_abi::tree::{Node, Tree};
 
 use super::blob::{Blob, Link, Linked, Links};
 use crate::image::Filter;
+use crate::network::Network;
 use crate::options::{self, DirFrom, EmbeddedFile, Stdio};
 use crate::trees::{Content, NodePlan, TreePlan};
 
@@ -88,9 +91,38 @@ fn write_further(blob: &mut Blob, terms: &Terms<'_>, fuel_offset: Option<i32>) -
         max_threads: policy.max_threads.unwrap_or(FurtherPolicy::DEFAULT_MAX_THREADS),
         filter_process: terms.filter.process,
         trees: write_trees(blob, terms),
-        reserved: 0,
+        network: write_network(blob, &policy.network),
     };
     blob.fill(&room, 0, &further);
+    room.link()
+}
+
+fn write_ip(blob: &mut Blob, ip: IpAddr) -> Links<u8> {
+    match ip {
+        IpAddr::V4(ip) => blob.add_bytes(&ip.octets()),
+        IpAddr::V6(ip) => blob.add_bytes(&ip.octets()),
+    }
+}
+
+fn write_network(blob: &mut Blob, network: &Network) -> Link<NetworkPolicy> {
+    if network.is_empty() {
+        return Link::NONE;
+    }
+    let room = blob.reserve(1);
+    let sockets = blob.reserve(network.addresses().count());
+    for (i, (purpose, grant)) in network.addresses().enumerate() {
+        let endpoint = grant.endpoint();
+        let (address, bits) =
+            endpoint.range.map_or((Links::NONE, 0), |(ip, bits)| (write_ip(blob, ip), u16::from(bits)));
+        let (first_port, last_port) = (endpoint.first_port, endpoint.last_port);
+        blob.fill(&sockets, i, &SocketGrant { address, bits, first_port, last_port, purpose });
+    }
+    let names = blob.reserve(network.resolve.len());
+    for (i, grant) in network.resolve.iter().enumerate() {
+        let pattern = blob.add_bytes(grant.pattern().as_bytes());
+        blob.fill(&names, i, &NameGrant { pattern });
+    }
+    blob.fill(&room, 0, &NetworkPolicy { sockets: sockets.links(), names: names.links() });
     room.link()
 }
 
@@ -98,10 +130,7 @@ fn write_listeners(blob: &mut Blob, addresses: &[SocketAddr]) -> Links<ListenGra
     let room = blob.reserve(addresses.len());
     for (i, address) in addresses.iter().enumerate() {
         let port = address.port().into();
-        let address = match address.ip() {
-            IpAddr::V4(ip) => blob.add_bytes(&ip.octets()),
-            IpAddr::V6(ip) => blob.add_bytes(&ip.octets()),
-        };
+        let address = write_ip(blob, address.ip());
         blob.fill(&room, i, &ListenGrant { address, port });
     }
     room.links()

@@ -28,12 +28,14 @@ macro_rules! calls {
 
 calls! {
     accept4 = 288, 242;
+    bind = 49, 200;
     arch_prctl = 158, -1;
     clock_getres = 229, 114;
     clock_gettime = 228, 113;
     clock_nanosleep = 230, 115;
     clone = 56, 220;
     close = 3, 57;
+    connect = 42, 203;
     dup3 = 292, 24;
     epoll_create1 = 291, 20;
     exit = 60, 93;
@@ -48,11 +50,15 @@ calls! {
     ftruncate = 77, 46;
     futex = 202, 98;
     getdents64 = 217, 61;
+    getpeername = 52, 205;
     getpid = 39, 172;
     getrandom = 318, 278;
+    getsockname = 51, 204;
+    getsockopt = 55, 209;
     ioctl = 16, 29;
     kill = 62, 129;
     linkat = 265, 37;
+    listen = 50, 201;
     lseek = 8, 62;
     madvise = 28, 233;
     mkdirat = 258, 34;
@@ -74,8 +80,10 @@ calls! {
     rt_sigreturn = 15, 139;
     sched_yield = 24, 124;
     sendmsg = 46, 211;
+    setsockopt = 54, 208;
     shutdown = 48, 210;
     sigaltstack = 131, 132;
+    socket = 41, 198;
     symlinkat = 266, 36;
     unlinkat = 263, 35;
     utimensat = 280, 88;
@@ -131,6 +139,13 @@ const WRITES: &[Call] = &[writev, pwritev, lseek, ppoll, clock_gettime];
 /// What waiting for streams and clocks needs in a component.
 const WAITS: &[Call] = &[ppoll, clock_nanosleep, clock_gettime, mmap, munmap];
 
+/// What a socket needs that is new: a number, and room in the tables.
+const SOCKETS: &[Call] = &[fcntl, close, mmap, munmap];
+
+/// What resolving a name needs: the files of the system, which are open already, and a name server.
+const LOOKUPS: &[Call] =
+    &[preadv, socket, setsockopt, connect, sendmsg, recvmsg, fcntl, close, ppoll, clock_gettime, getrandom, getsockopt];
+
 macro_rules! needs {
     ($($(#[$doc:meta])* $list:ident = $module:literal {$(
         $($family:ident)::+ . $function:ident $(as $name:literal)? ($($param:ident)*) $(-> $result:ident)? $($words:literal)?:
@@ -151,13 +166,15 @@ macro_rules! needs_of_components {
         $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
             $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
     )*})*) => {
-        /// The same of the functions of components.
-        static NEEDS_OF_COMPONENTS: &[(&str, &[&[Call]])] =
-            &[$($(($name, &[&[$($call),*], $($($group),*)?]),)*)*];
+        &[$($(($name, &[&[$($call),*], $($($group),*)?]),)*)*]
     };
 }
 
-wasmelt_abi::for_each_component_function!(needs_of_components);
+/// The same of the functions of components.
+static NEEDS_OF_COMPONENTS: &[(&str, &[&[Call]])] = wasmelt_abi::for_each_component_function!(needs_of_components);
+
+/// The same of those that need a socket.
+static NEEDS_OF_SOCKETS: &[(&str, &[&[Call]])] = wasmelt_abi::for_each_socket_function!(needs_of_components);
 
 macro_rules! needs_of_calls {
     ($($family:ident . $function:ident ($($param:ident)*) $(-> $result:ident)?: [$($group:ident)*];)*) => {
@@ -168,14 +185,54 @@ macro_rules! needs_of_calls {
 
 wasmelt_abi::for_each_canonical_function!(needs_of_calls);
 
-/// What a host function needs; `paths` is whether anything is granted that has a path. `None` for one that is not in
-/// the table.
-pub(super) fn of_host_function(name: &str, paths: bool) -> Option<Vec<Call>> {
-    if component::WASI_P2_SOCKETS.iter().any(|function| function.name == name) {
-        return Some(Vec::new());
+/// Which kinds of grants a policy has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Granted {
+    /// Something that has a path.
+    pub(super) paths: bool,
+    /// Addresses to connect to by TCP.
+    pub(super) tcp_connect: bool,
+    /// Addresses to listen on by TCP.
+    pub(super) tcp_listen: bool,
+    /// Addresses of UDP.
+    pub(super) udp: bool,
+    /// Names.
+    pub(super) names: bool,
+}
+
+impl Granted {
+    /// Whether any socket of TCP can exist.
+    pub(super) fn tcp(self) -> bool {
+        self.tcp_connect || self.tcp_listen
     }
-    let mut all = NEEDS.iter().chain(NEEDS_OF_COMPONENTS).chain(NEEDS_OF_CALLS);
+
+    /// Whether functions about this make a system call, which is one of theirs.
+    fn allows(self, reach: Option<Reach>, call: Call) -> bool {
+        match reach {
+            Some(Reach::Paths) => self.paths,
+            Some(Reach::Tcp) => match call {
+                connect => self.tcp_connect,
+                bind | listen | accept4 => self.tcp_listen,
+                _ => self.tcp(),
+            },
+            Some(Reach::Udp) => self.udp,
+            Some(Reach::Names) => self.names,
+            Some(Reach::Sockets) => self.tcp(),
+            _ => true,
+        }
+    }
+}
+
+/// What a host function needs under a policy. `None` for one that is not in the table.
+pub(super) fn of_host_function(name: &str, granted: Granted) -> Option<Vec<Call>> {
+    let mut all = NEEDS.iter().chain(NEEDS_OF_COMPONENTS).chain(NEEDS_OF_SOCKETS).chain(NEEDS_OF_CALLS);
     let (_, needs) = all.find(|(function, _)| *function == name)?;
-    let does_nothing = host::reach_of(name) == Some(Reach::Paths) && !paths;
-    Some(if does_nothing { Vec::new() } else { needs.concat() })
+    // What knows sockets besides needs what it needs without them.
+    let mut calls = match component::without_sockets(name) {
+        Some(name) => of_host_function(name, granted)?,
+        None => Vec::new(),
+    };
+    let reach = host::reach_of(name);
+    calls.extend(needs.concat().into_iter().filter(|&call| granted.allows(reach, call)));
+    Some(calls)
 }

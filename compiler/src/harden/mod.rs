@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use target_lexicon::Triple;
 
-use self::calls::Call;
+use self::calls::{Call, Granted};
 use self::filter::{Condition, Rule};
 use crate::error::{Error, Result};
 use crate::image::Filter;
@@ -37,10 +37,17 @@ pub(crate) fn filter(needs: &Needs, policy: &Policy, target: &Triple, runtime: R
         )
         .hint("leave out `--runtime portable`"));
     }
-    let paths = !policy.dirs.is_empty() || !policy.files.is_empty();
+    let network = &policy.network;
+    let granted = Granted {
+        paths: !policy.dirs.is_empty() || !policy.files.is_empty(),
+        tcp_connect: !network.tcp_connect.is_empty(),
+        tcp_listen: !network.tcp_listen.is_empty(),
+        udp: !network.udp.is_empty(),
+        names: !network.resolve.is_empty(),
+    };
     let mut calls: BTreeSet<Call> = calls::ALWAYS.iter().copied().collect();
     for name in &needs.host_functions {
-        let needed = calls::of_host_function(name, paths)
+        let needed = calls::of_host_function(name, granted)
             .ok_or_else(|| Error::internal(format!("nobody knows what `{name}` needs of the system")))?;
         calls.extend(needed);
     }
@@ -50,12 +57,12 @@ pub(crate) fn filter(needs: &Needs, policy: &Policy, target: &Triple, runtime: R
     if needs.waits {
         calls.extend(calls::WAITING);
     }
-    let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, target)).collect();
+    let rules: Vec<Rule> = calls.into_iter().filter_map(|call| rule(call, granted, target)).collect();
     filter::build(target.architecture, &rules)
 }
 
 /// The rule for a call: with a condition where an argument decides whether it is harmless.
-fn rule(call: Call, target: &Triple) -> Option<Rule> {
+fn rule(call: Call, granted: Granted, target: &Triple) -> Option<Rule> {
     const PROT_EXEC: u32 = 4;
     const TCGETS: u32 = 0x5401;
     const MADV_HUGEPAGE: u32 = 14;
@@ -67,6 +74,13 @@ fn rule(call: Call, target: &Triple) -> Option<Rule> {
     const THREAD: u32 = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000 | 0x8_0000;
     /// The signals that faults arrive as: `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`.
     const FAULTS: [u32; 4] = [11, 7, 4, 8];
+    const FAMILIES: [u32; 2] = [2, 10];
+    /// `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+    const SOCKET_FLAGS: u32 = 0o4_000 | 0o2_000_000;
+    // `SOCK_STREAM` for TCP and `SOCK_DGRAM` for UDP; the resolver asks by both.
+    let socket_types = [(granted.tcp() || granted.names, 1), (granted.udp || granted.names, 2)];
+    /// `IPPROTO_IP`, `SOL_SOCKET`, `IPPROTO_TCP` and `IPPROTO_IPV6`.
+    const OPTION_LEVELS: [u32; 4] = [0, 1, 6, 41];
     let one_of = |values: &[u32]| Condition::OneOf(values.to_vec());
     let conditions = match call {
         // Nothing ever becomes executable.
@@ -74,6 +88,11 @@ fn rule(call: Call, target: &Triple) -> Option<Rule> {
         Call::madvise => vec![(2, one_of(&[MADV_HUGEPAGE]))],
         Call::ioctl => vec![(1, one_of(&[TCGETS]))],
         Call::fcntl => vec![(1, one_of(&[F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]))],
+        Call::socket => {
+            let types = socket_types.iter().filter(|(on, _)| *on).map(|(_, ty)| ty | SOCKET_FLAGS);
+            vec![(0, one_of(&FAMILIES)), (1, Condition::OneOf(types.collect()))]
+        }
+        Call::setsockopt => vec![(1, one_of(&OPTION_LEVELS))],
         Call::clone => vec![(0, one_of(&[THREAD]))],
         Call::arch_prctl => vec![(0, one_of(&[ARCH_SET_FS]))],
         // Messages of the runtime; the guest's output goes by `writev`.
@@ -93,16 +112,34 @@ mod tests {
     #[test]
     fn every_host_function_says_what_it_needs() {
         for host in host_functions() {
-            assert!(calls::of_host_function(host.name, true).is_some(), "{}", host.name);
+            let granted = Granted { paths: true, tcp_connect: true, tcp_listen: true, udp: true, names: true };
+            assert!(calls::of_host_function(host.name, granted).is_some(), "{}", host.name);
         }
-        assert!(calls::of_host_function("path_everything", true).is_none());
+        assert!(calls::of_host_function("path_everything", Granted::default()).is_none());
     }
 
     #[test]
     fn without_a_grant_no_path_can_be_opened() {
         for host in host_functions() {
-            let calls = calls::of_host_function(host.name, false).unwrap();
+            let calls = calls::of_host_function(host.name, Granted::default()).unwrap();
             for call in [Call::openat, Call::openat2, Call::unlinkat, Call::renameat, Call::mkdirat] {
+                assert!(!calls.contains(&call), "{}: {call:?}", host.name);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_grant_no_socket_can_be_made() {
+        let functions = || host_functions().filter(|host| host.module.starts_with("wasi:"));
+        for host in functions() {
+            for granted in [Granted::default(), Granted { paths: true, ..Granted::default() }] {
+                let calls = calls::of_host_function(host.name, granted).unwrap();
+                for call in [Call::socket, Call::connect, Call::bind, Call::listen, Call::sendmsg, Call::recvmsg] {
+                    assert!(!calls.contains(&call), "{}: {call:?}", host.name);
+                }
+            }
+            let calls = calls::of_host_function(host.name, Granted { udp: true, ..Granted::default() }).unwrap();
+            for call in [Call::listen, Call::accept4] {
                 assert!(!calls.contains(&call), "{}: {call:?}", host.name);
             }
         }

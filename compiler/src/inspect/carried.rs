@@ -6,11 +6,16 @@ use std::mem::offset_of;
 use std::net::{IpAddr, SocketAddr};
 
 use object::{Object as _, ObjectKind, ObjectSection as _, ObjectSymbol as _, SectionKind};
-use wasmelt_abi::descriptor::{DirGrant, EnvGrant, FurtherPolicy, ListenGrant, Policy, ProgramDescriptor, RelSlice};
+use wasmelt_abi::descriptor::{
+    DirGrant, EnvGrant, FurtherPolicy, ListenGrant, NameGrant, NetworkPolicy, Policy, ProgramDescriptor, RelSlice,
+    SocketGrant,
+};
+use wasmelt_abi::network::Endpoint;
 use wasmelt_abi::tree::{Node, Tree};
 use wasmelt_abi::{ABI_VERSION, symbols};
 
 use crate::error::{Error, Result};
+use crate::network::Network;
 use crate::options::{self, DirFrom, Stdio};
 use crate::report::Provenance;
 
@@ -96,6 +101,10 @@ impl<'a> View<'a> {
             let offset = usize::try_from(at.checked_sub(*start)?).ok()?;
             data.get(offset..offset.checked_add(len)?)
         })
+    }
+
+    fn u16(&self, at: u64) -> Option<u16> {
+        self.bytes(at, 2)?.try_into().ok().map(u16::from_le_bytes)
     }
 
     fn u32(&self, at: u64) -> Option<u32> {
@@ -224,13 +233,43 @@ fn read_further(view: &View<'_>, at: u64, granted: &mut options::Policy, files: 
     granted.max_threads = Some(view.u32(at!(at, FurtherPolicy, max_threads))?);
     granted.harden = view.slice(at!(at, FurtherPolicy, filter), size_of::<u64>())?.next().is_some();
     for at in view.slice(at!(at, FurtherPolicy, listeners), size_of::<ListenGrant>())? {
-        let address = view.slice_bytes(at!(at, ListenGrant, address))?;
-        let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from);
-        let ip = v4.or_else(|_| <[u8; 16]>::try_from(address).map(IpAddr::from)).ok()?;
+        let ip = read_ip(view.slice_bytes(at!(at, ListenGrant, address))?)?;
         granted.tcp_listen.push(SocketAddr::new(ip, view.u32(at!(at, ListenGrant, port))?.try_into().ok()?));
+    }
+    match view.rel(at!(at, FurtherPolicy, network))? {
+        0 => {}
+        network => read_network(view, network, &mut granted.network)?,
     }
     for at in view.slice(at!(at, FurtherPolicy, trees), size_of::<Tree>())? {
         read_tree(view, at, files)?;
+    }
+    Some(())
+}
+
+fn read_ip(address: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(address).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(address).map(IpAddr::from)).ok()
+}
+
+/// Reads what sockets may be used for.
+fn read_network(view: &View<'_>, at: u64, granted: &mut Network) -> Option<()> {
+    for at in view.slice(at!(at, NetworkPolicy, sockets), size_of::<SocketGrant>())? {
+        let range = match view.slice_bytes(at!(at, SocketGrant, address))? {
+            [] => None,
+            address => Some((read_ip(address)?, view.u16(at!(at, SocketGrant, bits))?.try_into().ok()?)),
+        };
+        let (first_port, last_port) =
+            (view.u16(at!(at, SocketGrant, first_port))?, view.u16(at!(at, SocketGrant, last_port))?);
+        let list = match view.u16(at!(at, SocketGrant, purpose))? {
+            SocketGrant::TCP_CONNECT => &mut granted.tcp_connect,
+            SocketGrant::TCP_LISTEN => &mut granted.tcp_listen,
+            SocketGrant::UDP => &mut granted.udp,
+            _ => return None,
+        };
+        list.push(Endpoint { range, first_port, last_port }.into());
+    }
+    for at in view.slice(at!(at, NetworkPolicy, names), size_of::<NameGrant>())? {
+        granted.resolve.push(view.text(at!(at, NameGrant, pattern))?.parse().ok()?);
     }
     Some(())
 }

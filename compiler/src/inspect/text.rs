@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use super::module::Memory;
 use super::{ComponentReport, Function, ModuleReport, NativeReport, Report, Section};
+use crate::network::Network;
 use crate::options::{BoundsChecks, DirFrom, OptLevel, Policy, Stdio, UnknownImports};
 use crate::plain::Plain;
 use crate::report::{self, Export, Import, LinkedImport, LinkedModule, Provenance};
@@ -194,6 +195,7 @@ impl Text {
         for address in &policy.tcp_listen {
             self.line(format_args!("  tcp   listens on {address}"));
         }
+        self.network(&policy.network);
         if let Some(name) = &policy.arg0 {
             self.line(format_args!("  arg0  {}", Plain(name)));
         }
@@ -203,10 +205,27 @@ impl Text {
             && policy.files.is_empty()
             && policy.embedded.is_empty()
             && policy.tcp_listen.is_empty()
+            && policy.network.is_empty()
         {
             self.line("  none: no files, no environment, no network");
         }
         self.limits(policy);
+    }
+
+    fn network(&mut self, network: &Network) {
+        let lists = [
+            (&network.tcp_connect, "tcp   sockets connect to"),
+            (&network.tcp_listen, "tcp   sockets listen on"),
+            (&network.udp, "udp   sockets use"),
+        ];
+        for (grants, what) in lists {
+            for grant in grants {
+                self.line(format_args!("  {what} {grant}"));
+            }
+        }
+        for grant in &network.resolve {
+            self.line(format_args!("  names {} may be resolved", Plain(grant.pattern())));
+        }
     }
 
     fn limits(&mut self, policy: &Policy) {

@@ -133,7 +133,12 @@ impl Components {
         let lowered = flat.trampolines.iter().zip(provided);
         let lowered = lowered.filter(|(_, provided)| matches!(provided, Provided::Lowered(..)));
         let lowerings = lowered.map(|(trampoline, _)| Lowering::new(trampoline, instances));
-        let lowerings: PrimaryMap<_, _> = lowerings.collect::<Result<_>>()?;
+        let mut lowerings: PrimaryMap<LoweringIndex, Lowering> = lowerings.collect::<Result<_>>()?;
+        if lowerings.values().any(|lowering| component::makes_sockets(lowering.host)) {
+            for lowering in lowerings.values_mut() {
+                lowering.host = component::beside_sockets(lowering.host);
+            }
+        }
         let reallocs = lowerings.values().filter_map(|lowering| match lowering.call {
             LoweredCall::Import { realloc: Some(realloc), .. } => Some((realloc, lowering.component)),
             _ => None,

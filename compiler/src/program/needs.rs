@@ -73,19 +73,24 @@ impl Needs {
             self.host_functions.iter().filter_map(|name| host::reach_of(name)).any(Reach::uses_descriptors);
         let grants = uses_descriptors && (!policy.dirs.is_empty() || !policy.tcp_listen.is_empty());
         let variables = policy.inherit_env || !policy.env.is_empty();
+        // The functions that need a grant of the network, and that have one.
+        let has_network = !policy.network.is_empty()
+            && self.host_functions.iter().filter_map(|name| host::reach_of(name)).any(Reach::uses_network);
         let has_trees = !policy.files.is_empty() || !policy.embedded.is_empty();
         let hooks = [
             (self.makes_instances, symbols::HOOK_INSTANCES),
             (self.makes_memories, symbols::HOOK_MEMORIES),
             (self.makes_tables, symbols::HOOK_TABLES),
             // There is something that the environment may take away.
-            (policy.has_further() || grants || variables || self.grows, symbols::HOOK_RESTRICT),
+            (has_network, symbols::HOOK_RESTRICT_NETWORK),
+            (!has_network && (policy.has_further() || grants || variables || self.grows), symbols::HOOK_RESTRICT),
             (uses_descriptors && policy.dir_from == DirFrom::Exe, symbols::HOOK_DIR_FROM_EXE),
             (uses_descriptors && !policy.dirs.is_empty(), symbols::HOOK_PREOPENS),
             (uses_descriptors && !policy.tcp_listen.is_empty(), symbols::HOOK_LISTENERS),
             (uses_descriptors && has_trees, symbols::HOOK_TREES),
             // All that was granted is open, and what comes after runs the guest.
-            (policy.harden, symbols::HOOK_HARDEN),
+            (policy.harden && has_network, symbols::HOOK_HARDEN_NETWORK),
+            (policy.harden && !has_network, symbols::HOOK_HARDEN),
             // It runs the program itself. What `--invoke` runs ends without a summary.
             (self.is_traced && !self.invokes, symbols::HOOK_TRACE),
             (self.invokes && !self.snapshots, symbols::HOOK_INVOKE),

@@ -152,6 +152,11 @@ pub const HOST_RESOURCES: &[(&str, &str)] = &[
     ("wasi:cli/terminal-input", "terminal-input"),
     ("wasi:cli/terminal-output", "terminal-output"),
     ("wasi:sockets/network", "network"),
+    ("wasi:sockets/tcp", "tcp-socket"),
+    ("wasi:sockets/udp", "udp-socket"),
+    ("wasi:sockets/udp", "incoming-datagram-stream"),
+    ("wasi:sockets/udp", "outgoing-datagram-stream"),
+    ("wasi:sockets/ip-name-lookup", "resolve-address-stream"),
 ];
 
 /// The number of the first resource type that a component of the program has defined.

@@ -152,132 +152,174 @@ macro_rules! for_each_component_function {
                 sockets.instance_network = "instance-network" () -> I32: process [; HANDLES];
             }
             "wasi:sockets/ip-name-lookup" {
-                sockets.resolve_addresses = "resolve-addresses" (I32 I32 I32 I32): process [];
+                sockets.resolve_addresses = "resolve-addresses" (I32 I32 I32 I32): names [; HANDLES LOOKUPS];
             }
             "wasi:sockets/network" {
                 sockets.drop_network = "[resource-drop]network" (I32): process [];
             }
             "wasi:sockets/tcp-create-socket" {
-                sockets.create_tcp_socket = "create-tcp-socket" (I32 I32): process [];
+                sockets.create_tcp_socket = "create-tcp-socket" (I32 I32): tcp [socket setsockopt; SOCKETS HANDLES];
             }
             "wasi:sockets/udp-create-socket" {
-                sockets.create_udp_socket = "create-udp-socket" (I32 I32): process [];
+                sockets.create_udp_socket = "create-udp-socket" (I32 I32): udp [socket setsockopt; SOCKETS HANDLES];
             }
         }
     };
 }
 
-/// Calls a macro with the functions of sockets that need a socket first. Nothing grants one yet, so no handle is ever
-/// that of a socket, and each of them refuses what it is given.
+/// Calls a macro with the functions that need a socket first, or an answer of the resolver: rows as those of
+/// [`for_each_component_function`]. Only executables have sockets.
 #[macro_export]
 macro_rules! for_each_socket_function {
     ($mac:ident) => {
         $mac! {
             "wasi:sockets/ip-name-lookup" {
-                resolve_address_stream_resolve_next_address = "[method]resolve-address-stream.resolve-next-address" (I32 I32);
-                resolve_address_stream_subscribe = "[method]resolve-address-stream.subscribe" (I32) -> I32;
-                drop_resolve_address_stream = "[resource-drop]resolve-address-stream" (I32);
+                sockets.resolve_address_stream_resolve_next_address = "[method]resolve-address-stream.resolve-next-address" (I32 I32): names [];
+                sockets.resolve_address_stream_subscribe = "[method]resolve-address-stream.subscribe" (I32) -> I32: names [; HANDLES];
+                sockets.drop_resolve_address_stream = "[resource-drop]resolve-address-stream" (I32): names [];
             }
             "wasi:sockets/tcp" {
-                tcp_socket_start_bind = "[method]tcp-socket.start-bind" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32);
-                tcp_socket_finish_bind = "[method]tcp-socket.finish-bind" (I32 I32);
-                tcp_socket_start_connect = "[method]tcp-socket.start-connect" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32);
-                tcp_socket_finish_connect = "[method]tcp-socket.finish-connect" (I32 I32);
-                tcp_socket_start_listen = "[method]tcp-socket.start-listen" (I32 I32);
-                tcp_socket_finish_listen = "[method]tcp-socket.finish-listen" (I32 I32);
-                tcp_socket_accept = "[method]tcp-socket.accept" (I32 I32);
-                tcp_socket_local_address = "[method]tcp-socket.local-address" (I32 I32);
-                tcp_socket_remote_address = "[method]tcp-socket.remote-address" (I32 I32);
-                tcp_socket_is_listening = "[method]tcp-socket.is-listening" (I32) -> I32;
-                tcp_socket_address_family = "[method]tcp-socket.address-family" (I32) -> I32;
-                tcp_socket_set_listen_backlog_size = "[method]tcp-socket.set-listen-backlog-size" (I32 I64 I32);
-                tcp_socket_keep_alive_enabled = "[method]tcp-socket.keep-alive-enabled" (I32 I32);
-                tcp_socket_set_keep_alive_enabled = "[method]tcp-socket.set-keep-alive-enabled" (I32 I32 I32);
-                tcp_socket_keep_alive_idle_time = "[method]tcp-socket.keep-alive-idle-time" (I32 I32);
-                tcp_socket_set_keep_alive_idle_time = "[method]tcp-socket.set-keep-alive-idle-time" (I32 I64 I32);
-                tcp_socket_keep_alive_interval = "[method]tcp-socket.keep-alive-interval" (I32 I32);
-                tcp_socket_set_keep_alive_interval = "[method]tcp-socket.set-keep-alive-interval" (I32 I64 I32);
-                tcp_socket_keep_alive_count = "[method]tcp-socket.keep-alive-count" (I32 I32);
-                tcp_socket_set_keep_alive_count = "[method]tcp-socket.set-keep-alive-count" (I32 I32 I32);
-                tcp_socket_hop_limit = "[method]tcp-socket.hop-limit" (I32 I32);
-                tcp_socket_set_hop_limit = "[method]tcp-socket.set-hop-limit" (I32 I32 I32);
-                tcp_socket_receive_buffer_size = "[method]tcp-socket.receive-buffer-size" (I32 I32);
-                tcp_socket_set_receive_buffer_size = "[method]tcp-socket.set-receive-buffer-size" (I32 I64 I32);
-                tcp_socket_send_buffer_size = "[method]tcp-socket.send-buffer-size" (I32 I32);
-                tcp_socket_set_send_buffer_size = "[method]tcp-socket.set-send-buffer-size" (I32 I64 I32);
-                tcp_socket_subscribe = "[method]tcp-socket.subscribe" (I32) -> I32;
-                tcp_socket_shutdown = "[method]tcp-socket.shutdown" (I32 I32 I32);
-                drop_tcp_socket = "[resource-drop]tcp-socket" (I32);
+                sockets.tcp_socket_start_bind = "[method]tcp-socket.start-bind" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32): tcp [bind setsockopt getsockname];
+                sockets.tcp_socket_finish_bind = "[method]tcp-socket.finish-bind" (I32 I32): tcp [];
+                sockets.tcp_socket_start_connect = "[method]tcp-socket.start-connect" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32): tcp [connect];
+                sockets.tcp_socket_finish_connect = "[method]tcp-socket.finish-connect" (I32 I32): tcp [getsockopt ppoll clock_gettime; HANDLES];
+                sockets.tcp_socket_start_listen = "[method]tcp-socket.start-listen" (I32 I32): tcp [listen];
+                sockets.tcp_socket_finish_listen = "[method]tcp-socket.finish-listen" (I32 I32): tcp [];
+                sockets.tcp_socket_accept = "[method]tcp-socket.accept" (I32 I32): tcp [accept4; SOCKETS HANDLES];
+                sockets.tcp_socket_local_address = "[method]tcp-socket.local-address" (I32 I32): tcp [getsockname];
+                sockets.tcp_socket_remote_address = "[method]tcp-socket.remote-address" (I32 I32): tcp [getpeername];
+                sockets.tcp_socket_is_listening = "[method]tcp-socket.is-listening" (I32) -> I32: tcp [];
+                sockets.tcp_socket_address_family = "[method]tcp-socket.address-family" (I32) -> I32: tcp [];
+                sockets.tcp_socket_set_listen_backlog_size = "[method]tcp-socket.set-listen-backlog-size" (I32 I64 I32): tcp [listen];
+                sockets.tcp_socket_keep_alive_enabled = "[method]tcp-socket.keep-alive-enabled" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_keep_alive_enabled = "[method]tcp-socket.set-keep-alive-enabled" (I32 I32 I32): tcp [setsockopt];
+                sockets.tcp_socket_keep_alive_idle_time = "[method]tcp-socket.keep-alive-idle-time" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_keep_alive_idle_time = "[method]tcp-socket.set-keep-alive-idle-time" (I32 I64 I32): tcp [setsockopt];
+                sockets.tcp_socket_keep_alive_interval = "[method]tcp-socket.keep-alive-interval" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_keep_alive_interval = "[method]tcp-socket.set-keep-alive-interval" (I32 I64 I32): tcp [setsockopt];
+                sockets.tcp_socket_keep_alive_count = "[method]tcp-socket.keep-alive-count" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_keep_alive_count = "[method]tcp-socket.set-keep-alive-count" (I32 I32 I32): tcp [setsockopt];
+                sockets.tcp_socket_hop_limit = "[method]tcp-socket.hop-limit" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_hop_limit = "[method]tcp-socket.set-hop-limit" (I32 I32 I32): tcp [setsockopt];
+                sockets.tcp_socket_receive_buffer_size = "[method]tcp-socket.receive-buffer-size" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_receive_buffer_size = "[method]tcp-socket.set-receive-buffer-size" (I32 I64 I32): tcp [setsockopt];
+                sockets.tcp_socket_send_buffer_size = "[method]tcp-socket.send-buffer-size" (I32 I32): tcp [getsockopt];
+                sockets.tcp_socket_set_send_buffer_size = "[method]tcp-socket.set-send-buffer-size" (I32 I64 I32): tcp [setsockopt];
+                sockets.tcp_socket_subscribe = "[method]tcp-socket.subscribe" (I32) -> I32: tcp [; HANDLES];
+                sockets.tcp_socket_shutdown = "[method]tcp-socket.shutdown" (I32 I32 I32): tcp [shutdown];
+                sockets.drop_tcp_socket = "[resource-drop]tcp-socket" (I32): tcp [close munmap];
             }
             "wasi:sockets/udp" {
-                udp_socket_start_bind = "[method]udp-socket.start-bind" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32);
-                udp_socket_finish_bind = "[method]udp-socket.finish-bind" (I32 I32);
-                udp_socket_stream = "[method]udp-socket.stream" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32);
-                udp_socket_local_address = "[method]udp-socket.local-address" (I32 I32);
-                udp_socket_remote_address = "[method]udp-socket.remote-address" (I32 I32);
-                udp_socket_address_family = "[method]udp-socket.address-family" (I32) -> I32;
-                udp_socket_unicast_hop_limit = "[method]udp-socket.unicast-hop-limit" (I32 I32);
-                udp_socket_set_unicast_hop_limit = "[method]udp-socket.set-unicast-hop-limit" (I32 I32 I32);
-                udp_socket_receive_buffer_size = "[method]udp-socket.receive-buffer-size" (I32 I32);
-                udp_socket_set_receive_buffer_size = "[method]udp-socket.set-receive-buffer-size" (I32 I64 I32);
-                udp_socket_send_buffer_size = "[method]udp-socket.send-buffer-size" (I32 I32);
-                udp_socket_set_send_buffer_size = "[method]udp-socket.set-send-buffer-size" (I32 I64 I32);
-                udp_socket_subscribe = "[method]udp-socket.subscribe" (I32) -> I32;
-                incoming_datagram_stream_receive = "[method]incoming-datagram-stream.receive" (I32 I64 I32);
-                incoming_datagram_stream_subscribe = "[method]incoming-datagram-stream.subscribe" (I32) -> I32;
-                outgoing_datagram_stream_check_send = "[method]outgoing-datagram-stream.check-send" (I32 I32);
-                outgoing_datagram_stream_send = "[method]outgoing-datagram-stream.send" (I32 I32 I32 I32);
-                outgoing_datagram_stream_subscribe = "[method]outgoing-datagram-stream.subscribe" (I32) -> I32;
-                drop_udp_socket = "[resource-drop]udp-socket" (I32);
-                drop_incoming_datagram_stream = "[resource-drop]incoming-datagram-stream" (I32);
-                drop_outgoing_datagram_stream = "[resource-drop]outgoing-datagram-stream" (I32);
+                sockets.udp_socket_start_bind = "[method]udp-socket.start-bind" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32): udp [bind setsockopt getsockname];
+                sockets.udp_socket_finish_bind = "[method]udp-socket.finish-bind" (I32 I32): udp [];
+                sockets.udp_socket_stream = "[method]udp-socket.stream" (I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32 I32): udp [connect getsockname getpeername; HANDLES];
+                sockets.udp_socket_local_address = "[method]udp-socket.local-address" (I32 I32): udp [getsockname];
+                sockets.udp_socket_remote_address = "[method]udp-socket.remote-address" (I32 I32): udp [];
+                sockets.udp_socket_address_family = "[method]udp-socket.address-family" (I32) -> I32: udp [];
+                sockets.udp_socket_unicast_hop_limit = "[method]udp-socket.unicast-hop-limit" (I32 I32): udp [getsockopt];
+                sockets.udp_socket_set_unicast_hop_limit = "[method]udp-socket.set-unicast-hop-limit" (I32 I32 I32): udp [setsockopt];
+                sockets.udp_socket_receive_buffer_size = "[method]udp-socket.receive-buffer-size" (I32 I32): udp [getsockopt];
+                sockets.udp_socket_set_receive_buffer_size = "[method]udp-socket.set-receive-buffer-size" (I32 I64 I32): udp [setsockopt];
+                sockets.udp_socket_send_buffer_size = "[method]udp-socket.send-buffer-size" (I32 I32): udp [getsockopt];
+                sockets.udp_socket_set_send_buffer_size = "[method]udp-socket.set-send-buffer-size" (I32 I64 I32): udp [setsockopt];
+                sockets.udp_socket_subscribe = "[method]udp-socket.subscribe" (I32) -> I32: udp [; HANDLES];
+                sockets.incoming_datagram_stream_receive = "[method]incoming-datagram-stream.receive" (I32 I64 I32): udp [recvmsg];
+                sockets.incoming_datagram_stream_subscribe = "[method]incoming-datagram-stream.subscribe" (I32) -> I32: udp [; HANDLES];
+                sockets.outgoing_datagram_stream_check_send = "[method]outgoing-datagram-stream.check-send" (I32 I32): udp [ppoll clock_gettime];
+                sockets.outgoing_datagram_stream_send = "[method]outgoing-datagram-stream.send" (I32 I32 I32 I32): udp [sendmsg];
+                sockets.outgoing_datagram_stream_subscribe = "[method]outgoing-datagram-stream.subscribe" (I32) -> I32: udp [; HANDLES];
+                sockets.drop_udp_socket = "[resource-drop]udp-socket" (I32): udp [close munmap];
+                sockets.drop_incoming_datagram_stream = "[resource-drop]incoming-datagram-stream" (I32): udp [];
+                sockets.drop_outgoing_datagram_stream = "[resource-drop]outgoing-datagram-stream" (I32): udp [];
+            }
+            // What takes the place of the function of the same name where a program can have sockets, see `beside_sockets`.
+            "wasi:io/poll" {
+                sockets.pollable_ready = "[method]pollable.ready+sockets" (I32) -> I32: sockets [];
+                sockets.pollable_block = "[method]pollable.block+sockets" (I32): sockets [];
+                sockets.poll = "poll+sockets" (I32 I32 I32): sockets [];
+                sockets.drop_pollable = "[resource-drop]pollable+sockets" (I32): sockets [];
+            }
+            "wasi:io/streams" {
+                sockets.input_stream_read = "[method]input-stream.read+sockets" (I32 I64 I32): sockets [ppoll clock_gettime];
+                sockets.input_stream_blocking_read = "[method]input-stream.blocking-read+sockets" (I32 I64 I32): sockets [ppoll clock_gettime];
+                sockets.input_stream_skip = "[method]input-stream.skip+sockets" (I32 I64 I32): sockets [ppoll clock_gettime];
+                sockets.input_stream_blocking_skip = "[method]input-stream.blocking-skip+sockets" (I32 I64 I32): sockets [ppoll clock_gettime];
+                sockets.input_stream_subscribe = "[method]input-stream.subscribe+sockets" (I32) -> I32: sockets [];
+                sockets.output_stream_check_write = "[method]output-stream.check-write+sockets" (I32 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_write = "[method]output-stream.write+sockets" (I32 I32 I32 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_blocking_write_and_flush = "[method]output-stream.blocking-write-and-flush+sockets" (I32 I32 I32 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_flush = "[method]output-stream.flush+sockets" (I32 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_blocking_flush = "[method]output-stream.blocking-flush+sockets" (I32 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_subscribe = "[method]output-stream.subscribe+sockets" (I32) -> I32: sockets [];
+                sockets.output_stream_write_zeroes = "[method]output-stream.write-zeroes+sockets" (I32 I64 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_blocking_write_zeroes_and_flush = "[method]output-stream.blocking-write-zeroes-and-flush+sockets" (I32 I64 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_splice = "[method]output-stream.splice+sockets" (I32 I32 I64 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.output_stream_blocking_splice = "[method]output-stream.blocking-splice+sockets" (I32 I32 I64 I32): sockets [sendmsg ppoll clock_gettime shutdown mmap munmap];
+                sockets.drop_input_stream = "[resource-drop]input-stream+sockets" (I32): sockets [];
+                sockets.drop_output_stream = "[resource-drop]output-stream+sockets" (I32): sockets [sendmsg ppoll clock_gettime munmap];
             }
         }
     };
 }
 
-macro_rules! declare {
+macro_rules! list {
     ($($interface:literal {$(
         $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
             $reach:ident [$($call:ident)* $(; $($group:ident)*)?];
     )*})*) => {
-        /// The functions of WASI 0.2. The module of each is its interface without a version.
-        /// Source: the WIT files of WASI 0.2.12.
-        pub static WASI_P2: &[HostFunction] = &[$($(HostFunction {
+        &[$($(HostFunction {
             module: $interface,
             name: $name,
             params: &[$(ValueType::$param),*],
             results: &[$(ValueType::$result)?],
-            reach: declare!(@reach $reach),
-        },)*)*];
+            reach: list!(@reach $reach),
+        },)*)*]
     };
     (@reach process) => { Reach::Process };
     (@reach descriptors) => { Reach::Descriptors };
     (@reach paths) => { Reach::Paths };
+    (@reach tcp) => { Reach::Tcp };
+    (@reach udp) => { Reach::Udp };
+    (@reach names) => { Reach::Names };
+    (@reach sockets) => { Reach::Sockets };
 }
 
-for_each_component_function!(declare);
+/// The functions of WASI 0.2. The module of each is its interface without a version.
+/// Source: the WIT files of WASI 0.2.12.
+pub static WASI_P2: &[HostFunction] = for_each_component_function!(list);
 
-macro_rules! declare_sockets {
-    ($($interface:literal {$(
-        $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?;
-    )*})*) => {
-        /// The functions of WASI 0.2 that need a socket, see [`for_each_socket_function`].
-        pub static WASI_P2_SOCKETS: &[HostFunction] = &[$($(HostFunction {
-            module: $interface,
-            name: $name,
-            params: &[$(ValueType::$param),*],
-            results: &[$(ValueType::$result)?],
-            reach: Reach::Process,
-        },)*)*];
+/// The functions of WASI 0.2 that need a socket, see [`for_each_socket_function`].
+pub static WASI_P2_SOCKETS: &[HostFunction] = for_each_socket_function!(list);
+
+/// Behind the name of a function that also knows sockets.
+const BESIDE_SOCKETS: &str = "+sockets";
+
+/// All functions, also those that no import names.
+pub(crate) fn all() -> impl Iterator<Item = &'static HostFunction> {
+    WASI_P2.iter().chain(WASI_P2_SOCKETS)
+}
+
+/// The function that does what `host` does in a program that can have sockets: streams and `pollable`s may be theirs.
+pub fn beside_sockets(host: &'static HostFunction) -> &'static HostFunction {
+    let is_other = |other: &&HostFunction| {
+        other.module == host.module && other.name.strip_suffix(BESIDE_SOCKETS) == Some(host.name)
     };
+    all().find(is_other).unwrap_or(host)
 }
 
-for_each_socket_function!(declare_sockets);
+/// The name without what [`beside_sockets`] adds; `None` where nothing was added.
+pub fn without_sockets(name: &str) -> Option<&str> {
+    name.strip_suffix(BESIDE_SOCKETS)
+}
+
+/// Whether a program that imports this function can have a socket, or an answer of the resolver.
+pub fn makes_sockets(host: &HostFunction) -> bool {
+    matches!(host.name, "create-tcp-socket" | "create-udp-socket" | "resolve-addresses")
+}
 
 /// All functions that components can import.
 pub fn functions() -> impl Iterator<Item = &'static HostFunction> {
-    WASI_P2.iter().chain(WASI_P2_SOCKETS)
+    all().filter(|function| !function.name.ends_with(BESIDE_SOCKETS))
 }
 
 /// The function that an import names: interface with version, and name. All versions 0.2.x are one.
@@ -314,6 +356,18 @@ mod tests {
         }
         assert_eq!(found("wasi:cli/stdout@0.2.0", "get-stdin"), None);
         assert_eq!(found("wasi:cli/stdout", "get-stdout"), None);
+    }
+
+    #[test]
+    fn streams_know_sockets_where_a_program_can_have_them() {
+        let read = find("wasi:io/streams@0.2.0", "[method]input-stream.read").unwrap();
+        let beside = beside_sockets(read);
+        assert_eq!((beside.module, beside.name), (read.module, "[method]input-stream.read+sockets"));
+        assert_eq!((beside.params, beside.results), (read.params, read.results));
+        assert_eq!(without_sockets(beside.name), Some(read.name));
+        assert!(find("wasi:io/streams@0.2.0", beside.name).is_none(), "no import names it");
+        let now = find("wasi:clocks/wall-clock@0.2.0", "now").unwrap();
+        assert_eq!(beside_sockets(now).name, now.name);
     }
 
     #[test]

@@ -97,8 +97,8 @@ record! {
         /// Index of the instruction of `filter` whose operand is the number of the process, which only the process knows;
         /// 0 for none.
         pub filter_process: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// What sockets may be used for; none where nothing is granted.
+        pub network: RelOf<F, NetworkPolicy>,
     }
 }
 
@@ -119,6 +119,52 @@ impl FurtherPolicy {
     pub const DETERMINISTIC: u32 = 1 << 3;
     /// Relative host paths start at the folder of the executable, not at the working directory.
     pub const DIR_FROM_EXE: u32 = 1 << 4;
+}
+
+record! {
+    /// What a component's sockets may be used for, in an executable.
+    #[derive(Debug)]
+    pub struct NetworkPolicy<F> {
+        /// Addresses.
+        pub sockets: SliceOf<F, SocketGrant>,
+        /// Patterns of names, see [`crate::network::covers_name`].
+        pub names: SliceOf<F, NameGrant>,
+    }
+}
+
+record! {
+    /// Addresses, and what sockets may do with them: a [`crate::network::Endpoint`].
+    #[derive(Debug)]
+    pub struct SocketGrant<F> {
+        /// 16 bytes of IPv6 address, or 4 of IPv4; none for all addresses.
+        pub address: SliceOf<F, u8>,
+        /// How many bits of the address count.
+        pub bits: u16,
+        /// The lowest port.
+        pub first_port: u16,
+        /// The highest port.
+        pub last_port: u16,
+        /// [`SocketGrant::TCP_CONNECT`], [`SocketGrant::TCP_LISTEN`] or [`SocketGrant::UDP`].
+        pub purpose: u16,
+    }
+}
+
+impl SocketGrant {
+    /// To connect to by TCP.
+    pub const TCP_CONNECT: u16 = 0;
+    /// To bind to and listen on by TCP.
+    pub const TCP_LISTEN: u16 = 1;
+    /// To bind to by UDP, and to exchange datagrams with.
+    pub const UDP: u16 = 2;
+}
+
+record! {
+    /// Names that may be resolved.
+    #[derive(Debug)]
+    pub struct NameGrant<F> {
+        /// The pattern.
+        pub pattern: SliceOf<F, u8>,
+    }
 }
 
 record! {
@@ -271,6 +317,9 @@ mod tests {
         assert_eq!(size_of::<Policy>(), 32);
         assert_eq!(size_of::<FurtherPolicy>(), 80);
         assert_eq!(size_of::<ListenGrant>(), 12);
+        assert_eq!(size_of::<NetworkPolicy>(), 16);
+        assert_eq!(size_of::<SocketGrant>(), 16);
+        assert_eq!(size_of::<NameGrant>(), 8);
         assert_eq!(size_of::<InvokePlan>(), 24);
         assert_eq!(size_of::<BacktraceTable>(), 12);
         assert_eq!(size_of::<Code>(), 44);

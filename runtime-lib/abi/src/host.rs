@@ -32,15 +32,28 @@ pub enum Reach {
     Paths,
     /// Threads.
     Threads,
+    /// Sockets of TCP: nothing without a grant of an address.
+    Tcp,
+    /// Sockets of UDP: the same.
+    Udp,
+    /// Addresses of names: nothing without a grant of a name.
+    Names,
+    /// Streams and `pollable`s, which may be those of sockets.
+    Sockets,
 }
 
 impl Reach {
     /// Whether grants that become descriptors make a difference to it.
     pub fn uses_descriptors(self) -> bool {
         match self {
-            Self::Descriptors | Self::Paths => true,
-            Self::Process | Self::Threads => false,
+            Self::Descriptors | Self::Paths | Self::Tcp | Self::Udp | Self::Sockets => true,
+            Self::Process | Self::Threads | Self::Names => false,
         }
+    }
+
+    /// Whether grants of the network make a difference to it.
+    pub fn uses_network(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp | Self::Names)
     }
 }
 
@@ -164,7 +177,7 @@ for_each_host_function!(declare);
 
 /// All host functions, also those of components and of calls between them. An index into them names one within a compilation.
 pub fn host_functions() -> impl Iterator<Item = &'static HostFunction> {
-    of_modules().chain(component::functions()).chain(canonical::CANONICAL)
+    of_modules().chain(component::all()).chain(canonical::CANONICAL)
 }
 
 /// The function that an import of a module names. What the snapshot before preview 1 has in common with it is the same function.

@@ -1,7 +1,7 @@
 //! Names of the symbols that objects and runtime archives share.
 
 /// A symbol of the runtime archive that every object refers to. Its name carries [`crate::ABI_VERSION`].
-pub const ABI_ANCHOR: &str = "wasmelt_abi_6";
+pub const ABI_ANCHOR: &str = "wasmelt_abi_8";
 
 /// The [`crate::descriptor::ProgramDescriptor`] of an executable, defined by the object.
 pub const PROGRAM: &str = "wasmelt_program";
@@ -32,6 +32,9 @@ pub const HOOK_TABLES: &str = "wasmelt_hook_tables";
 /// Runtime hook that sets the limits of the policy, those that are compiled in and those of the environment.
 pub const HOOK_RESTRICT: &str = "wasmelt_hook_restrict";
 
+/// The same where the program has sockets and addresses or names are granted.
+pub const HOOK_RESTRICT_NETWORK: &str = "wasmelt_hook_restrict_network";
+
 /// Runtime hook that says where relative host paths start: at the folder of the executable.
 pub const HOOK_DIR_FROM_EXE: &str = "wasmelt_hook_dir_from_exe";
 
@@ -46,6 +49,9 @@ pub const HOOK_PREOPENS: &str = "wasmelt_hook_preopens";
 
 /// Runtime hook that makes the operating system refuse what the program cannot need.
 pub const HOOK_HARDEN: &str = "wasmelt_hook_harden";
+
+/// The same where the program has sockets and addresses or names are granted.
+pub const HOOK_HARDEN_NETWORK: &str = "wasmelt_hook_harden_network";
 
 /// What the name of a host function that is traced starts with; its own symbol follows, see [`crate::host`].
 pub const TRACE_PREFIX: &str = "wasmelt_trace.";

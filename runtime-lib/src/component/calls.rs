@@ -3,9 +3,9 @@
 
 use core::cell::UnsafeCell;
 
-use super::growing::Growing;
 use super::handles;
 use super::traps;
+use crate::growing::Growing;
 use crate::sys::errno::Result;
 
 /// The most lent handles, and the most calls that lend, at one moment.

@@ -16,7 +16,8 @@ use core::mem;
 use wasmelt_abi::canonical::NO_RESOURCE;
 
 use super::calls;
-use super::growing::Growing;
+use crate::growing::Growing;
+use crate::host::sockets::{tcp, udp};
 use crate::sys::errno::{Errno, Result};
 
 /// What a handle stands for.
@@ -57,8 +58,26 @@ pub enum Resource {
     TerminalInput,
     /// `terminal-output`.
     TerminalOutput,
-    /// `network`, on which nothing is granted.
+    /// `network`: what it grants is said by the policy.
     Network,
+    /// `tcp-socket`, by the number of its descriptor, as all that belongs to sockets.
+    Tcp(u32),
+    /// `input-stream` of a connection.
+    TcpInput(u32),
+    /// `output-stream` of a connection.
+    TcpOutput(u32),
+    /// `pollable` of a socket of TCP, or of a stream of its connection.
+    PollsTcp(u32, tcp::Part),
+    /// `udp-socket`.
+    Udp(u32),
+    /// `incoming-datagram-stream` or `outgoing-datagram-stream`.
+    Datagrams(u32, udp::Part),
+    /// `pollable` of a socket of UDP, or of a stream of it.
+    PollsUdp(u32, udp::Part),
+    /// `resolve-address-stream`, by its number.
+    Addresses(u32),
+    /// `pollable` of such a stream.
+    PollsAddresses(u32),
     /// A resource that a component of the program has defined.
     Own {
         /// The number of its type.
@@ -82,6 +101,13 @@ pub struct Stream {
     pub fd: u32,
     /// Its own number: several streams may have one descriptor.
     number: u32,
+}
+
+impl Stream {
+    /// What stands for a socket while it is waited for.
+    pub fn of_socket(fd: u32) -> Self {
+        Self { fd, number: 0 }
+    }
 }
 
 /// When a `pollable` of a stream is ready.
@@ -115,15 +141,20 @@ impl Resource {
     /// The number of its type: a place in [`wasmelt_abi::canonical::HOST_RESOURCES`], or that of an own one.
     pub(super) fn type_number(self) -> u32 {
         match self {
-            Self::At(_) | Self::Polls(..) => 0,
+            Self::At(_) | Self::Polls(..) | Self::PollsTcp(..) | Self::PollsUdp(..) | Self::PollsAddresses(_) => 0,
             Self::Error(_) => 1,
-            Self::Input { .. } => 2,
-            Self::Output { .. } => 3,
+            Self::Input { .. } | Self::TcpInput(_) => 2,
+            Self::Output { .. } | Self::TcpOutput(_) => 3,
             Self::Descriptor(_) => 4,
             Self::Entries { .. } => 5,
             Self::TerminalInput => 6,
             Self::TerminalOutput => 7,
             Self::Network => 8,
+            Self::Tcp(_) => 9,
+            Self::Udp(_) => 10,
+            Self::Datagrams(_, udp::Part::Outgoing) => 12,
+            Self::Datagrams(..) => 11,
+            Self::Addresses(_) => 13,
             Self::Own { ty, .. } => ty,
             Self::Free | Self::Lent { .. } => NO_RESOURCE,
         }
@@ -475,6 +506,11 @@ mod tests {
             ("terminal-input", Resource::TerminalInput),
             ("terminal-output", Resource::TerminalOutput),
             ("network", Resource::Network),
+            ("tcp-socket", Resource::Tcp(1)),
+            ("udp-socket", Resource::Udp(1)),
+            ("incoming-datagram-stream", Resource::Datagrams(1, udp::Part::Incoming)),
+            ("outgoing-datagram-stream", Resource::Datagrams(1, udp::Part::Outgoing)),
+            ("resolve-address-stream", Resource::Addresses(1)),
         ];
         for (name, resource) in samples {
             assert_eq!(resource.type_number(), number(name), "{name}");

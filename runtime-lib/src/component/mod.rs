@@ -7,7 +7,6 @@
 
 pub mod calls;
 mod encodings;
-mod growing;
 pub mod handles;
 pub mod resources;
 pub mod strings;

@@ -24,6 +24,7 @@ pub mod preopens;
 pub mod refusal;
 pub mod restrict;
 pub mod sandbox;
+pub mod sockets;
 pub mod state;
 pub mod streams;
 pub mod tree;

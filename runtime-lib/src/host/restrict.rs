@@ -27,7 +27,7 @@ use crate::sys::{Stream, fs};
 use crate::{exception, memory, table, threads, trap};
 
 use super::policy;
-use super::{clocks, descriptors, narrowing, tree, words};
+use super::{clocks, descriptors, narrowing, sockets, tree, words};
 use crate::rel::slice;
 
 /// The limits that hold.
@@ -49,6 +49,59 @@ struct Limits {
 /// `vmctx` is the context of a complete instance in which no code has run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_hook_restrict(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { restrict::<NoNetwork>(vmctx) };
+}
+
+/// Sets limits of a program that has sockets, and lets its grants of the network hold, see
+/// [`wasmelt_abi::symbols::HOOK_RESTRICT_NETWORK`].
+///
+/// # Safety
+/// As for [`wasmelt_hook_restrict`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasmelt_hook_restrict_network(vmctx: *mut u8) {
+    // SAFETY: by this function's contract.
+    unsafe { restrict::<Network>(vmctx) };
+}
+
+/// What the words of the network are to a program: only those that have sockets know them.
+trait Words {
+    /// Takes a word about the network into account; what is wrong with it. `None` for a word about something else.
+    fn narrow(item: &'static [u8]) -> Option<Result<(), &'static str>>;
+
+    /// Lets grants of the network hold.
+    fn enable(policy: &'static Policy);
+}
+
+/// A program without sockets.
+struct NoNetwork;
+
+impl Words for NoNetwork {
+    fn narrow(_item: &'static [u8]) -> Option<Result<(), &'static str>> {
+        None
+    }
+
+    fn enable(_policy: &'static Policy) {}
+}
+
+/// A program with sockets.
+struct Network;
+
+impl Words for Network {
+    fn narrow(item: &'static [u8]) -> Option<Result<(), &'static str>> {
+        // SAFETY: hooks run before the guest.
+        unsafe { sockets::policy::narrow(item) }
+    }
+
+    fn enable(policy: &'static Policy) {
+        sockets::policy::enable(policy);
+    }
+}
+
+/// # Safety
+/// As for [`wasmelt_hook_restrict`].
+#[inline(always)]
+unsafe fn restrict<W: Words>(vmctx: *mut u8) {
     // SAFETY: by this function's contract.
     let (policy, instance) = unsafe { (policy::of(vmctx), Instance::from_vmctx(vmctx)) };
     let mut limits = Limits {
@@ -78,10 +131,12 @@ pub unsafe extern "C" fn wasmelt_hook_restrict(vmctx: *mut u8) {
     }
     let counts_fuel = further.is_some_and(|further| further.fuel_offset != 0);
     for item in narrowing::items() {
-        if let Err(why) = limits.narrow(item, policy, counts_fuel) {
+        let checked = W::narrow(item).unwrap_or_else(|| limits.narrow(item, policy, counts_fuel));
+        if let Err(why) = checked {
             fail(why, item);
         }
     }
+    W::enable(policy);
     limits.apply(instance, further);
 }
 
@@ -113,6 +168,7 @@ pub unsafe fn repeatable_bytes(to: *mut u8, len_bytes: usize) {
 
 impl Limits {
     /// Takes one word of the variable into account; what is wrong with it.
+    #[inline(always)]
     fn narrow(&mut self, item: &'static [u8], policy: &'static Policy, counts_fuel: bool) -> Result<(), &'static str> {
         let (word, value) = words::split_once(item, b'=').unwrap_or((item, b""));
         let streams = [
@@ -146,6 +202,7 @@ impl Limits {
         Ok(())
     }
 
+    #[inline(always)]
     fn apply(self, instance: Instance, further: Option<&'static FurtherPolicy>) {
         if !memory::limit(instance, self.memory_bytes) {
             fail("needs more memory from the start than", b"max-memory");

@@ -10,6 +10,8 @@ pub mod cpu;
 pub mod errno;
 pub mod fault;
 pub mod file;
+pub mod names;
+pub mod socket;
 
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;

@@ -211,6 +211,11 @@ pub fn open_granted_file(path: &CStr) -> Result<OwnedHandle> {
     open_of_host(path, OFlags::RDWR)
 }
 
+/// Opens a file of the system, by its absolute path, for reading.
+pub fn open_system_file(path: &CStr) -> Result<OwnedHandle> {
+    open_of_host_at(AT_FDCWD, path, OFlags::RDONLY)
+}
+
 /// Opens by a path of the host, which the user wrote: links in it are followed.
 fn open_of_host(path: &CStr, flags: OFlags) -> Result<OwnedHandle> {
     open_of_host_at(START.load(Ordering::Relaxed), path, flags)

@@ -16,8 +16,10 @@ pub mod io_memory;
 pub mod io_process;
 pub mod io_stream;
 mod io_syscall;
+pub(super) mod names;
 pub mod pages;
 pub mod relocate;
+pub mod sockets;
 pub mod threads;
 pub mod walls;
 #[cfg(target_arch = "x86_64")]

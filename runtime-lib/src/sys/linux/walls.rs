@@ -50,9 +50,20 @@ pub struct FileRules {
     handled: u64,
 }
 
+/// What is refused to sockets of TCP, beside files: bits of the kernel, to be passed to [`FileRules::new`].
+#[derive(Debug)]
+pub struct NetworkRules;
+
+impl NetworkRules {
+    /// Binding and connecting.
+    pub const ALL: u64 = 0b11;
+    /// Nothing.
+    pub const NONE: u64 = 0;
+}
+
 impl FileRules {
     /// Rules that allow nothing; `None` where the kernel has no such rules, or cannot say that files may be renamed.
-    pub fn new() -> Option<Self> {
+    pub fn new<const NETWORK: u64>() -> Option<Self> {
         const VERSION: usize = 1;
         // SAFETY: without a structure the call only asks for the version.
         let version = unsafe { arch::system_call(__NR_landlock_create_ruleset, [0, 0, VERSION, 0]) };
@@ -63,8 +74,8 @@ impl FileRules {
             3 | 4 => (1 << 15) - 1,
             _ => (1 << 16) - 1,
         };
-        // Binding and connecting, from version 4 on: everything was bound before.
-        let handled_access_net = if version >= 4 { 0b11 } else { 0 };
+        // From version 4 on.
+        let handled_access_net = if version >= 4 { NETWORK } else { 0 };
         let attributes = RulesetAttributes { handled_access_fs: handled, handled_access_net };
         let size = if version >= 4 { size_of::<RulesetAttributes>() } else { size_of::<u64>() };
         let arguments = [&raw const attributes as usize, size, 0, 0];

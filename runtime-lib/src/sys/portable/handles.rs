@@ -33,6 +33,8 @@ pub(super) enum Object {
     Listener(TcpListener),
     /// A connection.
     Connection(TcpStream),
+    /// A socket of a component.
+    Socket(socket2::Socket),
     /// Neither readable nor writable.
     Nothing,
 }

@@ -31,6 +31,11 @@ pub fn sleep_until(deadline: u64) -> Result<()> {
     }
 }
 
+/// Looks which of the handles are ready now; how many are.
+pub fn look(watches: &mut [Watch]) -> Result<usize> {
+    wait(watches, Some(0))
+}
+
 /// A handle to wait for.
 #[derive(Clone, Copy, Debug)]
 pub struct Watch {

@@ -91,11 +91,15 @@ pub fn accept(handle: Handle, nonblocking: bool) -> Result<OwnedHandle> {
 
 /// Shuts down receiving (0), sending (1) or both (2).
 pub fn shutdown(handle: Handle, how: u32) -> Result<()> {
-    let Object::Connection(connection) = &*handle.object()? else { return Err(Errno::Notsock) };
+    let object = handle.object()?;
     let how = match how {
         0 => Shutdown::Read,
         1 => Shutdown::Write,
         _ => Shutdown::Both,
     };
-    connection.shutdown(how).map_err(from_io)
+    match &*object {
+        Object::Connection(connection) => connection.shutdown(how).map_err(from_io),
+        Object::Socket(socket) => socket.shutdown(how).map_err(from_io),
+        _ => Err(Errno::Notsock),
+    }
 }

@@ -20,7 +20,9 @@ pub mod io_clock;
 pub mod io_process;
 pub mod io_stream;
 mod listing;
+pub(super) mod names;
 pub mod relocate;
+pub mod sockets;
 pub mod threads;
 #[cfg(unix)]
 mod unix;

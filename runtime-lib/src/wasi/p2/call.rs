@@ -295,6 +295,25 @@ impl<C: Component> Call<C> {
         }
     }
 
+    /// Drops a handle that was looked up before; what it owned, which is the caller's to end.
+    pub fn take(&self, handle: u32) -> Option<Resource> {
+        match self.guest.with_handles(|tables| tables.take(self.guest.component(), handle)) {
+            Ok(Removed::Owned(resource)) => Some(resource),
+            Ok(Removed::Lent(call)) => {
+                calls::give_back(call);
+                None
+            }
+            Err(_) => self.trap("cannot remove owned resource while borrowed"),
+        }
+    }
+
+    /// Traps where a resource that was dropped has children.
+    pub fn check_childless(&self, has_children: Result<bool>) {
+        if has_children == Ok(true) {
+            self.trap("resource has children");
+        }
+    }
+
     /// Closes the descriptor of a handle that was removed, unless it was granted: a grant can be asked for again. What was
     /// lent goes back.
     fn close(&self, removed: Removed, unused: Option<u32>) {

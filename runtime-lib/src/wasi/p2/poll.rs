@@ -8,12 +8,27 @@ use crate::sys::fs::Handle;
 use super::call::{Call, Component};
 use super::handles::{Readiness, Resource};
 
+/// What `pollable`s there are.
+pub(super) trait Pollables {
+    /// What a `pollable` waits for: a moment or a stream. `None` for another resource.
+    fn select(resource: Resource) -> Option<Resource>;
+}
+
+/// Moments and streams of descriptors.
+pub(super) struct Streams;
+
+impl Pollables for Streams {
+    fn select(resource: Resource) -> Option<Resource> {
+        match resource {
+            Resource::At(_) | Resource::Polls(..) => Some(resource),
+            _ => None,
+        }
+    }
+}
+
 /// What a `pollable` waits for.
-fn pollable<C: Component>(call: Call<C>, handle: u32) -> Resource {
-    call.resource(handle, |resource| match resource {
-        Resource::At(_) | Resource::Polls(..) => Some(resource),
-        _ => None,
-    })
+pub(super) fn pollable<P: Pollables, C: Component>(call: Call<C>, handle: u32) -> Resource {
+    call.resource(handle, P::select)
 }
 
 /// The handle and the events that are waited for; `None` where that is a moment, or has happened.
@@ -29,7 +44,7 @@ fn watched(state: impl State, pollable: Resource) -> Option<(Handle, u16)> {
 }
 
 /// Adds what is waited for.
-fn watch<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource) -> Result<()> {
+pub(super) fn watch<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource) -> Result<()> {
     match (watched(state, pollable), pollable) {
         (Some((handle, events)), _) => return waiter.watch(handle, events),
         (None, Resource::At(moment)) => waiter.wake_at(moment),
@@ -39,7 +54,13 @@ fn watch<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource) -> Resu
 }
 
 /// Whether something has happened, after a wait that ended at `now`. `watches` counts the watches seen so far.
-fn has_happened<S: State>(state: S, waiter: &mut Waiter<S>, pollable: Resource, now: u64, watches: &mut usize) -> bool {
+pub(super) fn has_happened<S: State>(
+    state: S,
+    waiter: &mut Waiter<S>,
+    pollable: Resource,
+    now: u64,
+    watches: &mut usize,
+) -> bool {
     match pollable {
         Resource::At(moment) => moment <= now,
         _ if watched(state, pollable).is_some() => {
@@ -65,17 +86,32 @@ fn wait<C: Component>(call: Call<C>, pollable: Resource, blocks: bool) -> bool {
 
 /// Whether it has happened.
 pub fn pollable_ready<C: Component>(call: Call<C>, this: u32) -> u32 {
-    wait(call, pollable(call, this), false).into()
+    ready::<Streams, C>(call, this)
+}
+
+/// Whether it has happened.
+pub(super) fn ready<P: Pollables, C: Component>(call: Call<C>, this: u32) -> u32 {
+    wait(call, pollable::<P, C>(call, this), false).into()
 }
 
 /// Returns when it has happened.
 pub fn pollable_block<C: Component>(call: Call<C>, this: u32) {
-    let pollable = pollable(call, this);
+    block::<Streams, C>(call, this);
+}
+
+/// Returns when it has happened.
+pub(super) fn block<P: Pollables, C: Component>(call: Call<C>, this: u32) {
+    let pollable = pollable::<P, C>(call, this);
     while !wait(call, pollable, true) {}
 }
 
 /// Waits until at least one of a list has happened, and writes the list of those that have, by their places.
 pub fn poll<C: Component>(call: Call<C>, list: u32, count: u32, at: u32) {
+    poll_list::<Streams, C>(call, list, count, at);
+}
+
+/// The same for any `pollable`s.
+pub(super) fn poll_list<P: Pollables, C: Component>(call: Call<C>, list: u32, count: u32, at: u32) {
     call.result_at(at, 8, 4);
     call.list(list, count, 4, 4);
     if count == 0 {
@@ -84,7 +120,7 @@ pub fn poll<C: Component>(call: Call<C>, list: u32, count: u32, at: u32) {
     // The list lies in the memory, so this does not overflow.
     let nth = |index: u32| {
         let handle = call.memory().read_u32(list + 4 * index);
-        pollable(call, handle.unwrap_or(0))
+        pollable::<P, C>(call, handle.unwrap_or(0))
     };
     if find(call, count, nth, at).is_err() {
         call.trap("the system cannot wait");
@@ -120,6 +156,6 @@ fn find<C: Component>(call: Call<C>, count: u32, nth: impl Fn(u32) -> Resource, 
 
 /// Drops a handle.
 pub fn drop_pollable<C: Component>(call: Call<C>, this: u32) {
-    pollable(call, this);
+    pollable::<Streams, C>(call, this);
     call.drop_handle(this, |_| true);
 }

@@ -18,9 +18,10 @@ const WRITE_BYTES: u64 = 1 << 20;
 const BLOCKING_WRITE_BYTES: u64 = 4096;
 
 /// Why a stream gives or takes nothing.
-enum Failure {
+pub(super) enum Failure {
     /// It is at its end, or nobody reads it.
     Closed,
+    /// It has failed.
     Failed(Errno),
 }
 
@@ -32,7 +33,7 @@ impl From<Errno> for Failure {
 
 /// Writes the error of a `result` whose payload is at `payload`.
 #[inline(never)]
-fn put_failure<C: Component>(call: Call<C>, at: u32, payload: u32, failure: &Failure) {
+pub(super) fn put_failure<C: Component>(call: Call<C>, at: u32, payload: u32, failure: &Failure) {
     call.put_u8(at, 1);
     match *failure {
         Failure::Closed => call.put_u8(at + payload, 1),
@@ -52,7 +53,7 @@ fn put_done<C: Component>(call: Call<C>, at: u32, result: Result<()>) {
 }
 
 /// Writes a `result<u64, stream-error>`.
-fn put_count<C: Component>(call: Call<C>, at: u32, result: Result<u64, Failure>) {
+pub(super) fn put_count<C: Component>(call: Call<C>, at: u32, result: Result<u64, Failure>) {
     match result {
         Ok(count) => {
             call.put_u8(at, 0);
@@ -78,7 +79,7 @@ fn output<C: Component>(call: Call<C>, handle: u32) -> (Stream, Option<u64>) {
 
 /// Reads from a stream into the buffer; how many bytes.
 #[inline(never)]
-fn fill<C: Component>(call: Call<C>, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
+pub(super) fn fill<C: Component>(call: Call<C>, handle: u32, len: u64, blocks: bool) -> Result<usize, Failure> {
     let (stream, position) = input(call, handle);
     if len == 0 {
         return Ok(0);
@@ -111,11 +112,13 @@ fn read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32, blocks: bool)
 }
 
 /// Reads what is there.
+#[inline(always)]
 pub fn input_stream_read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     read(call, this, len, at, false);
 }
 
 /// Reads, and waits until there is something.
+#[inline(always)]
 pub fn input_stream_blocking_read<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     read(call, this, len, at, true);
 }
@@ -126,11 +129,13 @@ fn skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32, blocks: bool)
 }
 
 /// Skips what is there.
+#[inline(always)]
 pub fn input_stream_skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     skip(call, this, len, at, false);
 }
 
 /// Skips, and waits until there is something.
+#[inline(always)]
 pub fn input_stream_blocking_skip<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     skip(call, this, len, at, true);
 }
@@ -152,12 +157,14 @@ fn subscribe<C: Component>(call: Call<C>, stream: Stream, readiness: Readiness) 
 }
 
 /// A `pollable` that is ready when something can be read.
+#[inline(always)]
 pub fn input_stream_subscribe<C: Component>(call: Call<C>, this: u32) -> u32 {
     let (stream, _) = input(call, this);
     subscribe(call, stream, Readiness::Readable)
 }
 
 /// Writes how many bytes can be written at once.
+#[inline(always)]
 pub fn output_stream_check_write<C: Component>(call: Call<C>, this: u32, at: u32) {
     call.result_at(at, 16, 8);
     output(call, this);
@@ -169,7 +176,7 @@ pub fn output_stream_check_write<C: Component>(call: Call<C>, this: u32, at: u32
 /// # Safety
 /// The bytes are readable.
 #[inline(never)]
-unsafe fn write_bytes<C: Component>(call: Call<C>, handle: u32, start: *mut u8, len: usize) -> Result<()> {
+pub(super) unsafe fn write_bytes<C: Component>(call: Call<C>, handle: u32, start: *mut u8, len: usize) -> Result<()> {
     let (stream, position) = output(call, handle);
     // SAFETY: by this function's contract.
     unsafe { transfer::write(call.state(), stream.fd, position, start, len) }?;
@@ -190,17 +197,19 @@ fn write<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
 }
 
 /// Writes a list of bytes.
+#[inline(always)]
 pub fn output_stream_write<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
     write(call, this, list, len, at);
 }
 
 /// Writes a list of bytes, and waits until they are written.
+#[inline(always)]
 pub fn output_stream_blocking_write_and_flush<C: Component>(call: Call<C>, this: u32, list: u32, len: u32, at: u32) {
     check_blocking_write(call, len.into());
     write(call, this, list, len, at);
 }
 
-fn check_blocking_write<C: Component>(call: Call<C>, len: u64) {
+pub(super) fn check_blocking_write<C: Component>(call: Call<C>, len: u64) {
     if len > BLOCKING_WRITE_BYTES {
         call.trap("buffer too large for a blocking write and flush: at most 4096 bytes");
     }
@@ -213,16 +222,19 @@ fn flush<C: Component>(call: Call<C>, this: u32, at: u32) {
 }
 
 /// Sees to it that all is written, which it is.
+#[inline(always)]
 pub fn output_stream_flush<C: Component>(call: Call<C>, this: u32, at: u32) {
     flush(call, this, at);
 }
 
 /// The same.
+#[inline(always)]
 pub fn output_stream_blocking_flush<C: Component>(call: Call<C>, this: u32, at: u32) {
     flush(call, this, at);
 }
 
 /// A `pollable` that is ready when something can be written.
+#[inline(always)]
 pub fn output_stream_subscribe<C: Component>(call: Call<C>, this: u32) -> u32 {
     let (stream, _) = output(call, this);
     subscribe(call, stream, Readiness::Writable)
@@ -243,6 +255,7 @@ fn write_zeroes<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
 }
 
 /// Writes zeroes.
+#[inline(always)]
 pub fn output_stream_write_zeroes<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     output(call, this);
     if len > WRITE_BYTES {
@@ -252,6 +265,7 @@ pub fn output_stream_write_zeroes<C: Component>(call: Call<C>, this: u32, len: u
 }
 
 /// Writes zeroes, and waits until they are written.
+#[inline(always)]
 pub fn output_stream_blocking_write_zeroes_and_flush<C: Component>(call: Call<C>, this: u32, len: u64, at: u32) {
     output(call, this);
     check_blocking_write(call, len);
@@ -270,11 +284,13 @@ fn splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32, 
 }
 
 /// Moves bytes from a stream to another one.
+#[inline(always)]
 pub fn output_stream_splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32) {
     splice(call, this, from, len, at, false);
 }
 
 /// Moves bytes from a stream to another one, and waits until there are any.
+#[inline(always)]
 pub fn output_stream_blocking_splice<C: Component>(call: Call<C>, this: u32, from: u32, len: u64, at: u32) {
     splice(call, this, from, len, at, true);
 }

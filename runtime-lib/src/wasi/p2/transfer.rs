@@ -9,7 +9,7 @@ use crate::host::state::State;
 use crate::host::tree::request::Request;
 use crate::sys::errno::{Errno, Result};
 use crate::sys::file::Whence;
-use crate::sys::fs;
+use crate::sys::fs::{self, Handle};
 use crate::sys::io_stream::{self, Buffer};
 
 use super::call::{Call, Component};
@@ -41,6 +41,20 @@ pub(super) fn buffered<'a, C: Component>(call: Call<C>, len: usize) -> &'a [u8] 
 fn room<C: Component>(call: Call<C>, len: u64) -> Buffer {
     let len_bytes = usize::try_from(len).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
     Buffer { base: call.guest().buffer().cast(), len_bytes }
+}
+
+/// So many bytes of the buffer, all zero.
+pub(super) fn zeroed(call: Call, len: usize) -> *mut u8 {
+    let start = call.guest().buffer().cast::<u8>();
+    // SAFETY: no more than the buffer, which nothing refers to.
+    unsafe { start.write_bytes(0, len.min(BUFFER_BYTES)) };
+    start
+}
+
+/// Receives from a connection; how many bytes are in the buffer then, 0 at the end.
+pub(super) fn receive(call: Call, handle: Handle, len: u64) -> Result<usize> {
+    // SAFETY: the buffer is the host's, and nothing refers to what it holds, see `buffered`.
+    unsafe { io_stream::read(handle, &[room(call, len)]) }
 }
 
 /// Reads at a position; how many bytes are in the buffer then, 0 at the end.

@@ -192,6 +192,7 @@ fn descriptor(object: &Object) -> Result<RawFd> {
         Object::File(file) => Ok(file.as_raw_fd()),
         Object::Listener(socket) => Ok(socket.as_raw_fd()),
         Object::Connection(socket) => Ok(socket.as_raw_fd()),
+        Object::Socket(socket) => Ok(socket.as_raw_fd()),
         // It can be looked at; what else is asked of it, the system refuses.
         Object::Directory(dir, _) => Ok(dir.as_raw_fd()),
         Object::Location(..) | Object::Nothing => Err(Errno::Badf),

@@ -13,7 +13,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::mem::ManuallyDrop;
-use std::net::TcpStream;
 use std::os::windows::fs::FileExt as _;
 use std::os::windows::io::{AsRawHandle as _, AsRawSocket as _, FromRawHandle as _, RawHandle};
 use std::path::Path;
@@ -273,8 +272,7 @@ pub fn flags(handle: Handle) -> Result<OFlags> {
         Object::File(file) => Ok(flags_of(file)),
         Object::Standard(0) | Object::Directory(..) | Object::Location(..) => Ok(OFlags::RDONLY),
         Object::Standard(_) => Ok(OFlags::WRONLY),
-        Object::Listener(_) | Object::Connection(_) => Ok(OFlags::RDWR),
-        Object::Nothing => Err(Errno::Badf),
+        Object::Listener(_) | Object::Connection(_) | Object::Socket(_) => Ok(OFlags::RDWR),
     }
 }
 
@@ -348,8 +346,17 @@ unsafe fn write_handle(handle: RawHandle, from: *const u8, len: u32) -> Result<u
 }
 
 /// Receives or sends on a socket, by a function of the system's sockets.
-fn transfer(socket: &TcpStream, call: impl FnOnce(sock::SOCKET) -> i32) -> Result<u32> {
-    u32::try_from(call(socket.as_raw_socket() as sock::SOCKET)).map_err(|_| last())
+fn transfer(socket: sock::SOCKET, call: impl FnOnce(sock::SOCKET) -> i32) -> Result<u32> {
+    u32::try_from(call(socket)).map_err(|_| last())
+}
+
+/// The system's number of a connection.
+fn connection(object: &Object) -> Result<sock::SOCKET> {
+    match object {
+        Object::Connection(socket) => Ok(socket.as_raw_socket() as sock::SOCKET),
+        Object::Socket(socket) => Ok(socket.as_raw_socket() as sock::SOCKET),
+        _ => Err(Errno::Notsock),
+    }
 }
 
 /// Reads into buffers from the current position.
@@ -365,7 +372,7 @@ pub unsafe fn read(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
         }
         Object::Standard(number) => standard_handle(*number)?,
         // SAFETY: by this function's contract.
-        Object::Connection(_) => return unsafe { receive(handle, buffers, 0) }.map(|(len, _)| len),
+        Object::Connection(_) | Object::Socket(_) => return unsafe { receive(handle, buffers, 0) }.map(|(len, _)| len),
         Object::Directory(..) => return Err(Errno::Isdir),
         _ => return Err(Errno::Badf),
     };
@@ -389,7 +396,7 @@ pub unsafe fn write_buffers(handle: Handle, buffers: &[Buffer]) -> Result<usize>
         }
         Object::Standard(number) => standard_handle(*number)?,
         // SAFETY: by this function's contract.
-        Object::Connection(_) => return unsafe { send(handle, buffers) },
+        Object::Connection(_) | Object::Socket(_) => return unsafe { send(handle, buffers) },
         _ => return Err(Errno::Badf),
     };
     // SAFETY: by this function's contract; the object keeps the handle open.
@@ -470,7 +477,7 @@ pub const RECEIVE_WAIT_ALL: u32 = sock::MSG_WAITALL as u32;
 /// As for [`read`].
 pub unsafe fn receive(handle: Handle, buffers: &[Buffer], flags: u32) -> Result<(usize, bool)> {
     let object = handle.object()?;
-    let Object::Connection(socket) = &*object else { return Err(Errno::Notsock) };
+    let socket = connection(&object)?;
     let len = each(buffers, |to, len| {
         // SAFETY: by this function's contract.
         transfer(socket, |socket| unsafe { sock::recv(socket, to, len.cast_signed(), flags.cast_signed()) })
@@ -484,7 +491,7 @@ pub unsafe fn receive(handle: Handle, buffers: &[Buffer], flags: u32) -> Result<
 /// As for [`write_buffers`].
 pub unsafe fn send(handle: Handle, buffers: &[Buffer]) -> Result<usize> {
     let object = handle.object()?;
-    let Object::Connection(socket) = &*object else { return Err(Errno::Notsock) };
+    let socket = connection(&object)?;
     each(buffers, |from, len| {
         // SAFETY: by this function's contract.
         transfer(socket, |socket| unsafe { sock::send(socket, from, len.cast_signed(), 0) })
@@ -603,6 +610,7 @@ fn look(object: &Object, events: u16) -> Result<u16> {
         Object::Standard(number) => look_at_handle(standard_handle(*number)?, events),
         Object::Listener(socket) => look_at_socket(socket.as_raw_socket() as sock::SOCKET, events),
         Object::Connection(socket) => look_at_socket(socket.as_raw_socket() as sock::SOCKET, events),
+        Object::Socket(socket) => look_at_socket(socket.as_raw_socket() as sock::SOCKET, events),
         Object::Directory(..) | Object::Location(..) => Ok(events & both),
         Object::Nothing => Err(Errno::Badf),
     }

@@ -1,4 +1,4 @@
-//! A list that grows, for tables of a component: the first elements lie in the list itself, the others in a mapping.
+//! A list that grows, for tables of components and sockets: the first elements lie in the list itself, the others in a mapping.
 
 use core::ptr;
 
@@ -7,7 +7,7 @@ use crate::sys::io_memory;
 
 /// A list of at least `N` elements.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Growing<T, const N: usize> {
+pub(crate) struct Growing<T, const N: usize> {
     first: [T; N],
     /// Elements from `N` on.
     more: *mut T,
@@ -19,7 +19,7 @@ unsafe impl<T: Send, const N: usize> Send for Growing<T, N> {}
 
 impl<T: Copy, const N: usize> Growing<T, N> {
     /// A list that needs no mapping yet.
-    pub(super) const fn new(fill: T) -> Self {
+    pub(crate) const fn new(fill: T) -> Self {
         Self { first: [fill; N], more: ptr::null_mut(), more_len: 0 }
     }
 
@@ -33,12 +33,12 @@ impl<T: Copy, const N: usize> Growing<T, N> {
     }
 
     /// How many elements there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         N + self.more_len
     }
 
     /// The element at a place, where there is one.
-    pub(super) fn slot(&mut self, index: usize) -> Option<&mut T> {
+    pub(crate) fn slot(&mut self, index: usize) -> Option<&mut T> {
         match index.checked_sub(N) {
             None => self.first.get_mut(index),
             // SAFETY: `more` holds `more_len` initialised elements.
@@ -48,7 +48,7 @@ impl<T: Copy, const N: usize> Growing<T, N> {
     }
 
     /// Adds elements, twice as many as lie in the mapping; how many were added. Fails where more than `most` would.
-    pub(super) fn grow(&mut self, fill: T, most: usize) -> Result<usize> {
+    pub(crate) fn grow(&mut self, fill: T, most: usize) -> Result<usize> {
         let new_len = if self.more_len == 0 { (4096 / size_of::<T>()).max(1) } else { self.more_len * 2 };
         let added = new_len - self.more_len;
         if added > most {

@@ -1,0 +1,47 @@
+//! The functions of sockets as symbols that executables are linked with, each a row of
+//! `wasmelt_abi::for_each_component_function!` or `for_each_socket_function!`: see [`crate::wasi::p2`], whose other functions are
+//! generic over the component that calls.
+
+use super::Call;
+use super::names::*;
+use super::network::*;
+use super::polls::*;
+use super::streams::*;
+use super::tcp::*;
+use super::udp::*;
+
+macro_rules! export {
+    ($($interface:literal {$(
+        $($family:ident)::+ . $function:ident = $name:literal ($($param:ident)*) $(-> $result:ident)?:
+            $reach:ident [$($call:tt)*];
+    )*})*) => {
+        $($(export!(@row [$interface $name $($family)::+ . $function] ($($result)?)
+            [a b c d e f g h i j k l m n o] ($($param)*) []);)*)*
+    };
+    // Gives each parameter a name.
+    (@row $function:tt $result:tt [$arg:ident $($args:ident)*] ($param:ident $($params:ident)*) [$($named:tt)*]) => {
+        export!(@row $function $result [$($args)*] ($($params)*) [$($named)* ($arg $param)]);
+    };
+    (@row [$interface:literal $name:literal sockets . $function:ident] ($($result:ident)?) $names:tt ()
+        [$(($arg:ident $param:ident))*]) => {
+        const _: () = {
+            /// # Safety
+            /// As for `Call::new`.
+            #[unsafe(export_name = concat!($interface, ".", $name))]
+            unsafe extern "C" fn export(
+                canon: *const wasmelt_abi::component::Canon,
+                $($arg: export!(@type $param)),*
+            ) $(-> export!(@type $result))? {
+                // SAFETY: by this function's contract.
+                let call = unsafe { Call::new(canon) };
+                $function(call, $($arg),*)
+            }
+        };
+    };
+    (@row [$interface:literal $name:literal $($family:ident)::+ . $function:ident] $result:tt $names:tt () $named:tt) => {};
+    (@type I32) => { u32 };
+    (@type I64) => { u64 };
+}
+
+wasmelt_abi::for_each_component_function!(export);
+wasmelt_abi::for_each_socket_function!(export);
