@@ -273,6 +273,7 @@ pub fn flags(handle: Handle) -> Result<OFlags> {
         Object::Standard(0) | Object::Directory(..) | Object::Location(..) => Ok(OFlags::RDONLY),
         Object::Standard(_) => Ok(OFlags::WRONLY),
         Object::Listener(_) | Object::Connection(_) | Object::Socket(_) => Ok(OFlags::RDWR),
+        Object::Nothing => Err(Errno::Badf),
     }
 }
 
