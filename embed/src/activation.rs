@@ -6,7 +6,7 @@
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::cell::Cell;
-use core::mem::offset_of;
+use core::mem::{ManuallyDrop, offset_of};
 use core::ops::Range;
 use core::panic::AssertUnwindSafe;
 use core::ptr;
@@ -152,8 +152,8 @@ pub(super) unsafe fn call(store: *mut Inner, code: *const u8, args: [usize; 3]) 
 #[inline]
 unsafe fn call_prepared(thread: &OfThread, store: *mut Inner, code: *const u8, args: [usize; 3]) -> Result<(), Error> {
     // SAFETY: by this function's contract.
-    let mut activation = unsafe { Activation::new(store, false) }?;
-    let this = &raw mut activation;
+    let mut activation = ManuallyDrop::new(unsafe { Activation::new(store, false) }?);
+    let this: *mut Activation = &raw mut *activation;
     // SAFETY: the activation is on this stack until `execute` is back, however the call ends; below its `guest_stack`
     // nothing of the guest's stack is used.
     let ended_early = unsafe {
@@ -167,8 +167,12 @@ unsafe fn call_prepared(thread: &OfThread, store: *mut Inner, code: *const u8, a
         }
         ended_early
     };
+    if !ended_early {
+        // A call that has returned by itself has nothing to be dropped.
+        return Ok(());
+    }
     // SAFETY: the store is the caller's.
-    if ended_early { Err(why_ended(unsafe { &*store }, &mut activation)) } else { Ok(()) }
+    Err(why_ended(unsafe { &*store }, &mut ManuallyDrop::into_inner(activation)))
 }
 
 /// Executes code on a stack in an activation, until it returns or leaves; whether it has left.
