@@ -16,6 +16,7 @@ use wasmelt_abi::context::{FuncRef, HEAD_BYTES, LIBRARY_HEAD_OFFSET, LibraryHead
 use wasmelt_abi::interface::{ExportEntry, Kind};
 
 use super::context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
+use super::few::Few;
 use super::global::GlobalEntity;
 use super::host_func::{HostCell, HostFunc};
 use super::instantiate::Imports;
@@ -42,7 +43,7 @@ pub(super) struct InstanceData {
     /// A bit for each segment, element segments first.
     pub(super) dropped: Box<[Cell<u64>]>,
     pub(super) tables: Vec<NonNull<TableEntity>>,
-    pub(super) memories: Vec<MemoryOf>,
+    pub(super) memories: Few<MemoryOf>,
     pub(super) globals: Vec<NonNull<GlobalEntity>>,
     pub(super) tags: Vec<NonNull<TagEntity>>,
     /// The functions of the host among its imports. The context refers to them: the list never changes.

@@ -17,6 +17,7 @@ use wasmelt_abi::descriptor::MemoryPlan;
 use wasmelt_abi::interface::{EntityPlan, FuncPlan, ImportEntry, Kind, TypeCode};
 
 use super::activation;
+use super::few::Few;
 use super::global::{GlobalEntity, value_bytes};
 use super::host_func::{HostCell, HostFunc};
 use super::instance::{Context, InstanceData, MemoryOf};
@@ -113,7 +114,7 @@ pub(super) fn begin(store: *mut Inner, module: &Module, imports: &Imports<'_>) -
         tag_ids: Box::default(),
         dropped,
         tables: Vec::new(),
-        memories: Vec::new(),
+        memories: Few::default(),
         globals: Vec::new(),
         tags: Vec::new(),
         cells: Box::default(),

@@ -50,6 +50,7 @@ mod error;
 mod exceptions;
 mod externs;
 mod faults;
+mod few;
 mod fuel;
 mod func;
 mod func_type;

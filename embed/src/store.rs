@@ -21,6 +21,7 @@ use super::Error;
 use super::activation::Activation;
 use super::arch::RUNTIME_STACK_BYTES;
 use super::exceptions::Heap;
+use super::few::Few;
 use super::global::GlobalEntity;
 use super::host_func::HostFuncData;
 use super::instance::InstanceData;
@@ -206,7 +207,7 @@ pub struct Inner {
     /// Modules that have instances, sorted by the addresses of their code.
     modules: Vec<Known>,
     /// Where memories lie, for the signal handler.
-    pub(super) memory_ranges: Vec<MemoryRange>,
+    pub(super) memory_ranges: Few<MemoryRange>,
     /// Memories of other threads as well.
     pub(super) shared: Vec<SharedMemory>,
     pub(super) exceptions: Heap,
@@ -232,7 +233,7 @@ impl Inner {
             types: Types::default(),
             stack: None,
             modules: Vec::new(),
-            memory_ranges: Vec::new(),
+            memory_ranges: Few::default(),
             shared: Vec::new(),
             hosts: Arena::new(),
             instances: Arena::new(),
@@ -412,30 +413,25 @@ impl<T> fmt::Debug for Handle<T> {
 
 /// Things that stay where they are until all of them go.
 pub(super) struct Arena<T> {
-    /// Most arenas have one thing, or nothing.
-    first: Option<NonNull<T>>,
-    others: Vec<NonNull<T>>,
+    items: Few<NonNull<T>>,
     owns: PhantomData<T>,
 }
 
 impl<T> Arena<T> {
     fn new() -> Self {
-        Self { first: None, others: Vec::new(), owns: PhantomData }
+        Self { items: Few::default(), owns: PhantomData }
     }
 
     /// Keeps `item`; its address for the rest of the arena's life.
     pub(super) fn add(&mut self, item: T) -> NonNull<T> {
         let item = NonNull::from(Box::leak(Box::new(item)));
-        match self.first {
-            None => self.first = Some(item),
-            Some(_) => self.others.push(item),
-        }
+        self.items.push(item);
         item
     }
 
     /// Drops all of them.
     fn clear(&mut self) {
-        for item in self.first.take().into_iter().chain(self.others.drain(..)) {
+        for item in self.items.drain() {
             // SAFETY: it came from a box, and only here, or in `drop`, goes back into one.
             drop(unsafe { Box::from_raw(item.as_ptr()) });
         }
@@ -443,18 +439,15 @@ impl<T> Arena<T> {
 
     /// The thing that was added as number `index`.
     pub(super) fn at(&self, index: usize) -> NonNull<T> {
-        match (index, self.first) {
-            (0, Some(first)) => first,
-            _ => self.others[index.wrapping_sub(1)],
-        }
+        *self.items.get(index).expect("the number of a thing in the arena")
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = NonNull<T>> {
-        self.first.into_iter().chain(self.others.iter().copied())
+        self.items.iter().copied()
     }
 
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.others.len()
+        self.items.len()
     }
 }
 
