@@ -17,8 +17,8 @@ use wasmelt::options::{Emit, Options};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// Runs of each side, of which the median counts.
-const RUNS: usize = 21;
+/// Runs of each side, of which the median counts. They are short, so that the system interrupts few of them.
+const RUNS: usize = 51;
 
 /// Stores that both pools have room for.
 const STORES: u32 = 1000;
@@ -163,7 +163,7 @@ fn pooled(rows: &Rows) -> Result {
         };
         rows.row(
             &format!("pool: store, instance, a call, dropped; {name}"),
-            1000,
+            200,
             |count| (0..count).try_for_each(|_| our_use(&mut wasmelt_embed::Store::with_config((), config.clone()), 1)),
             |count| (0..count).try_for_each(|_| their_use(1)),
         )?;
@@ -174,7 +174,7 @@ fn pooled(rows: &Rows) -> Result {
         for pages in [1, 16, 256] {
             rows.row(
                 &format!("pool: reset (wasmtime: another store), {pages} pages written"),
-                300,
+                100,
                 |count| {
                     (0..count).try_for_each(|_| {
                         store.reset();
