@@ -18,7 +18,7 @@ use crate::image::{DebugInfo, Image, ImageFunction, Positions};
 use crate::link;
 use crate::module::{self, Entity, Module};
 use crate::optimize::{self, inline};
-use crate::options::{Emit, OptLevel, Options, Policy, Preinit, Preload, Shape};
+use crate::options::{Emit, OptLevel, Options, Policy, Preinit, Preload, Shape, Stops};
 use crate::parallel;
 use crate::preinit;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
@@ -180,6 +180,10 @@ impl Stages<'_> {
             return self.component(&wasm, source_name, options);
         }
         refuse_policy(options)?;
+        if options.is_server {
+            return Err(Error::usage("`--world proxy` makes a server of a component, and this is a module")
+                .hint("build it for `wasm32-wasip2`, with bindings of `wasi:http/proxy`"));
+        }
         if options.shape() == Shape::Many && options.trace_wasi {
             return Err(Error::usage(
                 "a library has no functions of WASI but those of its host, which `--trace` cannot see",
@@ -244,6 +248,9 @@ impl Stages<'_> {
 
     /// Compiles a component, which is one program.
     fn component(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Made> {
+        if options.is_server {
+            return self.server(wasm, source_name, options).map(Made::Output);
+        }
         refuse_for_components(options)?;
         let flat = self.stage("flatten", || component::flatten(wasm, world_of(options), options.features))?;
         if options.shape() == Shape::Many {
@@ -260,8 +267,49 @@ impl Stages<'_> {
         self.program(&program, &sources, provenance, &isas, options)
     }
 
-    /// A library of a component: one of each core module, and the plan by which a host connects them.
+    /// A server: a library of the component, linked with what speaks HTTP.
+    fn server(&mut self, wasm: &[u8], source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        refuse_for_servers(options)?;
+        let flat = self.stage("flatten", || component::flatten(wasm, World::Library, options.features))?;
+        if !flat.lifted.iter().any(|lifted| lifted.interface.starts_with("wasi:http/incoming-handler@0.2.")) {
+            let exports: Vec<_> = flat.exports.iter().map(|name| format!("`{name}`")).collect();
+            let exports = if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") };
+            return Err(Error::input(format!(
+                "the component exports no `wasi:http/incoming-handler@0.2`, which a server calls: it exports {exports}"
+            ))
+            .hint("leave out `--world proxy`: a command becomes an executable"));
+        }
+        // The server stops guests at their deadlines.
+        let stops = Stops { interrupt: true, ..options.stops };
+        let library = Some("server".to_owned());
+        let options = Options { library, stops, is_server: false, ..options.clone() };
+        let (objects, _) = self.component_objects(&flat, source_name, true, &options)?;
+        self.stage("link", || link::server(&objects, &link_options(&options)))
+    }
+
+    /// A library of a component.
     fn component_library(&mut self, flat: &FlatComponent, source_name: &str, options: &Options) -> Result<Vec<u8>> {
+        let is_static = options.emit == Emit::Staticlib;
+        let (objects, names) = self.component_objects(flat, source_name, is_static, options)?;
+        self.stage("link", || match is_static {
+            true => {
+                let names: Vec<_> = names.iter().map(String::as_str).collect();
+                let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
+                link::static_library(&objects, &names, &options.target)
+            }
+            false => link::shared_library(objects, &link_options(options)),
+        })
+    }
+
+    /// The objects of a library of a component, with their names: one of each core module, and the plan by which a host
+    /// connects them.
+    fn component_objects(
+        &mut self,
+        flat: &FlatComponent,
+        source_name: &str,
+        is_static: bool,
+        options: &Options,
+    ) -> Result<(Vec<Vec<u8>>, Vec<String>)> {
         let library = options.library.as_deref().unwrap_or("_");
         let sources = component_sources(flat, source_name, options);
         let plan = {
@@ -270,22 +318,15 @@ impl Stages<'_> {
             self.stage("plan", || component::plan_of(flat, &modules))?
         };
         let mut objects = Vec::new();
-        let names: Vec<_> = (0..plan.module_count).map(|module| format!("{library}.{module}")).collect();
+        let mut names: Vec<_> = (0..plan.module_count).map(|module| format!("{library}.{module}")).collect();
         for (module, name) in flat.used_modules().into_iter().zip(&names) {
             let options =
                 Options { emit: Emit::Obj, library: Some(name.clone()), plugs: Vec::new(), ..options.clone() };
             objects.push(self.object(&flat.modules[module], source_name, &options)?);
         }
-        let is_static = options.emit == Emit::Staticlib;
         objects.push(self.stage("emit", || emit::component(&plan, library, is_static, &options.target))?);
-        self.stage("link", || match is_static {
-            true => {
-                let names: Vec<_> = names.iter().map(String::as_str).chain([library]).collect();
-                let objects: Vec<&[u8]> = objects.iter().map(Vec::as_slice).collect();
-                link::static_library(&objects, &names, &options.target)
-            }
-            false => link::shared_library(objects, &link_options(options)),
-        })
+        names.push(library.to_owned());
+        Ok((objects, names))
     }
 
     /// The part that programs of modules and of components have in common, from the plan on.
@@ -540,6 +581,22 @@ fn world_of(options: &Options) -> World {
         Shape::Single => World::Command,
         Shape::Many => World::Library,
     }
+}
+
+/// Refuses what has no meaning for a server.
+fn refuse_for_servers(options: &Options) -> Result<()> {
+    if options.emit != Emit::Exe {
+        return Err(Error::usage("`--world proxy` makes an executable").hint("leave out `--emit`"));
+    }
+    if options.target.operating_system != target_lexicon::OperatingSystem::Linux {
+        return Err(Error::usage(format!("servers are for Linux, and {} is another system", options.target))
+            .hint("`wasmelt_embed::component` runs components in host programs of every system"));
+    }
+    if options.policy != Policy::default() {
+        return Err(Error::usage("a server gets its limits and grants when it starts: `--max-memory`, `--http-allow`")
+            .hint("leave out options such as `--dir` and `--timeout`; `./server --help` shows the server's"));
+    }
+    refuse_for_components(&Options { library: None, ..options.clone() })
 }
 
 /// Refuses a policy of a library.

@@ -66,6 +66,8 @@ pub struct Options {
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
     pub unknown_imports: UnknownImports,
+    /// The component answers requests of HTTP, `--world proxy`.
+    pub is_server: bool,
     /// Let an export run while the module is compiled, `--preinit`.
     pub preinit: Option<Preinit>,
     /// The program is such an initialiser: it writes what its instance is like when the export of `invoke` has run.
@@ -118,6 +120,7 @@ impl Default for Options {
             loops: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
+            is_server: false,
             preinit: None,
             snapshot: None,
             trace_wasi: false,

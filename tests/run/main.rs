@@ -42,6 +42,8 @@ mod process;
 #[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
 mod threads;
 #[cfg(target_os = "linux")]
 mod trace;
@@ -76,6 +78,7 @@ fn on_linux() -> Vec<Trial> {
         bench::trials,
         edge::trials,
         filters::trials,
+        server::trials,
         format::trials,
         harden::trials,
         hosts::trials,

@@ -329,6 +329,7 @@ const HOSTS: &[&str] = &[
     "benches/stops.rs",
     "fuzz/benches/embedding.rs",
     "fuzz/src/library.rs",
+    "server/src/lib.rs",
     "tests/embed-host/src/modules.rs",
     "tests/embed/bindings.rs",
     "tests/embed/components.rs",
@@ -346,6 +347,9 @@ const BY_HOSTS: &[&str] = &[
     "Module::load(",
     "Module::from_bytes(",
     "Component::load(",
+    "linked_component!(",
+    // A server is a program of C to those who link it.
+    "#[unsafe(no_mangle)]",
     "wasmtime::Module::deserialize_file(",
     "linked_module!(",
     "odd::load(",

@@ -12,6 +12,7 @@ mod package;
 #[path = "../../compiler/build/runtime.rs"]
 mod runtime;
 mod runtimes;
+mod server;
 mod zig;
 
 use std::env;
@@ -32,6 +33,8 @@ struct Cli {
 enum Task {
     /// Build runtime archives
     Runtime(RuntimeArgs),
+    /// Build the archive of servers, for `wasmelt compile --world proxy`
+    Server(ServerArgs),
     /// Build the compiler itself, for another system with Zig
     Compiler(CompilerArgs),
     /// Make the folder of a release, which works wherever it is moved to
@@ -72,6 +75,18 @@ struct RuntimeArgs {
     /// Build the portable runtime also for targets that have a freestanding one
     #[arg(long)]
     portable: bool,
+}
+
+/// Which archive of servers.
+#[derive(clap::Args)]
+struct ServerArgs {
+    /// For this target of Linux [default: this machine]
+    #[arg(long, value_name = "TRIPLE")]
+    target: Option<String>,
+
+    /// Where it goes, to `DIR/TRIPLE/`
+    #[arg(long, value_name = "DIR", default_value = "target/runtime")]
+    out: PathBuf,
 }
 
 /// Which compiler.
@@ -139,6 +154,7 @@ fn main() -> ExitCode {
         }),
         Task::Dist(args) => dist::execute(args.host.as_deref(), &args.targets, &args.out),
         Task::CApi(args) => c_api::execute(args.compiler, &args.out),
+        Task::Server(args) => server::execute(args.target.as_deref(), &args.out),
         Task::Package(args) => package::execute(args.build),
     };
     match result {

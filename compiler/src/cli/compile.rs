@@ -44,6 +44,10 @@ pub(super) struct CompileArgs {
     #[arg(long, value_name = "NAME")]
     library_name: Option<String>,
 
+    /// What a component becomes: a command that runs, or a server for HTTP that calls it (`wasi:http/proxy`)
+    #[arg(long, value_enum, default_value = "command")]
+    world: WorldArg,
+
     /// Write a C header as well, with a function for each one that the library exports
     #[arg(long, value_name = "FILE")]
     header: Option<PathBuf>,
@@ -105,6 +109,15 @@ impl From<EmitArg> for Emit {
     }
 }
 
+/// What a component becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum WorldArg {
+    /// An executable that calls `wasi:cli/run`
+    Command,
+    /// A server for HTTP that calls `wasi:http/incoming-handler` for each request
+    Proxy,
+}
+
 impl CompileArgs {
     /// What is asked for, except that it is a library.
     pub(super) fn ask(&self) -> Result<Asked> {
@@ -113,10 +126,17 @@ impl CompileArgs {
         asked.options.emit = self.emit.into();
         asked.options.strip |= self.strip;
         asked.options.grantable = self.grantable;
+        asked.options.is_server = self.world == WorldArg::Proxy;
         asked.options.preinit = self.preinit.as_ref().map(|export| Preinit {
             export: Some(export.clone()).filter(|export| !export.is_empty()),
             random: self.preinit_random,
         });
+        if self.grantable && asked.options.is_server {
+            return Err(Error::usage(
+                "`--grantable` is for programs whose policy is compiled in, and a server's is not",
+            )
+            .hint("leave out `--grantable`: a server gets its limits and grants when it starts"));
+        }
         if self.grantable && asked.options.emit != Emit::Exe {
             return Err(Error::usage("`--grantable` is for executables"));
         }

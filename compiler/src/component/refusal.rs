@@ -14,8 +14,8 @@ pub(super) fn is_of_track(name: &str, interface: &str) -> bool {
 pub(super) fn check_track(import: &ImportName, world: World) -> Result<()> {
     let Some((interface, version)) = import.interface.split_once('@') else { return Ok(()) };
     if interface.starts_with("wasi:http/") && world == World::Command {
-        return Err(Error::input(format!("the component imports {import}, and HTTP is not supported yet"))
-            .hint("programs that use files, streams, clocks and random numbers alone can be compiled"));
+        return Err(Error::input(format!("the component imports {import}, which commands do not have yet"))
+            .hint("a component of the world `wasi:http/proxy` becomes a server: `--world proxy`"));
     }
     if interface.starts_with("wasi:") && version.starts_with("0.3") {
         return Err(asynchronous(&import.to_string()));
@@ -36,7 +36,7 @@ pub(super) fn nothing_to_run(exports: &[String]) -> Error {
     let error =
         Error::input(format!("the component exports no `wasi:cli/run@0.2`, so there is nothing to run: {what}"));
     if text.contains("wasi:http/") {
-        return error.hint("servers for HTTP (the world `wasi:http/proxy`) are not supported yet");
+        return error.hint("a component of the world `wasi:http/proxy` becomes a server: `--world proxy`");
     }
     error.hint("a program for `wasm32-wasip2` is a command: it has a function `main`")
 }

@@ -90,6 +90,24 @@ pub(super) fn find(target: &Triple, runtime: Runtime, runtime_dir: Option<&Path>
         .hint("releases of wasmelt have archives for all targets; `cargo xtask runtime` in its source builds them"))
 }
 
+/// File name of the archive of servers, in the folder of a target.
+pub const SERVER: &str = "libwasmelt_server.a";
+
+/// Finds the archive of servers for `target`.
+pub(super) fn find_server(target: &Triple, runtime_dir: Option<&Path>) -> Result<Archive> {
+    let dir = runtime_dir.map(Path::to_owned).or_else(installed_dir).unwrap_or_default();
+    let path = dir.join(target.to_string()).join(SERVER);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Archive { bytes: bytes.into(), place: path.display().to_string(), is_embedded: false }),
+        Err(e) if is_absence(&e) => {
+            Err(Error::link(format!("no archive of servers for {target}: searched {}", path.display()))
+                .hint("install a release of wasmelt, which has archives")
+                .hint("build it from wasmelt's source: `cargo xtask server --out DIR`, and pass `--runtime-dir DIR`"))
+        }
+        Err(e) => Err(Error::io(format!("cannot read {}", path.display()), &e)),
+    }
+}
+
 /// `<exe>/../lib/wasmelt`, where a package manager installs archives for further targets.
 pub fn installed_dir() -> Option<PathBuf> {
     let exe = std::env::current_exe().ok()?;

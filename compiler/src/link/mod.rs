@@ -26,7 +26,7 @@ use files::Files;
 use crate::error::{Error, Result};
 use crate::options::{Linker, Runtime};
 
-pub use archive::installed_dir;
+pub use archive::{SERVER, installed_dir};
 pub use static_library::static_library;
 
 /// How an executable is linked.
@@ -79,6 +79,13 @@ fn link(object: Vec<u8>, archive: &[u8], options: &LinkOptions<'_>) -> Result<Ve
         count => Err(Error::link(format!("{count} places of the executable would have to be relocated at its start"))
             .hint("the runtime archive was not made for position-independent executables")),
     }
+}
+
+/// Links the objects of a library of a component, which is named `server`, into a server.
+pub fn server(objects: &[Vec<u8>], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    let archive = archive::find_server(options.target, options.runtime_dir)?;
+    let files = Files::new(objects, Some(&archive.bytes), options.target)?;
+    external::link_with_c_library(&files, options)
 }
 
 /// Links objects that need nothing from outside into one shared library.

@@ -91,6 +91,20 @@ impl ComponentCtx {
         inserted.map_err(|_| Error::system("a component has too many handles"))
     }
 
+    /// Begins a request, for an instance that answers one after the other: it may wait so long, and what it has sent counts
+    /// from here. The monotonic clock of the context must be the system's.
+    pub fn begin_request(&mut self, time: core::time::Duration) {
+        if let Some(state) = &mut self.state {
+            state.wasi.limit_waiting(time);
+            state.wasi.sent.get_mut().clear();
+        }
+    }
+
+    /// Returns the data that was given; `None` while a function of the host runs, and where it is not of this type.
+    pub fn data_mut<D: Any>(&mut self) -> Option<&mut D> {
+        self.state.as_mut()?.data.get_mut().as_mut()?.downcast_mut()
+    }
+
     /// Takes the data that was given.
     pub fn take_data<D: Any>(&mut self) -> Option<D> {
         let data = self.state.as_mut()?.data.get_mut().take()?;

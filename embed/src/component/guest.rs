@@ -7,8 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use wasmelt_runtime::component::handles::Tables;
 use wasmelt_runtime::host::descriptor::Descriptor;
+#[cfg(target_os = "linux")]
+use wasmelt_runtime::host::descriptor::Kind;
 use wasmelt_runtime::host::guest_memory::GuestMemory;
+use wasmelt_runtime::host::state::State as _;
 use wasmelt_runtime::sys::errno;
+#[cfg(target_os = "linux")]
+use wasmelt_runtime::sys::fs::OwnedHandle;
 use wasmelt_runtime::wasi::caller::Caller as WasiCaller;
 use wasmelt_runtime::wasi::p2::call::{Call, Component};
 use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
@@ -84,6 +89,40 @@ impl<'a> Guest<'a> {
     /// Returns the data that the context was given, see [`ComponentCtx::with_data`]; `None` where it is not of this type.
     pub fn data<D: Any>(self) -> Option<RefMut<'a, D>> {
         RefMut::filter_map(self.0.state.data.borrow_mut(), |data| data.as_mut()?.downcast_mut()).ok()
+    }
+
+    /// Opens one side of a pair of sockets, which does not block, for streams of the guest: the number of its descriptor, and
+    /// the one that [`Self::sent`] knows it by. The descriptor is closed with the last handle of a stream of it.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the guest has too many descriptors.
+    #[cfg(target_os = "linux")]
+    pub fn open(self, socket: std::os::fd::OwnedFd) -> Result<(u32, usize)> {
+        let state = self.state();
+        let reserved = state.reserve().map_err(|_| Error::system("the guest has too many descriptors"))?;
+        // SAFETY: the socket is given up here.
+        let handle = unsafe { OwnedHandle::from_fd(std::os::fd::IntoRawFd::into_raw_fd(socket)) };
+        let mut sent = state.sent.borrow_mut();
+        // The system gives the number of a socket that is closed to the next one.
+        sent.iter_mut().filter(|(other, _)| *other == Some(handle.get())).for_each(|(other, _)| *other = None);
+        sent.push((Some(handle.get()), 0));
+        Ok((reserved.fill(handle, Kind::Socket, 0, 0), sent.len() - 1))
+    }
+
+    /// Returns how many bytes the guest has written to a socket that [`Self::open`] has opened, since the request has begun.
+    pub fn sent(self, number: usize) -> u64 {
+        self.state().sent.borrow().get(number).map_or(0, |(_, sent)| *sent)
+    }
+
+    /// Closes a descriptor that [`Self::open`] has opened, and of which no stream has a handle.
+    pub fn close(self, fd: u32) {
+        // It may be closed already.
+        let _ = self.state().close(fd);
+    }
+
+    /// Returns whether a stream of a descriptor, or what polls it, has a handle.
+    pub fn uses(self, fd: u32) -> bool {
+        self.with_handles(|handles| handles.uses(fd))
     }
 
     /// Ends the guest's call with an error.

@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wasmelt_abi::canonical::FIRST_OWN_RESOURCE;
 use wasmelt_plan::{Argument, CoreExport, Lowering, Work};
 use wasmelt_runtime::component::handles::{Removed, Resource};
 use wasmelt_runtime::wasi::p2::call::Component as _;
@@ -156,7 +157,9 @@ impl<T: 'static> Linker<T> {
                 index,
                 ty,
                 Arc::new(move |call, values| {
-                    values[0][0] = call.own(Resource::Own { ty: number, representation: values[0][0] as u32 }).into();
+                    values[0][0] = call
+                        .own(Resource::Own { ty: FIRST_OWN_RESOURCE + number, representation: values[0][0] as u32 })
+                        .into();
                 }),
             ),
             &Work::ResourceRep(number) => flat(
@@ -195,7 +198,7 @@ impl<T: 'static> Linker<T> {
 /// What the component knows its own resource by.
 fn own(resource: Resource, number: u32) -> Option<u32> {
     match resource {
-        Resource::Own { ty, representation } if ty == number => Some(representation),
+        Resource::Own { ty, representation } if ty == FIRST_OWN_RESOURCE + number => Some(representation),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use wasmelt_runtime::host::guest_memory::GuestMemory;
 use wasmelt_runtime::host::poll::Watch;
 use wasmelt_runtime::host::state::State;
 use wasmelt_runtime::host::tree::request::Request;
-use wasmelt_runtime::sys::errno::Result;
+use wasmelt_runtime::sys::errno::{Errno, Result};
 use wasmelt_runtime::sys::fs::Handle;
 use wasmelt_runtime::sys::io_stream::{self, Buffer};
 use wasmelt_runtime::wasi::caller::Caller;
@@ -58,6 +58,10 @@ pub struct WasiCtx {
     pub(super) clocks: Clocks,
     /// The system's where there is none.
     pub(super) random: Option<RefCell<Random>>,
+    /// When waiting ends for good, by the monotonic clock of the system in nanoseconds.
+    pub(super) wait_until: Option<u64>,
+    /// Bytes that were written to each of the sockets that the host has given, as long as they are open.
+    pub(crate) sent: RefCell<Vec<(Option<Handle>, u64)>>,
 }
 
 impl Default for WasiCtx {
@@ -74,6 +78,8 @@ impl Default for WasiCtx {
             outputs: core::array::from_fn(|_| RefCell::new(Output::new(std::io::sink()))),
             clocks: Clocks::default(),
             random: None,
+            wait_until: None,
+            sent: RefCell::default(),
         }
     }
 }
@@ -100,6 +106,19 @@ impl fmt::Debug for WasiCtx {
 }
 
 impl WasiCtx {
+    /// Limits how long guests may wait, from now on: waiting that lasts longer ends with a trap, or an error. For contexts
+    /// whose monotonic clock is the system's.
+    pub fn limit_waiting(&mut self, time: core::time::Duration) {
+        let now = wasmelt_runtime::sys::io_clock::now(Clock::Monotonic).unwrap_or(0);
+        self.wait_until = Some(now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+    }
+
+    fn count(&self, socket: Handle, bytes: u64) {
+        if let Some((_, sent)) = self.sent.borrow_mut().iter_mut().find(|(other, _)| *other == Some(socket)) {
+            *sent += bytes;
+        }
+    }
+
     /// Where a standard stream for output goes.
     fn output(&self, stream: Handle) -> &RefCell<Output> {
         let [output, error] = &self.outputs;
@@ -147,7 +166,10 @@ impl State for &WasiCtx {
     }
 
     fn wait(self, watches: &mut [Watch], deadline: Option<u64>) -> Result<()> {
-        self.clocks.wait(watches, deadline)
+        let Some(end) = self.wait_until else { return self.clocks.wait(watches, deadline) };
+        self.clocks.wait(watches, Some(deadline.map_or(end, |deadline| deadline.min(end))))?;
+        // A host that limits waiting has the system's clock.
+        if self.clocks.now(Clock::Monotonic)? < end { Ok(()) } else { Err(Errno::Timedout) }
     }
 
     unsafe fn random(self, to: *mut u8, len_bytes: usize) -> Result<usize> {
@@ -183,7 +205,11 @@ impl State for &WasiCtx {
             match kind {
                 Kind::Output => self.output(handle).borrow_mut().write(buffers),
                 // Not by the call that raises a signal where the other side is gone.
-                Kind::Socket => io_stream::send(handle, buffers),
+                Kind::Socket => {
+                    let len = io_stream::send(handle, buffers)?;
+                    self.count(handle, len as u64);
+                    Ok(len)
+                }
                 _ => write_to_file(handle, buffers),
             }
         }

@@ -343,7 +343,7 @@ impl Tables {
     }
 
     /// Whether a descriptor belongs to any handle.
-    fn uses(&mut self, fd: u32) -> bool {
+    pub fn uses(&mut self, fd: u32) -> bool {
         self.has(|resource| resource.descriptor() == Some(fd))
     }
 

@@ -99,6 +99,14 @@ impl OwnedHandle {
         Ok(Self(Handle(moved as i32)))
     }
 
+    /// Takes over a descriptor of a host program.
+    ///
+    /// # Safety
+    /// The descriptor is open, and the caller owns it.
+    pub unsafe fn from_fd(fd: i32) -> Self {
+        Self(Handle(fd))
+    }
+
     /// The handle, still owned by this value.
     pub fn get(&self) -> Handle {
         self.0

@@ -284,6 +284,16 @@ impl<C: Component> Call<C> {
         self.guest.with_handles(|tables| tables.set(self.guest.component(), handle, resource));
     }
 
+    /// Takes what a handle owns away from the guest, which must be something that `select` picks.
+    pub fn take_owned<T>(&self, handle: u32, select: impl FnOnce(Resource) -> Option<T>) -> T {
+        let selected = self.resource(handle, select);
+        match self.guest.with_handles(|tables| tables.take(self.guest.component(), handle)) {
+            Ok(Removed::Owned(_)) => selected,
+            Ok(Removed::Lent(_)) => self.trap("cannot lift own resource from a borrow"),
+            Err(_) => self.trap("cannot remove owned resource while borrowed"),
+        }
+    }
+
     /// Drops a handle, which must stand for something that `select` accepts.
     pub fn drop_handle(&self, handle: u32, select: impl FnOnce(Resource) -> bool) {
         self.resource(handle, |resource| select(resource).then_some(()));

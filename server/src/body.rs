@@ -1,0 +1,137 @@
+//! Bodies: pairs of sockets, of which the guest has one side as a stream.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::HeaderMap;
+use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
+/// The most bytes of a frame.
+const FRAME_BYTES: usize = 64 << 10;
+
+/// How a body that a guest writes has ended: with trailers, where there are any. Without a message, the guest has given up.
+pub(crate) type Finish = oneshot::Receiver<Option<HeaderMap>>;
+
+/// A pair of sockets that do not block: the guest's side and the server's.
+pub(crate) fn pair() -> io::Result<(OwnedFd, StdStream)> {
+    let (guest, server) = StdStream::pair()?;
+    guest.set_nonblocking(true)?;
+    server.set_nonblocking(true)?;
+    Ok((guest.into(), server))
+}
+
+/// A body that a guest writes, which the server has not begun to read.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) socket: StdStream,
+    pub(crate) finish: Finish,
+    /// What the guest has declared.
+    pub(crate) length: Option<u64>,
+}
+
+/// A body that a guest writes, or one that is there already.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    Whole(Option<Bytes>),
+    Written { socket: UnixStream, finish: Option<Finish>, left: Option<u64> },
+}
+
+impl Outgoing {
+    pub(crate) fn text(text: &'static str) -> Self {
+        Self::Whole(Some(Bytes::from_static(text.as_bytes())))
+    }
+
+    /// Within the runtime of tokio.
+    pub(crate) fn new(body: Option<Written>) -> io::Result<Self> {
+        let Some(Written { socket, finish, length }) = body else { return Ok(Self::Whole(None)) };
+        Ok(Self::Written { socket: UnixStream::from_std(socket)?, finish: Some(finish), left: length })
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let (socket, finish, left) = match &mut *self {
+            Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Written { socket, finish, left } => (socket, finish, left),
+        };
+        let Some(finished) = finish else { return Poll::Ready(None) };
+        let mut bytes = vec![0; FRAME_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
+        let len = buffer.filled().len();
+        if len != 0 {
+            if let Some(left) = left {
+                // More than was declared: the connection ends, and the client sees a broken response.
+                *left =
+                    left.checked_sub(len as u64).ok_or_else(|| io::Error::other("the body is longer than declared"))?;
+            }
+            bytes.truncate(len);
+            return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
+        }
+        let ended = ready!(Pin::new(finished).poll(cx));
+        *finish = None;
+        Poll::Ready(match ended {
+            Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Ok(None) => None,
+            Err(_) => Some(Err(io::Error::other("the guest has not finished the body"))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Written { finish, .. } => finish.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Written { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Self::Written { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// What comes after a body that a guest reads: trailers, or that it broke off.
+pub(crate) type Trailers = oneshot::Receiver<Result<Option<HeaderMap>, ()>>;
+
+/// Passes a body on to a guest, in the runtime of tokio; the guest's side, and what comes after the body.
+pub(crate) fn pass_on(body: Incoming, runtime: &tokio::runtime::Handle) -> io::Result<(OwnedFd, Trailers)> {
+    let (sender, trailers) = oneshot::channel();
+    let (guest, server) = pair()?;
+    if body.is_end_stream() {
+        let _ = sender.send(Ok(None));
+        return Ok((guest, trailers));
+    }
+    runtime.spawn(async move {
+        // The guest's side sees the end when this one goes. Who waits for trailers may be gone.
+        let _ = sender.send(write_all(body, server).await.map_err(drop));
+    });
+    Ok((guest, trailers))
+}
+
+async fn write_all(
+    mut body: Incoming,
+    socket: StdStream,
+) -> Result<Option<HeaderMap>, Box<dyn std::error::Error + Send + Sync>> {
+    let mut socket = UnixStream::from_std(socket)?;
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(bytes) => socket.write_all(&bytes).await?,
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok(trailers)
+}

@@ -1,0 +1,266 @@
+//! Requests of the guest to other hosts: `outgoing-handler`, `request-options`, `future-incoming-response`.
+//!
+//! ╔══════════════════════════════════════════════════════════════════════════════════════════════════════════════╗
+//! ║ SECURITY: a host is reached where the operator has named it, and nowhere else: names are compared before they ║
+//! ║ are resolved. Nothing is allowed unless it was said.                                                          ║
+//! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
+
+use std::any::Any;
+use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{self, HeaderValue};
+use hyper::http::uri::Authority;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
+use wasmelt_embed::{Error, Result};
+
+use super::TYPES;
+use super::outgoing::OutgoingRequest;
+use super::session::{Kind, Object, define_drop, object, own, take, with};
+use super::values::{ERROR_RESULT, ErrorCode, Scheme, case, put_error};
+use crate::body::{self, Outgoing};
+
+/// What is waited for unless the guest says otherwise, at most: the request that is answered has a deadline of its own.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Hosts that guests may send requests to.
+#[derive(Debug, Default)]
+pub(crate) struct Outside {
+    /// As NAME, NAME:PORT or `*`.
+    pub(crate) allowed: Vec<String>,
+}
+
+impl Outside {
+    fn allows(&self, authority: &Authority, port: u16) -> bool {
+        let host = authority.host();
+        self.allowed.iter().any(|allowed| match allowed.rsplit_once(':') {
+            _ if allowed == "*" => true,
+            // An address of IPv6 has colons, and stands in brackets.
+            Some((name, number)) if !number.ends_with(']') => {
+                name.eq_ignore_ascii_case(host) && number.parse() == Ok(port)
+            }
+            _ => allowed.eq_ignore_ascii_case(host),
+        })
+    }
+}
+
+/// `request-options`, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    connect: Option<u64>,
+    first_byte: Option<u64>,
+    between_bytes: Option<u64>,
+}
+
+type Arrived = std::result::Result<Response<Incoming>, ErrorCode>;
+
+/// `future-incoming-response`.
+pub(crate) struct Future {
+    /// Number of the descriptor that can be read from when the response has arrived.
+    fd: u32,
+    /// `None` when the response was taken.
+    response: Option<oneshot::Receiver<Arrived>>,
+}
+
+/// A request that is to be sent.
+struct Prepared {
+    authority: Authority,
+    port: u16,
+    request: Box<OutgoingRequest>,
+}
+
+/// Checks a request before anything of it leaves the machine.
+fn prepare(outside: &Outside, request: Box<OutgoingRequest>) -> std::result::Result<Prepared, Refusal> {
+    match request.scheme {
+        Some(Scheme::Http) => {}
+        Some(Scheme::Https) | None => return Err(Refusal::Tls),
+        Some(Scheme::Other(_)) => return Err(Refusal::Code(ErrorCode::Protocol)),
+    }
+    let authority = request.authority.as_ref().and_then(|authority| authority.parse::<Authority>().ok());
+    let authority = authority.ok_or(Refusal::Code(ErrorCode::UriInvalid))?;
+    let port = authority.port_u16().unwrap_or(80);
+    if !outside.allows(&authority, port) {
+        return Err(Refusal::Code(ErrorCode::RequestDenied));
+    }
+    Ok(Prepared { authority, port, request })
+}
+
+enum Refusal {
+    Code(ErrorCode),
+    Tls,
+}
+
+fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
+    let at = v[3][0] as u32;
+    call.result_at(at, ERROR_RESULT.0, ERROR_RESULT.1);
+    let options = match case(call, v[1][0], 2) {
+        0 => Options::default(),
+        _ => match take(call, v[2][0], Kind::Options) {
+            Object::Options(options) => options,
+            _ => return,
+        },
+    };
+    let Object::OutgoingRequest(request) = take(call, v[0][0], Kind::OutgoingRequest) else { return };
+    let (runtime, outside) = with(call, |session| (session.runtime.clone(), session.outside.clone()));
+    match prepare(&outside, request) {
+        Ok(prepared) => {
+            let (guest, signal) = body::pair().unwrap_or_else(|error| call.guest().fail(Error::host(error)));
+            let (fd, _) = call.guest().open(guest).unwrap_or_else(|error| call.guest().fail(error));
+            let (sender, response) = oneshot::channel();
+            runtime.spawn(answer(prepared, options, sender, signal));
+            let future = Object::Future(Future { fd, response: Some(response) });
+            call.put_u32(at + 8, own(call, Kind::Future, future));
+            call.put_u8(at, 0);
+        }
+        Err(refusal) => {
+            call.put_u8(at, 1);
+            match refusal {
+                Refusal::Code(code) => put_error(call, at + 8, code),
+                Refusal::Tls => {
+                    const WORDS: &[u8] =
+                        b"this server does not send requests by https: send them by http to a proxy that does";
+                    call.put_u8(at + 8, ErrorCode::Internal as u8);
+                    call.put_u8(at + 16, 1);
+                    call.put_bytes(at + 20, &[WORDS]);
+                }
+            }
+        }
+    }
+}
+
+/// Sends a request, and tells the guest that there is a response, or why there is none.
+async fn answer(prepared: Prepared, options: Options, sender: oneshot::Sender<Arrived>, signal: StdStream) {
+    // The guest may have given up.
+    let _ = sender.send(send(prepared, options).await);
+    drop(signal);
+}
+
+async fn send(prepared: Prepared, options: Options) -> Arrived {
+    let Prepared { authority, port, request } = prepared;
+    let time = |ns: Option<u64>| ns.map_or(TIMEOUT, Duration::from_nanos);
+    let host = authority.host().trim_matches(['[', ']']);
+    let connection = timeout(time(options.connect), TcpStream::connect((host, port))).await;
+    let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)?.map_err(|error| match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+        _ => ErrorCode::DestinationNotFound,
+    })?;
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
+    // It ends with the response's body.
+    tokio::spawn(connection);
+    let OutgoingRequest { message, method, path, .. } = *request;
+    let body = Outgoing::new(message.body).map_err(|_| ErrorCode::Internal)?;
+    let mut out = Request::new(body);
+    *out.method_mut() = method;
+    *out.uri_mut() = path.as_deref().unwrap_or("/").parse().map_err(|_| ErrorCode::UriInvalid)?;
+    *out.headers_mut() = message.headers;
+    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| ErrorCode::UriInvalid)?;
+    out.headers_mut().insert(header::HOST, value);
+    let response = timeout(time(options.first_byte), client.send_request(out)).await;
+    response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)
+}
+
+/// Writes the response, where it has arrived.
+fn get(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
+    let at = v[1][0] as u32;
+    call.result_at(at, 56, 8);
+    let arrived = object(call, v[0][0], Kind::Future, |object| match object {
+        Object::Future(Future { response, .. }) => Some(match response {
+            None => Some(None),
+            Some(receiver) => match receiver.try_recv() {
+                Err(oneshot::error::TryRecvError::Empty) => None,
+                arrived => {
+                    *response = None;
+                    Some(Some(arrived.unwrap_or(Err(ErrorCode::ConnectionTerminated))))
+                }
+            },
+        }),
+        _ => None,
+    });
+    call.put_u8(at, arrived.is_some().into());
+    let Some(arrived) = arrived else { return };
+    call.put_u8(at + 8, arrived.is_none().into());
+    match arrived {
+        None => {}
+        Some(Ok(response)) => {
+            let (head, body) = response.into_parts();
+            let (status, headers) = (head.status.as_u16(), head.headers);
+            let response = Object::IncomingResponse { status, headers, body: Some(body) };
+            call.put_u8(at + 16, 0);
+            call.put_u32(at + 24, own(call, Kind::IncomingResponse, response));
+        }
+        Some(Err(code)) => {
+            call.put_u8(at + 16, 1);
+            put_error(call, at + 24, code);
+        }
+    }
+}
+
+fn option<R>(call: GuestCall<'_>, handle: u64, f: impl FnOnce(&mut Options) -> R) -> R {
+    object(call, handle, Kind::Options, |object| match object {
+        Object::Options(options) => Some(f(options)),
+        _ => None,
+    })
+}
+
+fn define_options<T: Any>(linker: &mut Linker<T>) -> Result<()> {
+    type Place = fn(&mut Options) -> &mut Option<u64>;
+    const TIMES: [(&str, Place); 3] = [
+        ("connect-timeout", |options| &mut options.connect),
+        ("first-byte-timeout", |options| &mut options.first_byte),
+        ("between-bytes-timeout", |options| &mut options.between_bytes),
+    ];
+    linker.func_flat(TYPES, "[constructor]request-options", |call, v| {
+        v[0][0] = own(call, Kind::Options, Object::Options(Options::default())).into();
+    })?;
+    for (name, place) in TIMES {
+        linker.func_flat(TYPES, &format!("[method]request-options.{name}"), move |call, v| {
+            let at = v[1][0] as u32;
+            call.result_at(at, 16, 8);
+            let time = option(call, v[0][0], |options| *place(options));
+            call.put_u8(at, time.is_some().into());
+            call.put_u64(at + 8, time.unwrap_or(0));
+        })?;
+        linker.func_flat(TYPES, &format!("[method]request-options.set-{name}"), move |call, v| {
+            let time = (case(call, v[1][0], 2) == 1).then_some(v[2][0]);
+            option(call, v[0][0], |options| *place(options) = time);
+            v[0][0] = 0;
+        })?;
+    }
+    define_drop(linker, "request-options", Kind::Options)
+}
+
+pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
+    define_options(linker)?;
+    linker.func_flat("wasi:http/outgoing-handler", "handle", handle)?;
+    linker.func_flat(TYPES, "[method]future-incoming-response.subscribe", |call, v| {
+        let fd = object(call, v[0][0], Kind::Future, |object| match object {
+            Object::Future(future) => Some(future.fd),
+            _ => None,
+        });
+        v[0][0] = call.own(Resource::Polls(call.stream(fd), Readiness::Readable)).into();
+    })?;
+    linker.func_flat(TYPES, "[method]future-incoming-response.get", get)?;
+    linker.func_flat(TYPES, "[resource-drop]future-incoming-response", |call, v| {
+        if let Object::Future(future) = take(call, v[0][0], Kind::Future) {
+            // What polls it is ready from now on.
+            call.guest().close(future.fd);
+        }
+    })?;
+    linker.func_flat(TYPES, "http-error-code", |call, v| {
+        let at = v[1][0] as u32;
+        call.result_at(at, ERROR_RESULT.0, ERROR_RESULT.1);
+        call.resource(v[0][0] as u32, |resource| matches!(resource, Resource::Error(_)).then_some(()));
+        // What fails at a stream of a body is the connection.
+        call.put_u8(at, 1);
+        put_error(call, at + 8, ErrorCode::ConnectionTerminated);
+    })?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! Values of `wasi:http/types` on their way to and from a guest.
+
+use hyper::Method;
+use wasmelt_embed::component::GuestCall;
+
+/// Cases of `error-code`, by number. Those here have no payload, or one that is optional.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum ErrorCode {
+    DestinationNotFound = 2,
+    ConnectionRefused = 6,
+    ConnectionTerminated = 7,
+    ConnectionTimeout = 8,
+    RequestDenied = 15,
+    UriInvalid = 19,
+    ResponseIncomplete = 25,
+    BodySize = 28,
+    ResponseTimeout = 33,
+    Protocol = 35,
+    Internal = 38,
+}
+
+/// Length and alignment of `result<_, error-code>`, and of what else has an error code as its largest case.
+pub(super) const ERROR_RESULT: (u32, u32) = (40, 8);
+
+/// Writes an `error-code` whose payload, where it has one, is `none`.
+pub(super) fn put_error(call: GuestCall<'_>, at: u32, error: ErrorCode) {
+    call.put_u8(at, error as u8);
+    call.put_u8(at + 8, 0);
+}
+
+/// The bytes of a list of the guest.
+pub(super) fn bytes(call: GuestCall<'_>, at: u64, len: u64) -> Vec<u8> {
+    let (at, len) = (at as u32, len as u32);
+    call.list(at, len, 1, 1);
+    let mut bytes = vec![0; len as usize];
+    if call.memory().read_bytes(at, &mut bytes).is_err() {
+        call.trap("list pointer/length out of bounds of memory");
+    }
+    bytes
+}
+
+/// A string of the guest.
+pub(super) fn string(call: GuestCall<'_>, at: u64, len: u64) -> String {
+    String::from_utf8(bytes(call, at, len)).unwrap_or_else(|_| call.trap("invalid utf-8 encoding of a string"))
+}
+
+/// A word of the guest's memory.
+pub(super) fn word(call: GuestCall<'_>, at: u32) -> u64 {
+    call.memory().read_u32(at).unwrap_or_else(|_| call.trap("pointer out of bounds of memory")).into()
+}
+
+/// A discriminant, which must be below `count`.
+pub(super) fn case(call: GuestCall<'_>, value: u64, count: u32) -> u32 {
+    let case = value as u32;
+    if case >= count {
+        call.trap("unexpected discriminant");
+    }
+    case
+}
+
+/// An `option<string>`, flattened.
+pub(super) fn optional_string(call: GuestCall<'_>, v: &[[u64; 2]]) -> Option<String> {
+    (case(call, v[0][0], 2) == 1).then(|| string(call, v[1][0], v[2][0]))
+}
+
+/// Writes an `option<string>`.
+pub(super) fn put_optional_string(call: GuestCall<'_>, at: u64, value: Option<&str>) {
+    let at = at as u32;
+    call.result_at(at, 12, 4);
+    call.put_u8(at, value.is_some().into());
+    if let Some(value) = value {
+        call.put_bytes(at + 4, &[value.as_bytes()]);
+    }
+}
+
+/// Methods by their cases; others come behind them.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::CONNECT,
+    Method::OPTIONS,
+    Method::TRACE,
+    Method::PATCH,
+];
+
+/// Writes a `method`.
+pub(super) fn put_method(call: GuestCall<'_>, at: u64, method: &Method) {
+    let at = at as u32;
+    call.result_at(at, 12, 4);
+    match METHODS.iter().position(|known| known == method) {
+        Some(case) => call.put_u8(at, case as u8),
+        None => {
+            call.put_bytes(at + 4, &[method.as_str().as_bytes()]);
+            call.put_u8(at, METHODS.len() as u8);
+        }
+    }
+}
+
+/// A `method`, flattened; `None` where it is not one.
+pub(super) fn method(call: GuestCall<'_>, v: &[[u64; 2]]) -> Option<Method> {
+    let case = case(call, v[0][0], METHODS.len() as u32 + 1) as usize;
+    match METHODS.get(case) {
+        Some(method) => Some(method.clone()),
+        None => Method::from_bytes(string(call, v[1][0], v[2][0]).as_bytes()).ok(),
+    }
+}
+
+/// A `scheme`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+    Other(String),
+}
+
+/// Writes an `option<scheme>`.
+pub(super) fn put_optional_scheme(call: GuestCall<'_>, at: u64, scheme: Option<&Scheme>) {
+    let at = at as u32;
+    call.result_at(at, 16, 4);
+    call.put_u8(at, scheme.is_some().into());
+    match scheme {
+        None => {}
+        Some(Scheme::Http) => call.put_u8(at + 4, 0),
+        Some(Scheme::Https) => call.put_u8(at + 4, 1),
+        Some(Scheme::Other(name)) => {
+            call.put_u8(at + 4, 2);
+            call.put_bytes(at + 8, &[name.as_bytes()]);
+        }
+    }
+}
+
+/// An `option<scheme>`, flattened.
+pub(super) fn optional_scheme(call: GuestCall<'_>, v: &[[u64; 2]]) -> Option<Scheme> {
+    if case(call, v[0][0], 2) == 0 {
+        return None;
+    }
+    Some(match case(call, v[1][0], 3) {
+        0 => Scheme::Http,
+        1 => Scheme::Https,
+        _ => Scheme::Other(string(call, v[2][0], v[3][0])),
+    })
+}
+
+/// Writes a `result<own<...>>` of a handle, or an error without a payload.
+pub(super) fn put_handle(call: GuestCall<'_>, at: u64, handle: Option<u32>) {
+    let at = at as u32;
+    call.put_u8(at, handle.is_none().into());
+    if let Some(handle) = handle {
+        call.put_u32(at + 4, handle);
+    }
+}

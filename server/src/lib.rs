@@ -1,0 +1,45 @@
+//! A server for HTTP whose requests a component of the world `wasi:http/proxy` answers: what `wasmelt compile --world proxy`
+//! links with the component's code.
+//!
+//! hyper speaks HTTP ([`serve`]). Each request gets an instance in a thread of its own ([`worker`]), which calls what is below
+//! [`http`]. The bodies of requests and responses are pairs of sockets ([`body`]): one side is a stream of the guest, which
+//! waits as for any other, and the other side is the server's.
+
+// ---------------------------------------------------------------------------------------------------------------
+// Security: requests meet in nothing but what is counted. A guest has its request, the time and memory of the options, and
+// standard error; whatever it does ends its own request.
+// ---------------------------------------------------------------------------------------------------------------
+
+mod body;
+mod http;
+mod metrics;
+mod options;
+mod serve;
+mod worker;
+
+use std::ffi::{c_char, c_int};
+
+use clap::Parser as _;
+use wasmelt_embed::Result;
+use wasmelt_embed::component::Component;
+
+use options::Options;
+
+/// What the C library calls.
+#[unsafe(no_mangle)]
+pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
+    let options = Options::parse();
+    match component().map_err(Into::into).and_then(|component| serve::run(&component, options)) {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("error: {error}");
+            1
+        }
+    }
+}
+
+/// The component that is linked.
+fn component() -> Result<Component> {
+    // SAFETY: wasmelt has made it, and links it with this archive.
+    unsafe { wasmelt_embed::linked_component!("server") }
+}

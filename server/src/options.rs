@@ -1,0 +1,58 @@
+//! What an operator says when the server starts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Answers requests of HTTP with a component of WebAssembly.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub(crate) struct Options {
+    /// Where requests are accepted; port 0 is any
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where `/healthz` and `/metrics` are; for nobody but the operator
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Hosts that the component may send requests to, as NAME or NAME:PORT, `*` for all; may be repeated
+    #[arg(long = "http-allow", value_name = "HOST")]
+    pub(crate) http_allow: Vec<String>,
+    /// The time that a request may take, from its head to the end of the response that the component makes
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]
+    pub(crate) deadline_ms: u64,
+    /// Bytes of each memory of an instance
+    #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
+    pub(crate) max_memory: usize,
+    /// Requests that are answered at the same time, each by a thread
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    pub(crate) max_concurrency: usize,
+    /// Requests that wait for a thread; more are answered with 503
+    #[arg(long, value_name = "COUNT", default_value_t = 1024)]
+    pub(crate) max_queue: usize,
+    /// Requests that an instance answers one after the other before another one takes its place
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) max_requests_per_instance: u32,
+    /// An environment variable of the component, as NAME=VALUE; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) variables: Vec<(String, String)>,
+    /// Print a line to standard output for each request
+    #[arg(long)]
+    pub(crate) access_log: bool,
+    /// The time that is waited for requests after SIGTERM
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 10_000)]
+    pub(crate) grace_ms: u64,
+}
+
+impl Options {
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_millis(self.deadline_ms)
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("NAME=VALUE is wanted".to_owned()),
+    }
+}

@@ -1,0 +1,201 @@
+//! The server: connections, requests, and what an operator sees of them.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, oneshot};
+use wasmelt_embed::component::Component;
+
+use crate::body::Outgoing;
+use crate::http::Answer;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::worker::{Failure, Workers};
+
+/// The time that a client has for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+struct Server {
+    workers: Arc<Workers>,
+    metrics: Arc<Metrics>,
+    options: Options,
+    /// Requests that run.
+    running: Arc<Semaphore>,
+    /// Requests that run or wait.
+    accepted: Semaphore,
+}
+
+/// Serves until the process is told to end.
+pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(options.max_concurrency.saturating_add(8))
+        .build()?;
+    let metrics = Arc::new(Metrics::default());
+    let workers = {
+        let _runtime = runtime.enter();
+        Arc::new(Workers::new(component, options.clone(), Arc::clone(&metrics))?)
+    };
+    let count = options.max_concurrency.clamp(1, Semaphore::MAX_PERMITS / 2);
+    let server = Arc::new(Server {
+        workers,
+        metrics,
+        running: Arc::new(Semaphore::new(count)),
+        accepted: Semaphore::new(count + options.max_queue.min(Semaphore::MAX_PERMITS / 2)),
+        options,
+    });
+    let result = runtime.block_on(serve(&server));
+    // Guests that go on are not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let public = bind(server.options.listen).await?;
+    println!("listening on {}", public.local_addr()?);
+    if let Some(address) = server.options.admin {
+        let admin = bind(address).await?;
+        println!("administration on {}", admin.local_addr()?);
+        let server = Arc::clone(server);
+        // Nobody waits for the operator at the end.
+        tokio::spawn(async move { accept(&admin, &GracefulShutdown::new(), &server, administer).await });
+    }
+    let graceful = GracefulShutdown::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        () = accept(&public, &graceful, server, answer) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    drop(public);
+    // Requests that were accepted are answered.
+    let _ = tokio::time::timeout(Duration::from_millis(server.options.grace_ms), graceful.shutdown()).await;
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Accepts connections for ever.
+async fn accept<F>(
+    listener: &TcpListener,
+    graceful: &GracefulShutdown,
+    server: &Arc<Server>,
+    answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
+) where
+    F: Future<Output = Response<Outgoing>> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => connect(stream, peer, graceful, server, answer),
+            // The process has mostly used up its descriptors.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+fn connect<F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    graceful: &GracefulShutdown,
+    server: &Arc<Server>,
+    answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
+) where
+    F: Future<Output = Response<Outgoing>> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let server = Arc::clone(server);
+    let service = service_fn(move |request| {
+        let answer = answer(Arc::clone(&server), peer, request);
+        async move { Ok::<_, hyper::Error>(answer.await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    tokio::spawn(graceful.watch(connection));
+}
+
+/// Answers a request of the public.
+async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
+    let start = Instant::now();
+    let line =
+        server.options.access_log.then(|| format!("{} {} {:?}", request.method(), request.uri(), request.version()));
+    let response = by_guest(&server, request).await;
+    server.metrics.answered(response.status().as_u16());
+    if let Some(line) = line {
+        println!("{peer} \"{line}\" {} {:.3} ms", response.status().as_u16(), start.elapsed().as_secs_f64() * 1e3);
+    }
+    response
+}
+
+/// Lets a guest answer.
+async fn by_guest(server: &Arc<Server>, request: Request<Incoming>) -> Response<Outgoing> {
+    let Ok(_accepted) = server.accepted.try_acquire() else {
+        server.metrics.refused.fetch_add(1, Ordering::Relaxed);
+        return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already\n");
+    };
+    let Ok(running) = Arc::clone(&server.running).acquire_owned().await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the server ends\n");
+    };
+    let (sender, answered) = oneshot::channel();
+    let this = Arc::clone(server);
+    let guest = tokio::task::spawn_blocking(move || {
+        this.metrics.running.fetch_add(1, Ordering::Relaxed);
+        let result = this.workers.run(request, sender);
+        this.metrics.running.fetch_sub(1, Ordering::Relaxed);
+        // Not sooner: whoever has asked may be gone, and the guest still runs.
+        drop(running);
+        result
+    });
+    let failure = match answered.await {
+        Ok(Answer::Response { status, headers, body }) => {
+            let mut response = match Outgoing::new(body) {
+                Ok(body) => Response::new(body),
+                Err(_) => return text(StatusCode::INTERNAL_SERVER_ERROR, "the body cannot be read\n"),
+            };
+            *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            *response.headers_mut() = headers;
+            return response;
+        }
+        Ok(Answer::Error(code)) => {
+            eprintln!("the component answers with the error code {code}");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the component answers with an error\n");
+        }
+        // Without an answer, the guest is at its end.
+        Err(_) => guest.await.unwrap_or(Err(Failure::Trapped)).err().unwrap_or(Failure::NoAnswer),
+    };
+    match failure {
+        Failure::TooLate => text(StatusCode::GATEWAY_TIMEOUT, "the deadline is over\n"),
+        Failure::Trapped => text(StatusCode::INTERNAL_SERVER_ERROR, "the component has failed\n"),
+        Failure::NoAnswer => text(StatusCode::INTERNAL_SERVER_ERROR, "the component has given no answer\n"),
+    }
+}
+
+/// Answers a request of the operator.
+async fn administer(server: Arc<Server>, _: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/metrics") => Response::new(Outgoing::Whole(Some(server.metrics.text().into()))),
+        _ => text(StatusCode::NOT_FOUND, "GET /healthz, GET /metrics\n"),
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::text(text));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,165 @@
+//! A component of the world `wasi:http/proxy` that does what the path of a request says. It is the library of a crate with
+//! `crate-type = ["cdylib"]`, which depends on the crate `wasi` 0.14.7, built with
+//!
+//! ```text
+//! cargo build --release --target wasm32-wasip2    # opt-level = "s", lto = true, panic = "abort", strip = true
+//! ```
+
+use wasi::exports::http::incoming_handler::Guest;
+use wasi::http::types::*;
+use wasi::io::streams::StreamError;
+
+struct Component;
+wasi::http::proxy::export!(Component);
+
+fn body_of(request: &IncomingRequest) -> Vec<u8> {
+    let body = request.consume().unwrap();
+    let stream = body.stream().unwrap();
+    let mut all = Vec::new();
+    loop {
+        match stream.blocking_read(65536) {
+            Ok(bytes) => all.extend(bytes),
+            Err(StreamError::Closed) => break,
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+    drop(stream);
+    IncomingBody::finish(body);
+    all
+}
+
+fn respond(out: ResponseOutparam, status: u16, fields: &[(&str, &str)], body: &[u8]) {
+    let headers = Fields::new();
+    for (name, value) in fields {
+        headers.append(&(*name).to_owned(), &value.as_bytes().to_vec()).unwrap();
+    }
+    let response = OutgoingResponse::new(headers);
+    response.set_status_code(status).unwrap();
+    let outgoing = response.body().unwrap();
+    ResponseOutparam::set(out, Ok(response));
+    let stream = outgoing.write().unwrap();
+    for chunk in body.chunks(4096) {
+        stream.blocking_write_and_flush(chunk).unwrap();
+    }
+    drop(stream);
+    OutgoingBody::finish(outgoing, None).unwrap();
+}
+
+/// A request of its own, to the address that the header `x-to` names.
+fn fetch(authority: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
+    let request = OutgoingRequest::new(Fields::new());
+    request.set_scheme(Some(&Scheme::Http)).unwrap();
+    request.set_authority(Some(authority)).unwrap();
+    request.set_path_with_query(Some("/hello")).unwrap();
+    let future = wasi::http::outgoing_handler::handle(request, None)?;
+    future.subscribe().block();
+    let response = future.get().unwrap().unwrap()?;
+    let status = response.status();
+    let body = response.consume().unwrap();
+    let stream = body.stream().unwrap();
+    let mut all = Vec::new();
+    while let Ok(bytes) = stream.blocking_read(4096) {
+        all.extend(bytes);
+    }
+    Ok((status, all))
+}
+
+impl Guest for Component {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let path = request.path_with_query().unwrap_or_default();
+        match path.split('?').next().unwrap() {
+            "/hello" => respond(out, 200, &[("content-type", "text/plain")], b"Hello, world!\n"),
+            "/exact" => respond(out, 200, &[("content-length", "5")], b"exact"),
+            "/about" => {
+                let headers = request.headers();
+                let mut text = format!("{:?} {:?} {:?}\n", request.method(), request.scheme(), path);
+                let mut entries = headers.entries();
+                entries.sort();
+                for (name, value) in entries.iter().filter(|(name, _)| name.starts_with("x-")) {
+                    text += &format!("{name}: {}\n", String::from_utf8_lossy(value));
+                }
+                // They are the request's: nobody changes them.
+                text += &format!("{:?}\n", headers.set(&"x-a".to_owned(), &[b"b".to_vec()]));
+                text += &format!("host is there: {}\n", headers.has(&"host".to_owned()));
+                let own = Fields::new();
+                text += &format!("{:?}\n", own.append(&"connection".to_owned(), &b"close".to_vec()));
+                text += &format!("{:?}\n", own.append(&"bad name".to_owned(), &b"x".to_vec()));
+                respond(out, 203, &[("x-kind", "about"), ("x-kind", "again")], text.as_bytes());
+            }
+            "/echo" => {
+                let body = body_of(&request);
+                respond(out, 200, &[], &body);
+            }
+            "/stream" => {
+                // What comes goes out at once.
+                let response = OutgoingResponse::new(Fields::new());
+                let outgoing = response.body().unwrap();
+                ResponseOutparam::set(out, Ok(response));
+                let body = request.consume().unwrap();
+                let input = body.stream().unwrap();
+                let output = outgoing.write().unwrap();
+                let pollable = input.subscribe();
+                loop {
+                    pollable.block();
+                    match input.read(4096) {
+                        Ok(bytes) => output.blocking_write_and_flush(&bytes).unwrap(),
+                        Err(_) => break,
+                    }
+                }
+                drop((pollable, input, output));
+                let trailers = Fields::new();
+                trailers.append(&"x-trailer".to_owned(), &b"yes".to_vec()).unwrap();
+                OutgoingBody::finish(outgoing, Some(trailers)).unwrap();
+            }
+            "/endless" => {
+                let response = OutgoingResponse::new(Fields::new());
+                let outgoing = response.body().unwrap();
+                ResponseOutparam::set(out, Ok(response));
+                let output = outgoing.write().unwrap();
+                while output.blocking_write_and_flush(&[b'x'; 4096]).is_ok() {}
+            }
+            "/short" => {
+                let headers = Fields::new();
+                headers.append(&"content-length".to_owned(), &b"10".to_vec()).unwrap();
+                let response = OutgoingResponse::new(headers);
+                let outgoing = response.body().unwrap();
+                ResponseOutparam::set(out, Ok(response));
+                let stream = outgoing.write().unwrap();
+                stream.blocking_write_and_flush(b"four").unwrap();
+                drop(stream);
+                eprintln!("finish: {:?}", OutgoingBody::finish(outgoing, None).is_err());
+            }
+            "/trap" => core::arch::wasm32::unreachable(),
+            "/half" => {
+                let response = OutgoingResponse::new(Fields::new());
+                let outgoing = response.body().unwrap();
+                ResponseOutparam::set(out, Ok(response));
+                let stream = outgoing.write().unwrap();
+                stream.blocking_write_and_flush(b"half").unwrap();
+                core::arch::wasm32::unreachable()
+            }
+            "/loop" => loop {
+                core::hint::black_box(0);
+            },
+            "/sleep" => wasi::clocks::monotonic_clock::subscribe_duration(3_600_000_000_000).block(),
+            "/allocate" => {
+                let mut all = Vec::new();
+                loop {
+                    all.push(vec![1u8; 1 << 20]);
+                    core::hint::black_box(&all);
+                }
+            }
+            "/nothing" => {}
+            "/error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("no".to_owned())))),
+            "/fetch" => {
+                let to = request.headers().get(&"x-to".to_owned());
+                let to = String::from_utf8(to[0].clone()).unwrap();
+                match fetch(&to) {
+                    Ok((status, body)) => respond(out, status, &[], &body),
+                    Err(error) => respond(out, 502, &[], format!("{error:?}").as_bytes()),
+                }
+            }
+            _ => respond(out, 404, &[], b"no such path\n"),
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Servers that are made of components (`--world proxy`): what they answer, and that tenants who trap, loop, sleep, allocate
+//! and never stop writing hurt no request but their own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::support::{self, portable};
+use wasmelt::options::Options;
+
+/// File name of the archive.
+const ARCHIVE: &str = "libwasmelt_server.a";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![Trial::test("server::requests_of_all_kinds", requests_of_all_kinds)]
+}
+
+/// Builds the archive, with what the host programs of other tests are built from; its folder, for `--runtime-dir`.
+fn archives(folder: &Path) -> Result<PathBuf, Failed> {
+    let target = Options::default().target.to_string();
+    portable::cargo_with(
+        &["build", "--locked", "--package", "wasmelt-server", "--profile", "embed-host", "--target", &target],
+        &[],
+    )?;
+    let place = folder.join("archives").join(&target);
+    fs::create_dir_all(&place)?;
+    fs::copy(portable::folder().join(target).join("embed-host").join(ARCHIVE), place.join(ARCHIVE))?;
+    Ok(folder.join("archives"))
+}
+
+/// A server that ends with the test.
+struct Server {
+    process: Child,
+    public: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Server {
+    fn start(program: &Path, options: &[&str]) -> Result<Self, Failed> {
+        let mut command = Command::new(program);
+        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(options);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
+        let mut address = || -> Result<SocketAddr, Failed> {
+            let line = lines.next().ok_or("the server has ended")??;
+            Ok(line.rsplit(' ').next().ok_or("no address")?.parse()?)
+        };
+        let (public, admin) = (address()?, address()?);
+        Ok(Self { process, public, admin })
+    }
+
+    /// Sends a request that ends the connection; the whole response.
+    fn ask(&self, path: &str, headers: &str, body: &[u8]) -> Result<String, Failed> {
+        let mut stream = connect(self.public)?;
+        let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}{length}\r\n")?;
+        stream.write_all(body)?;
+        let mut response = Vec::new();
+        // A response that has broken off is one as well.
+        let _ = stream.read_to_end(&mut response);
+        Ok(String::from_utf8_lossy(&response).into_owned())
+    }
+
+    fn expect(&self, path: &str, status: u16, parts: &[&str]) -> Result<(), Failed> {
+        let response = self.ask(path, "x-b: two\r\nx-a: one\r\n", b"")?;
+        expect(&response, path, status, parts)
+    }
+
+    /// A counter of the metrics.
+    fn counter(&self, name: &str) -> Result<u64, Failed> {
+        let mut stream = connect(self.admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        let line = text.lines().find(|line| line.starts_with(name)).ok_or_else(|| format!("no {name} in {text}"))?;
+        Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    }
+}
+
+fn connect(address: SocketAddr) -> Result<TcpStream, Failed> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    Ok(stream)
+}
+
+fn expect(response: &str, path: &str, status: u16, parts: &[&str]) -> Result<(), Failed> {
+    let has = |part: &&&str| !response.contains(**part);
+    if !response.starts_with(&format!("HTTP/1.1 {status} ")) || parts.iter().any(|part| has(&part)) {
+        return Err(format!("{path} has the response {response:?}, not {status} with {parts:?}").into());
+    }
+    Ok(())
+}
+
+fn requests_of_all_kinds() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let archives = archives(folder.path())?;
+    let guest = support::repository().join("tests/run/guests/http.wasm");
+    let program = folder.path().join("server");
+    let options = ["--world", "proxy", "--runtime-dir", archives.to_str().ok_or("a path")?];
+    support::compile(&guest, &program, options)?;
+    let server = Server::start(&program, &["--deadline-ms", "400", "--max-memory", "33554432"])?;
+    good(&server)?;
+    streams(&server)?;
+    hostile(&server)?;
+    reused(&program)?;
+    outside(&program)?;
+    ends(server)
+}
+
+/// What a component answers when all is well.
+fn good(server: &Server) -> Result<(), Failed> {
+    server.expect("/hello", 200, &["content-type: text/plain", "Hello, world!\n"])?;
+    // As long as it says, and read to its end.
+    server.expect("/exact", 200, &["content-length: 5\r\n", "exact"])?;
+    let about = [
+        "x-kind: about\r\nx-kind: again",
+        "Method::Get Some(Scheme::Http) \"/about?x=1\"",
+        "x-a: one\nx-b: two",
+        "Err(HeaderError::Immutable)",
+        "host is there: false",
+        "Err(HeaderError::Forbidden)",
+        "Err(HeaderError::InvalidSyntax)",
+    ];
+    server.expect("/about?x=1", 203, &about)?;
+    server.expect("/else", 404, &["no such path"])?;
+    let body = "z".repeat(460_000);
+    let response = server.ask("/echo", "", body.as_bytes())?;
+    if !response.starts_with("HTTP/1.1 200 ") || response.matches('z').count() != body.len() {
+        return Err(format!("/echo returns {} bytes", response.len()).into());
+    }
+    // Two requests on one connection.
+    let mut stream = connect(server.public)?;
+    for _ in 0..2 {
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        let mut response = Vec::new();
+        while !String::from_utf8_lossy(&response).contains("world!\n") {
+            let mut bytes = [0; 4096];
+            match stream.read(&mut bytes)? {
+                0 => return Err("the connection has ended".into()),
+                len => response.extend(&bytes[..len]),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is written is read before the rest is written, both ways; and trailers.
+fn streams(server: &Server) -> Result<(), Failed> {
+    let mut stream = connect(server.public)?;
+    write!(
+        stream,
+        "POST /stream HTTP/1.1\r\nhost: test\r\nte: trailers\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    )?;
+    let mut response = String::new();
+    for part in ["first", "second", "third"] {
+        write!(stream, "{:x}\r\n{part}\r\n", part.len())?;
+        while !response.contains(part) {
+            let mut bytes = [0; 4096];
+            let len = stream.read(&mut bytes)?;
+            if len == 0 {
+                return Err(format!("/stream ends with {response:?}").into());
+            }
+            response += &String::from_utf8_lossy(&bytes[..len]);
+        }
+    }
+    write!(stream, "0\r\n\r\n")?;
+    stream.read_to_string(&mut response)?;
+    if response.ends_with("0\r\n\r\n") || response.ends_with("x-trailer: yes\r\n\r\n") {
+        return Ok(());
+    }
+    Err(format!("/stream ends with {response:?}").into())
+}
+
+/// Guests that do wrong end their own requests, while others are answered.
+fn hostile(server: &Server) -> Result<(), Failed> {
+    thread::scope(|scope| {
+        let good = scope.spawn(|| (0..200).try_for_each(|_| server.expect("/hello", 200, &["Hello, world!\n"])));
+        let bad =
+            [("/trap", 500), ("/loop", 504), ("/sleep", 504), ("/allocate", 500), ("/nothing", 500), ("/error", 500)];
+        for (path, status) in bad {
+            server.expect(path, status, &[])?;
+        }
+        // The head was sent before the guest went wrong: the response breaks off.
+        for (path, part) in [("/half", ""), ("/short", ""), ("/endless", "xxxx")] {
+            // The server may close before what was written has left.
+            let response = server.ask(path, "", b"")?;
+            if !response.contains(part) || response.ends_with("\r\n0\r\n\r\n") || response.contains("HTTP/1.1 5") {
+                return Err(format!("{path} has the response {:?}", response.get(..response.len().min(200))).into());
+            }
+        }
+        // A client that never sends the body that it has promised.
+        let mut slow = connect(server.public)?;
+        slow.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\nsome")?;
+        let mut response = [0; 12];
+        slow.read_exact(&mut response)?;
+        if response != *b"HTTP/1.1 504" {
+            return Err(format!("a slow client gets {}", String::from_utf8_lossy(&response)).into());
+        }
+        good.join().map_err(|_| "good requests panicked")?
+    })?;
+    server.expect("/hello", 200, &["Hello, world!\n"])?;
+    // The guest of the last request may not have ended.
+    let start = Instant::now();
+    while server.counter("wasmelt_running ")? != 0 && start.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let (running, deadlines) = (server.counter("wasmelt_running ")?, server.counter("wasmelt_deadlines_total ")?);
+    if running != 0 || deadlines < 3 {
+        return Err(format!("{running} guests run, {deadlines} deadlines are over").into());
+    }
+    Ok(())
+}
+
+/// An instance that answers several requests has nothing of the one before.
+fn reused(program: &Path) -> Result<(), Failed> {
+    let server = Server::start(program, &["--max-requests-per-instance", "50", "--max-concurrency", "2"])?;
+    for _ in 0..120 {
+        server.expect("/hello", 200, &["Hello, world!\n"])?;
+    }
+    server.expect("/trap", 500, &[])?;
+    let response = server.ask("/echo", "", b"whole body")?;
+    expect(&response, "/echo", 200, &["whole body"])
+}
+
+/// Requests of a guest go where the operator says.
+fn outside(program: &Path) -> Result<(), Failed> {
+    let closed = Server::start(program, &[])?;
+    let to = format!("x-to: {}\r\n", closed.public);
+    let denied = closed.ask("/fetch", &to, b"")?;
+    expect(&denied, "/fetch", 502, &["HttpRequestDenied"])?;
+    let open = Server::start(program, &["--http-allow", &closed.public.to_string()])?;
+    let fetched = open.ask("/fetch", &to, b"")?;
+    expect(&fetched, "/fetch", 200, &["Hello, world!\n"])?;
+    let denied = open.ask("/fetch", &format!("x-to: {}\r\n", closed.admin), b"")?;
+    expect(&denied, "/fetch", 502, &["HttpRequestDenied"])?;
+    // Nobody listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let all = Server::start(program, &["--http-allow", "*"])?;
+    let refused = all.ask("/fetch", &format!("x-to: {gone}\r\n"), b"")?;
+    expect(&refused, "/fetch", 502, &["ConnectionRefused"])
+}
+
+/// A server that is told to end answers what it has accepted, and ends.
+fn ends(mut server: Server) -> Result<(), Failed> {
+    let mut stream = connect(server.public)?;
+    stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 4\r\n\r\n")?;
+    thread::sleep(Duration::from_millis(50));
+    let status = Command::new("kill").args(["-TERM", &server.process.id().to_string()]).status()?;
+    if !status.success() {
+        return Err("the server cannot be told to end".into());
+    }
+    thread::sleep(Duration::from_millis(50));
+    stream.write_all(b"last")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    if !response.contains("last") {
+        return Err(format!("the last request has the response {response:?}").into());
+    }
+    let code = server.process.wait()?.code();
+    if code == Some(0) { Ok(()) } else { Err(format!("the server ends with {code:?}").into()) }
+}
