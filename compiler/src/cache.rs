@@ -1,5 +1,6 @@
 //! The cache of `run`: executables by a key over everything that decides their bytes, and what they are linked from, by a
-//! key over everything but what is granted. So another grant links again and compiles nothing.
+//! key over everything but what is granted. So another grant links again and compiles nothing. And the functions that they
+//! were made of, by a key over the name of the module's file: so a change of one function compiles little.
 //!
 //! An entry is the executable itself, named after its module, in a folder that is named by the key. So `ps` and `perf`
 //! show the module's name, and running the module again costs reading and hashing the input, one `lstat` and the
@@ -17,8 +18,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::host;
-use crate::options::{Cpu, Options};
+use crate::options::{Cpu, Options, Plug, Preload};
 use crate::output::AtomicFile;
+use crate::reuse::Reuse;
 use crate::unlinked::Unlinked;
 
 /// Total size of entries above which the ones unused for longest are dropped.
@@ -55,7 +57,7 @@ impl Key {
         part(&wasmelt_abi::ABI_VERSION.to_le_bytes());
         part(&this_program());
         // The debug form holds every field, one that is added later as well. The number of threads decides nothing.
-        part(format!("{:?}", Options { threads: 0, ..options.clone() }).as_bytes());
+        part(format!("{:?}", Options { threads: 0, reuse: None, ..options.clone() }).as_bytes());
         if options.cpu == Cpu::Native {
             part(native_cpu().as_bytes());
         }
@@ -83,6 +85,20 @@ fn name_of(module: &Path) -> String {
     match name.trim_start_matches(['.', '-']) {
         "" => "program".to_owned(),
         name => name.to_owned(),
+    }
+}
+
+impl Key {
+    /// The key of the functions of a module that may have changed since they were compiled: of its file's name, and of the
+    /// options.
+    fn of_functions(module: &Path, options: &Options) -> Option<Self> {
+        let path = std::path::absolute(module).ok().filter(|_| module != Path::new("-"))?;
+        // What changes with the module's contents is no part of it.
+        let preloads = options.preloads.iter().map(|preload| Preload { bytes: Vec::new(), ..preload.clone() });
+        let plugs = options.plugs.iter().map(|plug| Plug { bytes: Vec::new(), ..plug.clone() });
+        let options =
+            Options { preloads: preloads.collect(), plugs: plugs.collect(), grantable: false, ..options.clone() };
+        Some(Self::of_code(path.as_os_str().as_encoded_bytes(), module, &options))
     }
 }
 
@@ -179,6 +195,30 @@ impl Cache {
     /// Where what executables are linked from is, if there is one.
     fn code_path(&self, key: &Key) -> PathBuf {
         self.folder.join(key.to_string()).join(format!("{}.code", key.name))
+    }
+
+    /// Lets a compilation of `module` use the functions that its last one made; the key to store them under. `None` for a
+    /// module without a name.
+    pub fn reuse(&self, module: &Path, options: &mut Options) -> Option<Key> {
+        let key = Key::of_functions(module, options)?;
+        let path = self.functions_path(&key);
+        let bytes = self.is_there(&path).then(|| fs::read(&path).ok()).flatten().unwrap_or_default();
+        options.reuse = Some(Reuse::new(&bytes, this_program()));
+        Some(key)
+    }
+
+    /// Stores the functions of the compilation that was made with `options`.
+    pub fn store_functions(&self, key: &Key, options: &Options) -> io::Result<()> {
+        let Some(reuse) = &options.reuse else { return Ok(()) };
+        match reuse.to_bytes().map_err(io::Error::other)? {
+            Some(bytes) => self.put(&self.functions_path(key), 0o600, &bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Where the functions of a module are, if there are any.
+    fn functions_path(&self, key: &Key) -> PathBuf {
+        self.folder.join(key.to_string()).join(format!("{}.functions", key.name))
     }
 
     /// The executable of a key, if there is an intact one.

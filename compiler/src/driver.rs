@@ -1,5 +1,7 @@
 //! The pipeline: one line per stage. No other file knows the order of the stages.
 
+mod incremental;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
@@ -23,6 +25,7 @@ use crate::parallel;
 use crate::preinit;
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
+use crate::reuse;
 use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
@@ -367,7 +370,20 @@ impl Stages<'_> {
         let raises_traps = options.raises_traps();
         let codegen =
             Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops, raises_traps };
-        let compiled = self.functions(env, codegen, inline::Limits::of(options))?;
+        let limits = inline::Limits::of(options);
+        // Listings and lines are not kept.
+        let keeps = listing == Listing::None && source_maps.is_empty();
+        let compiled = match options.reuse.as_ref().filter(|_| keeps) {
+            Some(reuse) => {
+                let keys = reuse::Keys::of(program, options, isa, limits, reuse);
+                let progress = self.progress;
+                let (compiled, known) =
+                    self.stage("compile", || incremental::functions(env, codegen, limits, (reuse, &keys), progress))?;
+                self.details.push(format!("{known} of {} functions were compiled before", compiled.len()));
+                compiled
+            }
+            None => self.functions(env, codegen, limits)?,
+        };
         self.details.extend(compiled.iter().filter(|compiled| compiled.has_least_effort).map(|compiled| {
             let function = program.describe(FuncId::from_u32(compiled.function.id));
             format!("{function} is compiled without optimisation: it is too large to optimise in reasonable time")

@@ -40,6 +40,7 @@ mod preinit;
 pub mod program;
 pub mod progress;
 pub mod report;
+pub mod reuse;
 mod text;
 pub mod translate;
 pub mod trees;

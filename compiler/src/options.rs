@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
 use crate::network::Network;
+use crate::reuse::Reuse;
 
 /// Everything that decides how a module is compiled and linked, besides its bytes.
 #[derive(Clone, Debug)]
@@ -88,6 +89,8 @@ pub struct Options {
     pub grantable: bool,
     /// Number of threads; 0 is one per core. The output does not depend on it.
     pub threads: usize,
+    /// Functions of earlier compilations. The output does not depend on it.
+    pub reuse: Option<Reuse>,
 }
 
 impl Default for Options {
@@ -131,6 +134,7 @@ impl Default for Options {
             debug_info: false,
             grantable: false,
             threads: 0,
+            reuse: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! reach into: what it imports and exports keeps its place in the context.
 
 mod component;
+mod digest;
 mod entry;
 mod functions;
 mod image;

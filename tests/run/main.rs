@@ -40,6 +40,8 @@ mod policy;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
+mod reuse;
+#[cfg(target_os = "linux")]
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod server;
@@ -88,6 +90,7 @@ fn on_linux() -> Vec<Trial> {
         policy::trials,
         process::trials,
         exhaustion::trials,
+        reuse::trials,
         sandbox::trials,
         threads::trials,
         trace::trials,

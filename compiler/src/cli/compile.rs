@@ -12,7 +12,7 @@ use super::input::Input;
 use super::progress::{self, Times};
 use super::values::Suggesting;
 use super::wasmtime::Asked;
-use super::{grants, print_note, print_warning, targets};
+use super::{grants, print_note, print_warning, run, targets};
 use crate::driver::{self, ForHosts};
 use crate::error::{Error, Result};
 use crate::identify;
@@ -64,6 +64,10 @@ pub(super) struct CompileArgs {
     /// Let the initialiser draw random numbers, which are the same in each run of the program then
     #[arg(long, requires = "preinit")]
     preinit_random: bool,
+
+    /// Keep functions in the cache of `run`: when the module has changed, only what changed is compiled again
+    #[arg(long)]
+    cache: bool,
 
     /// Leave out the symbol table; backtraces keep their names
     #[arg(long)]
@@ -167,7 +171,12 @@ pub(super) fn execute(args: &CompileArgs) -> Result<()> {
     let sink = Output::create(&output, options.emit, Some(&input.file))?;
     let texts = texts_for_hosts(args, &bytes, &input, &options)?;
     times.stage("read");
+    let cache = if args.cache { run::open_cache(report) } else { None };
+    let functions = cache.as_ref().and_then(|cache| cache.reuse(&args.input, &mut options));
     let compilation = progress::compile(&bytes, &input.name, &options, &args.common)?;
+    if let Some((cache, functions)) = cache.zip(functions) {
+        run::note_failure(cache.store_functions(&functions, &options), report);
+    }
     times.stages(&compilation.timings);
     if !report.quiet {
         grants::missing(&options.policy, &options.target).iter().for_each(print_warning);

@@ -140,7 +140,12 @@ fn compilation(
         }
         return progress::link(&unlinked, name, options, report);
     }
-    let compilation = progress::compile_to_link_again(bytes, name, options, common)?;
+    let mut options = options.clone();
+    let functions = cache.reuse(module, &mut options);
+    let compilation = progress::compile_to_link_again(bytes, name, &options, common)?;
+    if let Some(functions) = functions {
+        note_failure(cache.store_functions(&functions, &options), report);
+    }
     if let Some(unlinked) = &compilation.unlinked {
         note_failure(cache.store_code(&key, unlinked), report);
     }
@@ -148,7 +153,7 @@ fn compilation(
 }
 
 /// What was stored. A program that cannot be stored still runs.
-fn note_failure<T>(stored: io::Result<T>, report: &ReportArgs) -> Option<T> {
+pub(super) fn note_failure<T>(stored: io::Result<T>, report: &ReportArgs) -> Option<T> {
     stored
         .inspect_err(|e| {
             if report.verbose {
@@ -159,7 +164,7 @@ fn note_failure<T>(stored: io::Result<T>, report: &ReportArgs) -> Option<T> {
 }
 
 /// The cache, if there can be one. Without it the result is the same; that one is not safe to use is worth a word.
-fn open_cache(report: &ReportArgs) -> Option<Cache> {
+pub(super) fn open_cache(report: &ReportArgs) -> Option<Cache> {
     match Cache::open() {
         Ok(Some(cache)) => return Some(cache),
         Ok(None) if report.verbose => print_note("there is no folder for the cache"),

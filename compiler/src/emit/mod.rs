@@ -22,6 +22,7 @@ mod unwind;
 use target_lexicon::Triple;
 
 pub use self::code::Code;
+pub(crate) use self::code::bytes;
 pub use self::component::component;
 pub use self::policy::Terms;
 use crate::error::Result;

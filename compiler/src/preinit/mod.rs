@@ -71,6 +71,8 @@ pub(crate) fn options_of_initialiser(preinit: &Preinit, module: &Module<'_>, opt
         debug_info: false,
         grantable: false,
         preinit: None,
+        // What is reused is that of the later program.
+        reuse: None,
         snapshot: Some(snapshot),
         ..options.clone()
     })

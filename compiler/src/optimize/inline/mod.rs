@@ -15,7 +15,7 @@
 //! * the callee has a large frame, which recursion through the caller would repeat;
 //! * the caller is one of those that are not optimised (`codegen/effort.rs`), or would become one.
 
-mod order;
+pub(crate) mod order;
 mod unroll;
 
 use std::borrow::Cow;
@@ -87,15 +87,17 @@ struct Body {
 /// The functions that may be small enough, by their number of operators, and that are called.
 pub fn candidates(program: &Program<'_>, limits: Limits) -> Vec<FuncId> {
     let is_small = |id: &FuncId| facts(program, *id).is_some_and(|facts| facts.operators <= 2 * limits.body as u64);
-    let called = |id: FuncId| {
-        let Piece::Function(instance, _) = program.functions.piece(id) else { return Vec::new() };
-        let module = &program.instances[instance].module;
-        let calls = facts(program, id).into_iter().flat_map(|facts| &facts.calls);
-        let defined = calls.filter_map(|&func| module.defined_func(func));
-        defined.filter_map(|func| program.functions.id(Piece::Function(instance, func))).collect()
-    };
-    let called: HashSet<FuncId> = program.functions.ids().flat_map(called).collect();
+    let called: HashSet<FuncId> = program.functions.ids().flat_map(|id| callees(program, id)).collect();
     program.functions.ids().filter(|id| called.contains(id)).filter(is_small).collect()
+}
+
+/// The functions of its own instance that a function calls, with repetitions.
+pub fn callees(program: &Program<'_>, id: FuncId) -> Vec<FuncId> {
+    let Piece::Function(instance, _) = program.functions.piece(id) else { return Vec::new() };
+    let module = &program.instances[instance].module;
+    let calls = facts(program, id).into_iter().flat_map(|facts| &facts.calls);
+    let defined = calls.filter_map(|&func| module.defined_func(func));
+    defined.filter_map(|func| program.functions.id(Piece::Function(instance, func))).collect()
 }
 
 fn facts<'a>(program: &'a Program<'_>, id: FuncId) -> Option<&'a BodyFacts> {
@@ -148,6 +150,18 @@ impl<'a> Bodies<'a> {
     /// Whether somebody can take the body of this function.
     pub fn has(&self, id: FuncId) -> bool {
         self.bodies.contains_key(&id)
+    }
+
+    /// The functions whose bodies others can take, each with those that its body refers to.
+    pub fn referred(&self) -> impl Iterator<Item = (FuncId, Vec<FuncId>)> {
+        self.bodies.values().map(|body| (body.clif.id, calls::callees(&body.clif.func).collect()))
+    }
+
+    /// Takes out these functions. Nobody takes their bodies any more.
+    pub fn take(mut self, ids: &[FuncId]) -> (Self, Vec<Box<Clif>>) {
+        let taken = ids.iter().filter_map(|id| self.bodies.remove(id)).map(|body| body.clif).collect();
+        self.bodies.clear();
+        (self, taken)
     }
 
     /// Takes out the functions whose code is needed, because `referred` names them or one of them refers to another, in

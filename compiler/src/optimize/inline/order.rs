@@ -4,7 +4,7 @@
 /// The numbers of functions in levels: what a function calls is in a level before its own, or calls the function back,
 /// directly or through others. Functions of one level need nothing of one another, so they can be treated in parallel.
 /// `callees` has the numbers of those that each function calls.
-pub(super) fn levels(callees: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub(crate) fn levels(callees: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let mut search = Search { callees, states: vec![State::New; callees.len()], open: Vec::new(), levels: Vec::new() };
     (0..callees.len()).for_each(|function| search.visit(function));
     search.levels.iter_mut().for_each(|level| level.sort_unstable());
