@@ -55,6 +55,11 @@ impl Network {
 pub struct AddressGrant(Endpoint);
 
 impl AddressGrant {
+    /// All addresses and ports.
+    pub fn all() -> Self {
+        Self(Endpoint { range: None, first_port: 0, last_port: u16::MAX })
+    }
+
     /// The addresses.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0
@@ -128,6 +133,11 @@ impl fmt::Display for AddressGrant {
 pub struct NameGrant(String);
 
 impl NameGrant {
+    /// All names.
+    pub fn all() -> Self {
+        Self("*".to_owned())
+    }
+
     /// The pattern.
     pub fn pattern(&self) -> &str {
         &self.0

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Asked;
 use crate::cli::values;
 use crate::error::{Error, Result};
+use crate::network::{AddressGrant, NameGrant, Network};
 use crate::options::{Cpu, Stdio, UnknownImports};
 
 /// An option of wasmtime that takes keys.
@@ -110,7 +111,6 @@ const NO_COMPONENTS: &str = "components have what WASI 0.2 needs, and nothing be
 const COUNTED: &str = "there are as many as the module declares, never more";
 const NO_FIBERS: &str = "an executable runs its guest on one stack: `max-wasm-stack` is its size";
 const NO_DEBUGGER: &str = "gdb and lldb debug the executable itself: `-g` writes what they need";
-const NO_NETWORK: &str = "preview 1 has no sockets but listening ones: `--tcplisten`";
 const NOT_IN_PREVIEW_1: &str = "only preview 1 of WASI is supported";
 const NOT_INTERRUPTED: &str = "`--timeout` limits the time, `--fuel` the instructions";
 const NO_RECORDING: &str = "nothing is recorded; `--deterministic` makes all runs the same";
@@ -356,11 +356,35 @@ pub(in crate::cli) static WASI: Group = Group {
         refused("tls", BOOL, NOT_IN_PREVIEW_1),
         none("preview2", BOOL, "it chooses how wasmtime implements preview 1"),
         refused("nn-graph", Value::Text, "neural networks are not supported"),
-        refused("inherit-network", BOOL, NO_NETWORK),
-        refused("allow-ip-name-lookup", BOOL, NO_NETWORK),
-        refused("tcp", BOOL, NO_NETWORK),
-        refused("udp", BOOL, NO_NETWORK),
-        refused("network-error-code", BOOL, NO_NETWORK),
+        switch(
+            "inherit-network",
+            "all addresses for sockets of a component, as `--tcp-connect *:*` and so on",
+            |asked, on| {
+                let network = &mut asked.options.policy.network;
+                *network = Network { resolve: std::mem::take(&mut network.resolve), ..Network::default() };
+                if on {
+                    let all = AddressGrant::all();
+                    network.tcp_connect.push(all.clone());
+                    network.tcp_listen.push(all.clone());
+                    network.udp.push(all);
+                }
+            },
+        ),
+        switch("allow-ip-name-lookup", "all names, as `--resolve *`", |asked, on| {
+            asked.options.policy.network.resolve = if on { vec![NameGrant::all()] } else { Vec::new() };
+        }),
+        switch("tcp", "`n` takes all addresses of TCP away", |asked, on| {
+            if !on {
+                asked.options.policy.network.tcp_connect.clear();
+                asked.options.policy.network.tcp_listen.clear();
+            }
+        }),
+        switch("udp", "`n` takes all addresses of UDP away", |asked, on| {
+            if !on {
+                asked.options.policy.network.udp.clear();
+            }
+        }),
+        refused("network-error-code", BOOL, "the function is not part of WASI 0.2 yet"),
         only("preview0", BOOL, &["y"], "a guest has the functions of WASI that it imports, and no more"),
         switch("inherit-env", "the whole environment, as with `--inherit-env`", |asked, on| {
             asked.options.policy.inherit_env = on;

@@ -32,14 +32,12 @@ pub(super) fn servers(name: &[u8], configuration: &Configuration) -> core::resul
         match ask(name, kind, configuration, &mut found) {
             Answer::NoName => return Err(Unresolved::Unknown),
             Answer::Addresses => answered = true,
+            // Nobody answers: asking for the other kind would take as long again.
+            _ if found.as_slice().is_empty() && !answered => return Err(Unresolved::Temporary),
             _ => {}
         }
     }
-    match (found.as_slice().is_empty(), answered) {
-        (false, _) => Ok(found),
-        (true, true) => Err(Unresolved::Unknown),
-        (true, false) => Err(Unresolved::Temporary),
-    }
+    if found.as_slice().is_empty() { Err(Unresolved::Unknown) } else { Ok(found) }
 }
 
 /// Asks each server, as often as is configured, until one can say.
@@ -139,4 +137,97 @@ fn receive(handle: Handle, mut room: &mut [u8], deadline: u64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, TcpListener, UdpSocket};
+    use std::time::Duration;
+    use std::vec::Vec;
+
+    /// How a server answers.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Manner {
+        Says,
+        Cuts,
+        /// First what is none to the question, then an answer.
+        Confuses,
+        Refuses,
+        IsSilent,
+    }
+
+    /// An answer with one address of the kind that is asked for.
+    fn answer(question: &[u8], flags: [u8; 2]) -> Vec<u8> {
+        let mut answer = question.to_vec();
+        answer[2..4].copy_from_slice(&flags);
+        answer[7] = 1;
+        let kind = question[question.len() - 3];
+        answer.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 9]);
+        answer.extend(if kind == 1 {
+            [&[0, 4][..], &[10, 1, 2, 3]].concat()
+        } else {
+            [&[0, 16][..], &[0xfd; 16]].concat()
+        });
+        answer
+    }
+
+    /// Asks a server of this manner for a name.
+    fn ask_one(manner: Manner) -> core::result::Result<Found, Unresolved> {
+        const SAYS: [u8; 2] = [0x81, 0x80];
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(Duration::from_millis(3000))).unwrap();
+        let address = server.local_addr().unwrap();
+        let by_tcp = TcpListener::bind(address).unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 600];
+            for _ in 0..if manner == Manner::Refuses || manner == Manner::IsSilent { 1 } else { 2 } {
+                let (len, from) = server.recv_from(&mut buffer).unwrap();
+                let question = &buffer[..len];
+                match manner {
+                    Manner::IsSilent => {}
+                    Manner::Says => drop(server.send_to(&answer(question, SAYS), from).unwrap()),
+                    Manner::Refuses => drop(server.send_to(&answer(question, [0x81, 0x83]), from).unwrap()),
+                    Manner::Confuses => {
+                        let other = UdpSocket::bind("127.0.0.1:0").unwrap();
+                        let mut wrong = answer(question, SAYS);
+                        let last = wrong.len() - 1;
+                        wrong[last] = 99;
+                        // From somebody else, for another question, and nothing at all.
+                        other.send_to(&wrong, from).unwrap();
+                        wrong[0] ^= 1;
+                        server.send_to(&wrong, from).unwrap();
+                        server.send_to(&[], from).unwrap();
+                        server.send_to(&answer(question, SAYS), from).unwrap();
+                    }
+                    Manner::Cuts => {
+                        server.send_to(&answer(question, [0x83, 0x80]), from).unwrap();
+                        let (mut connection, _) = by_tcp.accept().unwrap();
+                        let mut asked = std::vec![0; 2 + len];
+                        connection.read_exact(&mut asked).unwrap();
+                        let answer = answer(&asked[2..], SAYS);
+                        connection
+                            .write_all(&[&(answer.len() as u16).to_be_bytes()[..], &answer[..7]].concat())
+                            .unwrap();
+                        std::thread::sleep(Duration::from_millis(10));
+                        connection.write_all(&answer[7..]).unwrap();
+                    }
+                }
+            }
+        });
+        let found = servers(b"www.example.org", &Configuration::of(address));
+        thread.join().unwrap();
+        found
+    }
+
+    #[test]
+    fn servers_are_asked_and_not_believed_everything() {
+        let expected = [IpAddr::from([10, 1, 2, 3]), IpAddr::from([0xfd; 16])];
+        for manner in [Manner::Says, Manner::Cuts, Manner::Confuses] {
+            assert_eq!(ask_one(manner).map(|found| found.as_slice().to_vec()), Ok(expected.to_vec()));
+        }
+        assert_eq!(ask_one(Manner::Refuses).map(|_| ()), Err(Unresolved::Unknown));
+        assert_eq!(ask_one(Manner::IsSilent).map(|_| ()), Err(Unresolved::Temporary));
+    }
 }

@@ -140,6 +140,12 @@ impl Configuration {
         configuration
     }
 
+    /// One server, which is asked once and has a second.
+    #[cfg(test)]
+    pub(super) fn of(server: SocketAddr) -> Self {
+        Self { servers: [server; MAX_SERVERS], count: 1, timeout_seconds: 1, attempts: 1 }
+    }
+
     fn add(&mut self, line: &[u8], port: u16) {
         let mut words = words(line);
         match words.next() {
@@ -168,5 +174,50 @@ impl Configuration {
     /// The servers, in their order.
     pub(super) fn servers(&self) -> &[SocketAddr] {
         self.servers.get(..self.count).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn lines_say_whom_to_ask() {
+        let mut configuration = Configuration { count: 0, ..Configuration::of(SocketAddr::from(([0; 4], 0))) };
+        for line in [
+            &b"nameserver 10.0.0.1"[..],
+            b"nameserver\tfd00::1 ",
+            b"nameserver",
+            b"nameserver example.org",
+            b"search example.org",
+            b"options ndots:2 timeout:99999999999999999999 timeout:7 attempts:9",
+            b"nameserver 10.0.0.3",
+            b"nameserver 10.0.0.4",
+            b"",
+        ] {
+            configuration.add(line, 53);
+        }
+        let expected = ["10.0.0.1:53", "[fd00::1]:53", "10.0.0.3:53"].map(|server| server.parse().unwrap());
+        assert_eq!(configuration.servers(), expected);
+        assert_eq!((configuration.timeout_seconds, configuration.attempts), (7, 5));
+    }
+
+    #[test]
+    fn long_lines_and_remarks_are_left_out() {
+        let mut file = tempfile();
+        let long = "x".repeat(MAX_LINE_BYTES + 1);
+        write!(file.0, "one # two\n;three\n{long}\nfour\n\n{}\nlast", "y".repeat(MAX_LINE_BYTES)).unwrap();
+        let name = std::ffi::CString::new(file.1.to_str().unwrap()).unwrap();
+        let handle = fs::open_system_file(&name).unwrap();
+        let mut found = std::vec::Vec::new();
+        lines(handle.get(), &mut |line| found.push(line.len()));
+        std::fs::remove_file(file.1).unwrap();
+        assert_eq!(found, [4, 0, 4, 0, MAX_LINE_BYTES, 4]);
+    }
+
+    fn tempfile() -> (std::fs::File, std::path::PathBuf) {
+        let path = std::env::temp_dir().join(std::format!("wasmelt-hosts-{}", std::process::id()));
+        (std::fs::File::create(&path).unwrap(), path)
     }
 }
