@@ -168,8 +168,8 @@ impl Stages<'_> {
                 Cow::Owned(self.stage("compose", || component::compose(&wasm, source_name, &options.plugs))?.bytes)
             }
         };
-        if options.preinit.is_some() && (options.emit == Emit::Wat || component::is_component(&wasm)) {
-            return Err(refuse_preinit(options));
+        if options.preinit.is_some() {
+            refuse_preinit(&wasm, options)?;
         }
         if options.emit == Emit::Wat {
             self.stage("parse", || match component::is_component(&wasm) {
@@ -581,14 +581,21 @@ fn refuse_stops(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What is said where there is nothing to initialise.
-fn refuse_preinit(options: &Options) -> Error {
-    match options.emit {
-        Emit::Wat => Error::usage("`--emit wat` shows the module as it is, and `--preinit` runs a part of it")
-            .hint("leave one of them out"),
-        _ => Error::usage("`--preinit` initialises modules, and a component has instances of several")
-            .hint("initialise the module before it becomes a component, for example with `wasmtime wizer`"),
+/// Refuses to initialise what is not one module.
+fn refuse_preinit(wasm: &[u8], options: &Options) -> Result<()> {
+    if options.emit == Emit::Wat {
+        return Err(Error::usage("`--emit wat` shows the module as it is, and `--preinit` runs a part of it")
+            .hint("leave one of them out"));
     }
+    if component::is_component(wasm) {
+        return Err(Error::usage("`--preinit` initialises modules, and a component has instances of several")
+            .hint("initialise the module before it becomes a component, for example with `wasmtime wizer`"));
+    }
+    if !options.preloads.is_empty() {
+        return Err(Error::usage("`--preinit` initialises one module, and `--preload` links several")
+            .hint("link them into one module before, or leave one of both out"));
+    }
+    Ok(())
 }
 
 /// What becomes of a component.

@@ -81,12 +81,6 @@ pub(crate) fn options_of_initialiser(preinit: &Preinit, module: &Module<'_>, opt
 /// Refuses what has state that cannot be part of a file.
 fn refuse(module: &Module<'_>, options: &Options) -> Result<()> {
     let refused = |what: String, hint: &str| Err(Error::input(format!("`--preinit`: {what}")).hint(hint));
-    if !options.preloads.is_empty() {
-        return refused(
-            "modules that are linked by `--preload` are not initialised when compiling".into(),
-            "link them into one module before, or leave `--preinit` out",
-        );
-    }
     if !options.policy.tcp_listen.is_empty() {
         return refused(
             "a program that listens cannot be initialised when compiling: the address would be taken then".into(),
