@@ -73,11 +73,13 @@ fn inspect_file(bytes: &[u8], name: &str) -> Result<NativeReport> {
     let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0);
     let functions =
         functions.map(|symbol| Function { name: symbol.name().unwrap_or("?").to_owned(), bytes: symbol.size() });
+    let is_elf_program = file.format() == object::BinaryFormat::Elf && file.entry() != 0;
     Ok(NativeReport {
         file: name.to_owned(),
         output: match file.kind() {
             ObjectKind::Relocatable => "object",
-            _ if provenance.library.is_some() => "shared library",
+            // A server has the code of a library, and an entry point.
+            _ if provenance.library.is_some() && !is_elf_program => "shared library",
             _ => "executable",
         },
         format: format!("{:?}", file.format()).to_ascii_lowercase(),

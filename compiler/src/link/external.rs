@@ -38,8 +38,20 @@ fn c_compiler(options: &LinkOptions<'_>) -> Result<cc::Tool> {
 /// Libraries of the system that Rust's standard library stands on, as `rustc --print native-static-libs` names them.
 const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
+/// The same, where they become part of the program.
+const STATIC_LIBRARIES: [&str; 7] = ["-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc", "-lgcc_eh"];
+
 /// Links a program of the portable runtime: the C compiler driver knows the C library and its start-up code.
 pub(super) fn link_with_c_library(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    link_with_system(files, options, "-pie", &SYSTEM_LIBRARIES)
+}
+
+/// As [`link_with_c_library`], with the C library in the program: it needs no other file.
+pub(super) fn link_statically(files: &Files, options: &LinkOptions<'_>) -> Result<Vec<u8>> {
+    link_with_system(files, options, "-static-pie", &STATIC_LIBRARIES)
+}
+
+fn link_with_system(files: &Files, options: &LinkOptions<'_>, kind: &str, libraries: &[&str]) -> Result<Vec<u8>> {
     let three_ways = |error: Error| {
         error
             .hint("install a C compiler: it knows how programs are linked with the C library")
@@ -50,9 +62,9 @@ pub(super) fn link_with_c_library(files: &Files, options: &LinkOptions<'_>) -> R
     let mut command = tool.to_command();
     // As for the freestanding runtime: what nothing reaches is dropped, and same input gives same bytes. The libraries
     // are named behind the files that need them.
-    command.args(["-pie", "-Wl,--gc-sections,--build-id=none,--hash-style=gnu,-z,noexecstack,-z,relro,-z,now"]);
+    command.arg(kind).args(["-Wl,--gc-sections,--build-id=none,--hash-style=gnu,-z,noexecstack,-z,relro,-z,now"]);
     command.args(strip_argument(options).map(|argument| format!("-Wl,{argument}")));
-    command.args(files.inputs()).args(SYSTEM_LIBRARIES);
+    command.args(files.inputs()).args(libraries);
     run_on(command, files, three_ways)
 }
 

@@ -85,7 +85,7 @@ fn link(object: Vec<u8>, archive: &[u8], options: &LinkOptions<'_>) -> Result<Ve
 pub fn server(objects: &[Vec<u8>], options: &LinkOptions<'_>) -> Result<Vec<u8>> {
     let archive = archive::find_server(options.target, options.runtime_dir)?;
     let files = Files::new(objects, Some(&archive.bytes), options.target)?;
-    external::link_with_c_library(&files, options)
+    external::link_statically(&files, options)
 }
 
 /// Links objects that need nothing from outside into one shared library.

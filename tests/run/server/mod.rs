@@ -112,6 +112,7 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     let program = folder.path().join("server");
     let options = ["--world", "proxy", "--runtime-dir", archives.to_str().ok_or("a path")?];
     support::compile(&guest, &program, options)?;
+    in_an_image(&program)?;
     let server = Server::start(&program, &["--deadline-ms", "400", "--max-memory", "33554432"])?;
     good(&server)?;
     streams(&server)?;
@@ -119,6 +120,16 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     reused(&program)?;
     outside(&program)?;
     ends(server)
+}
+
+/// The server needs no other file, so an image has it alone.
+fn in_an_image(program: &Path) -> Result<(), Failed> {
+    let image = program.with_extension("tar");
+    let output = support::wasmelt().arg("image").arg(program).arg("-o").arg(&image).output()?;
+    if !output.status.success() || fs::metadata(&image)?.len() < fs::metadata(program)?.len() / 4 {
+        return Err(format!("no image: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(())
 }
 
 /// What a component answers when all is well.
