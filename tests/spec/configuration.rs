@@ -9,7 +9,7 @@ use wasmparser::WasmFeatures;
 use crate::outcome::Outcomes;
 use crate::suites::File;
 use crate::support::foreign::System;
-use crate::{executables, libraries, script};
+use crate::{c_interface, executables, libraries, script, support};
 
 /// How files are compiled and run.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub(crate) struct Configuration {
 pub(crate) enum Way {
     /// All modules of a file as one shared library, through the embedding interface: files run in full.
     Libraries,
+    /// The same through the C interface.
+    C,
     /// As executables: modules that import from each other as one, others as one each. What needs a host is not run.
     Executables {
         /// Compile also the functions that no step reaches.
@@ -37,7 +39,7 @@ pub(crate) enum Way {
     },
 }
 
-pub(crate) const CONFIGURATIONS: [Configuration; 7] = [
+pub(crate) const CONFIGURATIONS: [Configuration; 8] = [
     Configuration {
         name: "library-speed-guard",
         way: Way::Libraries,
@@ -52,6 +54,15 @@ pub(crate) const CONFIGURATIONS: [Configuration; 7] = [
         way: Way::Libraries,
         opt_level: OptLevel::None,
         bounds_checks: BoundsChecks::Explicit,
+        cpu: None,
+        nan_canonicalization: false,
+        system: None,
+    },
+    Configuration {
+        name: "c-interface",
+        way: Way::C,
+        opt_level: OptLevel::Speed,
+        bounds_checks: BoundsChecks::Guard,
         cpu: None,
         nan_canonicalization: false,
         system: None,
@@ -145,6 +156,9 @@ const ON_WINDOWS: &[&str] = &[
 impl Configuration {
     /// Why nothing runs in this configuration here.
     pub(crate) fn cannot_run(&self) -> Option<String> {
+        if self.way == Way::C && support::find_program("gcc").is_none() {
+            return Some("there is no `gcc`".to_owned());
+        }
         self.system?.cannot_be_run()
     }
 
@@ -196,6 +210,7 @@ impl Configuration {
         let mut outcomes = match (script::read(file), self.way) {
             (Err(directives), _) => by_itself(directives),
             (Ok(script), Way::Libraries) => by_itself(libraries::check(self, file, &script)),
+            (Ok(script), Way::C) => by_itself(c_interface::check(self, file, &script)),
             (Ok(script), Way::Executables { .. }) => executables::check(self, file, &script),
         };
         outcomes.directives.sort_by_key(|outcome| outcome.line);

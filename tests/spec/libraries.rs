@@ -24,13 +24,7 @@ pub(crate) fn check(configuration: &Configuration, file: &File, script: &Script)
 
 /// The modules of a script, or why there is none.
 fn modules(script: &Script, options: &Options) -> Result<Vec<Result<Module, Refused>>, String> {
-    let name = |index: usize| format!("m{index}");
-    let compile = |(index, wasm): (usize, &Vec<u8>)| {
-        let options = Options { emit: Emit::Obj, library: Some(name(index)), ..options.clone() };
-        let object = driver::compile(wasm, "module", &options, &NoProgress).map_err(|e| Refused::new(&e))?;
-        Ok(object.bytes)
-    };
-    let objects: Vec<Result<Vec<u8>, Refused>> = script.modules.iter().enumerate().map(compile).collect();
+    let objects = objects(script, options);
     let inputs: Vec<_> = objects.iter().flatten().cloned().collect();
     let library = match inputs.is_empty() {
         true => None,
@@ -42,6 +36,21 @@ fn modules(script: &Script, options: &Options) -> Result<Vec<Result<Module, Refu
         library.module(&name(index)).map_err(|e| Refused::Error(format!("the module cannot be loaded: {e}")))
     };
     Ok(objects.into_iter().enumerate().map(load).collect())
+}
+
+/// The name of a module in its library.
+pub(crate) fn name(index: usize) -> String {
+    format!("m{index}")
+}
+
+/// The modules of a script, compiled.
+pub(crate) fn objects(script: &Script, options: &Options) -> Vec<Result<Vec<u8>, Refused>> {
+    let compile = |(index, wasm): (usize, &Vec<u8>)| {
+        let options = Options { emit: Emit::Obj, library: Some(name(index)), ..options.clone() };
+        let object = driver::compile(wasm, "module", &options, &NoProgress).map_err(|e| Refused::new(&e))?;
+        Ok(object.bytes)
+    };
+    script.modules.iter().enumerate().map(compile).collect()
 }
 
 fn load(objects: Vec<Vec<u8>>, options: &Options) -> Result<Library, String> {

@@ -8,6 +8,9 @@
 //! between them stand modules that perform the file's assertions; other modules get functions that do, and become a
 //! program each, with `--invoke`. What no executable can do is counted as not run, by its reason.
 //!
+//! Files run once more as libraries through the C interface, by a host in C: all but threads of a script, which would share
+//! memories, and globals that are vectors.
+//!
 //! `WASMELT_WITHOUT=inlining,loops` leaves optimisations out, by their keys of `-C`.
 //!
 //! `expected-failures.txt` lists what is known to fail, `superseded.txt` what later releases decide otherwise; what is
@@ -16,6 +19,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod c_interface;
 mod configuration;
 mod executables;
 mod expected;

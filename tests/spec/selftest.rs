@@ -17,7 +17,7 @@ pub(crate) fn trial(configuration: &'static Configuration) -> Trial {
 fn is_marked(line: &str, way: Way, word: &str) -> bool {
     let Some((_, marks)) = line.rsplit_once(";; ") else { return false };
     let way = match way {
-        Way::Libraries => "libraries",
+        Way::Libraries | Way::C => "libraries",
         Way::Executables { .. } => "executables",
     };
     marks.split("; ").any(|mark| match mark.split_once(": ") {

@@ -40,6 +40,32 @@ pub(crate) enum Pattern {
     Either(Vec<Pattern>),
 }
 
+/// A result.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// The bits of a number or a vector.
+    Bits(ValType, u128),
+    Null,
+    Func,
+    /// A reference of the host's.
+    Extern(u32),
+    /// What the suite has no word for.
+    Other,
+}
+
+impl Found {
+    /// Whether it is as the pattern says.
+    pub(crate) fn fits(&self, pattern: &Pattern) -> bool {
+        match (self, pattern) {
+            (_, Pattern::Either(patterns)) => patterns.iter().any(|pattern| self.fits(pattern)),
+            (Self::Bits(found, bits), Pattern::Bits { ty, mask, value }) => found == ty && bits & mask == *value,
+            (Self::Extern(found), Pattern::Extern(number)) => number.is_none_or(|number| number == *found),
+            (Self::Null, Pattern::Null) | (Self::Func, Pattern::Func) => true,
+            _ => false,
+        }
+    }
+}
+
 const F32_NAN: u32 = 0x7fc0_0000;
 const F64_NAN: u64 = 0x7ff8 << 48;
 

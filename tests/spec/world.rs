@@ -13,7 +13,7 @@ use wasmparser::WasmFeatures;
 use crate::outcome::{Kind, Outcome, Reason, Refused, Verdict, same_trap};
 use crate::script::{Action, Directive, Exec, Expect, ModuleRef, What, trap_of_segment};
 use crate::spectest;
-use crate::values::{Arg, Pattern};
+use crate::values::{Arg, Found};
 
 /// What there is while a script runs.
 pub(crate) struct World<'s> {
@@ -325,7 +325,7 @@ fn judge(result: Result<Vec<Val>, Error>, expect: &Expect) -> Verdict {
         (Expect::Return, result) => (result.is_ok(), "a return".to_owned()),
         (Expect::Results(patterns), result) => {
             let fits = |results: &Vec<Val>| {
-                results.len() == patterns.len() && results.iter().zip(patterns).all(|(value, p)| matches(value, p))
+                results.len() == patterns.len() && results.iter().zip(patterns).all(|(value, p)| found(value).fits(p))
             };
             (result.as_ref().is_ok_and(fits), format!("{patterns:x?}"))
         }
@@ -363,25 +363,18 @@ fn judge_unlinkable(result: Result<Vec<Val>, Error>, message: &str) -> Verdict {
     if as_expected { Verdict::Passed } else { differs(&format!("`{message}`"), &result) }
 }
 
-/// Whether a value is as the pattern says.
-fn matches(found: &Val, pattern: &Pattern) -> bool {
-    match pattern {
-        Pattern::Either(patterns) => patterns.iter().any(|pattern| matches(found, pattern)),
-        Pattern::Null => matches!(found, Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None)),
-        Pattern::Func => matches!(found, Val::FuncRef(Some(_))),
-        Pattern::Extern(None) => matches!(found, Val::ExternRef(Some(_))),
-        Pattern::Extern(Some(number)) => *found == Val::ExternRef(host_reference(*number)),
-        Pattern::Bits { ty, mask, value } => {
-            use wasmparser::ValType::{F32, F64, I32, I64, V128};
-            let bits: u128 = match (found, *ty) {
-                (&Val::I32(v), I32) => (v as u32).into(),
-                (&Val::I64(v), I64) => (v as u64).into(),
-                (&Val::F32(v), F32) => v.into(),
-                (&Val::F64(v), F64) => v.into(),
-                (&Val::V128(v), V128) => u128::from_le_bytes(v),
-                _ => return false,
-            };
-            bits & mask == *value
-        }
+/// A value as the suite's patterns know it.
+fn found(value: &Val) -> Found {
+    use wasmparser::ValType::{F32, F64, I32, I64, V128};
+    match value {
+        &Val::I32(v) => Found::Bits(I32, (v as u32).into()),
+        &Val::I64(v) => Found::Bits(I64, (v as u64).into()),
+        &Val::F32(v) => Found::Bits(F32, v.into()),
+        &Val::F64(v) => Found::Bits(F64, v.into()),
+        &Val::V128(v) => Found::Bits(V128, u128::from_le_bytes(v)),
+        Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => Found::Null,
+        Val::FuncRef(Some(_)) => Found::Func,
+        Val::ExternRef(Some(reference)) => Found::Extern((reference.0.get() - 1) as u32),
+        Val::ExnRef(Some(_)) => Found::Other,
     }
 }
