@@ -1,11 +1,12 @@
-//! `cargo xtask dist`: the folder of a release. The program finds its archives beside itself, so the folder can be moved.
+//! `cargo xtask dist`: the folder of a release. The program finds its archives beside itself, so the folder can be moved. A release
+//! for this machine has the C libraries and the Python package as well.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Result, compiler, root, run, runtimes};
+use crate::{Result, c_api, compiler, root, run, runtimes};
 
 /// Makes the folder.
 pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Result<()> {
@@ -20,6 +21,9 @@ pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Res
     let name = compiler::program_name(host);
     fs::copy(&built, bin.join(&name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
     runtimes::execute(targets, &folder.join("lib/wasmelt"), false, false)?;
+    if host.is_none() {
+        for_hosts(&folder)?;
+    }
 
     // What it prints about itself is the same on every host; one for another host may not run here.
     let program = if host.is_some() { compiler::build(None, false)? } else { built };
@@ -45,6 +49,23 @@ pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Res
     }
     write(&documents.join("LICENSES-OF-DEPENDENCIES.txt"), licenses()?.as_bytes())?;
     println!("{}", folder.display());
+    Ok(())
+}
+
+/// What host programs in C, C++ and Python need, for this machine: the libraries without and with the compiler, their headers, and
+/// the Python package, as `pip` installs it from a folder.
+fn for_hosts(folder: &Path) -> Result<()> {
+    for with_compiler in [false, true] {
+        c_api::execute(with_compiler, folder)?;
+    }
+    let (from, to) = (root().join("python"), folder.join("share/wasmelt/python"));
+    let mut files = vec![PathBuf::from("pyproject.toml")];
+    for entry in fs::read_dir(from.join("wasmelt"))? {
+        files.push(Path::new("wasmelt").join(entry?.file_name()));
+    }
+    for file in files.iter().filter(|file| file.extension().is_some_and(|ending| ending != "pyc")) {
+        write(&to.join(file), &fs::read(from.join(file)).map_err(|e| format!("cannot read {}: {e}", file.display()))?)?;
+    }
     Ok(())
 }
 
