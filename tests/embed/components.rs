@@ -77,6 +77,23 @@ fn check_echo(component: &Component, values: &[Val]) {
 const PAIR: &str = "(i32.store (i32.const 1024) (local.get 0)) (i32.store (i32.const 1028) (local.get 1))";
 
 #[test]
+fn names_of_fields_count_among_the_bytes_of_values() {
+    // Three million records of eight bytes: they fit the guest's memory, and would take gigabytes of the host's.
+    let fields: String = (0..8).map(|i| format!(r#"(field "a-field-with-a-long-name-{i}" u8)"#)).collect();
+    let many = component(&format!(
+        r#"(component
+             (type $record' (record {fields})) (export $record "record" (type $record'))
+             (core module $m
+               (memory (export "memory") 400)
+               (func (export "many") (result i32) (i32.store (i32.const 4) (i32.const 3000000))
+                 (i32.store (i32.const 0) (i32.const 8)) (i32.const 0)))
+             (core instance $m (instantiate $m))
+             (func (export "many") (result (list $record)) (canon lift (core func $m "many") (memory $m "memory"))))"#
+    ));
+    assert_eq!(trap_of(call(&many, "many", &[])), "the values of a call are too large");
+}
+
+#[test]
 fn strings_and_lists_come_back() {
     let strings = echo("", "string", "i32 i32", PAIR);
     check_echo(&strings, &["".into(), "hällo \u{1f600}".into(), Val::String("x".repeat(50_000))]);

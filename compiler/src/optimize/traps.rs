@@ -28,7 +28,7 @@ pub(super) fn raise(func: &mut Function, convention: CallConv) -> Result<()> {
     let insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
     let insts: Vec<_> = insts.map(|inst| (inst, func.dfg.insts[inst].opcode())).collect();
     let calls = insts.iter().any(|(_, opcode)| opcode.is_call());
-    let trapping: Vec<Inst> = insts.iter().filter(|(_, opcode)| can_trap(*opcode)).map(|&(inst, _)| inst).collect();
+    let trapping: Vec<Inst> = insts.iter().filter(|(_, opcode)| opcode.can_trap()).map(|&(inst, _)| inst).collect();
     if trapping.is_empty() && !calls {
         return Ok(());
     }
@@ -46,21 +46,6 @@ pub(super) fn raise(func: &mut Function, convention: CallConv) -> Result<()> {
         raiser.check_stack();
     }
     Ok(())
-}
-
-fn can_trap(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::Trap
-            | Opcode::Trapz
-            | Opcode::Trapnz
-            | Opcode::Udiv
-            | Opcode::Sdiv
-            | Opcode::Urem
-            | Opcode::Srem
-            | Opcode::FcvtToSint
-            | Opcode::FcvtToUint
-    )
 }
 
 struct Raiser<'a> {

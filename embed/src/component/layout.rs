@@ -527,8 +527,24 @@ fn store(ty: &Type, value: &Val, at: u32, heap: &Heap<'_>) -> Result<()> {
     }
 }
 
+/// The most bytes that a value of a type has besides the [`Val`] itself, without those of the values in it: names, boxes
+/// and lists of fields. A guest that gives few bytes for many of them must not cost the host more than others.
+fn bytes_besides(ty: &Type) -> usize {
+    let longest = |names: &mut dyn Iterator<Item = &String>| names.map(String::len).max().unwrap_or(0);
+    match ty {
+        Type::Variant(cases) => size_of::<Val>() + longest(&mut cases.iter().map(|(name, _)| name)),
+        Type::Enum(names) => longest(&mut names.iter()),
+        Type::Option(_) | Type::Result(..) => size_of::<Val>(),
+        Type::Record(fields) => fields.iter().map(|(name, _)| size_of::<(String, Val)>() + name.len()).sum(),
+        Type::Tuple(types) => types.len() * size_of::<Val>(),
+        Type::Flags(names) => names.iter().map(|name| size_of::<String>() + name.len()).sum(),
+        _ => 0,
+    }
+}
+
 /// Reads a value from memory, where there is room for one.
 fn load(ty: &Type, at: u32, heap: &Heap<'_>) -> Result<Val> {
+    heap.spend(bytes_besides(ty))?;
     if let Some(cases) = cases(ty) {
         let case = load_bits(at, discriminant_bytes(cases.len()), heap)? as usize;
         let payload = cases.get(case).ok_or_else(|| trap("unexpected discriminant"))?;
@@ -590,6 +606,7 @@ fn lower_flat(ty: &Type, value: &Val, heap: &Heap<'_>, flat: &mut Vec<u64>) -> R
 
 /// Takes a value from core values.
 fn lift_flat(ty: &Type, flat: &mut dyn Iterator<Item = u64>, heap: &Heap<'_>) -> Result<Val> {
+    heap.spend(bytes_besides(ty))?;
     let next = |flat: &mut dyn Iterator<Item = u64>| flat.next().unwrap_or(0);
     if let Some(cases) = cases(ty) {
         let case = next(flat) as u32 as usize;
