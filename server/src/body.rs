@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HeaderMap;
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
@@ -65,17 +65,25 @@ impl Body for Outgoing {
             Self::Written { socket, finish, left } => (socket, finish, left),
         };
         let Some(finished) = finish else { return Poll::Ready(None) };
-        let mut bytes = vec![0; FRAME_BYTES];
-        let mut buffer = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
-        let len = buffer.filled().len();
+        let bytes = loop {
+            ready!(socket.poll_read_ready(cx))?;
+            let mut bytes = Vec::with_capacity(FRAME_BYTES);
+            match socket.try_read_buf(&mut bytes) {
+                // There was nothing after all.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => {
+                    read?;
+                    break bytes;
+                }
+            }
+        };
+        let len = bytes.len();
         if len != 0 {
             if let Some(left) = left {
                 // More than was declared: the connection ends, and the client sees a broken response.
                 *left =
                     left.checked_sub(len as u64).ok_or_else(|| io::Error::other("the body is longer than declared"))?;
             }
-            bytes.truncate(len);
             return Poll::Ready(Some(Ok(Frame::data(bytes.into()))));
         }
         let ended = ready!(Pin::new(finished).poll(cx));

@@ -7,7 +7,7 @@ impl<T: 'static> Linker<T> {
     /// Defines all functions of WASI 0.2 but those of HTTP. No sockets are granted.
     ///
     /// # Errors
-    /// [`Error::Usage`] when one of the names is defined.
+    /// [`Error::Usage`](crate::Error::Usage) when one of the names is defined.
     pub fn define_wasi(&mut self) -> Result<&mut Self> {
         macro_rules! define {
             ($($interface:literal {$(

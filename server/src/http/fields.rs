@@ -7,7 +7,7 @@ use wasmelt_embed::Result;
 use wasmelt_embed::component::{GuestCall, Linker};
 
 use super::TYPES;
-use super::session::{Kind, Object, define_drop, object, own, take};
+use super::session::{Kind, Object, define_drop, object, own, spend, take};
 use super::values::{bytes, string, word};
 
 /// `header-error`.
@@ -35,6 +35,15 @@ fn is_forbidden(name: &HeaderName) -> bool {
 /// What a guest sees of headers that came from outside.
 pub(super) fn visible(headers: &HeaderMap) -> HeaderMap {
     headers.iter().filter(|(name, _)| !is_forbidden(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// What a field takes besides its text. So many that a request has fewer than hyper's [`HeaderMap`] can hold.
+const FIELD_BYTES: usize = 600;
+
+/// Takes what a copy of fields has from what the guest may give to the server.
+pub(super) fn spend_copy(call: GuestCall<'_>, map: &HeaderMap) {
+    let text: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    spend(call, text + map.len() * FIELD_BYTES);
 }
 
 /// Takes fields of the guest's own away.
@@ -103,6 +112,7 @@ fn from_list(call: GuestCall<'_>, at: u64, count: u64) -> Result<HeaderMap, Inva
     call.list(at, count, 16, 4);
     let mut map = HeaderMap::new();
     for entry in (0..count).map(|index| at + 16 * index) {
+        spend(call, FIELD_BYTES);
         let [a, b, c, d] = [0, 4, 8, 12].map(|offset| word(call, entry + offset));
         map.append(name(string(call, a, b).as_bytes())?, value(&bytes(call, c, d))?);
     }
@@ -140,6 +150,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     })?;
     linker.func_flat(TYPES, "[method]fields.set", |call, v| {
         let (key, values) = (string(call, v[1][0], v[2][0]), lists(call, v[3][0], v[4][0]));
+        spend(call, values.len() * FIELD_BYTES);
         let values = values.iter().map(|bytes| value(bytes)).collect::<Result<Vec<_>, _>>();
         let what = name(key.as_bytes()).and_then(|name| Ok((name, values?)));
         change(
@@ -161,6 +172,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_flat(TYPES, "[method]fields.append", |call, v| {
         let key = name(string(call, v[1][0], v[2][0]).as_bytes());
         let added = value(&bytes(call, v[3][0], v[4][0]));
+        spend(call, FIELD_BYTES);
         let what = key.and_then(|key| Ok((key, added?)));
         change(call, v[0][0], v[5][0], what.map(|(key, added)| move |map: &mut HeaderMap| _ = map.append(key, added)));
     })?;
@@ -175,6 +187,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     })?;
     linker.func_flat(TYPES, "[method]fields.clone", move |call, v| {
         let copy = read(call, v[0][0], HeaderMap::clone);
+        spend_copy(call, &copy);
         v[0][0] = own(call, Kind::Fields, fields(copy)).into();
     })?;
     define_drop(linker, "fields", Kind::Fields)

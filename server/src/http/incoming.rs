@@ -9,7 +9,7 @@ use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
 use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
-use super::fields::visible;
+use super::fields::{spend_copy, visible};
 use super::session::{Kind, Object, define_drop, id, object, own, own_child, take, with};
 use super::values::{ErrorCode, Scheme, put_error, put_handle, put_method, put_optional_scheme, put_optional_string};
 use crate::body;
@@ -29,6 +29,7 @@ fn authority(head: &request::Parts) -> Option<String> {
 
 /// Headers as a child of a message, which nobody changes.
 pub(super) fn own_headers(call: GuestCall<'_>, message: u32, map: HeaderMap) -> u32 {
+    spend_copy(call, &map);
     own_child(call, message, Kind::Fields, Object::Fields { map, is_immutable: true })
 }
 

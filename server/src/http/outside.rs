@@ -136,9 +136,14 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
 }
 
 /// Sends a request, and tells the guest that there is a response, or why there is none.
-async fn answer(prepared: Prepared, options: Options, sender: oneshot::Sender<Arrived>, signal: StdStream) {
-    // The guest may have given up.
-    let _ = sender.send(send(prepared, options).await);
+async fn answer(prepared: Prepared, options: Options, mut sender: oneshot::Sender<Arrived>, signal: StdStream) {
+    tokio::select! {
+        // The guest has given up, or has ended: nobody waits for the other host any more.
+        () = sender.closed() => {}
+        arrived = send(prepared, options) => {
+            let _ = sender.send(arrived);
+        }
+    }
     drop(signal);
 }
 

@@ -69,6 +69,12 @@ pub(super) enum Object {
     Future(Future),
 }
 
+/// The most objects that a guest has at a time.
+const MAX_OBJECTS: usize = 1024;
+
+/// The most bytes of names, fields and other text that a guest gives to the server for one request.
+const MAX_BYTES: usize = 16 << 20;
+
 /// All objects of an instance.
 pub(crate) struct Session {
     objects: HashMap<u32, Object>,
@@ -76,13 +82,15 @@ pub(crate) struct Session {
     parents: HashMap<u32, u32>,
     /// The number of the last object: none comes again.
     last: u32,
+    /// What is left of [`MAX_BYTES`].
+    left: usize,
     pub(super) runtime: Handle,
     pub(super) outside: Arc<Outside>,
 }
 
 impl Session {
     pub(crate) fn new(runtime: Handle, outside: Arc<Outside>) -> Self {
-        Self { objects: HashMap::new(), parents: HashMap::new(), last: 0, runtime, outside }
+        Self { objects: HashMap::new(), parents: HashMap::new(), last: 0, left: MAX_BYTES, runtime, outside }
     }
 
     fn insert(&mut self, object: Object) -> u32 {
@@ -100,6 +108,7 @@ impl Session {
     ) -> [Resource; 2] {
         self.objects.clear();
         self.parents.clear();
+        self.left = MAX_BYTES;
         let request = self.insert(Object::IncomingRequest { head: Box::new(head), body: Some(body) });
         let outparam = self.insert(Object::Outparam(answer));
         [resource(Kind::IncomingRequest, request), resource(Kind::Outparam, outparam)]
@@ -131,19 +140,34 @@ pub(super) fn with<R>(call: GuestCall<'_>, f: impl FnOnce(&mut Session) -> R) ->
     }
 }
 
+/// Takes bytes of what a guest may give to the server; a guest that gives more is stopped.
+pub(super) fn spend(call: GuestCall<'_>, bytes: usize) {
+    let is_there = with(call, |session| {
+        let left = session.left.checked_sub(bytes);
+        session.left = left.unwrap_or(0);
+        left.is_some()
+    });
+    if !is_there {
+        call.trap("the fields and names of a request take too much of the server's memory");
+    }
+}
+
+/// The number of a new object; a guest that has too many is stopped.
+fn new_object(call: GuestCall<'_>, object: Object) -> u32 {
+    let id = with(call, |session| (session.objects.len() < MAX_OBJECTS).then(|| session.insert(object)));
+    id.unwrap_or_else(|| call.trap("a request has too many objects"))
+}
+
 /// A new handle.
 pub(super) fn own(call: GuestCall<'_>, kind: Kind, object: Object) -> u32 {
-    let id = with(call, |session| session.insert(object));
+    let id = new_object(call, object);
     call.own(resource(kind, id))
 }
 
 /// A new handle of what belongs to another object, which must outlive it.
 pub(super) fn own_child(call: GuestCall<'_>, parent: u32, kind: Kind, object: Object) -> u32 {
-    let id = with(call, |session| {
-        let id = session.insert(object);
-        session.parents.insert(id, parent);
-        id
-    });
+    let id = new_object(call, object);
+    with(call, |session| session.parents.insert(id, parent));
     call.own(resource(kind, id))
 }
 

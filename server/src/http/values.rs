@@ -3,6 +3,8 @@
 use hyper::Method;
 use wasmelt_embed::component::GuestCall;
 
+use super::session::spend;
+
 /// Cases of `error-code`, by number. Those here have no payload, or one that is optional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -33,6 +35,8 @@ pub(super) fn put_error(call: GuestCall<'_>, at: u32, error: ErrorCode) {
 pub(super) fn bytes(call: GuestCall<'_>, at: u64, len: u64) -> Vec<u8> {
     let (at, len) = (at as u32, len as u32);
     call.list(at, len, 1, 1);
+    // A little for what keeps them.
+    spend(call, len as usize + 64);
     let mut bytes = vec![0; len as usize];
     if call.memory().read_bytes(at, &mut bytes).is_err() {
         call.trap("list pointer/length out of bounds of memory");

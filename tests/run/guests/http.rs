@@ -149,6 +149,25 @@ impl Guest for Component {
                     core::hint::black_box(&all);
                 }
             }
+            // What the server keeps for a guest, and not the guest's own memory.
+            "/fields" => {
+                let fields = Fields::new();
+                loop {
+                    fields.append(&"x-large".to_owned(), &vec![b'x'; 1 << 16]).unwrap();
+                }
+            }
+            "/names" => {
+                let fields = Fields::new();
+                for i in 0.. {
+                    fields.append(&format!("x-{i}"), &Vec::new()).unwrap();
+                }
+            }
+            "/objects" => {
+                let mut all = Vec::new();
+                loop {
+                    all.push(Fields::new());
+                }
+            }
             "/nothing" => {}
             "/error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("no".to_owned())))),
             "/fetch" => {
