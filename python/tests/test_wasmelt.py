@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from wasmelt import (ExitTrap, Func, FuncType, Global, GlobalType, Instance, Limits, Linker, Memory, MemoryType, Module,
-                     Output, Store, Table, TableType, Trap, ValType, WasiConfig, WasmeltError)
+from wasmelt import (Deadlines, ExitTrap, Func, FuncType, Global, GlobalType, Instance, Limits, Linker, Memory, MemoryType,
+                     Module, Output, Pool, Store, Table, TableType, Trap, ValType, WasiConfig, WasmeltError)
 
 MODULES = Path(os.environ["WASMELT_TEST_MODULES"])
 I32 = ValType.i32()
@@ -256,6 +256,60 @@ def test_other_threads_interrupt():
         spin(store)
     thread.join()
     assert caught.value.code == 16
+
+
+def test_deadlines_end_calls():
+    deadlines = Deadlines(period=0.005)
+    store = Store()
+    spin = Instance(store, load("spin")).exports(store)["spin"]
+    store.set_deadline(deadlines, 0.05)
+    start = time.monotonic()
+    with pytest.raises(Trap) as caught:
+        spin(store)
+    assert caught.value.code == 16 and 0.04 < time.monotonic() - start < 20
+    # By hand, and not where there is no deadline any more.
+    by_hand = Deadlines()
+    store.set_deadline(by_hand, 0)
+    store.clear_deadline()
+    assert by_hand.tick() == 0
+    for wrong in (-1, 1e10, float("nan")):
+        with pytest.raises(WasmeltError):
+            store.set_deadline(deadlines, wrong)
+    with pytest.raises(TypeError):
+        store.set_deadline(store, 1)
+    with pytest.raises(WasmeltError):
+        Deadlines(period=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pools are for Linux")
+def test_stores_take_from_a_pool():
+    pool = Pool(memories=2, memory_slot_bytes=8 << 30, tables=2, table_elements=1000, stacks=2, stack_bytes=1 << 20)
+    module, linker = load("calls"), Linker()
+    linker.define_func("host", "twice", UNARY, lambda number: 2 * number)
+    for number in range(20):
+        store = Store(pool=pool)
+        exports = linker.instantiate(store, module).exports(store)
+        memory = exports["memory"]
+        # A slot has nothing of its last guest.
+        assert memory.read(store, 1000, 1004) == bytes(4)
+        memory.write(store, bytes([number + 1] * 4), 1000)
+        assert exports["add"](store, number, 1) == number + 1
+        del store, exports, memory
+        gc.collect()
+    stores = []
+    with pytest.raises(WasmeltError):
+        for _ in range(3):
+            store = Store(pool=pool)
+            stores.append((store, linker.instantiate(store, module)))
+    assert len(stores) == 2
+    with pytest.raises(TypeError):
+        Pool(memorys=1)
+    with pytest.raises(WasmeltError):
+        Pool(memories=-1)
+    with pytest.raises(TypeError):
+        Store(pool=module)
+    with pytest.raises(WasmeltError):
+        Store(stack_bytes=-1)
 
 
 def test_objects_die_in_any_order():

@@ -10,12 +10,12 @@ the system finds.
 from ._errors import ExitTrap, Frame, Trap, WasmeltError
 from ._externs import Caller, Func, Global, Memory, Table
 from ._instance import Instance, Linker
-from ._store import Engine, InterruptHandle, Module, Store
+from ._store import Deadlines, Engine, InterruptHandle, Module, Pool, Store
 from ._types import FuncType, GlobalType, Limits, MemoryType, TableType, ValType
 from ._wasi import Output, WasiConfig
 
 __all__ = [
-    "Caller", "Engine", "ExitTrap", "Frame", "Func", "FuncType", "Global", "GlobalType", "Instance", "InterruptHandle",
-    "Limits", "Linker", "Memory", "MemoryType", "Module", "Output", "Store", "Table", "TableType", "Trap", "ValType",
+    "Caller", "Deadlines", "Engine", "ExitTrap", "Frame", "Func", "FuncType", "Global", "GlobalType", "Instance", "InterruptHandle",
+    "Limits", "Linker", "Memory", "MemoryType", "Module", "Output", "Pool", "Store", "Table", "TableType", "Trap", "ValType",
     "WasiConfig", "WasmeltError",
 ]

@@ -51,6 +51,13 @@ class CLimits(ctypes.Structure):
     _fields_ = [("min", c_uint32), ("max", c_uint32)]
 
 
+class CPoolConfig(ctypes.Structure):
+    """`wasmelt_pool_config_t`"""
+    _fields_ = [("memories", c_size_t), ("memory_slot_bytes", c_uint64), ("tables", c_size_t),
+                ("table_elements", c_uint64), ("stacks", c_size_t), ("stack_bytes", c_uint64),
+                ("keep_resident_bytes", c_size_t)]
+
+
 CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, POINTER(Vals), POINTER(Vals))
 FINALIZER = ctypes.CFUNCTYPE(None, c_void_p)
 
@@ -67,6 +74,10 @@ FUNCTIONS = {
     "wasmelt_store_limiter": (None, [P, c_int64, c_int64, c_int64, c_int64, c_int64, B]),
     "wasmelt_store_set_fuel": (B, [P, c_uint64]), "wasmelt_store_get_fuel": (B, [P, POINTER(c_uint64)]),
     "wasmelt_store_set_wasi": (B, [P, P]),
+    "wasmelt_pool_config_default": (None, [POINTER(CPoolConfig)]), "wasmelt_pool_new": (P, [POINTER(CPoolConfig)]),
+    "wasmelt_store_new": (P, [P, P, c_uint64]),
+    "wasmelt_deadlines_new": (P, []), "wasmelt_deadlines_tick": (Z, [P]),
+    "wasmelt_store_set_deadline": (B, [P, P, c_uint64]), "wasmelt_store_clear_deadline": (B, [P]),
     "wasmelt_interrupt_handle_new": (P, [P]), "wasmelt_interrupt_handle_interrupt": (B, [P]),
     "wasm_valtype_new": (P, [c_uint8]), "wasm_valtype_kind": (c_uint8, [P]),
     "wasm_valtype_vec_new": (None, [P, Z, P]), "wasm_functype_new": (P, [P, P]),
@@ -112,7 +123,7 @@ FUNCTIONS.update({f"{name}_delete": (None, [P]) for name in (
     "wasm_engine", "wasm_store", "wasm_module", "wasm_importtype_vec", "wasm_exporttype_vec", "wasm_functype",
     "wasm_globaltype", "wasm_tabletype", "wasm_memorytype", "wasm_ref", "wasm_foreign", "wasm_extern", "wasm_extern_vec",
     "wasm_instance", "wasm_trap", "wasm_frame_vec", "wasm_byte_vec", "wasmelt_linker", "wasmelt_wasi_config",
-    "wasmelt_output", "wasmelt_interrupt_handle")})
+    "wasmelt_output", "wasmelt_interrupt_handle", "wasmelt_pool", "wasmelt_deadlines")})
 
 
 def candidates():

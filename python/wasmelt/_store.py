@@ -2,10 +2,12 @@
 
 import os
 import threading
+import time
+import weakref
 from ctypes import byref, c_uint64
 
 from ._errors import WasmeltError, check, utf8
-from ._library import Owned, Pointers, byte_vec, lib
+from ._library import CPoolConfig, Owned, Pointers, byte_vec, lib
 
 UNLIMITED = -1
 
@@ -35,12 +37,70 @@ class InterruptHandle(Owned):
         return lib.wasmelt_interrupt_handle_interrupt(self._pointer)
 
 
+class Pool(Owned):
+    """Address space that stores take their memories, tables and stacks from, so that a store costs microseconds (Linux).
+
+    The arguments are the fields of `wasmelt_pool_config_t`, and what they are without them is said there. Several threads
+    may use a pool at a time.
+    """
+
+    FIELDS = tuple(name for name, _ in CPoolConfig._fields_)
+
+    def __init__(self, **config):
+        settings = CPoolConfig()
+        lib.wasmelt_pool_config_default(byref(settings))
+        for name, number in config.items():
+            if name not in self.FIELDS:
+                raise TypeError(f"a pool has no `{name}`, but {', '.join(self.FIELDS)}")
+            if not isinstance(number, int) or not 0 <= number < 2**63:
+                raise WasmeltError(f"{number!r} is not a number of `{name}`")
+            setattr(settings, name, number)
+        self._own(check(lib.wasmelt_pool_new(byref(settings))), lib.wasmelt_pool_delete)
+
+
+class Deadlines(Owned):
+    """Ends the calls of stores whose time is over, see `Store.set_deadline`.
+
+    With a period in seconds, a thread looks after them as often as that while anybody has this object. Without one, somebody
+    calls `tick`. Several threads may use it at a time.
+    """
+
+    def __init__(self, period=None):
+        self._own(check(lib.wasmelt_deadlines_new()), lib.wasmelt_deadlines_delete)
+        if period is not None:
+            if not 0 < period < 1e9:
+                raise WasmeltError(f"{period!r} is not a period in seconds")
+            threading.Thread(target=_look_after, args=(weakref.ref(self), period), daemon=True).start()
+
+    def tick(self):
+        """Interrupts all calls whose deadline is over; how many these are."""
+        return lib.wasmelt_deadlines_tick(self._pointer)
+
+
+def _look_after(deadlines, period):
+    while True:
+        time.sleep(period)
+        found = deadlines()
+        if found is None:
+            return
+        found.tick()
+        # Nothing is kept alive while nothing is done.
+        del found
+
+
 class Store(Owned):
     """Everything that instances share. Threads that use a store at a time wait for each other."""
 
-    def __init__(self, engine=None):
+    def __init__(self, engine=None, pool=None, stack_bytes=0):
+        """A store, which takes what it needs from a pool where one is given. Guests have a call stack of so many bytes; 0
+        stands for what the first module was compiled for, or for the pool's."""
         self._engine = engine_of(engine)
-        self._own(check(lib.wasm_store_new(self._engine._pointer)), lib.wasm_store_delete)
+        if pool is not None and not isinstance(pool, Pool):
+            raise TypeError(f"a Pool is needed, not {type(pool).__name__}")
+        if not isinstance(stack_bytes, int) or not 0 <= stack_bytes < 2**63:
+            raise WasmeltError(f"{stack_bytes!r} is not a length in bytes")
+        pointer = lib.wasmelt_store_new(self._engine._pointer, pool and pool._pointer, stack_bytes)
+        self._own(check(pointer), lib.wasm_store_delete)
         self._lock = threading.RLock()
 
     def set_limits(self, memory_size=UNLIMITED, table_elements=UNLIMITED, instances=UNLIMITED, tables=UNLIMITED,
@@ -72,6 +132,20 @@ class Store(Owned):
         pointer = config._take()
         with self._lock:
             check(lib.wasmelt_store_set_wasi(self._pointer, pointer))
+
+    def set_deadline(self, deadlines, seconds):
+        """Lets a call end with a trap that runs so many seconds from now. Modules are compiled with `--interruptible`."""
+        if not isinstance(deadlines, Deadlines):
+            raise TypeError(f"Deadlines are needed, not {type(deadlines).__name__}")
+        if not 0 <= seconds < 1e9:
+            raise WasmeltError(f"{seconds!r} is not a time in seconds")
+        with self._lock:
+            check(lib.wasmelt_store_set_deadline(self._pointer, deadlines._pointer, int(seconds * 1e9)))
+
+    def clear_deadline(self):
+        """The store has no deadline any more."""
+        with self._lock:
+            check(lib.wasmelt_store_clear_deadline(self._pointer))
 
     def interrupt_handle(self):
         """A handle to stop guests. Modules are compiled with `--interruptible`."""
