@@ -9,7 +9,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub(crate) struct Options {
-    /// Where requests are accepted; port 0 is any
+    /// Where requests are accepted; port 0 is any. A socket that systemd passes is used in its place
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
     /// Where `/healthz` and `/metrics` are; for nobody but the operator

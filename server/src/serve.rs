@@ -12,6 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,7 +64,10 @@ pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn
 }
 
 async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let public = bind(server.options.listen).await?;
+    let public = match passed()? {
+        Some(listener) => listener,
+        None => bind(server.options.listen).await?,
+    };
     println!("listening on {}", public.local_addr()?);
     if let Some(address) = server.options.admin {
         let admin = bind(address).await?;
@@ -83,6 +87,17 @@ async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>>
     // Requests that were accepted are answered.
     let _ = tokio::time::timeout(Duration::from_millis(server.options.grace_ms), graceful.shutdown()).await;
     Ok(())
+}
+
+/// The socket that whoever has started the process listens on for it, as systemd does.
+/// Source: `sd_listen_fds(3)`.
+fn passed() -> Result<Option<TcpListener>, Box<dyn Error + Send + Sync>> {
+    let passed = ListenFd::from_env().take_tcp_listener(0);
+    let Some(listener) = passed.map_err(|error| format!("what LISTEN_FDS passes is no TCP socket: {error}"))? else {
+        return Ok(None);
+    };
+    listener.set_nonblocking(true)?;
+    Ok(Some(TcpListener::from_std(listener)?))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, String> {

@@ -51,7 +51,10 @@ impl Drop for Server {
 impl Server {
     fn start(program: &Path, options: &[&str]) -> Result<Self, Failed> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(options);
+        Self::of(command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(options))
+    }
+
+    fn of(command: &mut Command) -> Result<Self, Failed> {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
         let mut address = || -> Result<SocketAddr, Failed> {
@@ -118,6 +121,7 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     streams(&server)?;
     hostile(&server)?;
     reused(&program)?;
+    activated(&program)?;
     outside(&program)?;
     ends(server)
 }
@@ -246,6 +250,21 @@ fn reused(program: &Path) -> Result<(), Failed> {
     server.expect("/trap", 500, &[])?;
     let response = server.ask("/echo", "", b"whole body")?;
     expect(&response, "/echo", 200, &["whole body"])
+}
+
+/// A server that is started with a socket, as systemd does it, answers there.
+fn activated(program: &Path) -> Result<(), Failed> {
+    const START: &str = "import os, socket, sys\n\
+        s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n\
+        os.dup2(s.fileno(), 3); os.set_inheritable(3, True)\n\
+        os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
+        os.execv(sys.argv[1], sys.argv[1:])";
+    let program = program.to_str().ok_or("a path")?;
+    // The address of the option is not used: it would be an error.
+    let options = ["-c", START, program, "--listen", "192.0.2.1:1", "--admin", "127.0.0.1:0"];
+    let mut command = Command::new("python3");
+    let server = Server::of(command.args(options))?;
+    server.expect("/hello", 200, &["Hello, world!\n"])
 }
 
 /// Requests of a guest go where the operator says.
