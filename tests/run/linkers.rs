@@ -32,8 +32,9 @@ const ROUTES: &[Route] = &[
     route("clang", None, "clang", &["--linker", "cc"], FREESTANDING).with_variable("CC"),
     route("ld", None, "ld", &["--linker", "ld"], FREESTANDING),
     route("ld_lld", None, "ld.lld", &["--linker", "ld.lld"], FREESTANDING),
-    // The first that is looked for.
-    route("mingw", Some(System::Windows), "x86_64-w64-mingw32-gcc", &[], 550_000),
+    // The first that is looked for. GNU's `ld` keeps all functions of the runtime that have unwind information, also those of
+    // sockets; Zig's and LLVM's keep what is used.
+    route("mingw", Some(System::Windows), "x86_64-w64-mingw32-gcc", &[], 640_000),
     route("zig", Some(System::Windows), "zig", &[], 400_000).with_variable("CC_x86_64_pc_windows_gnu"),
     route("zig", Some(System::WindowsAarch64), "zig", &[], 400_000).with_variable("CC_aarch64_pc_windows_gnullvm"),
     route("zig", Some(System::Mac), "zig", &[], 500_000).with_variable("CC_x86_64_apple_darwin"),
