@@ -439,8 +439,16 @@ pub(super) fn end_of_loan(component: u32, handle: u32) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
     use wasmelt_abi::canonical::{FIRST_OWN_RESOURCE, HOST_RESOURCES};
+
+    /// The tables of the process are for one thread: tests that use them take turns.
+    fn turn() -> MutexGuard<'static, ()> {
+        static TURNS: Mutex<()> = Mutex::new(());
+        TURNS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     fn set(component: u32, handle: u32, resource: Resource) {
         with(|tables| tables.set(component, handle, resource));
@@ -456,6 +464,7 @@ mod tests {
 
     #[test]
     fn each_component_has_handles_of_its_own_and_the_last_free_one_comes_next() {
+        let _turn = turn();
         for expected in 1..1000 {
             assert_eq!(insert(70, input(expected)), Ok(expected));
         }
@@ -470,6 +479,7 @@ mod tests {
 
     #[test]
     fn what_is_lent_is_the_same_and_stays() {
+        let _turn = turn();
         let owner = insert(80, input(3)).unwrap();
         assert!(begin_loan(80, owner));
         let lent = insert_lent(81, (80, owner), 1).unwrap();
@@ -485,6 +495,7 @@ mod tests {
 
     #[test]
     fn a_stream_goes_after_what_polls_it() {
+        let _turn = turn();
         let streams = [(); 2].map(|()| with(|tables| tables.stream(100)));
         let [first, second] = streams.map(|stream| insert(90, Resource::Input { stream, position: 0 }).unwrap());
         // Another component's is one as well.
