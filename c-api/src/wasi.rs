@@ -139,6 +139,15 @@ pub extern "C" fn wasmelt_wasi_config_stderr(config: ConfigMut<'_>, output: Opti
     })
 }
 
+/// What is granted, and under which name.
+///
+/// # Safety
+/// Both are null or C strings, which live as long as the result is used.
+unsafe fn paths<'a>(host: *const c_char, guest: *const c_char) -> Result<(&'a str, &'a str)> {
+    // SAFETY: by this function's contract.
+    unsafe { Ok((text(host, "the path")?, text(guest, "the guest's path")?)) }
+}
+
 /// # Safety
 /// By the header, both paths are C strings.
 #[unsafe(no_mangle)]
@@ -150,7 +159,7 @@ pub unsafe extern "C" fn wasmelt_wasi_config_preopened_dir(
 ) -> bool {
     change(config, |builder| {
         // SAFETY: by this function's contract.
-        let (host, guest) = unsafe { (text(host_path, "the path")?, text(guest_path, "the guest's path")?) };
+        let (host, guest) = unsafe { paths(host_path, guest_path) }?;
         let (dir, file) =
             if read_only { (DirPerms::READ, FilePerms::READ) } else { (DirPerms::all(), FilePerms::all()) };
         builder.preopened_dir(host, guest, dir, file).map(drop)
@@ -168,7 +177,7 @@ pub unsafe extern "C" fn wasmelt_wasi_config_preopened_file(
 ) -> bool {
     change(config, |builder| {
         // SAFETY: by this function's contract.
-        let (host, guest) = unsafe { (text(host_path, "the path")?, text(guest_path, "the guest's path")?) };
+        let (host, guest) = unsafe { paths(host_path, guest_path) }?;
         let perms = if read_only { FilePerms::READ } else { FilePerms::all() };
         builder.preopened_file(host, guest, perms).map(drop)
     })

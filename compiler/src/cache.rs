@@ -93,7 +93,7 @@ impl Key {
     /// options.
     fn of_functions(module: &Path, options: &Options) -> Option<Self> {
         let path = std::path::absolute(module).ok().filter(|_| module != Path::new("-"))?;
-        // What changes with the module's contents is no part of it.
+        // The key does not depend on the modules' contents, which change.
         let preloads = options.preloads.iter().map(|preload| Preload { bytes: Vec::new(), ..preload.clone() });
         let plugs = options.plugs.iter().map(|plug| Plug { bytes: Vec::new(), ..plug.clone() });
         let options =

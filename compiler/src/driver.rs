@@ -239,7 +239,7 @@ impl Stages<'_> {
         let provenance = report::Provenance::build(wasm, source_name, &main.module, &options, &*isas.full)?.to_json();
         let program = self.stage("plan", || Program::executable(Vec::new(), main, &options))?;
         let Made::Program(unlinked) = self.program(&program, &sources, provenance, &isas, &options)? else {
-            return Err(Error::internal("an initialiser that is no program"));
+            return Err(Error::internal("an initialiser that is not a program"));
         };
         let object = self.object_of(&unlinked, &options)?;
         let executable = self.link(object, &options)?;

@@ -94,9 +94,7 @@ fn describe(why: EndpointError) -> &'static str {
             "a name is not accepted as a host, because whoever answers for the name would decide what the program reaches: \
              grant addresses, and `--resolve NAME` to look the name up; there is a name"
         }
-        EndpointError::Bits => {
-            "an address of IPv4 has 32 bits and one of IPv6 128: the number behind `/` is none of these"
-        }
+        EndpointError::Bits => "an address of IPv4 has 32 bits and one of IPv6 128: the number behind `/` is larger",
         EndpointError::Beyond => "the address has bits set behind the first ones that count",
         EndpointError::Mapped => {
             "no socket has an address of IPv4 written as one of IPv6: grant the address of IPv4 itself; there is one"

@@ -11,6 +11,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::Instant;
 
 use wasmelt_abi::context::StoreState;
@@ -202,6 +203,23 @@ impl Deadlines {
             stop.is_some()
         });
         stopped
+    }
+
+    /// Starts a thread that calls [`Self::tick`] after each period, as long as anybody has this object or a clone.
+    ///
+    /// # Errors
+    /// [`Error::System`] when the system starts no thread.
+    pub fn tick_every(&self, period: Duration) -> Result<(), Error> {
+        let stops = Arc::downgrade(&self.0);
+        let tick = move || {
+            loop {
+                thread::sleep(period);
+                let Some(stops) = stops.upgrade() else { return };
+                Self(stops).tick();
+            }
+        };
+        let started = thread::Builder::new().name("deadlines".into()).spawn(tick);
+        started.map(drop).map_err(|error| Error::system(format!("no thread for deadlines: {error}")))
     }
 
     fn know(&self, stop: &Arc<Stop>) {

@@ -93,7 +93,7 @@ async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>>
 /// Source: `sd_listen_fds(3)`.
 fn passed() -> Result<Option<TcpListener>, Box<dyn Error + Send + Sync>> {
     let passed = ListenFd::from_env().take_tcp_listener(0);
-    let Some(listener) = passed.map_err(|error| format!("what LISTEN_FDS passes is no TCP socket: {error}"))? else {
+    let Some(listener) = passed.map_err(|error| format!("what LISTEN_FDS passes is not a TCP socket: {error}"))? else {
         return Ok(None);
     };
     listener.set_nonblocking(true)?;

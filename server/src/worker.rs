@@ -71,13 +71,7 @@ impl Workers {
         let mut stores = StoreConfig::default();
         stores.pool = Some(Pool::new(pool)?);
         let deadlines = Deadlines::new();
-        let ticker = deadlines.clone();
-        thread::spawn(move || {
-            loop {
-                thread::sleep(TICK);
-                ticker.tick();
-            }
-        });
+        deadlines.tick_every(TICK)?;
         let outside = Arc::new(Outside { allowed: options.http_allow.clone() });
         Ok(Self { ready, stores, deadlines, outside, options, metrics, idle: Mutex::default() })
     }

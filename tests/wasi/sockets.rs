@@ -213,7 +213,7 @@ impl Running {
 
     fn port(&mut self) -> Result<u16, Failed> {
         let line = self.line()?;
-        Ok(line.parse().map_err(|_| format!("`{line}` is no port"))?)
+        Ok(line.parse().map_err(|_| format!("`{line}` is not a port"))?)
     }
 
     fn end(mut self) -> Result<(), Failed> {

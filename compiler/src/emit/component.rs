@@ -1,15 +1,14 @@
 //! The object of a library of a component that is not code: its plan, and in static libraries where its core modules are.
 
-use object::write::{MachOBuildVersion, Object, Relocation, SectionId, Symbol, SymbolSection};
+use object::write::{Object, Relocation, SectionId, Symbol, SymbolSection};
 use object::{
-    BinaryFormat, Endianness, RelocationEncoding, RelocationFlags, RelocationKind, SectionKind, SymbolFlags,
-    SymbolKind, SymbolScope, macho,
+    BinaryFormat, RelocationEncoding, RelocationFlags, RelocationKind, SectionKind, SymbolFlags, SymbolKind,
+    SymbolScope,
 };
 use target_lexicon::Triple;
 use wasmelt_abi::symbols::{COMPONENT_MODULES_PREFIX, COMPONENT_PREFIX, LIBRARY_PREFIX};
 use wasmelt_plan::Plan;
 
-use super::object::MACOS_VERSION;
 use super::reloc::Platform;
 use crate::error::{Error, Result};
 
@@ -18,14 +17,7 @@ pub fn component(plan: &Plan, name: &str, is_static: bool, triple: &Triple) -> R
     let platform = Platform::of(triple)?;
     let failed = |e: &dyn std::fmt::Display| Error::internal(format!("the object of the component: {e}"));
     let plan_bytes = postcard::to_stdvec(plan).map_err(|e| failed(&e))?;
-    let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
-    if platform.format == BinaryFormat::MachO {
-        let mut version = MachOBuildVersion::default();
-        version.platform = macho::PLATFORM_MACOS;
-        version.minos = MACOS_VERSION;
-        version.sdk = MACOS_VERSION;
-        object.set_macho_build_version(version);
-    }
+    let mut object = super::object::empty(platform);
     let (segment, section) = match platform.format {
         BinaryFormat::MachO => ("__TEXT", "__wasmelt_plan"),
         BinaryFormat::Coff => ("", ".rdata"),

@@ -70,11 +70,10 @@ const START: &str = "_start";
 const MAIN: &str = "main";
 
 /// The oldest macOS that programs run on: the first for arm64.
-pub(super) const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
+const MACOS_VERSION: macho::Version = macho::Version(11 << 16);
 
-/// Writes the object: the code, the section of the program descriptor, which has hooks and policy, and the notes.
-pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u8>) -> Result<Vec<u8>> {
-    let (program, program_references) = program.finish()?;
+/// An object with nothing in it.
+pub(super) fn empty(platform: Platform) -> Object<'static> {
     let mut object = Object::new(platform.format, platform.arch.object_name(), Endianness::Little);
     if platform.format == BinaryFormat::MachO {
         let mut version = MachOBuildVersion::default();
@@ -83,6 +82,13 @@ pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u
         version.sdk = MACOS_VERSION;
         object.set_macho_build_version(version);
     }
+    object
+}
+
+/// Writes the object: the code, the section of the program descriptor, which has hooks and policy, and the notes.
+pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u8>) -> Result<Vec<u8>> {
+    let (program, program_references) = program.finish()?;
+    let mut object = empty(platform);
     let mut writer = Writer { platform, sections: HashMap::new(), named: HashMap::new(), object: &mut object };
 
     let text_section = writer.section(Role::Text, &code.text.bytes, u64::from(code.text_align));

@@ -2,8 +2,8 @@
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: code that was made for another program is taken for this one's where all these parts are equal (`reuse/`).
-// All fields of a program, an instance and a module are named here. A new one is a part, unless there is no doubt that
-// code does not depend on it.
+// All fields of a program, an instance and a module are named here. Whoever adds a field adds it to the parts, unless it is
+// certain that code does not depend on the field.
 // ---------------------------------------------------------------------------------------------------------------
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -49,7 +49,7 @@ pub(super) struct Canon {
 /// Whether the instance may be entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
-    /// There is no instance yet.
+    /// Nobody has made the instance.
     Empty,
     /// It may.
     Ready,

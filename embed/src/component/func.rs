@@ -35,8 +35,8 @@ impl<T: 'static> Func<T> {
     ///
     /// # Errors
     /// As [`TypedFunc::call`](crate::TypedFunc::call); a [`ComponentTrap`](super::ComponentTrap) when the component returns
-    /// what is no value of the type, or has trapped before; [`Error::Usage`] when the arguments have other types, or the
-    /// function has resources.
+    /// numbers or bytes that are not a value of the type, or when the component has trapped before; [`Error::Usage`] when the
+    /// arguments have other types, or the function has resources.
     pub fn call(&self, mut store: impl AsContextMut<Data = T>, args: &[Val]) -> Result<Option<Val>> {
         let mut store = store.as_context_mut();
         layout::check(&self.ty)?;

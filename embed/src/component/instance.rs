@@ -36,7 +36,7 @@ impl<T: 'static> Instance<T> {
     /// `interface` is empty.
     ///
     /// # Errors
-    /// [`Error::Usage`] when there is no such function, or the store is another one.
+    /// [`Error::Usage`] when the component does not export the function, or when the instance is not in this store.
     pub fn get_func(&self, mut store: impl AsContextMut<Data = T>, interface: &str, name: &str) -> Result<Func<T>> {
         let mut store = store.as_context_mut();
         let mut exports = self.component.0.plan.exports.iter();

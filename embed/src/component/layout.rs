@@ -1,7 +1,8 @@
 //! Values on their way to and from a component: as flat parameters and results, and in its memory.
 //!
 //! In come unchecked numbers and bytes of a guest, or values of the host that were checked to have their types; out come
-//! values, or what the canonical ABI makes of them. What is no value is a [`ComponentTrap`](super::ComponentTrap).
+//! values, or what the canonical ABI makes of them. Numbers and bytes that are not
+//! a value of the type are a [`ComponentTrap`](super::ComponentTrap).
 //! Source: component model, "Canonical ABI" (`load`, `store`, `lift_flat`, `lower_flat`).
 
 use core::cell::{Cell, RefCell};

@@ -25,8 +25,8 @@
 //!   streams, what WASI grants. Instances of different stores share nothing but what the host gave to both.
 //! * WASI 0.2 is that of executables, function by function. No sockets are granted: a guest that asks for one is told
 //!   that access is denied.
-//! * A handle, a pointer or a length that is none is a [`ComponentTrap`], which ends the call. An instance that has trapped is
-//!   not entered again.
+//! * A wrong handle, a pointer outside of the memory and a length that the memory does not have are a [`ComponentTrap`], which
+//!   ends the call. An instance that has trapped is not entered again.
 //! * Functions that block (`pollable.block`, `poll`, `blocking-read` and the like) block the thread that called the guest, as
 //!   those of preview 1 do, see [`crate::wasi`].
 //! * Values are numbers, booleans, characters, strings, lists, records, tuples, variants, options, results, enumerations and

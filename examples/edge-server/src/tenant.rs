@@ -95,13 +95,7 @@ impl Tenants {
         let mut stores = StoreConfig::default();
         stores.pool = Some(Pool::new(PoolConfig::default())?);
         let deadlines = Deadlines::new();
-        let ticker = deadlines.clone();
-        thread::spawn(move || {
-            loop {
-                thread::sleep(TICK);
-                ticker.tick();
-            }
-        });
+        deadlines.tick_every(TICK)?;
         Ok(Self { limits, linker, stores, deadlines, by_name: RwLock::default() })
     }
 

@@ -49,13 +49,7 @@ impl Plugin {
         // Queues, metrics and gRPC: a plugin that uses them is told so by name.
         linker.define_unknown_imports_as_traps(&module)?;
         let deadlines = Deadlines::new();
-        let ticker = deadlines.clone();
-        thread::spawn(move || {
-            loop {
-                thread::sleep(TICK);
-                ticker.tick();
-            }
-        });
+        deadlines.tick_every(TICK)?;
         Ok(Self { ready: linker.instantiate_pre(&module)?, settings, limits, deadlines })
     }
 

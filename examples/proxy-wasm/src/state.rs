@@ -111,7 +111,7 @@ impl State {
         self.exchanges.get_mut(&self.effective).ok_or(Status::BadArgument)
     }
 
-    /// The fields that a number of the ABI names. There are no trailers here: their lists are empty.
+    /// The fields that a number of the ABI names. The proxy passes on no trailers, so the lists of trailers are empty.
     pub(crate) fn fields(&mut self, number: u32) -> Result<&mut Fields, Status> {
         Ok(match number {
             map::REQUEST_HEADERS => &mut self.exchange()?.message(Way::Request).fields,

@@ -25,11 +25,11 @@ pub struct Endpoint {
 /// Why a text is not a `HOST:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndpointError {
-    /// There is no port behind a colon.
+    /// The text does not end with a colon and a port.
     NoPort,
     /// The port is neither a number up to 65535, a range of them, nor `*`.
     Port,
-    /// The host is no address.
+    /// The host is not an address.
     Host,
     /// The host is a name.
     Name,
@@ -142,7 +142,7 @@ pub fn is_name_pattern(pattern: &str) -> bool {
 }
 
 /// Whether a text is a name of the domain name system in ASCII: labels of letters, digits, `-` and `_`, with at most one dot
-/// behind the last one. Addresses are none: a last label of digits belongs to an address.
+/// behind the last one. An address is not a name: a last label of digits belongs to an address.
 pub fn is_name(name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
     let is_label = |label: &[u8]| {

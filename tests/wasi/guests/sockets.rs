@@ -140,7 +140,7 @@ impl World {
 
     fn address(&self, text: &str) -> IpSocketAddress {
         let Some(name) = text.strip_prefix('@') else {
-            return of_std(text.parse().unwrap_or_else(|_| panic!("`{text}` is no address")));
+            return of_std(text.parse().unwrap_or_else(|_| panic!("`{text}` is not an address")));
         };
         let (name, raise) = name.strip_suffix('+').map_or((name, 0), |name| (name, 1));
         let socket = &self.sockets[name];
@@ -410,7 +410,7 @@ impl World {
             "blocking-read" => return show_bytes(self.input(name).blocking_read(number(0))),
             "skip" => return show_stream(self.input(name).skip(number(0))),
             "blocking-skip" => return show_stream(self.input(name).blocking_skip(number(0))),
-            _ => panic!("`{function}` is no function"),
+            _ => panic!("`{function}` is not a function"),
         }
         "ok".to_owned()
     }

@@ -167,7 +167,7 @@ fn each_waiting(mut f: impl FnMut(&mut Tcp) -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Fails where an address is not one that sockets of a family have. Addresses of IPv6 that stand for one of IPv4 are none.
+/// Fails where an address is not one that sockets of a family have. An address of IPv6 that stands for one of IPv4 is refused.
 fn check_family(address: &SocketAddr, family: Family) -> Result<()> {
     let is_own = match (family, address.ip()) {
         (Family::V4, IpAddr::V4(_)) => true,
@@ -192,7 +192,7 @@ fn check_unicast(address: &SocketAddr) -> Result<()> {
     if is_of_many { Err(Errno::Inval) } else { Ok(()) }
 }
 
-/// Fails where an address is none of a peer: any address of this host, or no port.
+/// Fails where a peer cannot have an address: all addresses of this host together, or no port.
 fn check_remote(address: &SocketAddr) -> Result<()> {
     if address.ip().is_unspecified() || address.port() == 0 { Err(Errno::Inval) } else { Ok(()) }
 }

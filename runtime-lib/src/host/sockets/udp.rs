@@ -91,7 +91,7 @@ impl Udp {
         self.streams != [false; 2]
     }
 
-    /// Begins to bind to an address. Port 0 is no address that anybody could be waiting for: with any grant it is as good
+    /// Begins to bind to an address. Nobody can be waiting at port 0: with any grant it is as good
     /// as sending without binding.
     pub fn start_bind(&mut self, address: &SocketAddr) -> Result<()> {
         if self.is_binding {

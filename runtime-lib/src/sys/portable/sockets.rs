@@ -52,7 +52,7 @@ pub fn connect(handle: Handle, address: &SocketAddr) -> Result<()> {
     }
 }
 
-/// Takes a socket's peer away again: the family of a zeroed address is none.
+/// Takes a socket's peer away again: a zeroed address has no family.
 pub fn disconnect(handle: Handle) -> Result<()> {
     let storage = SockAddrStorage::zeroed();
     let len = storage.size_of();

@@ -46,7 +46,7 @@ pub unsafe trait Component: Caller {
     /// Traps on behalf of the guest.
     fn trap(self, words: &str) -> !;
 
-    /// Traps because a handle is none of the caller's, or stands for something else where it `is_known`.
+    /// Traps because a handle is not the caller's, or stands for something else where it `is_known`.
     fn trap_about_handle(self, handle: u32, is_known: bool) -> !;
 }
 

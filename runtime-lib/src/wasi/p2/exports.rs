@@ -17,22 +17,8 @@ macro_rules! export {
     };
     (@row [$interface:literal $name:literal $($family:ident)::+ . $function:ident] ($($result:ident)?) $names:tt ()
         [$(($arg:ident $param:ident))*]) => {
-        const _: () = {
-            /// # Safety
-            /// As for `Call::new`.
-            #[unsafe(export_name = concat!($interface, ".", $name))]
-            unsafe extern "C" fn export(
-                canon: *const wasmelt_abi::component::Canon,
-                $($arg: export!(@type $param)),*
-            ) $(-> export!(@type $result))? {
-                // SAFETY: by this function's contract.
-                let call = unsafe { super::call::Call::new(canon) };
-                super::$($family)::+::$function(call, $($arg),*)
-            }
-        };
+        export_symbol! { $interface $name [super::$($family)::+::$function] ($($result)?) [$(($arg $param))*] }
     };
-    (@type I32) => { u32 };
-    (@type I64) => { u64 };
 }
 
 wasmelt_abi::for_each_component_function!(export);

@@ -4,8 +4,30 @@
 //! handles ([`crate::component::handles`]), calls [`crate::host`] and writes what it returns; layouts are those of the canonical ABI for the
 //! WIT files of WASI 0.2. One file per family of functions.
 //!
-//! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation. A pointer or a handle that
-//! is none is a trap, with wasmtime's words.
+//! Where the specification leaves a choice, the behaviour is that of wasmtime's implementation. A wrong pointer or handle
+//! is a trap, with wasmtime's words.
+
+/// A function of WASI 0.2 as the symbol that executables are linked with: `interface.name`, called with a
+/// [`Canon`](wasmelt_abi::component::Canon) and the parameters of the core function.
+macro_rules! export_symbol {
+    ($interface:literal $name:literal [$($function:tt)*] ($($result:ident)?) [$(($arg:ident $param:ident))*]) => {
+        const _: () = {
+            /// # Safety
+            /// As for `Call::new`.
+            #[unsafe(export_name = concat!($interface, ".", $name))]
+            unsafe extern "C" fn export(
+                canon: *const wasmelt_abi::component::Canon,
+                $($arg: export_symbol!(@type $param)),*
+            ) $(-> export_symbol!(@type $result))? {
+                // SAFETY: by this function's contract.
+                let call = unsafe { crate::wasi::p2::call::Call::new(canon) };
+                $($function)*(call, $($arg),*)
+            }
+        };
+    };
+    (@type I32) => { u32 };
+    (@type I64) => { u64 };
+}
 
 pub mod call;
 pub mod cli;

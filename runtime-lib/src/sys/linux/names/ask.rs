@@ -1,7 +1,7 @@
 //! Asks name servers: by UDP, and by TCP for an answer that was cut.
 //!
 //! Each question has a random number and a socket of its own, whose port the system chooses and whose peer is the server:
-//! what anybody else sends never arrives. An answer that is none to the question is passed over until the time is up.
+//! what anybody else sends never arrives. An answer to another question is passed over until the time is up.
 
 use core::net::SocketAddr;
 
@@ -152,7 +152,7 @@ mod tests {
     enum Manner {
         Says,
         Cuts,
-        /// First what is none to the question, then an answer.
+        /// First an answer to another question, then the answer.
         Confuses,
         Refuses,
         IsSilent,

@@ -42,7 +42,7 @@ pub(super) struct Question {
 /// What an answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It is none to this question.
+    /// It answers another question.
     Foreign,
     /// It was cut: the whole one comes by TCP.
     Cut,

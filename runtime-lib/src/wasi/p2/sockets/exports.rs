@@ -2,7 +2,6 @@
 //! `wasmelt_abi::for_each_component_function!` or `for_each_socket_function!`: see [`crate::wasi::p2`], whose other functions are
 //! generic over the component that calls.
 
-use super::Call;
 use super::names::*;
 use super::network::*;
 use super::polls::*;
@@ -24,23 +23,9 @@ macro_rules! export {
     };
     (@row [$interface:literal $name:literal sockets . $function:ident] ($($result:ident)?) $names:tt ()
         [$(($arg:ident $param:ident))*]) => {
-        const _: () = {
-            /// # Safety
-            /// As for `Call::new`.
-            #[unsafe(export_name = concat!($interface, ".", $name))]
-            unsafe extern "C" fn export(
-                canon: *const wasmelt_abi::component::Canon,
-                $($arg: export!(@type $param)),*
-            ) $(-> export!(@type $result))? {
-                // SAFETY: by this function's contract.
-                let call = unsafe { Call::new(canon) };
-                $function(call, $($arg),*)
-            }
-        };
+        export_symbol! { $interface $name [$function] ($($result)?) [$(($arg $param))*] }
     };
     (@row [$interface:literal $name:literal $($family:ident)::+ . $function:ident] $result:tt $names:tt () $named:tt) => {};
-    (@type I32) => { u32 };
-    (@type I64) => { u64 };
 }
 
 wasmelt_abi::for_each_component_function!(export);

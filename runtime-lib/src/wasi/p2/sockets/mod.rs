@@ -1,6 +1,53 @@
 //! `wasi:sockets`, over [`crate::host::sockets`]: one file per interface, and what streams and `pollable`s do in a program
 //! that can have sockets.
 
+/// Functions whose parameters are those that are named, an address of eleven parts behind its family, and where the result
+/// goes.
+macro_rules! takes_address {
+    ($($(#[$doc:meta])* $function:ident ($($before:ident)*): |$call:ident, $family:ident, $parts:ident, $at:ident| $act:expr;)*) => {
+        $(
+            $(#[$doc])*
+            #[expect(clippy::too_many_arguments, reason = "the parts of an address are parameters")]
+            pub(super) fn $function(
+                $call: Call,
+                $($before: u32,)*
+                $family: u32,
+                v0: u32,
+                v1: u32,
+                v2: u32,
+                v3: u32,
+                v4: u32,
+                v5: u32,
+                v6: u32,
+                v7: u32,
+                v8: u32,
+                v9: u32,
+                v10: u32,
+                $at: u32,
+            ) {
+                let $parts = [v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10];
+                $act
+            }
+        )*
+    };
+}
+
+/// Functions that take a socket, perhaps a value, and where their result goes. `with` finds the socket's state, on which
+/// `act` works, and `put` writes what `act` returns.
+macro_rules! with_result {
+    ($with:ident: $($(#[$doc:meta])* $function:ident ($($value:ident: $ty:ty)?) $size:literal $align:literal $put:ident:
+        |$state:ident| $act:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) fn $function(call: Call, this: u32, $($value: $ty,)? at: u32) {
+                call.result_at(at, $size, $align);
+                let fd = socket(call, this);
+                $put(call, at, $with(fd, |$state| $act));
+            }
+        )*
+    };
+}
+
 mod address;
 mod exports;
 mod names;

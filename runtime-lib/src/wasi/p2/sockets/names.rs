@@ -30,7 +30,7 @@ pub(super) fn resolve_addresses(call: Call, network: u32, name: u32, len: u32, a
     call.result_at(at, 8, 4);
     check_network(call, network);
     call.list(name, len, 1, 1);
-    // No name is longer than the buffer, and a longer text is none.
+    // No name is longer than the buffer, and a longer text is not a name.
     let mut buffer = [0; MAX_TEXT_BYTES];
     let resolved = match buffer.get_mut(..len as usize) {
         Some(text) => {

@@ -137,7 +137,7 @@ unsafe fn write(fd: u32, start: *mut u8, len: usize) -> Result<(), Stop> {
     with_tcp(fd, |tcp| Ok(unsafe { tcp.write(start, len) })).map_err(Stop::Failed)?
 }
 
-/// Writes all of the bytes, and waits until the system has them. That the peer receives nothing more is no error then.
+/// Writes all of the bytes, and waits until the system has them. That the peer receives nothing more is not an error then.
 ///
 /// # Safety
 /// The bytes are readable, and no host function reads into the buffer meanwhile.

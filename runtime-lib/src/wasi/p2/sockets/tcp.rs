@@ -1,5 +1,7 @@
 //! `wasi:sockets/tcp` and `tcp-create-socket`: [`crate::host::sockets::tcp`] with handles and results in guest memory.
 
+use core::net::SocketAddr;
+
 use crate::host::sockets::tcp::{self, Part, Tcp};
 use crate::host::sockets::{self, with_tcp};
 use crate::sys::errno::Result;
@@ -22,63 +24,31 @@ pub(super) fn create_tcp_socket(call: Call, address_family: u32, at: u32) {
     put(call, at, 4, created, |fd| call.put_u32(at + 4, call.own(Resource::Tcp(fd))));
 }
 
-/// Functions that take a socket, the network and an address, and whose result is only whether it worked.
-macro_rules! with_address {
-    ($($(#[$doc:meta])* $function:ident: $method:ident;)*) => {
-        $(
-            $(#[$doc])*
-            #[expect(clippy::too_many_arguments, reason = "the parts of an address are parameters")]
-            pub(super) fn $function(
-                call: Call,
-                this: u32,
-                network: u32,
-                family: u32,
-                v0: u32,
-                v1: u32,
-                v2: u32,
-                v3: u32,
-                v4: u32,
-                v5: u32,
-                v6: u32,
-                v7: u32,
-                v8: u32,
-                v9: u32,
-                v10: u32,
-                at: u32,
-            ) {
-                call.result_at(at, 2, 1);
-                let fd = socket(call, this);
-                check_network(call, network);
-                let address = address::lift(call, family, [v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10]);
-                put_done(call, at, with_tcp(fd, |tcp| tcp.$method(&address)));
-            }
-        )*
-    };
-}
-
-with_address! {
+takes_address! {
     /// Begins to bind.
-    tcp_socket_start_bind: start_bind;
+    tcp_socket_start_bind (this network): |call, family, parts, at|
+        start(call, [this, network, at], (family, parts), Tcp::start_bind);
     /// Begins to connect.
-    tcp_socket_start_connect: start_connect;
+    tcp_socket_start_connect (this network): |call, family, parts, at|
+        start(call, [this, network, at], (family, parts), Tcp::start_connect);
 }
 
-/// Functions that take a socket, perhaps a value, and where their result goes; `put` writes what `act` returns.
-macro_rules! with_result {
-    ($($(#[$doc:meta])* $function:ident ($($value:ident: $ty:ty)?) $size:literal $align:literal $put:ident:
-        |$tcp:ident| $act:expr;)*) => {
-        $(
-            $(#[$doc])*
-            pub(super) fn $function(call: Call, this: u32, $($value: $ty,)? at: u32) {
-                call.result_at(at, $size, $align);
-                let fd = socket(call, this);
-                $put(call, at, with_tcp(fd, |$tcp| $act));
-            }
-        )*
-    };
+/// Begins something with an address; whether that worked goes to `at`.
+fn start(
+    call: Call,
+    [this, network, at]: [u32; 3],
+    (family, parts): (u32, [u32; 11]),
+    act: fn(&mut Tcp, &SocketAddr) -> Result<()>,
+) {
+    call.result_at(at, 2, 1);
+    let fd = socket(call, this);
+    check_network(call, network);
+    let address = address::lift(call, family, parts);
+    put_done(call, at, with_tcp(fd, |tcp| act(tcp, &address)));
 }
 
 with_result! {
+    with_tcp:
     /// Ends binding.
     tcp_socket_finish_bind () 2 1 put_done: |tcp| tcp.finish_bind();
     /// Begins to listen.
@@ -145,7 +115,7 @@ fn put_u32(call: Call, at: u32, result: Result<u32>) {
 }
 
 /// Writes a `result<ip-socket-address, error-code>`.
-pub(super) fn put_address(call: Call, at: u32, result: Result<core::net::SocketAddr>) {
+pub(super) fn put_address(call: Call, at: u32, result: Result<SocketAddr>) {
     put(call, at, 4, result, |address| address::put(call, at + 4, &address));
 }
 

@@ -36,60 +36,30 @@ pub(super) fn create_udp_socket(call: Call, address_family: u32, at: u32) {
     put(call, at, 4, created, |fd| call.put_u32(at + 4, call.own(Resource::Udp(fd))));
 }
 
-/// Begins to bind.
-#[expect(clippy::too_many_arguments, reason = "the parts of an address are parameters")]
-pub(super) fn udp_socket_start_bind(
-    call: Call,
-    this: u32,
-    network: u32,
-    family: u32,
-    v0: u32,
-    v1: u32,
-    v2: u32,
-    v3: u32,
-    v4: u32,
-    v5: u32,
-    v6: u32,
-    v7: u32,
-    v8: u32,
-    v9: u32,
-    v10: u32,
-    at: u32,
-) {
-    call.result_at(at, 2, 1);
-    let fd = socket(call, this);
-    check_network(call, network);
-    let address = address::lift(call, family, [v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10]);
-    put_done(call, at, with_udp(fd, |udp| udp.start_bind(&address)));
+takes_address! {
+    /// Begins to bind.
+    udp_socket_start_bind (this network): |call, family, parts, at| {
+        call.result_at(at, 2, 1);
+        let fd = socket(call, this);
+        check_network(call, network);
+        let address = address::lift(call, family, parts);
+        put_done(call, at, with_udp(fd, |udp| udp.start_bind(&address)));
+    };
+    /// Makes the streams of datagrams, to and from one peer or any.
+    udp_socket_stream (this has_peer): |call, family, parts, at| {
+        call.result_at(at, 12, 4);
+        let fd = socket(call, this);
+        let peer = match has_peer {
+            0 => None,
+            1 => Some(address::lift(call, family, parts)),
+            _ => call.trap("invalid variant discriminant"),
+        };
+        streams(call, fd, peer, at);
+    };
 }
 
-/// Makes the streams of datagrams, to and from one peer or any.
-#[expect(clippy::too_many_arguments, reason = "the parts of an address are parameters")]
-pub(super) fn udp_socket_stream(
-    call: Call,
-    this: u32,
-    has_peer: u32,
-    family: u32,
-    v0: u32,
-    v1: u32,
-    v2: u32,
-    v3: u32,
-    v4: u32,
-    v5: u32,
-    v6: u32,
-    v7: u32,
-    v8: u32,
-    v9: u32,
-    v10: u32,
-    at: u32,
-) {
-    call.result_at(at, 12, 4);
-    let fd = socket(call, this);
-    let peer = match has_peer {
-        0 => None,
-        1 => Some(address::lift(call, family, [v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10])),
-        _ => call.trap("invalid variant discriminant"),
-    };
+/// Makes the streams of a socket that has none, and writes their handles.
+fn streams(call: Call, fd: u32, peer: Option<SocketAddr>, at: u32) {
     if with_udp(fd, |udp| Ok(udp.has_streams())) != Ok(false) {
         call.trap("UDP streams not dropped yet");
     }
@@ -99,22 +69,8 @@ pub(super) fn udp_socket_stream(
     });
 }
 
-/// Functions that take a socket, perhaps a value, and where their result goes; `put` writes what `act` returns.
-macro_rules! with_result {
-    ($($(#[$doc:meta])* $function:ident ($($value:ident: $ty:ty)?) $size:literal $align:literal $put:ident:
-        |$udp:ident| $act:expr;)*) => {
-        $(
-            $(#[$doc])*
-            pub(super) fn $function(call: Call, this: u32, $($value: $ty,)? at: u32) {
-                call.result_at(at, $size, $align);
-                let fd = socket(call, this);
-                $put(call, at, with_udp(fd, |$udp| $act));
-            }
-        )*
-    };
-}
-
 with_result! {
+    with_udp:
     /// Ends binding.
     udp_socket_finish_bind () 2 1 put_done: |udp| udp.finish_bind();
     /// The socket's own address.
