@@ -18,6 +18,8 @@ mod serve;
 mod worker;
 
 use std::ffi::{c_char, c_int};
+use std::fmt;
+use std::io::{self, Write as _};
 
 use clap::Parser as _;
 use wasmelt_embed::Result;
@@ -32,10 +34,20 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     match component().map_err(Into::into).and_then(|component| serve::run(&component, options)) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            note(format_args!("error: {error}"));
             1
         }
     }
+}
+
+/// Prints a line to standard error. Who reads there may be gone: that ends no request.
+fn note(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a line to standard output, as [`note`].
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// The component that is linked.

@@ -24,6 +24,7 @@ use crate::http::Answer;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::worker::{Failure, Workers};
+use crate::{note, say};
 
 /// The time that a client has for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -64,14 +65,17 @@ pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn
 }
 
 async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // The C library's start leaves the default action, by which a client or a reader of a pipe that goes ends the process.
+    // Once there is a handler, writing fails instead, and it is never removed.
+    let _ = signal(SignalKind::pipe())?;
     let public = match passed()? {
         Some(listener) => listener,
         None => bind(server.options.listen).await?,
     };
-    println!("listening on {}", public.local_addr()?);
+    say(format_args!("listening on {}", public.local_addr()?));
     if let Some(address) = server.options.admin {
         let admin = bind(address).await?;
-        println!("administration on {}", admin.local_addr()?);
+        say(format_args!("administration on {}", admin.local_addr()?));
         let server = Arc::clone(server);
         // Nobody waits for the operator at the end.
         tokio::spawn(async move { accept(&admin, &GracefulShutdown::new(), &server, administer).await });
@@ -152,7 +156,8 @@ async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming
     let response = by_guest(&server, request).await;
     server.metrics.answered(response.status().as_u16());
     if let Some(line) = line {
-        println!("{peer} \"{line}\" {} {:.3} ms", response.status().as_u16(), start.elapsed().as_secs_f64() * 1e3);
+        let (status, ms) = (response.status().as_u16(), start.elapsed().as_secs_f64() * 1e3);
+        say(format_args!("{peer} \"{line}\" {status} {ms:.3} ms"));
     }
     response
 }
@@ -187,7 +192,7 @@ async fn by_guest(server: &Arc<Server>, request: Request<Incoming>) -> Response<
             return response;
         }
         Ok(Answer::Error(code)) => {
-            eprintln!("the component answers with the error code {code}");
+            note(format_args!("the component answers with the error code {code}"));
             return text(StatusCode::INTERNAL_SERVER_ERROR, "the component answers with an error\n");
         }
         // Without an answer, the guest is at its end.

@@ -99,7 +99,7 @@ impl Workers {
             return Err(Failure::TooLate);
         }
         self.metrics.traps.fetch_add(1, Ordering::Relaxed);
-        eprintln!("the component has failed: {error}");
+        crate::note(format_args!("the component has failed: {error}"));
         Err(Failure::Trapped)
     }
 

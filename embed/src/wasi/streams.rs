@@ -110,11 +110,11 @@ impl Output {
     }
 
     pub(super) fn inherited_output() -> Self {
-        Self { writer: Box::new(Flushed(io::stdout())), is_terminal: io::stdout().is_terminal() }
+        Self { writer: Box::new(Inherited(Flushed(io::stdout()))), is_terminal: io::stdout().is_terminal() }
     }
 
     pub(super) fn inherited_error() -> Self {
-        Self { writer: Box::new(io::stderr()), is_terminal: io::stderr().is_terminal() }
+        Self { writer: Box::new(Inherited(io::stderr())), is_terminal: io::stderr().is_terminal() }
     }
 
     /// Writes buffers.
@@ -153,6 +153,26 @@ impl Write for Flushed {
     }
 }
 
+/// A stream of the process, which may be a pipe whose reader is gone: that is an error of the guest, and not the end of a host
+/// that does not ignore `SIGPIPE`.
+struct Inherited<W>(W);
+
+impl<W: Write> Write for Inherited<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        return super::sigpipe::without_sigpipe(|| self.0.write(bytes));
+        #[cfg(not(unix))]
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        #[cfg(unix)]
+        return super::sigpipe::without_sigpipe(|| self.0.flush());
+        #[cfg(not(unix))]
+        self.0.flush()
+    }
+}
+
 fn moved_at_most(buffers: &[Buffer]) -> usize {
     buffers.iter().fold(0usize, |sum, buffer| sum.saturating_add(buffer.len_bytes)).min(MAX_MOVED_BYTES)
 }
@@ -175,5 +195,37 @@ fn errno(error: &io::Error) -> Errno {
         io::ErrorKind::TimedOut => Errno::Timedout,
         io::ErrorKind::WouldBlock => Errno::Again,
         _ => Errno::Io,
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// The test in the process that it starts: with the default action of `SIGPIPE`, as a host in C has it.
+    const ROLE: &str = "WASMELT_TEST_PIPE";
+
+    #[test]
+    fn an_inherited_stream_whose_reader_is_gone_does_not_end_the_host() {
+        use std::process::{Command, Stdio};
+
+        if std::env::var_os(ROLE).is_none() {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args([
+                "--exact",
+                "wasi::streams::tests::an_inherited_stream_whose_reader_is_gone_does_not_end_the_host",
+            ]);
+            let mut child = child.env(ROLE, "1").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            drop(child.stderr.take());
+            assert_eq!(child.wait().unwrap().code(), Some(42));
+            return;
+        }
+        // SAFETY: this process has one purpose, and no handler of its own.
+        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+        let (mut output, bytes) = (Output::inherited_error(), [b'x'; 64]);
+        let buffer = Buffer { base: bytes.as_ptr().cast_mut(), len_bytes: bytes.len() };
+        // SAFETY: the buffer is read, and is there as long as the call lasts.
+        while unsafe { output.write(&[buffer]) } != Err(Errno::Pipe) {}
+        std::process::exit(42);
     }
 }

@@ -121,6 +121,7 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     streams(&server)?;
     hostile(&server)?;
     reused(&program)?;
+    unheard(&program)?;
     activated(&program)?;
     outside(&program)?;
     ends(server)
@@ -226,6 +227,8 @@ fn hostile(server: &Server) -> Result<(), Failed> {
         if response != *b"HTTP/1.1 504" {
             return Err(format!("a slow client gets {}", String::from_utf8_lossy(&response)).into());
         }
+        // Nothing of the request is left, so the connection ends.
+        slow.read_to_end(&mut Vec::new()).map_err(|error| format!("after the 504 of a slow client: {error}"))?;
         good.join().map_err(|_| "good requests panicked")?
     })?;
     server.expect("/hello", 200, &["Hello, world!\n"])?;
@@ -250,6 +253,21 @@ fn reused(program: &Path) -> Result<(), Failed> {
     server.expect("/trap", 500, &[])?;
     let response = server.ask("/echo", "", b"whole body")?;
     expect(&response, "/echo", 200, &["whole body"])
+}
+
+/// Clients that reset their connections, and an operator who reads no output any more, end no server.
+fn unheard(program: &Path) -> Result<(), Failed> {
+    // The test has closed the pipe when the server is there.
+    let server = Server::start(program, &["--deadline-ms", "400", "--access-log"])?;
+    for _ in 0..20 {
+        let mut stream = connect(server.public)?;
+        stream.write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        stream.read_exact(&mut [0; 4096])?;
+        // What arrives is not read: closing resets the connection.
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.expect("/hello", 200, &["Hello, world!\n"])?;
+    server.expect("/trap", 500, &[])
 }
 
 /// A server that is started with a socket, as systemd does it, answers there.
