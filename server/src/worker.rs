@@ -136,10 +136,10 @@ impl Worker {
         for (handle, resource) in handles.iter_mut().zip(resources) {
             *handle = context.insert(self.handle.component(), resource)?.into();
         }
-        let result = self.handle.call_flat(&mut self.store, &handles);
+        let result = self.handle.call_flat(&mut self.store, &handles, |_, _| Ok(()));
         if let Some(session) = self.store.data_mut().context.data_mut::<Session>() {
             session.end();
         }
-        result.map(drop)
+        result
     }
 }

@@ -195,6 +195,50 @@ fn what_is_no_value_is_a_trap() {
     assert_eq!(trap_of(function.call(&mut store, &[])), "cannot enter component instance");
 }
 
+#[test]
+fn what_a_function_returns_is_read_before_it_is_freed() {
+    let strings = component(&format!(
+        r#"(component
+             (core module $m {CORE}
+               (data (i32.const 64) "\50\00\00\00\04\00\00\00") (data (i32.const 80) "text")
+               (func (export "text") (param i32) (result i32) (i32.const 64))
+               (func (export "free") (param i32) (i32.store (i32.const 80) (i32.const 0))))
+             (core instance $m (instantiate $m))
+             (func (export "text") (param "n" u32) (result string)
+               (canon lift (core func $m "text") (memory $m "memory") (post-return (func $m "free")))))"#
+    ));
+    let (mut store, instance) = instance(&strings);
+    let function = instance.get_func(&mut store, "", "text").unwrap();
+    let read = |memory: &[u8], at: Option<u64>| {
+        let word = |at: usize| u32::from_le_bytes(memory[at..at + 4].try_into().unwrap()) as usize;
+        let at = at.unwrap() as usize;
+        Ok(memory[word(at)..][..word(at + 4)].to_vec())
+    };
+    for args in [&[][..], &[1, 2]] {
+        assert!(matches!(function.call_flat(&mut store, args, read), Err(Error::Usage(_))));
+    }
+    assert_eq!(function.call_flat(&mut store, &[1], read).unwrap(), b"text");
+    // The component has freed it.
+    assert_eq!(function.call_flat(&mut store, &[1], read).unwrap(), [0; 4]);
+}
+
+#[test]
+fn a_function_of_another_store_changes_nothing_in_this_one() {
+    let guest = component(
+        r#"(component
+             (core module $m (func (export "one") (result i32) (i32.const 1)))
+             (core instance $m (instantiate $m))
+             (func (export "one") (result u32) (canon lift (core func $m "one"))))"#,
+    );
+    let (mut store, one) = instance(&guest);
+    let (mut other, of_other) = instance(&guest);
+    let one = one.get_func(&mut store, "", "one").unwrap();
+    let of_other = of_other.get_func(&mut other, "", "one").unwrap();
+    assert!(matches!(one.call(&mut other, &[]), Err(Error::Usage(_))));
+    assert!(matches!(one.call_flat(&mut other, &[], |_, _| Ok(())), Err(Error::Usage(_))));
+    assert_eq!(of_other.call(&mut other, &[]).unwrap(), Some(Val::U32(1)));
+}
+
 /// A component that calls the host's `twice`, with a string.
 fn caller_of_host() -> Component {
     component(&format!(

@@ -12,7 +12,9 @@ pub struct Func<T> {
     pub(super) memory: Option<Memory>,
     pub(super) realloc: Option<Realloc>,
     pub(super) post_return: Option<crate::Func>,
-    /// How many values the core function takes or returns, at most.
+    /// How many parameters the core function has.
+    pub(super) params: usize,
+    /// How many values it takes or returns, at most.
     pub(super) values: usize,
     pub(super) ty: FuncType,
     pub(super) component: u32,
@@ -41,7 +43,7 @@ impl<T: 'static> Func<T> {
         let mut store = store.as_context_mut();
         layout::check(&self.ty)?;
         layout::check_args(&self.ty, args)?;
-        self.enter(store.data_mut())?;
+        self.enter(&mut store)?;
         let mut values = vec![[0; 2]; self.values.max(1)];
         self.without_state(&mut store, |store| {
             layout::lower_params(&self.ty, &mut values, args, &Heap::new(store, self.memory, self.realloc))
@@ -52,25 +54,40 @@ impl<T: 'static> Func<T> {
         Ok(result)
     }
 
-    /// Calls the function with the parameters of the core function, which its results replace: for who works close to the
-    /// canonical ABI. `read` gets the results before the component frees them.
+    /// Calls the function with the parameters of the core function, one word each: for who works close to the canonical ABI.
+    /// `read` gets the bytes of the memory that results lie in, none where the function has no memory, and the core function's
+    /// result, before the component frees what it returns. The result is a number, or the address of what is larger; `None`
+    /// where the function has none.
     ///
     /// # Errors
-    /// As [`Self::call`].
-    pub fn call_flat(&self, mut store: impl AsContextMut<Data = T>, args: &[u64]) -> Result<Option<u64>> {
+    /// As [`Self::call`]; [`Error::Usage`] when there are more or fewer arguments than the core function has parameters; and
+    /// what `read` returns, after which the instance is not entered again.
+    pub fn call_flat<R>(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+        args: &[u64],
+        read: impl FnOnce(&[u8], Option<u64>) -> Result<R>,
+    ) -> Result<R> {
         let mut store = store.as_context_mut();
-        let mut values = vec![[0; 2]; self.values.max(1).max(args.len())];
+        if args.len() != self.params {
+            let (given, wanted) = (args.len(), self.params);
+            return Err(Error::usage(format!("{given} words for a core function with {wanted} parameters")));
+        }
+        let mut values = vec![[0; 2]; self.values.max(1)];
         values.iter_mut().zip(args).for_each(|(value, &arg)| value[0] = arg);
-        self.enter(store.data_mut())?;
+        self.enter(&mut store)?;
         self.core.call_words(&mut store, &mut values)?;
         let result = self.ty.result.is_some().then_some(values[0][0]);
+        let read = read(self.memory.map_or(&[], |memory| memory.data(&store)), result)?;
         self.finish(&mut store, &mut values)?;
-        Ok(result)
+        Ok(read)
     }
 
-    /// Records that the instance is entered: until the call has returned, and forever when it traps.
-    fn enter(&self, data: &mut T) -> Result<()> {
-        match &mut (self.context)(data).state {
+    /// Records that the instance is entered: until the call has returned, and forever when it traps. A function of another
+    /// store enters nothing.
+    fn enter(&self, store: &mut crate::StoreContextMut<'_, T>) -> Result<()> {
+        store.inner().func(self.core)?;
+        match &mut (self.context)(store.data_mut()).state {
             Some(state) if state.life == Life::Ready => {
                 state.life = Life::Entered;
                 Ok(())

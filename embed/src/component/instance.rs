@@ -52,13 +52,15 @@ impl<T: 'static> Instance<T> {
         let memory = export.memory.as_ref().and_then(|of| instance(of).get_memory(&store, &of.name));
         let realloc = export.realloc.as_ref().map(|of| instance(of).get_typed_func(&store, &of.name)).transpose()?;
         let core_type = core.ty(&store)?;
-        let values = core_type.params().len().max(core_type.results().len());
+        let params = core_type.params().len();
+        let values = params.max(core_type.results().len());
         let _ = store.data_mut();
         Ok(Func {
             core,
             memory,
             realloc,
             post_return,
+            params,
             values,
             ty: export.ty.clone(),
             component: export.component,
