@@ -22,7 +22,18 @@ use super::context::{Canon, ComponentCtx, Realloc, State};
 use crate::wasi::{I32Exit, WasiCall, WasiCtx};
 use crate::{AsContext as _, Caller, Error, Memory, Result};
 
-/// A call of a function of the host: the guest's memory and handles.
+/// A call of a function of the host: the guest's memory and handles, as long as the call lasts.
+///
+/// Bytes of the memory are copied in and out; what could be kept for longer than the store is there is not to be had:
+///
+/// ```compile_fail,E0624
+/// use wasmelt_embed::component::GuestCall;
+///
+/// fn keep(call: GuestCall<'_>) {
+///     let memory = call.memory();
+///     std::thread::spawn(move || memory.read_u32(0));
+/// }
+/// ```
 pub type GuestCall<'a> = Call<Guest<'a>>;
 
 /// Why the canonical ABI, or a function of the host, has stopped a component.

@@ -38,9 +38,7 @@ pub(super) fn bytes(call: GuestCall<'_>, at: u64, len: u64) -> Vec<u8> {
     // A little for what keeps them.
     spend(call, len as usize + 64);
     let mut bytes = vec![0; len as usize];
-    if call.memory().read_bytes(at, &mut bytes).is_err() {
-        call.trap("list pointer/length out of bounds of memory");
-    }
+    call.read_bytes(at, &mut bytes);
     bytes
 }
 
@@ -51,7 +49,7 @@ pub(super) fn string(call: GuestCall<'_>, at: u64, len: u64) -> String {
 
 /// A word of the guest's memory.
 pub(super) fn word(call: GuestCall<'_>, at: u32) -> u64 {
-    call.memory().read_u32(at).unwrap_or_else(|_| call.trap("pointer out of bounds of memory")).into()
+    u32::from_le_bytes(call.read(at)).into()
 }
 
 /// A discriminant, which must be below `count`.

@@ -175,8 +175,9 @@ impl<C: Component> Call<C> {
         self.guest.state()
     }
 
-    /// The memory that strings, lists and results lie in, as it is at this moment.
-    pub fn memory(&self) -> GuestMemory {
+    /// The memory that strings, lists and results lie in, as it is at this moment. Hosts do not get it, who might keep it for
+    /// longer than the call lasts: they have [`Self::read`] and [`Self::put`].
+    pub(crate) fn memory(&self) -> GuestMemory {
         self.guest.memory()
     }
 
@@ -207,6 +208,18 @@ impl<C: Component> Call<C> {
         }
         if self.memory().array(at, count, size_bytes).is_err() {
             self.trap("list pointer/length out of bounds of memory");
+        }
+    }
+
+    /// Reads bytes of the guest's memory.
+    pub fn read<const N: usize>(&self, at: u32) -> [u8; N] {
+        self.memory().read(at).unwrap_or_else(|_| self.trap("pointer out of bounds of memory"))
+    }
+
+    /// Copies bytes of the guest's memory into `buffer`, which decides how many.
+    pub fn read_bytes(&self, at: u32, buffer: &mut [u8]) {
+        if self.memory().read_bytes(at, buffer).is_err() {
+            self.trap("pointer out of bounds of memory");
         }
     }
 
