@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
@@ -12,6 +13,10 @@ use hyper::header::HeaderMap;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How long a client may send nothing of a body.
+pub(crate) const CLIENT_TIME: Duration = Duration::from_secs(60);
 
 /// The most bytes of a frame.
 const FRAME_BYTES: usize = 64 << 10;
@@ -114,8 +119,13 @@ impl Body for Outgoing {
 /// What comes after a body that a guest reads: trailers, or that it broke off.
 pub(crate) type Trailers = oneshot::Receiver<Result<Option<HeaderMap>, ()>>;
 
-/// Passes a body on to a guest, in the runtime of tokio; the guest's side, and what comes after the body.
-pub(crate) fn pass_on(body: Incoming, runtime: &tokio::runtime::Handle) -> io::Result<(OwnedFd, Trailers)> {
+/// Passes a body on to a guest, in the runtime of tokio, as long as the guest has its side: that side, and what comes after
+/// the body. A body that stops for `idle` breaks off.
+pub(crate) fn pass_on(
+    body: Incoming,
+    idle: Duration,
+    runtime: &tokio::runtime::Handle,
+) -> io::Result<(OwnedFd, Trailers)> {
     let (sender, trailers) = oneshot::channel();
     let (guest, server) = pair()?;
     if body.is_end_stream() {
@@ -123,23 +133,42 @@ pub(crate) fn pass_on(body: Incoming, runtime: &tokio::runtime::Handle) -> io::R
         return Ok((guest, trailers));
     }
     runtime.spawn(async move {
-        // The guest's side sees the end when this one goes. Who waits for trailers may be gone.
-        let _ = sender.send(write_all(body, server).await.map_err(drop));
+        let Ok(mut server) = UnixStream::from_std(server) else { return };
+        let written = write_all(body, idle, &mut server).await.map_err(drop);
+        // Who waits for trailers may be gone. The guest sees the end when the socket goes, and then the trailers are there.
+        let _ = sender.send(written);
+        drop(server);
     });
     Ok((guest, trailers))
 }
 
 async fn write_all(
     mut body: Incoming,
-    socket: StdStream,
+    idle: Duration,
+    socket: &mut UnixStream,
 ) -> Result<Option<HeaderMap>, Box<dyn std::error::Error + Send + Sync>> {
-    let mut socket = UnixStream::from_std(socket)?;
     let mut trailers = None;
-    while let Some(frame) = body.frame().await {
+    loop {
+        let frame = tokio::select! {
+            frame = timeout(idle, body.frame()) => frame?,
+            () = hung_up(socket) => return Err("the guest has gone".into()),
+        };
+        let Some(frame) = frame else { return Ok(trailers) };
         match frame?.into_data() {
+            // This fails when the guest goes.
             Ok(bytes) => socket.write_all(&bytes).await?,
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
     }
-    Ok(trailers)
+}
+
+/// Waits until the other side of a socket is closed, on which nobody writes.
+async fn hung_up(socket: &UnixStream) {
+    while socket.readable().await.is_ok() {
+        match socket.try_read(&mut [0]) {
+            // There was nothing after all.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return,
+        }
+    }
 }

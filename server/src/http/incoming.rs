@@ -1,6 +1,7 @@
 //! What comes in: requests, responses to requests of the guest, their bodies and trailers.
 
 use std::any::Any;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
@@ -12,7 +13,7 @@ use super::TYPES;
 use super::fields::{spend_copy, visible};
 use super::session::{Kind, Object, define_drop, id, object, own, own_child, take, with};
 use super::values::{ErrorCode, Scheme, put_error, put_handle, put_method, put_optional_scheme, put_optional_string};
-use crate::body;
+use crate::body::{self, CLIENT_TIME};
 
 fn head<R>(call: GuestCall<'_>, handle: u64, f: impl FnOnce(&request::Parts) -> R) -> R {
     object(call, handle, Kind::IncomingRequest, |object| match object {
@@ -36,13 +37,14 @@ pub(super) fn own_headers(call: GuestCall<'_>, message: u32, map: HeaderMap) -> 
 /// The body of a message, which can be taken once.
 fn consume(call: GuestCall<'_>, handle: u64, at: u64, kind: Kind) {
     call.result_at(at as u32, 8, 4);
-    let body: Option<Incoming> = object(call, handle, kind, |object| match object {
-        Object::IncomingRequest { body, .. } | Object::IncomingResponse { body, .. } => Some(body.take()),
+    let body: Option<(Incoming, Duration)> = object(call, handle, kind, |object| match object {
+        Object::IncomingRequest { body, .. } => Some(body.take().map(|body| (body, CLIENT_TIME))),
+        Object::IncomingResponse { body, between_bytes, .. } => Some(body.take().map(|body| (body, *between_bytes))),
         _ => None,
     });
-    let handle = body.map(|body| {
+    let handle = body.map(|(body, idle)| {
         let runtime = with(call, |session| session.runtime.clone());
-        match body::pass_on(body, &runtime) {
+        match body::pass_on(body, idle, &runtime) {
             Ok((socket, trailers)) => {
                 let body = Object::IncomingBody { socket: Some(socket), fd: None, trailers };
                 own(call, Kind::IncomingBody, body)

@@ -17,6 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
 use wasmelt_embed::{Error, Result};
@@ -67,6 +68,8 @@ pub(crate) struct Future {
     fd: u32,
     /// `None` when the response was taken.
     response: Option<oneshot::Receiver<Arrived>>,
+    /// How long the body of the response may stop.
+    between_bytes: Duration,
 }
 
 /// A request that is to be sent.
@@ -115,7 +118,8 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
             let (fd, _) = call.guest().open(guest).unwrap_or_else(|error| call.guest().fail(error));
             let (sender, response) = oneshot::channel();
             runtime.spawn(answer(prepared, options, sender, signal));
-            let future = Object::Future(Future { fd, response: Some(response) });
+            let between_bytes = time(options.between_bytes);
+            let future = Object::Future(Future { fd, response: Some(response), between_bytes });
             call.put_u32(at + 8, own(call, Kind::Future, future));
             call.put_u8(at, 0);
         }
@@ -147,9 +151,13 @@ async fn answer(prepared: Prepared, options: Options, mut sender: oneshot::Sende
     drop(signal);
 }
 
+/// The time of an option.
+fn time(ns: Option<u64>) -> Duration {
+    ns.map_or(TIMEOUT, Duration::from_nanos)
+}
+
 async fn send(prepared: Prepared, options: Options) -> Arrived {
     let Prepared { authority, port, request } = prepared;
-    let time = |ns: Option<u64>| ns.map_or(TIMEOUT, Duration::from_nanos);
     let host = authority.host().trim_matches(['[', ']']);
     let connection = timeout(time(options.connect), TcpStream::connect((host, port))).await;
     let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)?.map_err(|error| match error.kind() {
@@ -158,8 +166,9 @@ async fn send(prepared: Prepared, options: Options) -> Arrived {
     })?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
-    // It ends with the response's body.
-    tokio::spawn(connection);
+    // The connection goes with this future. When there is a response, the connection goes with the response's body.
+    let mut connections = JoinSet::new();
+    connections.spawn(connection);
     let OutgoingRequest { message, method, path, .. } = *request;
     let body = Outgoing::new(message.body).map_err(|_| ErrorCode::Internal)?;
     let mut out = Request::new(body);
@@ -169,7 +178,9 @@ async fn send(prepared: Prepared, options: Options) -> Arrived {
     let value = HeaderValue::from_str(authority.as_str()).map_err(|_| ErrorCode::UriInvalid)?;
     out.headers_mut().insert(header::HOST, value);
     let response = timeout(time(options.first_byte), client.send_request(out)).await;
-    response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)
+    let response = response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)?;
+    connections.detach_all();
+    Ok(response)
 }
 
 /// Writes the response, where it has arrived.
@@ -177,13 +188,14 @@ fn get(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     let at = v[1][0] as u32;
     call.result_at(at, 56, 8);
     let arrived = object(call, v[0][0], Kind::Future, |object| match object {
-        Object::Future(Future { response, .. }) => Some(match response {
+        Object::Future(Future { response, between_bytes, .. }) => Some(match response {
             None => Some(None),
             Some(receiver) => match receiver.try_recv() {
                 Err(oneshot::error::TryRecvError::Empty) => None,
                 arrived => {
                     *response = None;
-                    Some(Some(arrived.unwrap_or(Err(ErrorCode::ConnectionTerminated))))
+                    let arrived = arrived.unwrap_or(Err(ErrorCode::ConnectionTerminated));
+                    Some(Some(arrived.map(|response| (response, *between_bytes))))
                 }
             },
         }),
@@ -194,10 +206,10 @@ fn get(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     call.put_u8(at + 8, arrived.is_none().into());
     match arrived {
         None => {}
-        Some(Ok(response)) => {
+        Some(Ok((response, between_bytes))) => {
             let (head, body) = response.into_parts();
             let (status, headers) = (head.status.as_u16(), head.headers);
-            let response = Object::IncomingResponse { status, headers, body: Some(body) };
+            let response = Object::IncomingResponse { status, headers, body: Some(body), between_bytes };
             call.put_u8(at + 16, 0);
             call.put_u32(at + 24, own(call, Kind::IncomingResponse, response));
         }

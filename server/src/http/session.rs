@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -52,6 +53,8 @@ pub(super) enum Object {
         status: u16,
         headers: HeaderMap,
         body: Option<Incoming>,
+        /// How long the body may stop.
+        between_bytes: Duration,
     },
     /// The socket until there is a stream, the number of its descriptor from then on, and what comes afterwards.
     IncomingBody {
