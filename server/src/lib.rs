@@ -1,7 +1,7 @@
 //! A server for HTTP whose requests a component of the world `wasi:http/proxy` answers: what `wasmelt compile --world proxy`
 //! links with the component's code.
 //!
-//! hyper speaks HTTP ([`serve`]). Each request gets an instance in a thread of its own ([`worker`]), which calls what is below
+//! hyper speaks HTTP ([`serve`], [`connection`]). Each request gets an instance in a thread of its own ([`worker`]), which calls what is below
 //! [`http`]. The bodies of requests and responses are pairs of sockets ([`body`]): one side is a stream of the guest, which
 //! waits as for any other, and the other side is the server's.
 
@@ -11,6 +11,7 @@
 // ---------------------------------------------------------------------------------------------------------------
 
 mod body;
+mod connection;
 mod http;
 mod metrics;
 mod options;

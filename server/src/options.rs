@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, value_parser};
 
 /// Answers requests of HTTP with a component of WebAssembly.
 #[derive(Clone, Debug, Parser)]
@@ -21,6 +21,12 @@ pub(crate) struct Options {
     /// The time that a request may take, from its head to the end of the response that the component makes
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]
     pub(crate) deadline_ms: u64,
+    /// Connections that are open at the same time; more are accepted when one has ended
+    #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_connections: u32,
+    /// The time that a client may let its connection wait: for a request, or until it takes more of a response
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 60_000)]
+    pub(crate) client_ms: u64,
     /// Bytes of each memory of an instance
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
     pub(crate) max_memory: usize,
@@ -47,6 +53,11 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
+    }
+
+    pub(crate) fn client_time(&self) -> Duration {
+        // So much that the end of this time can be computed.
+        Duration::from_millis(self.client_ms).min(Duration::from_secs(86_400 * 365))
     }
 }
 

@@ -9,9 +9,6 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
@@ -20,14 +17,15 @@ use tokio::sync::{Semaphore, oneshot};
 use wasmelt_embed::component::Component;
 
 use crate::body::Outgoing;
+use crate::connection::{Admitted, Connections, InTurn};
 use crate::http::Answer;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::worker::{Failure, Workers};
 use crate::{note, say};
 
-/// The time that a client has for the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Connections of operators at the same time.
+const OPERATORS: usize = 16;
 
 struct Server {
     workers: Arc<Workers>,
@@ -76,20 +74,20 @@ async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>>
     if let Some(address) = server.options.admin {
         let admin = bind(address).await?;
         say(format_args!("administration on {}", admin.local_addr()?));
-        let server = Arc::clone(server);
+        let (server, operators) = (Arc::clone(server), Connections::new(OPERATORS, server.options.client_time()));
         // Nobody waits for the operator at the end.
-        tokio::spawn(async move { accept(&admin, &GracefulShutdown::new(), &server, administer).await });
+        tokio::spawn(async move { accept(&admin, &operators, &server, administer).await });
     }
-    let graceful = GracefulShutdown::new();
+    let connections = Connections::new(server.options.max_connections as usize, server.options.client_time());
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        () = accept(&public, &graceful, server, answer) => {}
+        () = accept(&public, &connections, server, answer) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     drop(public);
     // Requests that were accepted are answered.
-    let _ = tokio::time::timeout(Duration::from_millis(server.options.grace_ms), graceful.shutdown()).await;
+    let _ = tokio::time::timeout(Duration::from_millis(server.options.grace_ms), connections.end()).await;
     Ok(())
 }
 
@@ -111,15 +109,16 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 /// Accepts connections for ever.
 async fn accept<F>(
     listener: &TcpListener,
-    graceful: &GracefulShutdown,
+    connections: &Connections,
     server: &Arc<Server>,
     answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
 ) where
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
     loop {
+        let admitted = connections.admit().await;
         match listener.accept().await {
-            Ok((stream, peer)) => connect(stream, peer, graceful, server, answer),
+            Ok((stream, peer)) => connect(stream, peer, admitted, server, answer),
             // The process has mostly used up its descriptors.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
@@ -129,23 +128,19 @@ async fn accept<F>(
 fn connect<F>(
     stream: TcpStream,
     peer: SocketAddr,
-    graceful: &GracefulShutdown,
+    admitted: Admitted,
     server: &Arc<Server>,
     answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
 ) where
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
     let _ = stream.set_nodelay(true);
-    let server = Arc::clone(server);
+    let (server, turns) = (Arc::clone(server), Arc::clone(admitted.turns()));
     let service = service_fn(move |request| {
-        let answer = answer(Arc::clone(&server), peer, request);
-        async move { Ok::<_, hyper::Error>(answer.await) }
+        let (turn, answer) = (turns.begin(), answer(Arc::clone(&server), peer, request));
+        async move { Ok::<_, hyper::Error>(answer.await.map(|body| InTurn::new(body, turn))) }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    tokio::spawn(graceful.watch(connection));
+    tokio::spawn(admitted.serve(stream, service));
 }
 
 /// Answers a request of the public.

@@ -83,6 +83,23 @@ impl Server {
         expect(&response, path, status, parts)
     }
 
+    /// How many descriptors the server has open.
+    fn descriptors(&self) -> Result<usize, Failed> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.process.id()))?.count())
+    }
+
+    /// Waits until the server has so many descriptors, or fewer.
+    fn wait_for(&self, descriptors: usize) -> Result<(), Failed> {
+        let start = Instant::now();
+        while self.descriptors()? > descriptors {
+            if start.elapsed() > Duration::from_secs(20) {
+                return Err(format!("{} descriptors are open, not {descriptors}", self.descriptors()?).into());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
     /// A counter of the metrics.
     fn counter(&self, name: &str) -> Result<u64, Failed> {
         let mut stream = connect(self.admin)?;
@@ -122,6 +139,7 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     hostile(&server)?;
     reused(&program)?;
     unheard(&program)?;
+    impatient(&program)?;
     activated(&program)?;
     outside(&program)?;
     ends(server)
@@ -268,6 +286,36 @@ fn unheard(program: &Path) -> Result<(), Failed> {
     }
     server.expect("/hello", 200, &["Hello, world!\n"])?;
     server.expect("/trap", 500, &[])
+}
+
+/// Connections whose clients let them wait end, and others are accepted in their stead.
+fn impatient(program: &Path) -> Result<(), Failed> {
+    const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let options = ["--client-ms", "300", "--deadline-ms", "300", "--max-connections", "2"];
+    let server = Server::start(program, &options)?;
+    let descriptors = server.descriptors()?;
+    // Nothing, a part of what begins HTTP/2, HTTP/2 without a request, and a connection that is kept alive.
+    for sent in [&b""[..], b"PRI", HTTP_2, b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n"] {
+        let mut stream = connect(server.public)?;
+        stream.write_all(sent)?;
+        stream.read_to_end(&mut Vec::new()).map_err(|error| format!("after {sent:?}: {error}"))?;
+    }
+    // The guest ends by its deadline, but the client takes nothing.
+    let mut stalled = connect(server.public)?;
+    stalled.write_all(b"GET /endless HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    stalled.read_exact(&mut [0; 4096])?;
+    server.wait_for(descriptors)?;
+    drop(stalled);
+    // The third is accepted when another one has ended.
+    let mut silent = [connect(server.public)?, connect(server.public)?];
+    server.expect("/hello", 200, &["Hello, world!\n"])?;
+    for stream in &mut silent {
+        stream.set_nonblocking(true)?;
+    }
+    if silent.iter_mut().all(|stream| stream.read(&mut [0]).is_err()) {
+        return Err("there are more connections than may be".into());
+    }
+    Ok(())
 }
 
 /// A server that is started with a socket, as systemd does it, answers there.
