@@ -19,6 +19,7 @@ mod support;
 mod attacks;
 mod embedded;
 mod interfaces;
+mod lookups;
 mod sockets;
 mod walls;
 
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
     let all = args.filter.is_none() && !args.list;
     trials.extend(attacks::trials());
     trials.extend(interfaces::trials());
+    trials.extend(lookups::trials());
     trials.extend(sockets::trials());
     trials.extend(walls::trials());
     trials.push(Trial::test("every_function_has_a_probe", every_function_has_a_probe));

@@ -142,9 +142,23 @@ const WAITS: &[Call] = &[ppoll, clock_nanosleep, clock_gettime, mmap, munmap];
 /// What a socket needs that is new: a number, and room in the tables.
 const SOCKETS: &[Call] = &[fcntl, close, mmap, munmap];
 
-/// What resolving a name needs: the files of the system, which are open already, and a name server.
-const LOOKUPS: &[Call] =
-    &[preadv, socket, setsockopt, connect, sendmsg, recvmsg, fcntl, close, ppoll, clock_gettime, getrandom, getsockopt];
+/// What resolving a name needs: the files of the system, which are open already, and a name server. An answer that was cut
+/// comes once more by TCP, and is read as a stream.
+const LOOKUPS: &[Call] = &[
+    preadv,
+    socket,
+    setsockopt,
+    connect,
+    sendmsg,
+    recvmsg,
+    readv,
+    fcntl,
+    close,
+    ppoll,
+    clock_gettime,
+    getrandom,
+    getsockopt,
+];
 
 macro_rules! needs {
     ($($(#[$doc:meta])* $list:ident = $module:literal {$(

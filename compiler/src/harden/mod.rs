@@ -119,6 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_can_be_resolved_by_each_protocol() {
+        let granted = Granted { names: true, ..Granted::default() };
+        let calls = calls::of_host_function("resolve-addresses", granted).unwrap();
+        // An answer by UDP, and one by TCP after it was cut.
+        for call in [Call::socket, Call::connect, Call::sendmsg, Call::recvmsg, Call::readv, Call::preadv] {
+            assert!(calls.contains(&call), "{call:?}");
+        }
+    }
+
+    #[test]
     fn without_a_grant_no_path_can_be_opened() {
         for host in host_functions() {
             let calls = calls::of_host_function(host.name, Granted::default()).unwrap();

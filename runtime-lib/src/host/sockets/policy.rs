@@ -119,9 +119,9 @@ pub fn allows_any(purpose: Purpose) -> bool {
     granted && !narrowed().takes_away(1 << purpose.number())
 }
 
-/// Whether any name is granted.
+/// Whether any name may be resolved.
 pub fn has_names() -> bool {
-    grants().is_some_and(|grants| !slice(&grants.names).is_empty())
+    grants().is_some_and(|grants| !slice(&grants.names).is_empty()) && !narrowed().takes_away(NO_NAMES)
 }
 
 /// Whether a name may be resolved.

@@ -30,7 +30,8 @@ pub(super) fn servers(name: &[u8], configuration: &Configuration) -> core::resul
     let mut answered = false;
     for kind in [Kind::A, Kind::Aaaa] {
         match ask(name, kind, configuration, &mut found) {
-            Answer::NoName => return Err(Unresolved::Unknown),
+            // What was found for the other kind is still an answer.
+            Answer::NoName => break,
             Answer::Addresses => answered = true,
             // Nobody answers: asking for the other kind would take as long again.
             _ if found.as_slice().is_empty() && !answered => return Err(Unresolved::Temporary),
@@ -65,8 +66,12 @@ fn ask(name: &[u8], kind: Kind, configuration: &Configuration, found: &mut Found
     Answer::Failed
 }
 
-/// Waits for a socket, until the time is up.
+/// Waits for a socket, until the time is up. That is looked at first: a peer that sends without end makes the socket ready
+/// at any moment.
 fn wait(handle: Handle, events: u16, deadline: u64) -> Result<()> {
+    if io_clock::now(Clock::Monotonic)? >= deadline {
+        return Err(Errno::Timedout);
+    }
     match io_clock::wait(&mut [Watch::new(handle, events)], Some(deadline))? {
         0 => Err(Errno::Timedout),
         _ => Ok(()),
@@ -155,6 +160,8 @@ mod tests {
         /// First an answer to another question, then the answer.
         Confuses,
         Refuses,
+        /// Says that the name does not exist when it is asked for an address of IPv6.
+        KnowsOneKind,
         IsSilent,
     }
 
@@ -176,19 +183,24 @@ mod tests {
     /// Asks a server of this manner for a name.
     fn ask_one(manner: Manner) -> core::result::Result<Found, Unresolved> {
         const SAYS: [u8; 2] = [0x81, 0x80];
+        const NO_NAME: [u8; 2] = [0x81, 0x83];
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_read_timeout(Some(Duration::from_millis(3000))).unwrap();
         let address = server.local_addr().unwrap();
         let by_tcp = TcpListener::bind(address).unwrap();
         let thread = std::thread::spawn(move || {
             let mut buffer = [0; 600];
-            for _ in 0..if manner == Manner::Refuses || manner == Manner::IsSilent { 1 } else { 2 } {
+            for _ in 0..if matches!(manner, Manner::Refuses | Manner::IsSilent) { 1 } else { 2 } {
                 let (len, from) = server.recv_from(&mut buffer).unwrap();
                 let question = &buffer[..len];
                 match manner {
                     Manner::IsSilent => {}
                     Manner::Says => drop(server.send_to(&answer(question, SAYS), from).unwrap()),
-                    Manner::Refuses => drop(server.send_to(&answer(question, [0x81, 0x83]), from).unwrap()),
+                    Manner::Refuses => drop(server.send_to(&answer(question, NO_NAME), from).unwrap()),
+                    Manner::KnowsOneKind => {
+                        let flags = if question[len - 3] == 1 { SAYS } else { NO_NAME };
+                        server.send_to(&answer(question, flags), from).unwrap();
+                    }
                     Manner::Confuses => {
                         let other = UdpSocket::bind("127.0.0.1:0").unwrap();
                         let mut wrong = answer(question, SAYS);
@@ -227,7 +239,20 @@ mod tests {
         for manner in [Manner::Says, Manner::Cuts, Manner::Confuses] {
             assert_eq!(ask_one(manner).map(|found| found.as_slice().to_vec()), Ok(expected.to_vec()));
         }
+        assert_eq!(ask_one(Manner::KnowsOneKind).map(|found| found.as_slice().to_vec()), Ok(expected[..1].to_vec()));
         assert_eq!(ask_one(Manner::Refuses).map(|_| ()), Err(Unresolved::Unknown));
         assert_eq!(ask_one(Manner::IsSilent).map(|_| ()), Err(Unresolved::Temporary));
+    }
+
+    #[test]
+    fn a_server_that_sends_without_end_has_no_more_time_than_another() {
+        let socket = sockets::socket(Family::V4, Protocol::Udp).unwrap();
+        sockets::bind(socket.get(), &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.send_to(b"no answer", sockets::local_address(socket.get()).unwrap()).unwrap();
+        let now = io_clock::now(Clock::Monotonic).unwrap();
+        assert_eq!(wait(socket.get(), Watch::READABLE, now + 60 * SECOND), Ok(()));
+        // There still is something to read.
+        assert_eq!(wait(socket.get(), Watch::READABLE, now), Err(Errno::Timedout));
     }
 }

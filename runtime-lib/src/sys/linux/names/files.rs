@@ -15,18 +15,22 @@ enum File {
     Servers,
 }
 
-/// Numbers of handles that were opened before the process gave up opening files; 0 for none.
-static HOSTS: AtomicU32 = AtomicU32::new(0);
-static SERVERS: AtomicU32 = AtomicU32::new(0);
+/// Numbers of handles that were opened before the process gave up opening files; or one of the two states below, neither of
+/// which is the number of a handle.
+static HOSTS: AtomicU32 = AtomicU32::new(NOT_KEPT);
+static SERVERS: AtomicU32 = AtomicU32::new(NOT_KEPT);
+
+/// The file is opened whenever a name is resolved.
+const NOT_KEPT: u32 = u32::MAX;
+
+/// The file was not there when files could still be opened.
+const ABSENT: u32 = u32::MAX - 1;
 
 /// Opens the files for good, so that names can be resolved when no file can be opened any more. A file that is not there
-/// says nothing, then as now.
+/// says nothing from then on, and is not looked for again.
 pub fn keep_open() {
-    if let Ok(handle) = File::Hosts.open() {
-        HOSTS.store(handle.release().number(), Ordering::Relaxed);
-    }
-    if let Ok(handle) = File::Servers.open() {
-        SERVERS.store(handle.release().number(), Ordering::Relaxed);
+    for file in [File::Hosts, File::Servers] {
+        file.kept().store(file.open().map_or(ABSENT, |handle| handle.release().number()), Ordering::Relaxed);
     }
 }
 
@@ -45,11 +49,15 @@ impl File {
         fs::open_system_file(c"/etc/resolv.conf")
     }
 
+    fn kept(self) -> &'static AtomicU32 {
+        if matches!(self, Self::Hosts) { &HOSTS } else { &SERVERS }
+    }
+
     /// Calls `f` with each line, without what follows a `#` or `;`.
     fn for_each_line(self, mut f: impl FnMut(&[u8])) {
-        let kept = if matches!(self, Self::Hosts) { &HOSTS } else { &SERVERS };
-        match kept.load(Ordering::Relaxed) {
-            0 => {
+        match self.kept().load(Ordering::Relaxed) {
+            ABSENT => {}
+            NOT_KEPT => {
                 if let Ok(handle) = self.open() {
                     lines(handle.get(), &mut f);
                 }
