@@ -13,15 +13,18 @@ use crate::support::{self, Outcome};
 
 const SIGSYS: i32 = 31;
 const EACCES: i32 = 13;
+const ECONNREFUSED: i32 = 111;
 
 /// A test that needs nothing from outside.
 type Test = fn() -> Result<(), Failed>;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 6] = [
         ("harden::forbidden_calls_end_the_process", forbidden_calls_end_the_process),
         ("harden::files_outside_of_grants_are_refused", files_outside_of_grants_are_refused),
         ("harden::read_only_grants_cannot_be_written", read_only_grants_cannot_be_written),
+        ("harden::grants_of_sockets_let_nothing_else_through", grants_of_sockets_let_nothing_else_through),
+        ("harden::sockets_that_are_taken_away_are_refused", sockets_that_are_taken_away_are_refused),
         ("faults::of_the_runtime_are_bugs", faults_of_the_runtime_are_bugs),
     ];
     let mut trials = vec![
@@ -39,45 +42,71 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// A program whose `sched_yield` does what `call` names; its exit code is the error number.
+/// A program one of whose host functions does what `call` names; its exit code is the error number.
 struct Breakout {
     folder: tempfile::TempDir,
 }
 
 impl Breakout {
-    /// `imports` are further imports of the module, which decide what the filter lets through.
+    /// A module that calls `sched_yield`. `imports` are further imports of it, which decide what the filter lets through.
     fn new(call: &str, imports: &str, options: &[&str]) -> Result<Self, Failed> {
         let folder = support::scratch();
+        let module = folder.path().join("module.wat");
+        fs::write(
+            &module,
+            format!(
+                r#"(module
+                  (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+                  {imports}
+                  (memory (export "memory") 1)
+                  (func (export "_start") (drop (call $yield))))"#
+            ),
+        )?;
+        Self::compile(folder, call, "wasi_snapshot_preview1.sched_yield", &module, options)
+    }
+
+    /// A component that calls `instance-network` before it binds or connects a socket.
+    fn with_sockets(call: &str, options: &[&str]) -> Result<Self, Failed> {
+        const SYMBOL: &str = "wasi:sockets/instance-network.instance-network";
+        let component = support::repository().join("tests/wasi/guests/net.wasm");
+        Self::compile(support::scratch(), call, SYMBOL, &component, options)
+    }
+
+    fn compile(
+        folder: tempfile::TempDir,
+        call: &str,
+        symbol: &str,
+        guest: &Path,
+        options: &[&str],
+    ) -> Result<Self, Failed> {
         let path = |name: &str| folder.path().join(name);
         let source = support::repository().join("tests/run/guests/forbidden.c");
         let mut cc = Command::new("cc");
         cc.args(["-c", "-O1", "-ffreestanding", "-fPIE", "-fno-stack-protector"]).arg(format!("-DCALL={call}"));
         support::run(cc.arg(source).arg("-o").arg(path("forbidden.o")), b"")?.expect_code(0)?;
+        // No compiler of C has names with all of these characters.
+        let mut objcopy = Command::new("objcopy");
+        objcopy.arg("--redefine-sym").arg(format!("host_function={symbol}")).arg(path("forbidden.o"));
+        support::run(&mut objcopy, b"")?.expect_code(0)?;
         let linker = path("linker");
         fs::write(&linker, format!("#!/bin/sh\nexec ld -z muldefs '{}' \"$@\"\n", path("forbidden.o").display()))?;
         support::run(Command::new("chmod").arg("+x").arg(&linker), b"")?.expect_code(0)?;
-        let module = path("module.wat");
-        fs::write(
-            &module,
-            format!(
-                r#"(module
-                  (import "wasi_snapshot_preview1" "sched_yield" (func $forbidden (result i32)))
-                  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-                  {imports}
-                  (memory (export "memory") 1)
-                  (func (export "_start") (call $exit (call $forbidden))))"#
-            ),
-        )?;
         let linker = linker.display().to_string();
         let all: Vec<&str> = ["--linker", &linker].into_iter().chain(options.iter().copied()).collect();
-        support::compile(&module, &path("program"), all)?;
+        support::compile(guest, &path("program"), all)?;
         fs::create_dir(path("box"))?;
         fs::write(path("box/file"), "text")?;
         Ok(Self { folder })
     }
 
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.folder.path().join("program"));
+        command.current_dir(self.folder.path());
+        command
+    }
+
     fn run(&self) -> Result<Outcome, Failed> {
-        support::run(Command::new(self.folder.path().join("program")).current_dir(self.folder.path()), b"")
+        support::run(&mut self.command(), b"")
     }
 }
 
@@ -91,10 +120,54 @@ fn forbidden_calls_end_the_process() -> Result<(), Failed> {
         // Importing a function is not enough to open files: something must be granted.
         for imports in ["", PATH_OPEN] {
             let outcome = Breakout::new(call, imports, &["--harden"])?.run()?;
-            if outcome.status.signal() != Some(SIGSYS) {
-                return Err(format!("{call} with imports `{imports}`: {}{}", outcome.status, outcome.shown()).into());
-            }
+            expect_the_end(&outcome, &format!("{call} with imports `{imports}`"))?;
         }
+    }
+    Ok(())
+}
+
+fn expect_the_end(outcome: &Outcome, what: &str) -> Result<(), Failed> {
+    if outcome.status.signal() == Some(SIGSYS) {
+        return Ok(());
+    }
+    Err(format!("{what}: {}{}", outcome.status, outcome.shown()).into())
+}
+
+/// Who may listen by TCP can neither connect in another way nor give a socket what the runtime never gives one.
+fn grants_of_sockets_let_nothing_else_through() -> Result<(), Failed> {
+    const LISTEN: &[&str] = &["--tcp-listen", "127.0.0.1:0"];
+    let run = |call, options: &[&str]| -> Result<Outcome, Failed> {
+        let breakout = Breakout::with_sockets(call, options)?;
+        support::run(breakout.command().args(["serve", "1"]), b"")
+    };
+    for (call, code) in [("CONNECT", ECONNREFUSED), ("FAST_OPEN", ECONNREFUSED), ("ATTACH", 0), ("MULTIPATH", 0)] {
+        run(call, LISTEN)?.expect_code(code)?;
+        expect_the_end(&run(call, &[LISTEN, &["--harden"]].concat())?, call)?;
+    }
+    Ok(())
+}
+
+/// Where the filter lets a call through because of a grant, and whoever runs the program takes the grant away, Landlock
+/// refuses the call.
+fn sockets_that_are_taken_away_are_refused() -> Result<(), Failed> {
+    const OPTIONS: &[&str] = &["--tcp-connect", "*:*", "--tcp-listen", "*:*", "--harden"];
+    const NAMES: &[&str] = &["--resolve", "*"];
+    let has_port_rules = Breakout::new("HAS_PORT_RULES", "", &[])?.run()?.status.code() == Some(0);
+    let refused = |code| if has_port_rules { EACCES } else { code };
+    let connect: &[&str] = &["fetch", "127.0.0.1:1", "0"];
+    for (call, options, arguments, words, code) in [
+        ("CONNECT", OPTIONS, connect, "", ECONNREFUSED),
+        ("CONNECT", OPTIONS, &["serve", "1"], "no-tcp-connect", refused(ECONNREFUSED)),
+        // A name server may have to be asked by TCP.
+        ("CONNECT", &[OPTIONS, NAMES].concat(), &["serve", "1"], "no-tcp-connect", ECONNREFUSED),
+        ("CONNECT", &[OPTIONS, NAMES].concat(), &["serve", "1"], "no-tcp-connect;no-resolve", refused(ECONNREFUSED)),
+        ("BIND", OPTIONS, &["serve", "1"], "no-tcp-connect", 0),
+        ("BIND", OPTIONS, connect, "no-tcp-listen", refused(0)),
+    ] {
+        let breakout = Breakout::with_sockets(call, options)?;
+        let mut command = breakout.command();
+        let outcome = support::run(command.args(arguments).env("WASMELT_POLICY", words), b"")?;
+        outcome.expect_code(code).map_err(|e| format!("{call}, {words}: {}", e.message().unwrap_or_default()))?;
     }
     Ok(())
 }
@@ -109,9 +182,7 @@ fn files_outside_of_grants_are_refused() -> Result<(), Failed> {
     }
     // What whoever runs the program takes away is behind the wall as well.
     let breakout = Breakout::new("READ_IN", PATH_OPEN, &hardened)?;
-    let mut command = Command::new(breakout.folder.path().join("program"));
-    command.current_dir(breakout.folder.path()).env("WASMELT_POLICY", "no-dir=/box");
-    support::run(&mut command, b"")?.expect_code(EACCES)?;
+    support::run(breakout.command().env("WASMELT_POLICY", "no-dir=/box"), b"")?.expect_code(EACCES)?;
     Ok(())
 }
 

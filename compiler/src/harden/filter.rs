@@ -18,6 +18,8 @@ pub(super) enum Condition {
     Without(u32),
     /// It is one of these values.
     OneOf(Vec<u32>),
+    /// It and the argument behind it are one of these pairs: a first value, and those that may stand behind that one.
+    OneOfPairs(Vec<(u32, Vec<u32>)>),
     /// It is the number of this process, which the runtime puts in.
     ThisProcess,
 }
@@ -63,19 +65,48 @@ fn give(action: u32) -> u64 {
     instruction(RETURN, 0, 0, action)
 }
 
+fn load(argument: u32) -> u64 {
+    instruction(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)
+}
+
+fn distance(instructions: usize) -> Result<u8> {
+    u8::try_from(instructions).map_err(|_| Error::internal("too many values of an argument"))
+}
+
+/// Comparisons with each value. One that holds jumps over those that are left, and over so many instructions besides.
+fn one_of(values: &[u32], over: usize) -> Result<Vec<u64>> {
+    let left = (0..values.len()).rev();
+    values
+        .iter()
+        .zip(left)
+        .map(|(value, left)| Ok(instruction(JUMP_EQUAL, distance(left + over)?, 0, *value)))
+        .collect()
+}
+
+/// Comparisons with the first value of each pair; behind each of them those of the argument `second`. Where a pair is found
+/// they jump over one instruction behind them.
+fn one_of_pairs(second: u32, pairs: &[(u32, Vec<u32>)]) -> Result<Vec<u64>> {
+    let mut instructions: Vec<u64> = Vec::new();
+    // From the last one, whose distance to the end is known.
+    for (first, seconds) in pairs.iter().rev() {
+        let mut block = vec![load(second)];
+        // Over what ends the process in this block, over all other blocks, and over what ends the process behind them.
+        block.extend(one_of(seconds, 1 + instructions.len() + 1)?);
+        block.push(give(KILL_PROCESS));
+        block.insert(0, instruction(JUMP_EQUAL, 0, distance(block.len())?, *first));
+        instructions.splice(0..0, block);
+    }
+    Ok(instructions)
+}
+
 impl Condition {
     /// Instructions that go on behind themselves where the argument is as it must be, and end the process otherwise.
     fn check(&self, argument: u32) -> Result<Vec<u64>> {
-        let mut check = vec![instruction(LOAD_WORD, 0, 0, ARGUMENTS + 8 * argument)];
+        let mut check = vec![load(argument)];
         match self {
             Self::Without(bits) => check.push(instruction(JUMP_ANY_BIT, 0, 1, *bits)),
-            // Each comparison that holds jumps over those that are left, and over what ends the process.
-            Self::OneOf(values) => {
-                for (value, left) in values.iter().zip((0..values.len()).rev()) {
-                    let over = u8::try_from(left + 1).map_err(|_| Error::internal("too many values of an argument"))?;
-                    check.push(instruction(JUMP_EQUAL, over, 0, *value));
-                }
-            }
+            Self::OneOf(values) => check.extend(one_of(values, 1)?),
+            Self::OneOfPairs(pairs) => check.extend(one_of_pairs(argument + 1, pairs)?),
             Self::ThisProcess => check.push(instruction(JUMP_EQUAL, 1, 0, NO_PROCESS)),
         }
         check.push(give(KILL_PROCESS));
@@ -157,6 +188,7 @@ mod tests {
             Rule { number: 1, conditions: vec![] },
             Rule { number: 9, conditions: vec![(2, Condition::Without(4))] },
             Rule { number: 62, conditions: vec![(0, Condition::ThisProcess), (1, Condition::OneOf(vec![5, 7]))] },
+            Rule { number: 54, conditions: vec![(1, Condition::OneOfPairs(vec![(1, vec![3, 5]), (7, vec![4])]))] },
             Rule { number: 72, conditions: vec![(1, Condition::OneOf(vec![3, 4, 1030]))] },
             Rule { number: 231, conditions: vec![] },
         ];
@@ -172,6 +204,11 @@ mod tests {
                     let expected = if allowed { ALLOW } else { KILL_PROCESS };
                     assert_eq!(run(&program, arch, 62, [process, signal, 0, 0, 0, 0]), expected, "{process}, {signal}");
                 }
+            }
+            for (level, name) in (0..10).flat_map(|level| (0..10).map(move |name| (level, name))) {
+                let allowed = [(1, 3), (1, 5), (7, 4)].contains(&(level, name));
+                let expected = if allowed { ALLOW } else { KILL_PROCESS };
+                assert_eq!(run(&program, arch, 54, [1, level, name, 4, 0, 0]), expected, "{level}, {name}");
             }
             for number in 0..1000 {
                 for value in [0, 1, 3, 4, 5, 7, 1030, u32::MAX] {

@@ -75,12 +75,14 @@ fn rule(call: Call, granted: Granted, target: &Triple) -> Option<Rule> {
     /// The signals that faults arrive as: `SIGSEGV`, `SIGBUS`, `SIGILL` and `SIGFPE`.
     const FAULTS: [u32; 4] = [11, 7, 4, 8];
     const FAMILIES: [u32; 2] = [2, 10];
+    /// The protocol that a type has by itself, TCP or UDP: others of these types may be beyond the rules for TCP.
+    const OWN_PROTOCOL: u32 = 0;
+    /// No signal where nobody receives. Without `MSG_FASTOPEN`, which would connect, where `connect` is not allowed as well.
+    const MSG_NOSIGNAL: u32 = 0x4000;
     /// `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
     const SOCKET_FLAGS: u32 = 0o4_000 | 0o2_000_000;
     // `SOCK_STREAM` for TCP and `SOCK_DGRAM` for UDP; the resolver asks by both.
     let socket_types = [(granted.tcp() || granted.names, 1), (granted.udp || granted.names, 2)];
-    /// `IPPROTO_IP`, `SOL_SOCKET`, `IPPROTO_TCP` and `IPPROTO_IPV6`.
-    const OPTION_LEVELS: [u32; 4] = [0, 1, 6, 41];
     let one_of = |values: &[u32]| Condition::OneOf(values.to_vec());
     let conditions = match call {
         // Nothing ever becomes executable.
@@ -90,9 +92,10 @@ fn rule(call: Call, granted: Granted, target: &Triple) -> Option<Rule> {
         Call::fcntl => vec![(1, one_of(&[F_GETFL, F_SETFL, F_DUPFD_CLOEXEC]))],
         Call::socket => {
             let types = socket_types.iter().filter(|(on, _)| *on).map(|(_, ty)| ty | SOCKET_FLAGS);
-            vec![(0, one_of(&FAMILIES)), (1, Condition::OneOf(types.collect()))]
+            vec![(0, one_of(&FAMILIES)), (1, Condition::OneOf(types.collect())), (2, one_of(&[OWN_PROTOCOL]))]
         }
-        Call::setsockopt => vec![(1, one_of(&OPTION_LEVELS))],
+        Call::setsockopt => vec![(1, Condition::OneOfPairs(socket_options()))],
+        Call::sendmsg => vec![(2, one_of(&[MSG_NOSIGNAL]))],
         Call::clone => vec![(0, one_of(&[THREAD]))],
         Call::arch_prctl => vec![(0, one_of(&[ARCH_SET_FS]))],
         // Messages of the runtime; the guest's output goes by `writev`.
@@ -102,6 +105,31 @@ fn rule(call: Call, granted: Granted, target: &Triple) -> Option<Rule> {
         _ => Vec::new(),
     };
     Some(Rule { number: call.number(target.architecture)?, conditions })
+}
+
+/// The options of sockets that the runtime sets, by their levels. Others attach programs of the kernel to a socket, or put
+/// further protocols on a connection. Source: `runtime-lib/src/sys/linux/sockets.rs`.
+fn socket_options() -> Vec<(u32, Vec<u32>)> {
+    const IPPROTO_IP: u32 = 0;
+    const SOL_SOCKET: u32 = 1;
+    const IPPROTO_TCP: u32 = 6;
+    const IPPROTO_IPV6: u32 = 41;
+    const IP_TTL: u32 = 2;
+    const SO_REUSEADDR: u32 = 2;
+    const SO_SNDBUF: u32 = 7;
+    const SO_RCVBUF: u32 = 8;
+    const SO_KEEPALIVE: u32 = 9;
+    const TCP_KEEPIDLE: u32 = 4;
+    const TCP_KEEPINTVL: u32 = 5;
+    const TCP_KEEPCNT: u32 = 6;
+    const IPV6_UNICAST_HOPS: u32 = 16;
+    const IPV6_V6ONLY: u32 = 26;
+    vec![
+        (IPPROTO_IP, vec![IP_TTL]),
+        (SOL_SOCKET, vec![SO_REUSEADDR, SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE]),
+        (IPPROTO_TCP, vec![TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT]),
+        (IPPROTO_IPV6, vec![IPV6_UNICAST_HOPS, IPV6_V6ONLY]),
+    ]
 }
 
 #[cfg(test)]

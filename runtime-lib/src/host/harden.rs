@@ -21,7 +21,7 @@ use crate::sys::{Stream, SystemError};
 use super::descriptor::{Descriptor, Kind};
 use super::descriptors;
 use super::policy;
-use super::sockets;
+use super::sockets::policy::{self as policy_of_sockets, Purpose};
 use super::tree;
 use crate::rel::slice;
 
@@ -32,31 +32,37 @@ use crate::rel::slice;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_hook_harden(vmctx: *mut u8) {
     // SAFETY: the caller's promise.
-    unsafe { harden::<{ NetworkRules::ALL }>(vmctx) };
+    unsafe { harden(vmctx, NetworkRules::ALL) };
 }
 
-/// Builds the wall around a program that has sockets, which the filter of system calls and the policy judge: the kernel's
-/// own rules for addresses know ports alone. See [`wasmelt_abi::symbols::HOOK_HARDEN_NETWORK`].
+/// Builds the wall around a program that has sockets. The kernel's rules for addresses know ports alone, so they refuse only
+/// what is not granted for any address; the filter of system calls and the policy judge the rest. See [`wasmelt_abi::symbols::HOOK_HARDEN_NETWORK`].
 ///
 /// # Safety
 /// `vmctx` is a live context.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasmelt_hook_harden_network(vmctx: *mut u8) {
-    if sockets::policy::has_names() {
+    let has_names = policy_of_sockets::has_names();
+    if has_names {
         names::keep_open();
     }
+    let network = NetworkRules {
+        bind: !policy_of_sockets::allows_any(Purpose::TcpListen),
+        // A name server is asked by TCP for an answer that was cut.
+        connect: !policy_of_sockets::allows_any(Purpose::TcpConnect) && !has_names,
+    };
     // SAFETY: the caller's promise.
-    unsafe { harden::<{ NetworkRules::NONE }>(vmctx) };
+    unsafe { harden(vmctx, network) };
 }
 
 /// # Safety
 /// `vmctx` is a live context.
-unsafe fn harden<const NETWORK: u64>(vmctx: *mut u8) {
+unsafe fn harden(vmctx: *mut u8, network: NetworkRules) {
     // SAFETY: the caller's promise.
     let Some(further) = (unsafe { policy::of(vmctx) }).further.get() else { return };
     // SAFETY: the compiler wrote it, in read-only data.
     let further = unsafe { &*further };
-    if let Err(error) = build::<NETWORK>(slice(&further.filter), further.filter_process as usize) {
+    if let Err(error) = build(network, slice(&further.filter), further.filter_process as usize) {
         let mut report = Report::new(Stream::Error);
         report.failure().text("the system refuses what --harden asks it for: error ").decimal(error.number().into(), 0);
         report.exit(START_FAILED_EXIT_CODE)
@@ -64,9 +70,9 @@ unsafe fn harden<const NETWORK: u64>(vmctx: *mut u8) {
 }
 
 /// `process` is the index of the instruction of the filter whose operand is the number of this process, or 0.
-fn build<const NETWORK: u64>(filter: &'static [u64], process: usize) -> Result<(), SystemError> {
+fn build(network: NetworkRules, filter: &'static [u64], process: usize) -> Result<(), SystemError> {
     walls::give_up_privileges()?;
-    if let Some(rules) = FileRules::new::<NETWORK>() {
+    if let Some(rules) = FileRules::new(network) {
         // The descriptors from 3 on are those of the grants, without gaps.
         let mut fd = 3;
         while let Ok(descriptor) = descriptors::get(fd) {

@@ -50,20 +50,28 @@ pub struct FileRules {
     handled: u64,
 }
 
-/// What is refused to sockets of TCP, beside files: bits of the kernel, to be passed to [`FileRules::new`].
-#[derive(Debug)]
-pub struct NetworkRules;
+/// What is refused to sockets of TCP, beside files.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkRules {
+    /// Binding to any address.
+    pub bind: bool,
+    /// Connecting to any address.
+    pub connect: bool,
+}
 
 impl NetworkRules {
-    /// Binding and connecting.
-    pub const ALL: u64 = 0b11;
-    /// Nothing.
-    pub const NONE: u64 = 0;
+    /// All of it.
+    pub const ALL: Self = Self { bind: true, connect: true };
+
+    /// The bits of the kernel.
+    fn bits(self) -> u64 {
+        u64::from(self.bind) | u64::from(self.connect) << 1
+    }
 }
 
 impl FileRules {
     /// Rules that allow nothing; `None` where the kernel has no such rules, or cannot say that files may be renamed.
-    pub fn new<const NETWORK: u64>() -> Option<Self> {
+    pub fn new(network: NetworkRules) -> Option<Self> {
         const VERSION: usize = 1;
         // SAFETY: without a structure the call only asks for the version.
         let version = unsafe { arch::system_call(__NR_landlock_create_ruleset, [0, 0, VERSION, 0]) };
@@ -75,7 +83,7 @@ impl FileRules {
             _ => (1 << 16) - 1,
         };
         // From version 4 on.
-        let handled_access_net = if version >= 4 { NETWORK } else { 0 };
+        let handled_access_net = if version >= 4 { network.bits() } else { 0 };
         let attributes = RulesetAttributes { handled_access_fs: handled, handled_access_net };
         let size = if version >= 4 { size_of::<RulesetAttributes>() } else { size_of::<u64>() };
         let arguments = [&raw const attributes as usize, size, 0, 0];
