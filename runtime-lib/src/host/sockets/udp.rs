@@ -5,8 +5,8 @@
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: each datagram is judged by the address that it goes to or comes from, also where the socket has a peer: a
-// peer is set behind the same judgement. Who is answered without a grant has written to a granted address before, and the
-// last of them are remembered, by socket.
+// peer is set behind the same judgement. Who is answered without a grant has written to a granted address before: those
+// who have written last are remembered, each for the socket that has heard of them.
 // ---------------------------------------------------------------------------------------------------------------
 
 use core::cell::UnsafeCell;
@@ -27,6 +27,9 @@ pub const MAX_DATAGRAMS: usize = 16;
 
 /// The longest datagram.
 pub const MAX_BYTES: usize = u16::MAX as usize;
+
+/// How many datagrams of peers that are not heard one call passes over.
+const MAX_PASSED_OVER: usize = 256;
 
 /// What a `pollable` of a socket waits for, and what a guest has handles of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,25 +65,24 @@ pub fn create(family: Family) -> Result<u32> {
     if !policy::allows_any(Purpose::Udp) {
         return Err(Errno::Acces);
     }
-    super::add(
-        || sockets::socket(family, Protocol::Udp),
-        |handle| {
-            Socket::Udp(Udp {
-                handle,
-                family,
-                is_bound: false,
-                is_binding: false,
-                serves: false,
-                peer: None,
-                permit: 0,
-                streams: [false; 2],
-                polls: [0; 3],
-            })
-        },
-    )
+    super::add(|| sockets::socket(family, Protocol::Udp), |handle| Socket::Udp(Udp::new(handle, family)))
 }
 
 impl Udp {
+    fn new(handle: Handle, family: Family) -> Self {
+        Self {
+            handle,
+            family,
+            is_bound: false,
+            is_binding: false,
+            serves: false,
+            peer: None,
+            permit: 0,
+            streams: [false; 2],
+            polls: [0; 3],
+        }
+    }
+
     /// Which addresses it has.
     pub fn family(&self) -> Family {
         self.family
@@ -152,7 +154,7 @@ impl Udp {
 
     /// Fails where no datagram may go to an address.
     fn check_peer(&self, fd: u32, peer: &SocketAddr) -> Result<()> {
-        let is_granted = policy::allows(Purpose::Udp, peer) || self.serves && has_heard(fd, peer);
+        let is_granted = policy::allows(Purpose::Udp, peer) || self.serves && heard().has(fd, peer);
         if is_granted { Ok(()) } else { Err(Errno::Acces) }
     }
 
@@ -189,12 +191,13 @@ impl Udp {
         super::set_buffer_size(self.handle, buffer, bytes)
     }
 
-    /// Receives the next datagram from somebody who may be heard: how many bytes, and from whom.
+    /// Receives the next datagram from somebody who may be heard: how many bytes, and from whom. `Again` where there is none
+    /// among the next [`MAX_PASSED_OVER`]: others who send without end do not keep the guest.
     ///
     /// # Safety
     /// The buffer is writable; nothing in Rust refers to what it holds.
     pub unsafe fn receive(&mut self, fd: u32, buffer: &Buffer) -> Result<(usize, SocketAddr)> {
-        loop {
+        for _ in 0..MAX_PASSED_OVER {
             // SAFETY: by this function's contract.
             let (len, from) = unsafe { sockets::receive_from(self.handle, buffer) }?;
             if self.peer.is_some_and(|peer| peer != from) {
@@ -204,10 +207,11 @@ impl Udp {
                 return Ok((len, from));
             }
             if self.serves {
-                hear(fd, &from);
+                heard().hear(fd, &from);
                 return Ok((len, from));
             }
         }
+        Err(Errno::Again)
     }
 
     /// How many datagrams may be sent at this moment.
@@ -293,49 +297,134 @@ fn of_address(error: Errno) -> Errno {
 /// How many peers are remembered, of all sockets together.
 const HEARD: usize = 256;
 
-/// The numbers of sockets, and whom each has heard.
-struct Heard {
-    peers: [(u32, SocketAddr); HEARD],
-    next: usize,
+/// A peer that has written to a socket.
+#[derive(Clone, Copy)]
+struct Peer {
+    /// The number of the socket; [`NOBODY`] where nobody is remembered.
+    socket: u32,
+    address: SocketAddr,
+    /// When it has written last: the count of datagrams at that moment.
+    moment: u64,
 }
 
 /// No socket has this number.
 const NOBODY: u32 = 0;
 
+const NO_PEER: Peer =
+    Peer { socket: NOBODY, address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0), moment: 0 };
+
+/// Whom the sockets have heard.
+struct Heard {
+    peers: [Peer; HEARD],
+    /// How many datagrams were heard.
+    count: u64,
+}
+
+impl Heard {
+    const NONE: Self = Self { peers: [NO_PEER; HEARD], count: 0 };
+
+    /// Remembers a peer, in place of the one that has been silent for the longest time.
+    fn hear(&mut self, socket: u32, address: &SocketAddr) {
+        self.count += 1;
+        let known = self.peers.iter().position(|peer| peer.is(socket, address));
+        let place = match known {
+            Some(index) => self.peers.get_mut(index),
+            None => self.peers.iter_mut().min_by_key(|peer| peer.moment),
+        };
+        if let Some(place) = place {
+            *place = Peer { socket, address: *address, moment: self.count };
+        }
+    }
+
+    fn has(&self, socket: u32, address: &SocketAddr) -> bool {
+        self.peers.iter().any(|peer| peer.is(socket, address))
+    }
+
+    fn forget(&mut self, socket: u32) {
+        self.peers.iter_mut().filter(|peer| peer.socket == socket).for_each(|peer| *peer = NO_PEER);
+    }
+}
+
+impl Peer {
+    fn is(&self, socket: u32, address: &SocketAddr) -> bool {
+        self.socket == socket && self.address == *address
+    }
+}
+
 struct Global(UnsafeCell<Heard>);
 
-// SAFETY: programs that were components have one thread, and each function below keeps its borrow to itself.
+// SAFETY: programs that were components have one thread, and each use of `heard` ends before the next one.
 unsafe impl Sync for Global {}
 
-static HEARD_PEERS: Global = Global(UnsafeCell::new(Heard {
-    peers: [(NOBODY, SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0)); HEARD],
-    next: 0,
-}));
+static HEARD_PEERS: Global = Global(UnsafeCell::new(Heard::NONE));
 
 fn heard() -> &'static mut Heard {
     // SAFETY: see `Global`.
     unsafe { &mut *HEARD_PEERS.0.get() }
 }
 
-/// Remembers a peer.
-fn hear(fd: u32, peer: &SocketAddr) {
-    if has_heard(fd, peer) {
-        return;
-    }
-    let heard = heard();
-    if let Some(place) = heard.peers.get_mut(heard.next) {
-        *place = (fd, *peer);
-    }
-    heard.next = (heard.next + 1) % HEARD;
-}
-
-fn has_heard(fd: u32, peer: &SocketAddr) -> bool {
-    heard().peers.contains(&(fd, *peer))
-}
-
 /// Forgets whom a socket has heard.
 pub(super) fn forget(fd: u32) {
-    for known in heard().peers.iter_mut().filter(|(socket, _)| *socket == fd) {
-        known.0 = NOBODY;
+    heard().forget(fd);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::poll::Watch;
+    use crate::sys::io_clock::{self, Clock};
+    use std::net::UdpSocket;
+
+    /// Nothing is granted here, so all datagrams are of peers that are not heard.
+    #[test]
+    fn strangers_do_not_keep_a_guest() {
+        let socket = sockets::socket(Family::V4, Protocol::Udp).unwrap();
+        // All of the datagrams have room in the buffer of the system.
+        sockets::set_option(socket.get(), SocketOption::ReceiveBuffer, 1 << 20).unwrap();
+        sockets::bind(socket.get(), &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..=MAX_PASSED_OVER {
+            stranger.send_to(b"hello", sockets::local_address(socket.get()).unwrap()).unwrap();
+        }
+        let mut bytes = [0; 10];
+        let buffer = Buffer { base: bytes.as_mut_ptr(), len_bytes: bytes.len() };
+        // SAFETY: the array is writable.
+        assert_eq!(unsafe { Udp::new(socket.get(), Family::V4).receive(1, &buffer) }, Err(Errno::Again));
+        // At least one of them is left, or still on its way.
+        let end = io_clock::now(Clock::Monotonic).unwrap() + 5_000_000_000;
+        assert_eq!(io_clock::wait(&mut [Watch::new(socket.get(), Watch::READABLE)], Some(end)), Ok(1));
+    }
+
+    fn peer(number: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], number))
+    }
+
+    #[test]
+    fn those_who_have_written_last_are_remembered() {
+        let mut heard = Heard::NONE;
+        for number in 0..HEARD as u16 {
+            heard.hear(5, &peer(number));
+        }
+        // The one that was heard first writes again, before others are heard.
+        heard.hear(5, &peer(0));
+        for number in 1000..1100 {
+            heard.hear(5, &peer(number));
+        }
+        let forgotten = (0..HEARD as u16).filter(|&number| !heard.has(5, &peer(number)));
+        assert!(forgotten.eq(1..101));
+        assert!((1000..1100).all(|number| heard.has(5, &peer(number)) && !heard.has(6, &peer(number))));
+    }
+
+    #[test]
+    fn sockets_share_the_room_for_those_who_are_remembered() {
+        let mut heard = Heard::NONE;
+        heard.hear(5, &peer(0));
+        for number in 0..HEARD as u16 {
+            heard.hear(6, &peer(number));
+        }
+        assert!(heard.has(6, &peer(0)) && !heard.has(5, &peer(0)));
+        heard.hear(5, &peer(0));
+        heard.forget(6);
+        assert!(heard.has(5, &peer(0)) && !heard.has(6, &peer(200)));
     }
 }
