@@ -76,12 +76,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         trials.push(Trial::test(format!("{trial}::hardened"), move || Script::read(&script)?.check(&["--harden"])));
         trials.push(place::trial(Place::Portable, trial, move || Script::read(&name)?.check(&[])));
     }
-    let here: [(&str, Test); 8] = [
+    let here: [(&str, Test); 9] = [
         ("traps", traps),
         ("narrowed", narrowed),
         ("words_that_are_not_understood", words_that_are_not_understood),
         ("many_connections", many_connections),
         ("a_slow_reader_gets_everything", a_slow_reader_gets_everything),
+        ("what_was_written_is_sent_while_a_guest_never_waits", what_was_written_is_sent_while_a_guest_never_waits),
         ("datagrams", datagrams),
         ("who_has_written_is_answered", who_has_written_is_answered),
         ("files_and_sockets_share_a_limit", files_and_sockets_share_a_limit),
@@ -265,6 +266,31 @@ fn a_slow_reader_gets_everything() -> Result<(), Failed> {
     peer.join().map_err(|_| "the peer panicked")??;
     client.end()?;
     if line == format!("{BYTES} bytes, the same: true") { Ok(()) } else { Err(line.into()) }
+}
+
+/// Who writes more than the system takes, and then asks for an answer without ever waiting, sends all of it meanwhile.
+fn what_was_written_is_sent_while_a_guest_never_waits() -> Result<(), Failed> {
+    for further in [&[][..], &["--harden"]] {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let options = [&["--tcp-connect", "127.0.0.1:*"], further].concat();
+        let mut client = Running::start(&options, &["spin", &listener.local_addr()?.to_string()])?;
+        let (mut connection, _) = listener.accept()?;
+        // Nothing is received before the guest has found that the system takes no more.
+        let written = client.line()?;
+        let mut all = Vec::new();
+        connection.set_read_timeout(Some(Duration::from_secs(60)))?;
+        connection.read_to_end(&mut all)?;
+        if written != all.len().to_string() {
+            return Err(format!("{} of {written} bytes were received", all.len()).into());
+        }
+        connection.write_all(b"yes")?;
+        let line = client.line()?;
+        client.end()?;
+        if line != "yes" {
+            return Err(line.into());
+        }
+    }
+    Ok(())
 }
 
 fn datagrams() -> Result<(), Failed> {

@@ -7,7 +7,8 @@
 //! Its arguments say what it does: `serve COUNT` prints its port, accepts so many connections, keeps them all, and answers
 //! a line on each; `fetch ADDRESS BYTES` sends so many bytes, ends that half, and counts what comes back; `udp ADDRESS TEXT`
 //! sends a datagram and prints the answer; `hear ADDRESS COUNT` binds there, and answers so many datagrams; `lookup NAME`
-//! prints the addresses of a name.
+//! prints the addresses of a name; `spin ADDRESS` writes more than the system takes, ends that half, prints how many bytes
+//! that were, and asks for an answer again and again without ever waiting.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -22,6 +23,7 @@ fn main() {
         ["udp", address, text] => udp(address, text),
         ["hear", address, count] => hear(address, count.parse().expect("a number")),
         ["lookup", name] => lookup(name),
+        ["spin", address] => spin(address),
         _ => panic!("what to do?"),
     };
     if let Err(error) = done {
@@ -82,4 +84,34 @@ fn lookup(name: &str) -> io::Result<()> {
     addresses.sort();
     println!("{}", addresses.join(" "));
     Ok(())
+}
+
+/// How often an answer is asked for, which takes seconds: much longer than a peer takes that gets everything.
+const PATIENCE: u32 = 20_000_000;
+
+fn spin(address: &str) -> io::Result<()> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_nonblocking(true)?;
+    let mut written = 0;
+    loop {
+        match connection.write(&[b's'; 1 << 16]) {
+            Ok(len) => written += len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    connection.shutdown(Shutdown::Write)?;
+    println!("{written}");
+    let mut answer = [0; 100];
+    for _ in 0..PATIENCE {
+        match connection.read(&mut answer) {
+            Ok(len) => {
+                println!("{}", String::from_utf8_lossy(&answer[..len]));
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }

@@ -17,6 +17,7 @@ pub mod udp;
 
 use core::cell::UnsafeCell;
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::growing::Growing;
 use crate::sys::errno::{Errno, Result};
@@ -149,6 +150,29 @@ pub fn send_until(
         })?;
         if has_happened(&mut waiter, now) {
             return Ok(());
+        }
+    }
+}
+
+/// Sends what one socket has accepted and not sent yet, as far as that is possible at once: with each call the next one in
+/// turn, so that a call costs no more however many peers are slow. Every function of sockets, their streams and `pollable`s
+/// begins with this, because a guest may never wait.
+pub fn send_in_turn() {
+    /// Behind the socket that had its turn last.
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    if sending::waiting() == 0 {
+        return;
+    }
+    // SAFETY: see `Global`.
+    let sockets = unsafe { &mut *SOCKETS.0.get() };
+    let turn = TURN.load(Ordering::Relaxed);
+    for index in (turn..sockets.len()).chain(0..turn) {
+        if let Some(Socket::Tcp(tcp)) = sockets.slot(index)
+            && tcp.sending.is_waiting()
+        {
+            tcp.send_waiting();
+            TURN.store(index + 1, Ordering::Relaxed);
+            return;
         }
     }
 }
