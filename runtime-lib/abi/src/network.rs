@@ -155,9 +155,9 @@ pub fn is_name(name: &[u8]) -> bool {
 }
 
 /// Whether a pattern covers a name: itself, in letters of either case; with `*.` in front all names below it; with `*`
-/// all names. A dot at the end of a name means nothing.
+/// all names. A dot at the end of a pattern or name means nothing.
 pub fn covers_name(pattern: &[u8], name: &[u8]) -> bool {
-    let name = name.strip_suffix(b".").unwrap_or(name);
+    let (pattern, name) = (without_dot(pattern), without_dot(name));
     if pattern == b"*" {
         return true;
     }
@@ -167,8 +167,8 @@ pub fn covers_name(pattern: &[u8], name: &[u8]) -> bool {
             .checked_sub(suffix.len())
             .filter(|&at| at > 0)
             .and_then(|at| name.get(at..))
-            .is_some_and(|end| end.eq_ignore_ascii_case(without_dot(suffix))),
-        None => name.eq_ignore_ascii_case(without_dot(pattern)),
+            .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
+        None => name.eq_ignore_ascii_case(pattern),
     }
 }
 
@@ -263,6 +263,9 @@ mod tests {
             ("*.example.org", "www.Example.org", "example.org"),
             ("*.example.org", "a.b.example.org.", "badexample.org"),
             ("*.example.org", "x.example.org", ".example.org"),
+            ("*.example.org.", "www.example.org", "example.org"),
+            ("*.example.org.", "www.example.org.", "badexample.org."),
+            ("example.org.", "example.org", "www.example.org"),
             ("localhost", "LocalHost", "localhost.org"),
         ] {
             assert!(is_name_pattern(pattern), "{pattern}");
