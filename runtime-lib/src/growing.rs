@@ -23,8 +23,9 @@ impl<T: Copy, const N: usize> Growing<T, N> {
         Self { first: [fill; N], more: ptr::null_mut(), more_len: 0 }
     }
 
-    /// Gives the mapping back; the elements in it are gone.
-    pub(super) fn clear(&mut self) {
+    /// Makes the list what [`Growing::new`] makes: gives the mapping back, and fills the first elements anew.
+    pub(super) fn clear(&mut self, fill: T) {
+        self.first = [fill; N];
         if self.more_len != 0 {
             // SAFETY: the mapping is given up here, and no reference into it lives.
             unsafe { io_memory::unmap(self.more.cast(), self.more_len * size_of::<T>()) };
@@ -47,13 +48,13 @@ impl<T: Copy, const N: usize> Growing<T, N> {
         }
     }
 
-    /// Adds elements, twice as many as lie in the mapping; how many were added. Fails where more than `most` would.
+    /// Adds elements, as many as lie in the mapping, and `most` of them at most; how many were added. Fails where `most` is 0.
     pub(crate) fn grow(&mut self, fill: T, most: usize) -> Result<usize> {
-        let new_len = if self.more_len == 0 { (4096 / size_of::<T>()).max(1) } else { self.more_len * 2 };
-        let added = new_len - self.more_len;
-        if added > most {
+        let added = if self.more_len == 0 { (4096 / size_of::<T>()).max(1) } else { self.more_len }.min(most);
+        if added == 0 {
             return Err(Errno::Mfile);
         }
+        let new_len = self.more_len + added;
         let new = io_memory::map(new_len * size_of::<T>())?.cast::<T>();
         for index in 0..new_len {
             let element = self.slot(N + index).map_or(fill, |element| *element);

@@ -258,11 +258,10 @@ impl Tables {
     pub fn clear(&mut self) {
         for component in 0..self.tables.len() {
             if let Some(table) = self.tables.slot(component) {
-                table.entries.clear();
-                (table.used, table.free) = (0, 0);
+                table.entries.clear(FREE);
             }
         }
-        self.tables.clear();
+        self.tables.clear(EMPTY);
         self.mapped = 0;
     }
 
@@ -320,7 +319,7 @@ impl Tables {
 
     fn insert_entry(&mut self, component: u32, entry: Entry) -> Result<u32> {
         while component as usize >= self.tables.len() {
-            self.tables.grow(EMPTY, MAX_LEN)?;
+            self.tables.grow(EMPTY, MAX_LEN.saturating_sub(self.tables.len()))?;
         }
         let table = self.tables.slot(component as usize).ok_or(Errno::Mfile)?;
         table.insert(entry, &mut self.mapped)
@@ -475,6 +474,27 @@ mod tests {
         assert_eq!((insert(70, input(1)), insert(70, input(1)), insert(70, input(1))), (Ok(500), Ok(7), Ok(1000)));
         assert_eq!(get(71, 1), Some(Resource::Network));
         assert_eq!((get(71, 2), get(70, 0), get(70, u32::MAX), get(u32::MAX, 1)), (None, None, None, None));
+    }
+
+    #[test]
+    fn nothing_is_left_of_tables_that_were_cleared() {
+        let mut tables = Tables::new();
+        // Some handles in the tables themselves, and some in mappings; likewise the tables.
+        for component in [0, 1, 5] {
+            for expected in 1..100 {
+                assert_eq!(tables.insert(component, input(7)), Ok(expected));
+            }
+        }
+        tables.clear();
+        assert!(!tables.uses(7));
+        for component in [0, 1, 5] {
+            for handle in 1..100 {
+                assert_eq!(tables.get(component, handle), None, "{component}: {handle}");
+                assert_eq!(tables.take(component, handle), Err(Refusal::Lent));
+            }
+            assert_eq!(tables.insert(component, Resource::Network), Ok(1));
+        }
+        tables.clear();
     }
 
     #[test]

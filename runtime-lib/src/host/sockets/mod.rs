@@ -49,7 +49,7 @@ pub enum Socket {
 /// Sockets that need no mapping of their own.
 const FIRST_LEN: usize = 8;
 
-/// More than any process may have open.
+/// The most sockets that have an entry, which is more than any process may have open.
 const MAX_LEN: usize = 1 << 20;
 
 struct Global(UnsafeCell<Growing<Socket, FIRST_LEN>>);
@@ -90,7 +90,7 @@ fn add(open: impl FnOnce() -> Result<OwnedHandle>, state: impl FnOnce(Handle) ->
     // SAFETY: see `Global`.
     let sockets = unsafe { &mut *SOCKETS.0.get() };
     while fd as usize >= sockets.len() {
-        if let Err(error) = sockets.grow(Socket::None, MAX_LEN) {
+        if let Err(error) = sockets.grow(Socket::None, MAX_LEN.saturating_sub(sockets.len())) {
             // It was just opened.
             let _ = Process.close(fd);
             return Err(error);

@@ -41,8 +41,8 @@ struct Answers {
 
 const NONE: Answers = Answers { is_used: false, found: Found::NONE, next: 0, polls: 0 };
 
-/// More answers than any guest holds at once.
-const MAX_LEN: usize = 1 << 16;
+/// The most answers that a guest holds at once.
+const MAX_LEN: usize = 1024;
 
 struct Global(UnsafeCell<Growing<Answers, 2>>);
 
@@ -93,7 +93,8 @@ fn keep(found: Found) -> SystemResult<u32> {
             }
             Some(_) => index += 1,
             None => {
-                answers().grow(NONE, MAX_LEN)?;
+                let answers = answers();
+                answers.grow(NONE, MAX_LEN.saturating_sub(answers.len()))?;
             }
         }
     }
@@ -130,5 +131,20 @@ pub fn is_polled(number: u32) -> bool {
 pub fn forget(number: u32) {
     if let Some(answers) = answers().slot(number as usize) {
         *answers = NONE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_holds_so_many_answers_at_once_and_no_more() {
+        let numbers: std::vec::Vec<u32> = (0..MAX_LEN).map(|_| resolve("10.1.2.3").unwrap()).collect();
+        assert_eq!(resolve("10.1.2.3"), Err(Failure::TooMany));
+        forget(numbers[77]);
+        assert_eq!(resolve("10.1.2.4"), Ok(numbers[77]));
+        assert_eq!(next(numbers[77]), Some(IpAddr::from([10, 1, 2, 4])));
+        numbers.into_iter().for_each(forget);
     }
 }
