@@ -21,6 +21,9 @@ use crate::support::place::{self, Place};
 
 const EVERYTHING: &[&str] = &["--tcp-connect", "*:*", "--tcp-listen", "*:*", "--udp", "*:*", "--resolve", "*"];
 
+/// The exit code of a program that does not start.
+const NOT_STARTED: i32 = 69;
+
 /// What a guest does that is wrong, and what it is told.
 const TRAPS: &[(&str, &str)] = &[
     ("tcp l 4\nsubscribe l socket\ndrop l socket\n", "resource has children"),
@@ -163,11 +166,13 @@ fn traps() -> Result<(), Failed> {
 fn narrowed() -> Result<(), Failed> {
     let folder = support::scratch();
     let executable = folder.path().join("sockets");
-    support::compile(&guest("sockets.wasm"), &executable, EVERYTHING)?;
-    for (words, script, expected) in NARROWED {
-        let mut command = Command::new(&executable);
-        let outcome = support::run(command.env("WASMELT_POLICY", words), script.as_bytes())?;
-        outcome.expect_code(0)?.expect_stdout(expected)?;
+    for options in [EVERYTHING.to_vec(), [EVERYTHING, &["--harden"]].concat()] {
+        support::compile(&guest("sockets.wasm"), &executable, options)?;
+        for (words, script, expected) in NARROWED {
+            let mut command = Command::new(&executable);
+            let outcome = support::run(command.env("WASMELT_POLICY", words), script.as_bytes())?;
+            outcome.expect_code(0)?.expect_stdout(expected)?;
+        }
     }
     Ok(())
 }
@@ -179,12 +184,18 @@ fn words_that_are_not_understood() -> Result<(), Failed> {
     for words in ["tcp-connect=localhost:80", "udp=", "tcp-listen=1.2.3.4", "resolve=a..b", "no-tcp", "tcp=*:*"] {
         let mut command = Command::new(&executable);
         let outcome = support::run(command.env("WASMELT_POLICY", words), b"tcp a 4\n")?;
-        outcome.expect_stdout("")?.expect_stderr(words)?.expect_stderr("WASMELT_POLICY")?;
+        outcome.expect_code(NOT_STARTED)?.expect_stdout("")?.expect_stderr(words)?.expect_stderr("WASMELT_POLICY")?;
     }
-    // Words of sockets mean nothing to a program that has none.
+    // A program that has no sockets, and looks at the variable, does not know the words of sockets.
     let without = folder.path().join("without");
-    support::compile(&support::repository().join("examples/hello.wat"), &without, ["--tcp-connect", "*:*"])?;
-    support::run(&mut Command::new(&without), b"")?.expect_code(0)?;
+    let options = ["--tcp-connect", "*:*", "--timeout", "1m"];
+    support::compile(&support::repository().join("examples/hello.wat"), &without, options)?;
+    for (words, code) in [("timeout=30s", 0), ("no-udp", NOT_STARTED)] {
+        let outcome = support::run(Command::new(&without).env("WASMELT_POLICY", words), b"")?.expect_code(code)?;
+        if code != 0 {
+            outcome.expect_stdout("")?.expect_stderr(words)?;
+        }
+    }
     Ok(())
 }
 
