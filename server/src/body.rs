@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,17 +13,17 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::HeaderMap;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
-
-/// How long a client may send nothing of a body.
-pub(crate) const CLIENT_TIME: Duration = Duration::from_secs(60);
 
 /// The most bytes of a frame.
 const FRAME_BYTES: usize = 64 << 10;
 
 /// How a body that a guest writes has ended: with trailers, where there are any. Without a message, the guest has given up.
 pub(crate) type Finish = oneshot::Receiver<Option<HeaderMap>>;
+
+/// What a request may have few of at a time: pairs of sockets. Both sides have it, as long as they are there.
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// A pair of sockets that do not block: the guest's side and the server's.
 pub(crate) fn pair() -> io::Result<(OwnedFd, StdStream)> {
@@ -39,13 +40,14 @@ pub(crate) struct Written {
     pub(crate) finish: Finish,
     /// What the guest has declared.
     pub(crate) length: Option<u64>,
+    pub(crate) permit: Permit,
 }
 
 /// A body that a guest writes, or one that is there already.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     Whole(Option<Bytes>),
-    Written { socket: UnixStream, finish: Option<Finish>, left: Option<u64> },
+    Written { socket: UnixStream, finish: Option<Finish>, left: Option<u64>, _permit: Permit },
 }
 
 impl Outgoing {
@@ -55,8 +57,8 @@ impl Outgoing {
 
     /// Within the runtime of tokio.
     pub(crate) fn new(body: Option<Written>) -> io::Result<Self> {
-        let Some(Written { socket, finish, length }) = body else { return Ok(Self::Whole(None)) };
-        Ok(Self::Written { socket: UnixStream::from_std(socket)?, finish: Some(finish), left: length })
+        let Some(Written { socket, finish, length, permit }) = body else { return Ok(Self::Whole(None)) };
+        Ok(Self::Written { socket: UnixStream::from_std(socket)?, finish: Some(finish), left: length, _permit: permit })
     }
 }
 
@@ -67,7 +69,7 @@ impl Body for Outgoing {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let (socket, finish, left) = match &mut *self {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Written { socket, finish, left } => (socket, finish, left),
+            Self::Written { socket, finish, left, .. } => (socket, finish, left),
         };
         let Some(finished) = finish else { return Poll::Ready(None) };
         let bytes = loop {
@@ -119,27 +121,19 @@ impl Body for Outgoing {
 /// What comes after a body that a guest reads: trailers, or that it broke off.
 pub(crate) type Trailers = oneshot::Receiver<Result<Option<HeaderMap>, ()>>;
 
-/// Passes a body on to a guest, in the runtime of tokio, as long as the guest has its side: that side, and what comes after
-/// the body. A body that stops for `idle` breaks off.
-pub(crate) fn pass_on(
+/// Passes a body on to a guest, as long as the guest has its side. A body that stops for `idle` breaks off. `sender` gets what
+/// comes after the body.
+pub(crate) async fn pass_on(
     body: Incoming,
     idle: Duration,
-    runtime: &tokio::runtime::Handle,
-) -> io::Result<(OwnedFd, Trailers)> {
-    let (sender, trailers) = oneshot::channel();
-    let (guest, server) = pair()?;
-    if body.is_end_stream() {
-        let _ = sender.send(Ok(None));
-        return Ok((guest, trailers));
-    }
-    runtime.spawn(async move {
-        let Ok(mut server) = UnixStream::from_std(server) else { return };
-        let written = write_all(body, idle, &mut server).await.map_err(drop);
-        // Who waits for trailers may be gone. The guest sees the end when the socket goes, and then the trailers are there.
-        let _ = sender.send(written);
-        drop(server);
-    });
-    Ok((guest, trailers))
+    (server, permit): (StdStream, Permit),
+    sender: oneshot::Sender<Result<Option<HeaderMap>, ()>>,
+) {
+    let Ok(mut server) = UnixStream::from_std(server) else { return };
+    let written = write_all(body, idle, &mut server).await.map_err(drop);
+    // Who waits for trailers may be gone. The guest sees the end when the socket goes, and then the trailers are there.
+    let _ = sender.send(written);
+    drop((server, permit));
 }
 
 async fn write_all(

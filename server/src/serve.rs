@@ -18,7 +18,7 @@ use wasmelt_embed::component::Component;
 
 use crate::body::Outgoing;
 use crate::connection::{Admitted, Connections, InTurn};
-use crate::http::Answer;
+use crate::http::{self, Answer};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::worker::{Failure, Workers};
@@ -41,7 +41,7 @@ struct Server {
 pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(options.max_concurrency.saturating_add(8))
+        .max_blocking_threads(options.max_concurrency.saturating_add(http::LOOKUPS + 8))
         .build()?;
     let metrics = Arc::new(Metrics::default());
     let workers = {

@@ -71,7 +71,7 @@ impl Workers {
         stores.pool = Some(Pool::new(pool)?);
         let deadlines = Deadlines::new();
         deadlines.tick_every(TICK)?;
-        let outside = Arc::new(Outside { allowed: options.http_allow.clone() });
+        let outside = Arc::new(Outside::new(options.http_allow.clone()));
         Ok(Self { ready, stores, deadlines, outside, options, metrics, idle: Mutex::default() })
     }
 
@@ -84,9 +84,9 @@ impl Workers {
         let start = Instant::now();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let result = idle.map_or_else(|| self.worker(), Ok).and_then(|mut worker| {
-            worker.answer(self, request, answer)?;
+            let is_done = worker.answer(self, request, answer)?;
             worker.requests += 1;
-            if worker.requests < self.options.max_requests_per_instance {
+            if is_done && worker.requests < self.options.max_requests_per_instance {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
             }
             Ok(())
@@ -125,7 +125,13 @@ impl Workers {
 }
 
 impl Worker {
-    fn answer(&mut self, workers: &Workers, request: Request<Incoming>, answer: oneshot::Sender<Answer>) -> Result<()> {
+    /// Answers a request; whether the guest has given up all that belongs to the request.
+    fn answer(
+        &mut self,
+        workers: &Workers,
+        request: Request<Incoming>,
+        answer: oneshot::Sender<Answer>,
+    ) -> Result<bool> {
         workers.begin(&mut self.store)?;
         let (head, body) = request.into_parts();
         let context = &mut self.store.data_mut().context;
@@ -136,9 +142,8 @@ impl Worker {
             *handle = context.insert(self.handle.component(), resource)?.into();
         }
         let result = self.handle.call_flat(&mut self.store, &handles, |_, _| Ok(()));
-        if let Some(session) = self.store.data_mut().context.data_mut::<Session>() {
-            session.end();
-        }
-        result
+        let session = self.store.data_mut().context.data_mut::<Session>();
+        let is_done = session.is_some_and(Session::end);
+        result.map(|()| is_done)
     }
 }

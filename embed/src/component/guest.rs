@@ -5,7 +5,7 @@ use core::cell::{RefCell, RefMut};
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use wasmelt_runtime::component::handles::Tables;
+use wasmelt_runtime::component::handles::{Stream, Tables};
 use wasmelt_runtime::host::descriptor::Descriptor;
 #[cfg(target_os = "linux")]
 use wasmelt_runtime::host::descriptor::Kind;
@@ -13,12 +13,14 @@ use wasmelt_runtime::host::guest_memory::GuestMemory;
 use wasmelt_runtime::host::state::State as _;
 use wasmelt_runtime::sys::errno;
 #[cfg(target_os = "linux")]
-use wasmelt_runtime::sys::fs::OwnedHandle;
+use wasmelt_runtime::sys::fs::{Handle, OwnedHandle};
 use wasmelt_runtime::wasi::caller::Caller as WasiCaller;
 use wasmelt_runtime::wasi::p2::call::{Call, Component};
 use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
 
 use super::context::{Canon, ComponentCtx, Realloc, State};
+#[cfg(target_os = "linux")]
+use crate::wasi::Sent;
 use crate::wasi::{I32Exit, WasiCall, WasiCtx};
 use crate::{AsContext as _, Caller, Error, Memory, Result};
 
@@ -102,38 +104,64 @@ impl<'a> Guest<'a> {
         RefMut::filter_map(self.0.state.data.borrow_mut(), |data| data.as_mut()?.downcast_mut()).ok()
     }
 
-    /// Opens one side of a pair of sockets, which does not block, for streams of the guest: the number of its descriptor, and
-    /// the one that [`Self::sent`] knows it by. The descriptor is closed with the last handle of a stream of it.
+    /// Opens one side of a pair of sockets, which does not block, for a stream of the guest. The descriptor is closed with the
+    /// last handle of the stream.
     ///
     /// # Errors
     /// [`Error::System`] when the guest has too many descriptors.
     #[cfg(target_os = "linux")]
-    pub fn open(self, socket: std::os::fd::OwnedFd) -> Result<(u32, usize)> {
+    pub fn open(self, socket: std::os::fd::OwnedFd) -> Result<Stream> {
+        self.open_with(socket, |_, _| {})
+    }
+
+    /// Opens a socket as [`Self::open`], and counts what the guest writes to the stream until [`Self::take_sent`] asks, or the
+    /// next request begins.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    #[cfg(target_os = "linux")]
+    pub fn open_counted(self, socket: std::os::fd::OwnedFd) -> Result<Stream> {
+        self.open_with(socket, |stream, socket| {
+            self.state().sent.borrow_mut().push(Sent { stream, socket: Some(socket), bytes: 0 });
+        })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn open_with(self, socket: std::os::fd::OwnedFd, count: impl FnOnce(Stream, Handle)) -> Result<Stream> {
         let state = self.state();
         let reserved = state.reserve().map_err(|_| Error::system("the guest has too many descriptors"))?;
         // SAFETY: the socket is given up here.
-        let handle = unsafe { OwnedHandle::from_fd(std::os::fd::IntoRawFd::into_raw_fd(socket)) };
-        let mut sent = state.sent.borrow_mut();
+        let owned = unsafe { OwnedHandle::from_fd(std::os::fd::IntoRawFd::into_raw_fd(socket)) };
+        let socket = owned.get();
         // The system gives the number of a socket that is closed to the next one.
-        sent.iter_mut().filter(|(other, _)| *other == Some(handle.get())).for_each(|(other, _)| *other = None);
-        sent.push((Some(handle.get()), 0));
-        Ok((reserved.fill(handle, Kind::Socket, 0, 0), sent.len() - 1))
+        state
+            .sent
+            .borrow_mut()
+            .iter_mut()
+            .filter(|sent| sent.socket == Some(socket))
+            .for_each(|sent| sent.socket = None);
+        let fd = reserved.fill(owned, Kind::Socket, 0, 0);
+        let stream = self.with_handles(|handles| handles.stream(fd));
+        count(stream, socket);
+        Ok(stream)
     }
 
-    /// Returns how many bytes the guest has written to a socket that [`Self::open`] has opened, since the request has begun.
-    pub fn sent(self, number: usize) -> u64 {
-        self.state().sent.borrow().get(number).map_or(0, |(_, sent)| *sent)
+    /// Ends counting what the guest writes to a stream of [`Self::open_counted`]: how many bytes there were.
+    pub fn take_sent(self, stream: Stream) -> u64 {
+        let mut sent = self.state().sent.borrow_mut();
+        let found = sent.iter().position(|sent| sent.stream == stream);
+        found.map_or(0, |index| sent.swap_remove(index).bytes)
     }
 
-    /// Closes a descriptor that [`Self::open`] has opened, and of which no stream has a handle.
-    pub fn close(self, fd: u32) {
+    /// Closes the descriptor of a stream that [`Self::open`] has opened, and that no handle was made of.
+    pub fn close(self, stream: Stream) {
         // It may be closed already.
-        let _ = self.state().close(fd);
+        let _ = self.state().close(stream.fd);
     }
 
-    /// Returns whether a stream of a descriptor, or what polls it, has a handle.
-    pub fn uses(self, fd: u32) -> bool {
-        self.with_handles(|handles| handles.uses(fd))
+    /// Returns whether a stream, or what polls it, has a handle.
+    pub fn uses(self, stream: Stream) -> bool {
+        self.with_handles(|handles| handles.uses_stream(stream))
     }
 
     /// Ends the guest's call with an error.

@@ -9,6 +9,7 @@
 use core::cell::RefCell;
 use core::fmt;
 
+use wasmelt_runtime::component::handles::Stream;
 use wasmelt_runtime::host::clocks::Clock;
 use wasmelt_runtime::host::descriptor::{Descriptor, Kind};
 use wasmelt_runtime::host::descriptors::Table;
@@ -60,8 +61,16 @@ pub struct WasiCtx {
     pub(super) random: Option<RefCell<Random>>,
     /// When waiting ends for good, by the monotonic clock of the system in nanoseconds.
     pub(super) wait_until: Option<u64>,
-    /// Bytes that were written to each of the sockets that the host has given, as long as they are open.
-    pub(crate) sent: RefCell<Vec<(Option<Handle>, u64)>>,
+    /// What is counted of the sockets that the host has given.
+    pub(crate) sent: RefCell<Vec<Sent>>,
+}
+
+/// What a guest has written to a stream.
+pub(crate) struct Sent {
+    pub(crate) stream: Stream,
+    /// As long as no other socket has its number.
+    pub(crate) socket: Option<Handle>,
+    pub(crate) bytes: u64,
 }
 
 impl Default for WasiCtx {
@@ -114,8 +123,8 @@ impl WasiCtx {
     }
 
     fn count(&self, socket: Handle, bytes: u64) {
-        if let Some((_, sent)) = self.sent.borrow_mut().iter_mut().find(|(other, _)| *other == Some(socket)) {
-            *sent += bytes;
+        if let Some(sent) = self.sent.borrow_mut().iter_mut().find(|sent| sent.socket == Some(socket)) {
+            sent.bytes += bytes;
         }
     }
 

@@ -342,8 +342,16 @@ impl Tables {
     }
 
     /// Whether a descriptor belongs to any handle.
-    pub fn uses(&mut self, fd: u32) -> bool {
+    fn uses(&mut self, fd: u32) -> bool {
         self.has(|resource| resource.descriptor() == Some(fd))
+    }
+
+    /// Whether a stream, or what polls it, has a handle. Numbers of descriptors come again; a stream does not.
+    pub fn uses_stream(&mut self, stream: Stream) -> bool {
+        self.has(|resource| match resource {
+            Resource::Polls(polled, _) => polled == stream,
+            other => other.stream() == Some(stream),
+        })
     }
 
     /// Whether a handle owns a stream that is polled.

@@ -3,17 +3,21 @@
 use std::any::Any;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::http::request;
+use tokio::sync::oneshot;
+use wasmelt_embed::Result;
 use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
-use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
 use super::fields::{spend_copy, visible};
-use super::session::{Kind, Object, define_drop, id, object, own, own_child, take, with};
+use super::outside::TIMEOUT;
+use super::session::{
+    Kind, Object, body_sockets, check_childless, define_drop, id, object, own, own_child, take, with,
+};
 use super::values::{ErrorCode, Scheme, put_error, put_handle, put_method, put_optional_scheme, put_optional_string};
-use crate::body::{self, CLIENT_TIME};
+use crate::body;
 
 fn head<R>(call: GuestCall<'_>, handle: u64, f: impl FnOnce(&request::Parts) -> R) -> R {
     object(call, handle, Kind::IncomingRequest, |object| match object {
@@ -38,21 +42,25 @@ pub(super) fn own_headers(call: GuestCall<'_>, message: u32, map: HeaderMap) -> 
 fn consume(call: GuestCall<'_>, handle: u64, at: u64, kind: Kind) {
     call.result_at(at as u32, 8, 4);
     let body: Option<(Incoming, Duration)> = object(call, handle, kind, |object| match object {
-        Object::IncomingRequest { body, .. } => Some(body.take().map(|body| (body, CLIENT_TIME))),
+        Object::IncomingRequest { body, .. } => Some(body.take().map(|body| (body, TIMEOUT))),
         Object::IncomingResponse { body, between_bytes, .. } => Some(body.take().map(|body| (body, *between_bytes))),
         _ => None,
     });
-    let handle = body.map(|(body, idle)| {
-        let runtime = with(call, |session| session.runtime.clone());
-        match body::pass_on(body, idle, &runtime) {
-            Ok((socket, trailers)) => {
-                let body = Object::IncomingBody { socket: Some(socket), fd: None, trailers };
-                own(call, Kind::IncomingBody, body)
-            }
-            Err(error) => call.guest().fail(Error::host(error)),
-        }
-    });
-    put_handle(call, at, handle);
+    put_handle(call, at, body.map(|(body, idle)| pass_on(call, body, idle)));
+}
+
+/// A handle of a body that comes in.
+fn pass_on(call: GuestCall<'_>, body: Incoming, idle: Duration) -> u32 {
+    let (guest, server, permit) = body_sockets(call);
+    let (sender, trailers) = oneshot::channel();
+    if body.is_end_stream() {
+        // Nothing comes: the guest sees the end when the server's side goes.
+        let _ = sender.send(Ok(None));
+    } else {
+        let task = body::pass_on(body, idle, (server, permit.clone()), sender);
+        with(call, |session| session.spawn(task));
+    }
+    own(call, Kind::IncomingBody, Object::IncomingBody { socket: Some(guest), stream: None, trailers, _permit: permit })
 }
 
 /// The stream of a body, which there is once.
@@ -63,25 +71,23 @@ fn stream(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
         _ => None,
     });
     let handle = socket.map(|socket| {
-        let (number, _) = call.guest().open(socket).unwrap_or_else(|error| call.guest().fail(error));
+        let opened = call.guest().open(socket).unwrap_or_else(|error| call.guest().fail(error));
         object(call, v[0][0], Kind::IncomingBody, |object| match object {
-            Object::IncomingBody { fd, .. } => {
-                *fd = Some(number);
+            Object::IncomingBody { stream, .. } => {
+                *stream = Some(opened);
                 Some(())
             }
             _ => None,
         });
-        call.own(Resource::Input { stream: call.stream(number), position: 0 })
+        call.own(Resource::Input { stream: opened, position: 0 })
     });
     put_handle(call, v[1][0], handle);
 }
 
 /// Ends a body: what comes afterwards are trailers.
 fn finish(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
-    let Object::IncomingBody { fd, trailers, .. } = take(call, v[0][0], Kind::IncomingBody) else { return };
-    if fd.is_some_and(|fd| call.guest().uses(fd)) {
-        call.trap("resource has children");
-    }
+    let Object::IncomingBody { stream, trailers, .. } = take(call, v[0][0], Kind::IncomingBody) else { return };
+    check_childless(call, stream);
     v[0][0] = own(call, Kind::FutureTrailers, Object::FutureTrailers(Some(trailers))).into();
 }
 

@@ -7,18 +7,18 @@ use hyper::Method;
 use hyper::header::{self, HeaderMap};
 use hyper::http::uri::{Authority, PathAndQuery};
 use tokio::sync::oneshot;
-use wasmelt_embed::component::{GuestCall, Linker, Resource};
-use wasmelt_embed::{Error, Result};
+use wasmelt_embed::Result;
+use wasmelt_embed::component::{GuestCall, Linker, Resource, Stream};
 
 use super::TYPES;
 use super::fields::take_fields;
 use super::incoming::own_headers;
-use super::session::{Kind, Object, define_drop, id, object, own, take};
+use super::session::{Kind, Object, body_sockets, check_childless, define_drop, id, object, own, take};
 use super::values::{
     ERROR_RESULT, ErrorCode, Scheme, case, method, optional_scheme, optional_string, put_error, put_handle, put_method,
     put_optional_scheme, put_optional_string,
 };
-use crate::body::{self, Written};
+use crate::body::{Permit, Written};
 
 /// What responses and requests have in common.
 pub(crate) struct Message {
@@ -43,12 +43,19 @@ pub(crate) struct OutgoingBody {
     /// Until there is a stream.
     socket: Option<OwnedFd>,
     /// From then on.
-    pub(super) fd: Option<u32>,
-    /// What the stream is counted by.
-    counter: Option<usize>,
+    pub(super) stream: Option<Stream>,
     finish: oneshot::Sender<Option<HeaderMap>>,
     /// What the guest has declared.
     length: Option<u64>,
+    _permit: Permit,
+}
+
+impl OutgoingBody {
+    /// How much the guest has written, which must have dropped the stream.
+    pub(super) fn end(&self, call: GuestCall<'_>) -> u64 {
+        check_childless(call, self.stream);
+        self.stream.map_or(0, |stream| call.guest().take_sent(stream))
+    }
 }
 
 impl Message {
@@ -80,19 +87,18 @@ fn request<R>(call: GuestCall<'_>, handle: u64, f: impl FnOnce(&mut OutgoingRequ
 /// The body of a message, which there is once.
 fn begin_body(call: GuestCall<'_>, v: &mut [[u64; 2]], kind: Kind) {
     call.result_at(v[1][0] as u32, 8, 4);
-    let made = message(call, v[0][0], kind, |message| {
-        if std::mem::replace(&mut message.has_body, true) {
-            return Ok(None);
-        }
-        let (sender, finish) = oneshot::channel();
-        let (guest, server) = body::pair()?;
-        let length = message.length();
-        message.body = Some(Written { socket: server, finish, length });
-        Ok(Some(OutgoingBody { socket: Some(guest), fd: None, counter: None, finish: sender, length }))
+    let length = message(call, v[0][0], kind, |message| {
+        let had_body = std::mem::replace(&mut message.has_body, true);
+        (!had_body).then(|| message.length())
     });
-    let made: std::io::Result<_> = made;
-    let body = made.unwrap_or_else(|error| call.guest().fail(Error::host(error)));
-    let handle = body.map(|body| own(call, Kind::OutgoingBody, Object::OutgoingBody(body)));
+    let handle = length.map(|length| {
+        let (guest, server, permit) = body_sockets(call);
+        let (sender, finish) = oneshot::channel();
+        let written = Written { socket: server, finish, length, permit: permit.clone() };
+        message(call, v[0][0], kind, |message| message.body = Some(written));
+        let body = OutgoingBody { socket: Some(guest), stream: None, finish: sender, length, _permit: permit };
+        own(call, Kind::OutgoingBody, Object::OutgoingBody(body))
+    });
     put_handle(call, v[1][0], handle);
 }
 
@@ -108,9 +114,9 @@ fn write(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     call.result_at(v[1][0] as u32, 8, 4);
     let socket = body(call, v[0][0], |body| body.socket.take());
     let handle = socket.map(|socket| {
-        let (number, counter) = call.guest().open(socket).unwrap_or_else(|error| call.guest().fail(error));
-        body(call, v[0][0], |body| (body.fd, body.counter) = (Some(number), Some(counter)));
-        call.own(Resource::Output { stream: call.stream(number), position: None })
+        let stream = call.guest().open_counted(socket).unwrap_or_else(|error| call.guest().fail(error));
+        body(call, v[0][0], |body| body.stream = Some(stream));
+        call.own(Resource::Output { stream, position: None })
     });
     put_handle(call, v[1][0], handle);
 }
@@ -120,12 +126,8 @@ fn finish(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     let at = v[3][0] as u32;
     call.result_at(at, ERROR_RESULT.0, ERROR_RESULT.1);
     let trailers = (case(call, v[1][0], 2) == 1).then(|| take_fields(call, v[2][0]));
-    let number = body(call, v[0][0], |body| body.fd);
-    if number.is_some_and(|fd| call.guest().uses(fd)) {
-        call.trap("resource has children");
-    }
     let Object::OutgoingBody(body) = take(call, v[0][0], Kind::OutgoingBody) else { return };
-    let sent = body.counter.map_or(0, |counter| call.guest().sent(counter));
+    let sent = body.end(call);
     if body.length.is_some_and(|length| length != sent) {
         // Without a message that it is finished, the body is one that has broken off.
         call.put_u8(at, 1);

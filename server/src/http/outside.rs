@@ -6,7 +6,10 @@
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 
 use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -16,29 +19,53 @@ use hyper::http::uri::Authority;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
+use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
 use super::outgoing::OutgoingRequest;
-use super::session::{Kind, Object, define_drop, object, own, take, with};
+use super::session::{Kind, Object, check_childless, define_drop, object, own, permit, take, with};
 use super::values::{ERROR_RESULT, ErrorCode, Scheme, case, put_error};
-use crate::body::{self, Outgoing};
+use crate::body::{self, Outgoing, Permit};
 
 /// What is waited for unless the guest says otherwise, at most: the request that is answered has a deadline of its own.
-const TIMEOUT: Duration = Duration::from_secs(600);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Names that are looked up at the same time, each by a thread.
+pub(crate) const LOOKUPS: usize = 16;
 
 /// Hosts that guests may send requests to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outside {
     /// As NAME, NAME:PORT or `*`.
-    pub(crate) allowed: Vec<String>,
+    allowed: Vec<String>,
+    lookups: Arc<Semaphore>,
 }
 
 impl Outside {
+    pub(crate) fn new(allowed: Vec<String>) -> Self {
+        Self { allowed, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
+    }
+
+    /// The addresses of a host. The C library cannot be told to give a name up, so threads that guests need are not lent to
+    /// more lookups than [`LOOKUPS`], those included that nobody waits for any more.
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            let found = (host.as_str(), port).to_socket_addrs();
+            drop(permit);
+            found
+        });
+        Ok(lookup.await??.collect())
+    }
+
     fn allows(&self, authority: &Authority, port: u16) -> bool {
         let host = authority.host();
         self.allowed.iter().any(|allowed| match allowed.rsplit_once(':') {
@@ -64,12 +91,13 @@ type Arrived = std::result::Result<Response<Incoming>, ErrorCode>;
 
 /// `future-incoming-response`.
 pub(crate) struct Future {
-    /// Number of the descriptor that can be read from when the response has arrived.
-    fd: u32,
+    /// What can be read from when the response has arrived.
+    stream: Stream,
     /// `None` when the response was taken.
     response: Option<oneshot::Receiver<Arrived>>,
     /// How long the body of the response may stop.
     between_bytes: Duration,
+    _permit: Permit,
 }
 
 /// A request that is to be sent.
@@ -111,15 +139,21 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
         },
     };
     let Object::OutgoingRequest(request) = take(call, v[0][0], Kind::OutgoingRequest) else { return };
-    let (runtime, outside) = with(call, |session| (session.runtime.clone(), session.outside.clone()));
-    match prepare(&outside, request) {
-        Ok(prepared) => {
+    let outside = with(call, |session| Arc::clone(&session.outside));
+    let allowed = prepare(&outside, request);
+    let allowed = allowed.and_then(|prepared| {
+        let permit = permit(call, |limits| &limits.requests).ok_or(Refusal::Code(ErrorCode::ConnectionLimitReached))?;
+        Ok((prepared, permit))
+    });
+    match allowed {
+        Ok((prepared, permit)) => {
             let (guest, signal) = body::pair().unwrap_or_else(|error| call.guest().fail(Error::host(error)));
-            let (fd, _) = call.guest().open(guest).unwrap_or_else(|error| call.guest().fail(error));
+            let stream = call.guest().open(guest).unwrap_or_else(|error| call.guest().fail(error));
             let (sender, response) = oneshot::channel();
-            runtime.spawn(answer(prepared, options, sender, signal));
+            let task = answer(outside, prepared, options, sender, (signal, permit.clone()));
+            with(call, |session| session.spawn(task));
             let between_bytes = time(options.between_bytes);
-            let future = Object::Future(Future { fd, response: Some(response), between_bytes });
+            let future = Object::Future(Future { stream, response: Some(response), between_bytes, _permit: permit });
             call.put_u32(at + 8, own(call, Kind::Future, future));
             call.put_u8(at, 0);
         }
@@ -139,16 +173,28 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     }
 }
 
-/// Sends a request, and tells the guest that there is a response, or why there is none.
-async fn answer(prepared: Prepared, options: Options, mut sender: oneshot::Sender<Arrived>, signal: StdStream) {
-    tokio::select! {
+/// Sends a request, and tells the guest that there is a response, or why there is none. This lasts as long as the connection.
+async fn answer(
+    outside: Arc<Outside>,
+    prepared: Prepared,
+    options: Options,
+    mut sender: oneshot::Sender<Arrived>,
+    (signal, permit): (StdStream, Permit),
+) {
+    let mut connections = JoinSet::new();
+    let arrived = tokio::select! {
         // The guest has given up, or has ended: nobody waits for the other host any more.
-        () = sender.closed() => {}
-        arrived = send(prepared, options) => {
-            let _ = sender.send(arrived);
-        }
+        () = sender.closed() => return,
+        arrived = send(&outside, prepared, options, &mut connections) => arrived,
+    };
+    if arrived.is_err() {
+        connections.abort_all();
     }
+    let _ = sender.send(arrived);
     drop(signal);
+    // The connection ends with the response's body.
+    while connections.join_next().await.is_some() {}
+    drop(permit);
 }
 
 /// The time of an option.
@@ -156,18 +202,25 @@ fn time(ns: Option<u64>) -> Duration {
     ns.map_or(TIMEOUT, Duration::from_nanos)
 }
 
-async fn send(prepared: Prepared, options: Options) -> Arrived {
+async fn connect(outside: &Outside, authority: &Authority, port: u16) -> io::Result<TcpStream> {
+    let addresses = outside.resolve(authority.host().trim_matches(['[', ']']), port).await?;
+    TcpStream::connect(&addresses[..]).await
+}
+
+async fn send(
+    outside: &Outside,
+    prepared: Prepared,
+    options: Options,
+    connections: &mut JoinSet<hyper::Result<()>>,
+) -> Arrived {
     let Prepared { authority, port, request } = prepared;
-    let host = authority.host().trim_matches(['[', ']']);
-    let connection = timeout(time(options.connect), TcpStream::connect((host, port))).await;
+    let connection = timeout(time(options.connect), connect(outside, &authority, port)).await;
     let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)?.map_err(|error| match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+        io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
         _ => ErrorCode::DestinationNotFound,
     })?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
-    // The connection goes with this future. When there is a response, the connection goes with the response's body.
-    let mut connections = JoinSet::new();
     connections.spawn(connection);
     let OutgoingRequest { message, method, path, .. } = *request;
     let body = Outgoing::new(message.body).map_err(|_| ErrorCode::Internal)?;
@@ -178,9 +231,7 @@ async fn send(prepared: Prepared, options: Options) -> Arrived {
     let value = HeaderValue::from_str(authority.as_str()).map_err(|_| ErrorCode::UriInvalid)?;
     out.headers_mut().insert(header::HOST, value);
     let response = timeout(time(options.first_byte), client.send_request(out)).await;
-    let response = response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)?;
-    connections.detach_all();
-    Ok(response)
+    response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)
 }
 
 /// Writes the response, where it has arrived.
@@ -258,17 +309,17 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     define_options(linker)?;
     linker.func_flat("wasi:http/outgoing-handler", "handle", handle)?;
     linker.func_flat(TYPES, "[method]future-incoming-response.subscribe", |call, v| {
-        let fd = object(call, v[0][0], Kind::Future, |object| match object {
-            Object::Future(future) => Some(future.fd),
+        let stream = object(call, v[0][0], Kind::Future, |object| match object {
+            Object::Future(future) => Some(future.stream),
             _ => None,
         });
-        v[0][0] = call.own(Resource::Polls(call.stream(fd), Readiness::Readable)).into();
+        v[0][0] = call.own(Resource::Polls(stream, Readiness::Readable)).into();
     })?;
     linker.func_flat(TYPES, "[method]future-incoming-response.get", get)?;
     linker.func_flat(TYPES, "[resource-drop]future-incoming-response", |call, v| {
         if let Object::Future(future) = take(call, v[0][0], Kind::Future) {
-            // What polls it is ready from now on.
-            call.guest().close(future.fd);
+            check_childless(call, Some(future.stream));
+            call.guest().close(future.stream);
         }
     })?;
     linker.func_flat(TYPES, "http-error-code", |call, v| {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,15 @@ use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::http::request;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use wasmelt_embed::component::{GuestCall, Linker, Resource};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+use wasmelt_embed::component::{GuestCall, Linker, Resource, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::outgoing::{Message, OutgoingBody, OutgoingRequest};
 use super::outside::{Future, Options, Outside};
 use super::{Answer, TYPES};
-use crate::body::Trailers;
+use crate::body::{self, Permit, Trailers};
 
 /// The number of the first kind of resource: none of WASI and none of a component has it.
 const FIRST_KIND: u32 = 128;
@@ -56,11 +58,12 @@ pub(super) enum Object {
         /// How long the body may stop.
         between_bytes: Duration,
     },
-    /// The socket until there is a stream, the number of its descriptor from then on, and what comes afterwards.
+    /// The socket until there is a stream, the stream from then on, and what comes afterwards.
     IncomingBody {
         socket: Option<OwnedFd>,
-        fd: Option<u32>,
+        stream: Option<Stream>,
         trailers: Trailers,
+        _permit: Permit,
     },
     /// `None` when they were taken.
     FutureTrailers(Option<Trailers>),
@@ -72,11 +75,44 @@ pub(super) enum Object {
     Future(Future),
 }
 
+impl Object {
+    /// Whether the guest has a descriptor of it.
+    fn has_stream(&self) -> bool {
+        match self {
+            Self::IncomingBody { stream, .. } => stream.is_some(),
+            Self::OutgoingBody(body) => body.stream.is_some(),
+            Self::Future(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The most objects that a guest has at a time.
 const MAX_OBJECTS: usize = 1024;
 
 /// The most bytes of names, fields and other text that a guest gives to the server for one request.
 const MAX_BYTES: usize = 16 << 20;
+
+/// The most requests to other hosts that a request makes at a time. Each has three descriptors of the server.
+const MAX_REQUESTS: usize = 16;
+
+/// The most bodies that a request has at a time: its own, two of each request to another host, and a few. Each has two
+/// descriptors of the server.
+const MAX_BODIES: usize = 48;
+
+/// How many pairs of sockets a request may still have. Each request has its own limits: a response may be sent while the
+/// instance answers the next request.
+pub(super) struct Limits {
+    pub(super) requests: Arc<Semaphore>,
+    pub(super) bodies: Arc<Semaphore>,
+}
+
+impl Limits {
+    fn new() -> Self {
+        let limit = |count| Arc::new(Semaphore::new(count));
+        Self { requests: limit(MAX_REQUESTS), bodies: limit(MAX_BODIES) }
+    }
+}
 
 /// All objects of an instance.
 pub(crate) struct Session {
@@ -87,13 +123,25 @@ pub(crate) struct Session {
     last: u32,
     /// What is left of [`MAX_BYTES`].
     left: usize,
-    pub(super) runtime: Handle,
+    limits: Limits,
+    /// What passes bodies on, and the requests to other hosts: they end with the request that is answered.
+    tasks: JoinSet<()>,
+    runtime: Handle,
     pub(super) outside: Arc<Outside>,
 }
 
 impl Session {
     pub(crate) fn new(runtime: Handle, outside: Arc<Outside>) -> Self {
-        Self { objects: HashMap::new(), parents: HashMap::new(), last: 0, left: MAX_BYTES, runtime, outside }
+        Self {
+            objects: HashMap::new(),
+            parents: HashMap::new(),
+            last: 0,
+            left: MAX_BYTES,
+            limits: Limits::new(),
+            tasks: JoinSet::new(),
+            runtime,
+            outside,
+        }
     }
 
     fn insert(&mut self, object: Object) -> u32 {
@@ -109,18 +157,28 @@ impl Session {
         body: Incoming,
         answer: oneshot::Sender<Answer>,
     ) -> [Resource; 2] {
-        self.objects.clear();
-        self.parents.clear();
+        self.end();
         self.left = MAX_BYTES;
+        self.limits = Limits::new();
         let request = self.insert(Object::IncomingRequest { head: Box::new(head), body: Some(body) });
         let outparam = self.insert(Object::Outparam(answer));
         [resource(Kind::IncomingRequest, request), resource(Kind::Outparam, outparam)]
     }
 
-    /// Gives up what the guest has kept.
-    pub(crate) fn end(&mut self) {
+    /// Gives up what the guest has kept; whether that is all. Streams of bodies, and what polls a request, are the guest's.
+    pub(crate) fn end(&mut self) -> bool {
+        let has_streams = self.objects.values().any(Object::has_stream);
         self.objects.clear();
         self.parents.clear();
+        self.tasks.abort_all();
+        !has_streams
+    }
+
+    /// Begins what ends with the request.
+    pub(super) fn spawn(&mut self, task: impl std::future::Future<Output = ()> + Send + 'static) {
+        // What has ended is not kept.
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn_on(task, &self.runtime);
     }
 }
 
@@ -153,6 +211,20 @@ pub(super) fn spend(call: GuestCall<'_>, bytes: usize) {
     if !is_there {
         call.trap("the fields and names of a request take too much of the server's memory");
     }
+}
+
+/// Takes one of the pairs of sockets that the request may have; `None` where there are too many.
+pub(super) fn permit(call: GuestCall<'_>, of: impl FnOnce(&Limits) -> &Arc<Semaphore>) -> Option<Permit> {
+    let limit = with(call, |session| Arc::clone(of(&session.limits)));
+    limit.try_acquire_owned().ok().map(Arc::new)
+}
+
+/// The pair of sockets of a body; a guest that has too many is stopped.
+pub(super) fn body_sockets(call: GuestCall<'_>) -> (OwnedFd, StdStream, Permit) {
+    let permit = permit(call, |limits| &limits.bodies);
+    let permit = permit.unwrap_or_else(|| call.trap("a request has too many bodies"));
+    let (guest, server) = body::pair().unwrap_or_else(|error| call.guest().fail(Error::host(error)));
+    (guest, server, permit)
 }
 
 /// The number of a new object; a guest that has too many is stopped.
@@ -200,17 +272,21 @@ pub(super) fn take(call: GuestCall<'_>, handle: u64, kind: Kind) -> Object {
     taken.unwrap_or_else(|| call.trap("a handle stands for what has gone with an earlier request"))
 }
 
+/// Traps where a stream, which belongs to what is dropped, has a handle.
+pub(super) fn check_childless(call: GuestCall<'_>, stream: Option<Stream>) {
+    if stream.is_some_and(|stream| call.guest().uses(stream)) {
+        call.trap("resource has children");
+    }
+}
+
 /// Defines what drops a handle of this kind.
 pub(super) fn define_drop<T: Any>(linker: &mut Linker<T>, name: &str, kind: Kind) -> Result<()> {
     linker.func_flat(TYPES, &format!("[resource-drop]{name}"), move |call, v| {
         let object = take(call, v[0][0], kind);
-        let stream = match &object {
-            Object::IncomingBody { fd, .. } => *fd,
-            Object::OutgoingBody(body) => body.fd,
-            _ => None,
-        };
-        if stream.is_some_and(|fd| call.guest().uses(fd)) {
-            call.trap("resource has children");
+        match &object {
+            Object::IncomingBody { stream, .. } => check_childless(call, *stream),
+            Object::OutgoingBody(body) => _ = body.end(call),
+            _ => {}
         }
     })?;
     Ok(())

@@ -13,6 +13,7 @@ pub(super) enum ErrorCode {
     ConnectionRefused = 6,
     ConnectionTerminated = 7,
     ConnectionTimeout = 8,
+    ConnectionLimitReached = 11,
     RequestDenied = 15,
     UriInvalid = 19,
     ResponseIncomplete = 25,

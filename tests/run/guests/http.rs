@@ -64,6 +64,54 @@ fn fetch(authority: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
     Ok((status, all))
 }
 
+/// The number behind the question mark.
+fn number_of(path: &str) -> usize {
+    path.split('?').nth(1).unwrap().parse().unwrap()
+}
+
+fn outgoing(length: &str) -> OutgoingRequest {
+    let headers = Fields::new();
+    headers.append(&"content-length".to_owned(), &length.as_bytes().to_vec()).unwrap();
+    OutgoingRequest::new(headers)
+}
+
+/// Bodies whose streams take turns: each ends when the descriptor of its stream has become that of another one.
+fn interleave(request: &IncomingRequest) {
+    let mut last: Option<(OutgoingBody, OutgoingRequest)> = None;
+    for _ in 0..500 {
+        let request = outgoing("3");
+        let body = request.body().unwrap();
+        let stream = body.write().unwrap();
+        stream.blocking_write_and_flush(b"abc").unwrap();
+        if let Some((last, _request)) = last {
+            OutgoingBody::finish(last, None).unwrap();
+        }
+        drop(stream);
+        last = Some((body, request));
+    }
+    let incoming = request.consume().unwrap();
+    drop(incoming.stream().unwrap());
+    let request = outgoing("0");
+    let output = request.body().unwrap();
+    let stream = output.write().unwrap();
+    IncomingBody::finish(incoming);
+    drop(stream);
+    OutgoingBody::finish(output, None).unwrap();
+}
+
+/// Requests that nobody answers: how many were begun, and why the next one was not.
+fn many(to: &str, count: usize) -> String {
+    let begin = || {
+        let request = OutgoingRequest::new(Fields::new());
+        request.set_scheme(Some(&Scheme::Http)).unwrap();
+        request.set_authority(Some(to)).unwrap();
+        wasi::http::outgoing_handler::handle(request, None)
+    };
+    let begun: Vec<_> = (0..count).map(|_| begin()).collect();
+    let refused: Vec<_> = begun.iter().filter_map(|begun| begun.as_ref().err()).collect();
+    format!("{} {:?}", count - refused.len(), refused.first())
+}
+
 impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
@@ -167,6 +215,40 @@ impl Guest for Component {
                 loop {
                     all.push(Fields::new());
                 }
+            }
+            // Sockets of the server.
+            "/bodies" => {
+                let requests: Vec<_> = (0..number_of(&path)).map(|_| outgoing("0")).collect();
+                let bodies: Vec<_> = requests.iter().map(|request| request.body().unwrap()).collect();
+                respond(out, 200, &[], b"so many\n");
+                drop(bodies);
+            }
+            "/many" => {
+                let to = request.headers().get(&"x-to".to_owned());
+                let text = many(std::str::from_utf8(&to[0]).unwrap(), number_of(&path));
+                respond(out, 200, &[], text.as_bytes());
+            }
+            "/interleaved" => {
+                interleave(&request);
+                respond(out, 200, &[], b"interleaved\n");
+            }
+            "/trailers" => {
+                let body = request.consume().unwrap();
+                let stream = body.stream().unwrap();
+                while stream.blocking_read(4096).is_ok() {}
+                drop(stream);
+                let trailers = IncomingBody::finish(body).get().unwrap().unwrap();
+                let text = format!("{:?}", trailers.map(|trailers| trailers.map(|fields| fields.entries())));
+                respond(out, 200, &[], text.as_bytes());
+            }
+            // The instance keeps the stream, and never ends the body.
+            "/keep" => {
+                let response = OutgoingResponse::new(Fields::new());
+                let outgoing = response.body().unwrap();
+                ResponseOutparam::set(out, Ok(response));
+                let stream = outgoing.write().unwrap();
+                stream.blocking_write_and_flush(b"kept").unwrap();
+                std::mem::forget((stream, outgoing));
             }
             "/nothing" => {}
             "/error" => ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some("no".to_owned())))),

@@ -171,6 +171,9 @@ fn good(server: &Server) -> Result<(), Failed> {
     ];
     server.expect("/about?x=1", 203, &about)?;
     server.expect("/else", 404, &["no such path"])?;
+    // As many bodies as there may be, with that of the response.
+    server.expect("/bodies?47", 200, &["so many"])?;
+    server.expect("/interleaved", 200, &["interleaved"])?;
     let body = "z".repeat(460_000);
     let response = server.ask("/echo", "", body.as_bytes())?;
     if !response.starts_with("HTTP/1.1 200 ") || response.matches('z').count() != body.len() {
@@ -213,18 +216,29 @@ fn streams(server: &Server) -> Result<(), Failed> {
     }
     write!(stream, "0\r\n\r\n")?;
     stream.read_to_string(&mut response)?;
-    if response.ends_with("0\r\n\r\n") || response.ends_with("x-trailer: yes\r\n\r\n") {
-        return Ok(());
+    if !response.ends_with("0\r\n\r\n") && !response.ends_with("x-trailer: yes\r\n\r\n") {
+        return Err(format!("/stream ends with {response:?}").into());
     }
-    Err(format!("/stream ends with {response:?}").into())
+    // Who has read a body finds what comes after it.
+    for _ in 0..50 {
+        let mut stream = connect(server.public)?;
+        stream.write_all(
+            b"POST /trailers HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+        )?;
+        stream.write_all(b"4\r\nbody\r\n0\r\nx-after: it\r\n\r\n")?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        expect(&response, "/trailers", 200, &["Ok(Some([(\"x-after\", [105, 116])]))"])?;
+    }
+    Ok(())
 }
 
 /// Guests that do wrong end their own requests, while others are answered.
 fn hostile(server: &Server) -> Result<(), Failed> {
     thread::scope(|scope| {
         let good = scope.spawn(|| (0..200).try_for_each(|_| server.expect("/hello", 200, &["Hello, world!\n"])));
-        let failing =
-            ["/trap", "/allocate", "/fields", "/names", "/objects", "/nothing", "/error"].map(|path| (path, 500));
+        let failing = ["/trap", "/allocate", "/fields", "/names", "/objects", "/bodies?48", "/nothing", "/error"]
+            .map(|path| (path, 500));
         let bad = failing.into_iter().chain([("/loop", 504), ("/sleep", 504)]);
         for (path, status) in bad {
             server.expect(path, status, &[])?;
@@ -269,6 +283,13 @@ fn reused(program: &Path) -> Result<(), Failed> {
         server.expect("/hello", 200, &["Hello, world!\n"])?;
     }
     server.expect("/trap", 500, &[])?;
+    // What an instance keeps of a request ends with the request.
+    for _ in 0..4 {
+        let mut stream = connect(server.public)?;
+        stream.write_all(b"GET /keep HTTP/1.1\r\nhost: test\r\n\r\n")?;
+        // The server may close before what was written has left.
+        stream.read_to_end(&mut Vec::new()).map_err(|error| format!("/keep goes on: {error}"))?;
+    }
     let response = server.ask("/echo", "", b"whole body")?;
     expect(&response, "/echo", 200, &["whole body"])
 }
@@ -348,7 +369,16 @@ fn outside(program: &Path) -> Result<(), Failed> {
     let gone = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let all = Server::start(program, &["--http-allow", "*"])?;
     let refused = all.ask("/fetch", &format!("x-to: {gone}\r\n"), b"")?;
-    expect(&refused, "/fetch", 502, &["ConnectionRefused"])
+    expect(&refused, "/fetch", 502, &["ConnectionRefused"])?;
+    // By name, and by a name that nobody has.
+    let named = all.ask("/fetch", &format!("x-to: localhost:{}\r\n", closed.public.port()), b"")?;
+    expect(&named, "/fetch", 200, &["Hello, world!\n"])?;
+    // Nobody answers: requests are limited, and end with the one that has made them.
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let descriptors = all.descriptors()?;
+    let many = all.ask("/many?40", &format!("x-to: {}\r\n", silent.local_addr()?), b"")?;
+    expect(&many, "/many", 200, &["16 Some(ErrorCode::ConnectionLimitReached)"])?;
+    all.wait_for(descriptors)
 }
 
 /// A server that is told to end answers what it has accepted, and ends.
