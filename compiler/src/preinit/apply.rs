@@ -33,7 +33,10 @@ impl State {
 
     fn apply_to_tables(&self, module: &mut Module<'_>) {
         for &index in &self.dropped_elements {
-            module.elements[index] = ElementSegment { mode: ElementMode::Passive, elements: Vec::new() };
+            // An active segment of a table that cannot change is what the table holds, whether it was dropped or not.
+            if !matches!(module.elements[index].mode, ElementMode::Active(..)) {
+                module.elements[index] = ElementSegment { mode: ElementMode::Passive, elements: Vec::new() };
+            }
         }
         for segment in module.elements.values_mut() {
             let is_known = |table: TableIndex| self.tables.contains_key(&table);
