@@ -35,7 +35,9 @@ pub unsafe extern "C" fn wasmelt_hook_snapshot(vmctx: *mut u8) {
     let instance = unsafe { Instance::from_vmctx(vmctx) };
     let program = instance.program();
     let Some(initialiser) = program.invoke_entry.get() else { Failure::Check.end([0; 2]) };
-    descriptors::redirect_standard(1, Handle::STDERR);
+    if descriptors::leads_to(1, Handle::STDOUT) {
+        descriptors::redirect_standard(1, Handle::STDERR);
+    }
     let before = Descriptors::now();
     let mut no_values = [[0u64; 2]; 1];
     // SAFETY: the entry is called once, then the initialiser, which has neither parameters nor results.

@@ -57,6 +57,7 @@ impl LimitArgs {
                 },
             }
             if let Some(error) = self.exceeded(start) {
+                host::end_program();
                 link::remove_temporary_files();
                 return Err(error);
             }

@@ -6,12 +6,12 @@ use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use rustix::fs::{AtFlags, CWD, MemfdFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Start, command, execute, folder_of};
+use super::{Start, command, execute, folder_of, output_of};
 
 /// A file without a name in the folder of `target`, where the file system has such files. It gets what the umask leaves
 /// of the permissions `mode`.
@@ -55,8 +55,7 @@ pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
 pub(crate) fn output_of_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<(ExitStatus, Vec<u8>)> {
     let file = memory_file(bytes, &start.arg0)?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let output = command(Path::new(&path), start).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    Ok((output.status, output.stdout))
+    output_of(command(Path::new(&path), start))
 }
 
 /// A file in memory that can be executed. Its name is for those who look at processes.

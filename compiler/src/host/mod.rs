@@ -19,7 +19,10 @@ mod system;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub(crate) use nameless::{create_nameless, execute_bytes, output_of_bytes, put_in_place};
 pub(crate) use system::*;
@@ -58,9 +61,46 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// How much memory this process has, in bytes; `None` where the system does not tell in this way, which Linux does.
+/// The program that runs beside this one, see [`output_of`].
+static BESIDE: Mutex<Option<Child>> = Mutex::new(None);
+
+fn beside() -> MutexGuard<'static, Option<Child>> {
+    // The program is the same whoever panicked.
+    BESIDE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a command to its end: how it ended, and what it wrote to standard output. Its standard input is empty. Until then
+/// [`end_program`] ends it, and [`resident_bytes`] counts its memory.
+fn output_of(mut command: Command) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+    let stdout = child.stdout.take();
+    *beside() = Some(child);
+    let mut output = Vec::new();
+    let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut output));
+    // Nobody writes any more: the program has ended, or is about to.
+    let child = beside().take();
+    let status = child.ok_or_else(|| io::Error::other("it was stopped"))?.wait()?;
+    read.map(|_| (status, output))
+}
+
+/// Ends the program that runs beside this one, where one does.
+pub(crate) fn end_program() {
+    if let Some(mut child) = beside().take() {
+        // It fails where the program has ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// How much memory this process has, and the program that runs beside it, in bytes; `None` where the system does not tell in
+/// this way, which Linux does.
 pub(crate) fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let of_program = beside().as_ref().and_then(|child| resident_bytes_of(&child.id().to_string()));
+    Some(resident_bytes_of("self")? + of_program.unwrap_or(0))
+}
+
+fn resident_bytes_of(process: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)

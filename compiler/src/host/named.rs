@@ -4,11 +4,11 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use tempfile::TempPath;
 
-use super::{Start, command, exit_code, restrict_to_executing, wait_for};
+use super::{Start, command, exit_code, output_of, restrict_to_executing, wait_for};
 
 /// Always fails: this system has no files without names.
 pub(crate) fn create_nameless(_target: &Path, _mode: u32) -> io::Result<File> {
@@ -33,8 +33,7 @@ pub(crate) fn execute_bytes(bytes: &[u8], start: &Start<'_>) -> io::Error {
 /// standard input is empty.
 pub(crate) fn output_of_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<(ExitStatus, Vec<u8>)> {
     let path = temporary_program(bytes)?;
-    let output = command(&path, start).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
-    Ok((output.status, output.stdout))
+    output_of(command(&path, start))
 }
 
 fn run_bytes(bytes: &[u8], start: &Start<'_>) -> io::Result<i32> {

@@ -14,6 +14,7 @@ use wasmelt_abi::trap::TRAP_EXIT_CODE;
 
 use crate::error::{Error, Result};
 use crate::host::{self, Start};
+use crate::link;
 use crate::module::{ConstValue, DataIndex, ElemIndex, Entity, FuncIndex, FuncType, GlobalIndex, Module, TableIndex};
 use crate::options::{Cpu, DirFrom, Emit, Linker, Options, Policy, Preinit, Runtime, Snapshot, Stops, UnknownImports};
 
@@ -67,7 +68,10 @@ pub(crate) fn options_of_initialiser(preinit: &Preinit, module: &Module<'_>, opt
         unknown_imports: UnknownImports::Trap,
         linker: Linker::Embedded,
         runtime: Runtime::default_for(&target_lexicon::HOST),
-        runtime_dir: options.runtime_dir.clone().filter(|_| options.target == target_lexicon::HOST),
+        // The folder may have archives for the target alone.
+        runtime_dir: options.runtime_dir.clone().filter(|dir| {
+            options.target == target_lexicon::HOST || link::runtime_place(&target_lexicon::HOST, Some(dir)) != "missing"
+        }),
         debug_info: false,
         grantable: false,
         preinit: None,
@@ -158,7 +162,9 @@ fn withheld(preinit: &Preinit, policy: &Policy) -> Vec<&'static str> {
 /// Runs the program that initialises: what it writes is a snapshot.
 pub(crate) fn run(executable: &[u8], options: &Options, module: &Module<'_>) -> Result<Vec<u8>> {
     let name = options.invoke.as_deref().unwrap_or_default();
-    let start = Start { arg0: "initialiser".into(), args: &[], env: BTreeMap::new() };
+    // What the variable takes away is meant for programs that are started, and not for one that is compiled.
+    let env = BTreeMap::from([("WASMELT_POLICY".to_owned(), String::new())]);
+    let start = Start { arg0: "initialiser".into(), args: &[], env };
     let (status, snapshot) = host::output_of_bytes(executable, &start)
         .map_err(|e| Error::io(format!("cannot execute the initialiser `{name}`"), &e))?;
     if status.success() && !snapshot.is_empty() {

@@ -40,6 +40,11 @@ pub fn redirect_standard(fd: u32, handle: Handle) {
     });
 }
 
+/// Whether a number of the guest stands for a handle of the system.
+pub fn leads_to(fd: u32, handle: Handle) -> bool {
+    with(|table| (table.get(fd).map(|descriptor| descriptor.handle == handle), NO_HANDLE)).unwrap_or(false)
+}
+
 /// A table of descriptors. It starts with the three standard streams, which are filled in before its first use: so the
 /// table of the process is all zeros in an executable, and takes no room in the file. Dropping a table closes nothing.
 #[derive(Debug)]

@@ -26,6 +26,11 @@
   (func (export "fail") (call $proc_exit (i32.const 3)))
   (func (export "trap") (unreachable))
   (func (export "loop") (loop (br 0)))
+  ;; Takes 1 GiB, and never returns.
+  (func (export "grow")
+    (drop (memory.grow (i32.const 16384)))
+    (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x40000000))
+    (loop (br 0)))
   (func $open (export "open")
     (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 9) (i32.const 0)
           (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16))
