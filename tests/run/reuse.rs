@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         changed("zig/checksum.wasm", &["-Os"]),
         changed("assemblyscript/life.wasm", &["--emit", "cdylib", "--fuel"]),
         changed("rust/wordfreq.wasm", &["--target", "aarch64-linux", "--emit", "obj"]),
+        Trial::test("reuse::a_function_gets_a_caller", a_function_gets_a_caller),
         Trial::test("reuse::other_options_reuse_nothing", other_options_reuse_nothing),
         Trial::test("reuse::a_damaged_cache_is_as_good_as_none", a_damaged_cache_is_as_good_as_none),
     ]
@@ -102,6 +103,31 @@ fn a_changed_module_is_compiled_as_ever(name: &str, options: &[&str]) -> Result<
         }
     }
     Ok(())
+}
+
+/// A small function that somebody calls is made to be taken into its callers, as long as it stays small. One that nobody
+/// calls takes all that it likes into itself.
+fn a_function_gets_a_caller() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    let module = |body: &str| {
+        // 17 instructions of CLIF: $f becomes too large while it takes all of them.
+        let add = "(i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))";
+        let set = "(i32.store (i32.const 8) (i32.const 1))";
+        let calls = "(call $h)".repeat(30);
+        format!(
+            r#"(module (memory (export "memory") 1) (func $h {add} {set}) (func $f (export "f") {calls})
+                (func (export "_start") {body}))"#
+        )
+    };
+    let [without, with] = ["nop", "(call $f)"].map(|body| module(body).into_bytes());
+    let compile =
+        |module: &[u8], cache: &[&str]| compile(scratch.path(), module, &[&["--emit", "cdylib"], cache].concat());
+    compile(&without, &["--cache"])?;
+    let (expected, _) = compile(&with, &[])?;
+    match compile(&with, &["--cache"])? {
+        (found, _) if found == expected => Ok(()),
+        (_, reused) => Err(format!("the output differs, {reused:?} functions reused").into()),
+    }
 }
 
 fn other_options_reuse_nothing() -> Result<(), Failed> {

@@ -48,6 +48,8 @@ impl Keys {
             let mut hasher = blake3::Hasher::new();
             hasher.update(surroundings.as_bytes()).update(&own[&id]);
             calls[&id].iter().for_each(|callee| _ = hasher.update(&deep[callee]));
+            // One that others may take is made in another way.
+            hasher.update(&[u8::from(candidates.contains(&id))]);
             // The functions that it calls are known by their numbers.
             hasher.update(&id.as_u32().to_le_bytes());
             (id, *hasher.finalize().as_bytes())
