@@ -51,6 +51,8 @@ impl Default for Settings {
 /// An executable for an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Executable<'a> {
+    /// What messages call it: where its bytes came from.
+    pub source_name: &'a str,
     /// The name of its file, without folders: that of the program in the image.
     pub name: &'a str,
     /// Its bytes.
@@ -80,11 +82,18 @@ pub fn image(executables: &[Executable<'_>], settings: &Settings) -> Result<Imag
         if !architectures.insert(platform.to_string()) {
             return Err(Error::usage(format!(
                 "{}: the image has an executable for this architecture already",
-                executable.name
+                executable.source_name
             )));
         }
         notes.extend(missing(&policy));
         let folders = folders(&policy);
+        if folders.contains(executable.name) {
+            return Err(Error::usage(format!(
+                "{}: the image would have the program and a granted directory under one name, `{}`",
+                executable.source_name, executable.name
+            ))
+            .hint("`--name NAME` gives the program another one"));
+        }
         let (layer, unpacked) = layer(executable, &folders, settings).map_err(|e| internal(&e))?;
         let config = config(executable, &platform, &unpacked, &policy, settings);
         let layer = blob(&mut blobs, LAYER, layer);
@@ -119,7 +128,7 @@ pub fn image(executables: &[Executable<'_>], settings: &Settings) -> Result<Imag
 
 /// The platform of an executable, as images name it, and what it is granted.
 fn check(executable: &Executable<'_>) -> Result<(Value, Policy)> {
-    let name = executable.name;
+    let name = executable.source_name;
     let refused = |what: &str, hint: &str| Err(Error::input(format!("{name} {what}")).hint(hint));
     let header = elf::FileHeader64::<Endianness>::parse(executable.bytes);
     let Ok(header) = header else {
@@ -330,7 +339,8 @@ mod tests {
         for bytes in
             [&b""[..], b"\0asm\x01\0\0\0", b"MZ", b"\x7fELF", &std::fs::read("/proc/self/exe").unwrap_or_default()]
         {
-            let error = image(&[Executable { name: "app", bytes }], &Settings::default()).unwrap_err();
+            let error =
+                image(&[Executable { source_name: "app", name: "app", bytes }], &Settings::default()).unwrap_err();
             assert!(error.to_string().starts_with("app "), "{error}");
         }
         assert!(image(&[], &Settings::default()).is_err());

@@ -55,7 +55,7 @@ pub(super) struct ImageArgs {
 pub(super) fn execute(args: &ImageArgs) -> Result<()> {
     let inputs = args.files.iter().map(|file| {
         let mut input = Input::open(file)?;
-        Ok((input.read()?, input))
+        Ok((input.read()?, input, file.display().to_string()))
     });
     let inputs: Vec<_> = inputs.collect::<Result<_>>()?;
     let first = args.files.first().and_then(|file| file.file_name()).and_then(|name| name.to_str());
@@ -63,8 +63,9 @@ pub(super) fn execute(args: &ImageArgs) -> Result<()> {
         Error::usage("the program's file in the image needs a name, without folders and in UTF-8")
             .hint("`--name NAME` gives one")
     })?;
-    let sink = Output::create(&args.output, Emit::Obj, inputs.first().map(|(_, input)| &input.file))?;
-    let executables: Vec<_> = inputs.iter().map(|(bytes, _)| Executable { name, bytes }).collect();
+    let sink = Output::create(&args.output, Emit::Obj, inputs.first().map(|(_, input, _)| &input.file))?;
+    let executables: Vec<_> =
+        inputs.iter().map(|(bytes, _, source_name)| Executable { source_name, name, bytes }).collect();
     let defaults = Settings::default();
     let (user, group) = args.user.unwrap_or((defaults.user, defaults.group));
     let settings = Settings {
