@@ -258,9 +258,9 @@ fn answer(folder: &Path) {
         let mut zig = foreign::zig_command()?;
         zig.args(request.lines().map(foreign::path_in_wine));
         let outcome = support::run(&mut zig, b"")?;
-        Ok(format!("{}\n{}", outcome.code(), outcome.stderr()))
+        Ok(format!("{}\n{}", outcome.code(), outcome.shown()))
     };
-    let text = run().unwrap_or_else(|why| format!("2\n{}", why.message().unwrap_or_default()));
+    let text = run().unwrap_or_else(|why| format!("2\nnothing was linked: {}", why.message().unwrap_or_default()));
     let draft = folder.join("answer.draft");
     // Whoever waits fails when no answer comes.
     drop(fs::write(&draft, text).and_then(|()| fs::rename(&draft, folder.join("answer"))));
