@@ -68,6 +68,12 @@ fn bench(arguments: &common::Arguments) -> Result {
         fs::write(&module, modules::large_data(65536, &modules::pattern(bytes)))?;
         add(name, Command::new(compile(&module, &format!("data-{bytes}"), folder.path())?));
     }
+    // What a program computes before it answers, in each run or when it is compiled.
+    let prepare = support::repository().join("benches/prepare.wat");
+    for (name, options) in [("wasmelt: a table", &[][..]), ("wasmelt: a table, --preinit", &["--preinit"])] {
+        let program = compile_with(&prepare, &name.replace([' ', ':', ','], "-"), folder.path(), options)?;
+        add(name, Command::new(program));
+    }
     if let Some(cc) = support::find_program("cc") {
         add(
             "C: hello, static",
