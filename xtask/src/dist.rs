@@ -1,12 +1,12 @@
 //! `cargo xtask dist`: the folder of a release. The program finds its archives beside itself, so the folder can be moved. A release
-//! for this machine has the C libraries and the Python package as well.
+//! for this machine has the archive of servers, the C libraries and the Python package as well.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use crate::{Result, c_api, compiler, root, run, runtimes};
+use crate::{Result, c_api, compiler, root, run, runtimes, server};
 
 /// Makes the folder.
 pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Result<()> {
@@ -22,6 +22,9 @@ pub(crate) fn execute(host: Option<&str>, targets: &[String], out: &Path) -> Res
     fs::copy(&built, bin.join(&name)).map_err(|e| format!("cannot copy {name}: {e}"))?;
     runtimes::execute(targets, &folder.join("lib/wasmelt"), false, false)?;
     if host.is_none() {
+        if cfg!(target_os = "linux") {
+            server::execute(None, &folder.join("lib/wasmelt"))?;
+        }
         for_hosts(&folder)?;
     }
 

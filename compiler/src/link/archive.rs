@@ -101,8 +101,10 @@ pub(super) fn find_server(target: &Triple, runtime_dir: Option<&Path>) -> Result
         Ok(bytes) => Ok(Archive { bytes: bytes.into(), place: path.display().to_string(), is_embedded: false }),
         Err(e) if is_absence(&e) => {
             Err(Error::link(format!("no archive of servers for {target}: searched {}", path.display()))
-                .hint("install a release of wasmelt, which has archives")
-                .hint("build it from wasmelt's source: `cargo xtask server --out DIR`, and pass `--runtime-dir DIR`"))
+                .hint("releases have the one for the machine that they are for")
+                .hint(format!(
+                    "build it from wasmelt's source: `cargo xtask server --target {target} --out DIR`, and pass `--runtime-dir DIR`"
+                )))
         }
         Err(e) => Err(Error::io(format!("cannot read {}", path.display()), &e)),
     }
