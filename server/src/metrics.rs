@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(crate) struct Metrics {
     /// By the first digit of the status, from 1 on.
     by_class: [AtomicU64; 5],
-    pub(crate) running: AtomicU64,
+    running: AtomicU64,
     pub(crate) traps: AtomicU64,
     pub(crate) deadlines: AtomicU64,
     pub(crate) refused: AtomicU64,
@@ -16,10 +16,25 @@ pub(crate) struct Metrics {
     guests: AtomicU64,
 }
 
+/// A guest that runs.
+pub(crate) struct Running<'a>(&'a Metrics);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Metrics {
     pub(crate) fn answered(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.by_class[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a guest that runs, until what this returns is dropped.
+    pub(crate) fn run(&self) -> Running<'_> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(self)
     }
 
     /// Counts the time that a guest has taken.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, value_parser};
 
+use crate::http::Allowed;
+
 /// Answers requests of HTTP with a component of WebAssembly.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
@@ -17,8 +19,9 @@ pub(crate) struct Options {
     pub(crate) admin: Option<SocketAddr>,
     /// Hosts that the component may send requests to, as NAME or NAME:PORT, `*` for all; may be repeated
     #[arg(long = "http-allow", value_name = "HOST")]
-    pub(crate) http_allow: Vec<String>,
-    /// The time that a request may take, from its head to the end of the response that the component makes
+    pub(crate) http_allow: Vec<Allowed>,
+    /// The time that a request may take, from its head to the end of the response that the component makes, and while it waits
+    /// for a thread
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]
     pub(crate) deadline_ms: u64,
     /// Connections that are open at the same time; more are accepted when one has ended
@@ -31,12 +34,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
     pub(crate) max_memory: usize,
     /// Requests that are answered at the same time, each by a thread
-    #[arg(long, value_name = "COUNT", default_value_t = 64)]
-    pub(crate) max_concurrency: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) max_concurrency: u32,
     /// Requests that wait for a thread; more are answered with 503
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub(crate) max_queue: usize,
-    /// Requests that an instance answers one after the other before another one takes its place
+    /// Requests that an instance answers one after the other before another one takes its place. With more than one, what a
+    /// request has left in the component's memory is there for the next one, whoever sends it
     #[arg(long, value_name = "COUNT", default_value_t = 1)]
     pub(crate) max_requests_per_instance: u32,
     /// An environment variable of the component, as NAME=VALUE; may be repeated

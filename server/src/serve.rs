@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use wasmelt_embed::component::Component;
 
 use crate::body::Outgoing;
@@ -41,14 +42,14 @@ struct Server {
 pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(options.max_concurrency.saturating_add(http::LOOKUPS + 8))
+        .max_blocking_threads((options.max_concurrency as usize).saturating_add(http::LOOKUPS + 8))
         .build()?;
     let metrics = Arc::new(Metrics::default());
     let workers = {
         let _runtime = runtime.enter();
         Arc::new(Workers::new(component, options.clone(), Arc::clone(&metrics))?)
     };
-    let count = options.max_concurrency.clamp(1, Semaphore::MAX_PERMITS / 2);
+    let count = (options.max_concurrency as usize).min(Semaphore::MAX_PERMITS / 2);
     let server = Arc::new(Server {
         workers,
         metrics,
@@ -87,7 +88,7 @@ async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>>
     }
     drop(public);
     // Requests that were accepted are answered.
-    let _ = tokio::time::timeout(Duration::from_millis(server.options.grace_ms), connections.end()).await;
+    let _ = timeout(Duration::from_millis(server.options.grace_ms), connections.end()).await;
     Ok(())
 }
 
@@ -148,7 +149,7 @@ async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming
     let start = Instant::now();
     let line =
         server.options.access_log.then(|| format!("{} {} {:?}", request.method(), request.uri(), request.version()));
-    let response = by_guest(&server, request).await;
+    let response = by_guest(&server, request, start).await;
     server.metrics.answered(response.status().as_u16());
     if let Some(line) = line {
         let (status, ms) = (response.status().as_u16(), start.elapsed().as_secs_f64() * 1e3);
@@ -157,24 +158,27 @@ async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming
     response
 }
 
-/// Lets a guest answer.
-async fn by_guest(server: &Arc<Server>, request: Request<Incoming>) -> Response<Outgoing> {
+/// Lets a guest answer a request that arrived at this time.
+async fn by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
     let Ok(_accepted) = server.accepted.try_acquire() else {
         server.metrics.refused.fetch_add(1, Ordering::Relaxed);
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already\n");
     };
-    let Ok(running) = Arc::clone(&server.running).acquire_owned().await else {
-        return text(StatusCode::SERVICE_UNAVAILABLE, "the server ends\n");
+    let running = timeout(server.options.deadline(), Arc::clone(&server.running).acquire_owned()).await;
+    let running = match running {
+        Ok(Ok(running)) => running,
+        Ok(Err(_)) => return text(StatusCode::SERVICE_UNAVAILABLE, "the server ends\n"),
+        Err(_) => {
+            server.metrics.deadlines.fetch_add(1, Ordering::Relaxed);
+            return too_late();
+        }
     };
     let (sender, answered) = oneshot::channel();
     let this = Arc::clone(server);
     let guest = tokio::task::spawn_blocking(move || {
-        this.metrics.running.fetch_add(1, Ordering::Relaxed);
-        let result = this.workers.run(request, sender);
-        this.metrics.running.fetch_sub(1, Ordering::Relaxed);
         // Not sooner: whoever has asked may be gone, and the guest still runs.
-        drop(running);
-        result
+        let _running = (running, this.metrics.run());
+        this.workers.run(request, arrived, sender)
     });
     let failure = match answered.await {
         Ok(Answer::Response { status, headers, body }) => {
@@ -194,7 +198,7 @@ async fn by_guest(server: &Arc<Server>, request: Request<Incoming>) -> Response<
         Err(_) => guest.await.unwrap_or(Err(Failure::Trapped)).err().unwrap_or(Failure::NoAnswer),
     };
     match failure {
-        Failure::TooLate => text(StatusCode::GATEWAY_TIMEOUT, "the deadline is over\n"),
+        Failure::TooLate => too_late(),
         Failure::Trapped => text(StatusCode::INTERNAL_SERVER_ERROR, "the component has failed\n"),
         Failure::NoAnswer => text(StatusCode::INTERNAL_SERVER_ERROR, "the component has given no answer\n"),
     }
@@ -207,6 +211,10 @@ async fn administer(server: Arc<Server>, _: SocketAddr, request: Request<Incomin
         (&Method::GET, "/metrics") => Response::new(Outgoing::Whole(Some(server.metrics.text().into()))),
         _ => text(StatusCode::NOT_FOUND, "GET /healthz, GET /metrics\n"),
     }
+}
+
+fn too_late() -> Response<Outgoing> {
+    text(StatusCode::GATEWAY_TIMEOUT, "the deadline is over\n")
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Outgoing> {

@@ -65,7 +65,7 @@ impl Workers {
         let ready = linker.instantiate_pre(component)?;
         let mut pool = PoolConfig::default();
         // Instances that wait for further requests have their own.
-        let count = options.max_concurrency.saturating_mul(2);
+        let count = (options.max_concurrency as usize).saturating_mul(2);
         (pool.memories, pool.tables, pool.stacks) = (count, count.saturating_mul(4), count);
         let mut stores = StoreConfig::default();
         stores.pool = Some(Pool::new(pool)?);
@@ -79,12 +79,13 @@ impl Workers {
     pub(crate) fn run(
         &self,
         request: Request<Incoming>,
+        arrived: Instant,
         answer: oneshot::Sender<Answer>,
     ) -> std::result::Result<(), Failure> {
         let start = Instant::now();
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let result = idle.map_or_else(|| self.worker(), Ok).and_then(|mut worker| {
-            let is_done = worker.answer(self, request, answer)?;
+        let result = idle.map_or_else(|| self.worker(arrived), Ok).and_then(|mut worker| {
+            let is_done = worker.answer(self, request, arrived, answer)?;
             worker.requests += 1;
             if is_done && worker.requests < self.options.max_requests_per_instance {
                 self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
@@ -93,7 +94,7 @@ impl Workers {
         });
         self.metrics.guest(start.elapsed());
         let Err(error) = result else { return Ok(()) };
-        if start.elapsed() >= self.options.deadline() {
+        if arrived.elapsed() >= self.options.deadline() {
             self.metrics.deadlines.fetch_add(1, Ordering::Relaxed);
             return Err(Failure::TooLate);
         }
@@ -102,7 +103,7 @@ impl Workers {
         Err(Failure::Trapped)
     }
 
-    fn worker(&self) -> Result<Worker> {
+    fn worker(&self, arrived: Instant) -> Result<Worker> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdout().inherit_stderr().envs(&self.options.variables);
         let session = Session::new(Handle::current(), Arc::clone(&self.outside));
@@ -110,16 +111,17 @@ impl Workers {
         let limits = StoreLimitsBuilder::new().memory_size(self.options.max_memory).build();
         let mut store = Store::with_config(State { context, limits }, self.stores.clone());
         store.limiter(|state| &mut state.limits);
-        self.begin(&mut store)?;
+        self.begin(&mut store, arrived)?;
         let instance = self.ready.instantiate(&mut store)?;
         let handle = instance.get_func(&mut store, HANDLER, "handle")?;
         Ok(Worker { store, handle, requests: 0 })
     }
 
-    /// Begins the time that a guest has.
-    fn begin(&self, store: &mut Store<State>) -> Result<()> {
-        store.set_deadline(&self.deadlines, self.options.deadline())?;
-        store.data_mut().context.begin_request(self.options.deadline());
+    /// Begins the time that a guest has: what is left since the request has arrived.
+    fn begin(&self, store: &mut Store<State>, arrived: Instant) -> Result<()> {
+        let left = self.options.deadline().saturating_sub(arrived.elapsed());
+        store.set_deadline(&self.deadlines, left)?;
+        store.data_mut().context.begin_request(left);
         Ok(())
     }
 }
@@ -130,9 +132,10 @@ impl Worker {
         &mut self,
         workers: &Workers,
         request: Request<Incoming>,
+        arrived: Instant,
         answer: oneshot::Sender<Answer>,
     ) -> Result<bool> {
-        workers.begin(&mut self.store)?;
+        workers.begin(&mut self.store, arrived)?;
         let (head, body) = request.into_parts();
         let context = &mut self.store.data_mut().context;
         let session = context.data_mut::<Session>().ok_or_else(|| Error::msg("the instance has no session"))?;

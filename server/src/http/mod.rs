@@ -17,7 +17,7 @@ use wasmelt_embed::Result;
 use wasmelt_embed::component::Linker;
 
 pub(crate) use outparam::Answer;
-pub(crate) use outside::{LOOKUPS, Outside};
+pub(crate) use outside::{Allowed, LOOKUPS, Outside};
 pub(crate) use session::Session;
 
 /// The interface of all functions but one.

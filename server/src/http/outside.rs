@@ -9,6 +9,7 @@ use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream as StdStream;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,13 +41,12 @@ pub(crate) const LOOKUPS: usize = 16;
 /// Hosts that guests may send requests to.
 #[derive(Debug)]
 pub(crate) struct Outside {
-    /// As NAME, NAME:PORT or `*`.
-    allowed: Vec<String>,
+    allowed: Vec<Allowed>,
     lookups: Arc<Semaphore>,
 }
 
 impl Outside {
-    pub(crate) fn new(allowed: Vec<String>) -> Self {
+    pub(crate) fn new(allowed: Vec<Allowed>) -> Self {
         Self { allowed, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
@@ -67,15 +67,43 @@ impl Outside {
     }
 
     fn allows(&self, authority: &Authority, port: u16) -> bool {
-        let host = authority.host();
-        self.allowed.iter().any(|allowed| match allowed.rsplit_once(':') {
-            _ if allowed == "*" => true,
-            // An address of IPv6 has colons, and stands in brackets.
-            Some((name, number)) if !number.ends_with(']') => {
-                name.eq_ignore_ascii_case(host) && number.parse() == Ok(port)
+        self.allowed.iter().any(|allowed| match allowed {
+            Allowed::All => true,
+            Allowed::Host(host, only) => {
+                host.eq_ignore_ascii_case(authority.host()) && only.is_none_or(|only| only == port)
             }
-            _ => allowed.eq_ignore_ascii_case(host),
         })
+    }
+}
+
+/// What an operator allows.
+#[derive(Clone, Debug)]
+pub(crate) enum Allowed {
+    All,
+    /// A host, at one port or all.
+    Host(String, Option<u16>),
+}
+
+impl FromStr for Allowed {
+    type Err = &'static str;
+
+    /// Reads NAME, NAME:PORT or `*`. An address of IPv6 stands in brackets.
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        const WANTED: &str =
+            "a name or an address is wanted, or one with a port, or `*` alone: no scheme, no user, no path";
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let authority: Authority = text.parse().map_err(|_| WANTED)?;
+        if authority.host().is_empty() || authority.host().contains('*') {
+            return Err(WANTED);
+        }
+        let port = match text.strip_prefix(authority.host()) {
+            Some("") => None,
+            Some(port) => Some(port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or(WANTED)?),
+            None => return Err(WANTED),
+        };
+        Ok(Self::Host(authority.host().to_owned(), port))
     }
 }
 

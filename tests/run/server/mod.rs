@@ -140,6 +140,8 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     reused(&program)?;
     unheard(&program)?;
     impatient(&program)?;
+    queued(&program)?;
+    misunderstood(&program)?;
     activated(&program)?;
     outside(&program)?;
     ends(server)
@@ -335,6 +337,35 @@ fn impatient(program: &Path) -> Result<(), Failed> {
     }
     if silent.iter_mut().all(|stream| stream.read(&mut [0]).is_err()) {
         return Err("there are more connections than may be".into());
+    }
+    Ok(())
+}
+
+/// Requests that wait for a thread have no more time than others.
+fn queued(program: &Path) -> Result<(), Failed> {
+    let server = Server::start(program, &["--deadline-ms", "300", "--max-concurrency", "1"])?;
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..20).map(|_| scope.spawn(|| server.expect("/sleep", 504, &[]))).collect();
+        asking.into_iter().try_for_each(|asking| asking.join().map_err(|_| "a request panicked")?)
+    })?;
+    // One after the other, they would take twenty times as long as one.
+    if start.elapsed() > Duration::from_secs(4) || server.counter("wasmelt_deadlines_total ")? != 20 {
+        return Err(format!("twenty requests that wait take {:?}", start.elapsed()).into());
+    }
+    Ok(())
+}
+
+/// What can have no meaning is refused at the start.
+fn misunderstood(program: &Path) -> Result<(), Failed> {
+    let hosts = ["https://host", "host:abc", "host:", "user@host", "host/path", "", "host:70000", "::1", "*.host"];
+    let hosts = hosts.map(|host| ["--http-allow", host]);
+    for options in hosts.into_iter().chain([["--max-concurrency", "0"], ["--max-connections", "0"]]) {
+        let output = Command::new(program).args(options).args(["--listen", "192.0.2.1:1"]).output()?;
+        let message = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(2) || !message.contains(options[0]) {
+            return Err(format!("{options:?} is answered with {:?}: {message}", output.status).into());
+        }
     }
     Ok(())
 }
