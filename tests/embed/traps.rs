@@ -201,3 +201,33 @@ fn the_stack_can_end_anywhere() {
         assert_eq!(call_i32(&mut store, instance, "one", &[]), pages);
     }
 }
+
+/// The variable that says that this process is the one that the test has started.
+const ROLE: &str = "WASMELT_TEST_FIRST_FAULTS";
+
+#[test]
+fn the_first_library_with_faults_is_loaded_while_a_guest_runs() {
+    if std::env::var_os(ROLE).is_none() {
+        // No other test has loaded a library in that process.
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", "traps::the_first_library_with_faults_is_loaded_while_a_guest_runs"]).env(ROLE, "1");
+        let outcome = child.output().unwrap();
+        assert!(outcome.status.success(), "{:?}: {}", outcome.status, String::from_utf8_lossy(&outcome.stdout));
+        return;
+    }
+    const CALLER: &str = r#"(module
+        (import "host" "load" (func $load))
+        (table (export "table") 1 funcref)
+        (func (export "run") (call $load) (call_indirect (i32.const 0))))"#;
+    const FAULTS: &str = r#"(module (func (export "run") (unreachable)))"#;
+    let mut store = Store::new(());
+    let caller = module_with("caller", CALLER, &["--bounds-checks", "explicit"]);
+    let load = Func::wrap(&mut store, |mut caller: Caller<'_, ()>| -> Result<()> {
+        let loaded = Instance::new(&mut caller, &module("faults", FAULTS), &[])?;
+        let run = loaded.get_func(&caller, "run");
+        let Some(Extern::Table(table)) = caller.get_export("table") else { return Err(Error::msg("no table")) };
+        table.set(&mut caller, 0, &Val::FuncRef(run))
+    });
+    let caller = Instance::new(&mut store, &caller, &[load.unwrap().into()]).unwrap();
+    assert_eq!(trap(call(&mut store, caller, "run", &[])), Trap::Unreachable);
+}
