@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -28,7 +29,12 @@ impl Drop for Proxy {
 
 impl Proxy {
     fn start(program: &Path, filters: &[String], servers: [SocketAddr; 2]) -> Result<Self, Failed> {
+        Self::with(program, filters, servers, &[])
+    }
+
+    fn with(program: &Path, filters: &[String], servers: [SocketAddr; 2], more: &[&str]) -> Result<Self, Failed> {
         let mut command = Command::new(program);
+        command.args(more);
         command.args(["--listen", "127.0.0.1:0", "--deadline-ms", "2000", "--upstream", &servers[0].to_string()]);
         command.arg("--cluster").arg(format!("judge={}", servers[1]));
         filters.iter().for_each(|filter| _ = command.args(["--filter", filter]));
@@ -81,7 +87,9 @@ fn of_the_sdk_and_hostile_ones() -> Result<(), Failed> {
     })?;
     let judge = serve(|head, _| if head.contains("/allowed") { b"yes".to_vec() } else { b"no".to_vec() })?;
     of_the_sdk(&program, folder.path(), [upstream, judge])?;
-    hostile(&program, folder.path(), [upstream, judge])
+    hostile(&program, folder.path(), [upstream, judge])?;
+    greedy(&program, folder.path(), upstream)?;
+    impatient(&program, folder.path(), upstream)
 }
 
 fn of_the_sdk(program: &Path, folder: &Path, servers: [SocketAddr; 2]) -> Result<(), Failed> {
@@ -167,5 +175,87 @@ fn hostile(program: &Path, folder: &Path, servers: [SocketAddr; 2]) -> Result<()
     let refused = Command::new(program).args(["--upstream", "127.0.0.1:1", "--filter"]).arg(none).output()?;
     let message = String::from_utf8_lossy(&refused.stderr);
     assert!(message.contains("is not a plugin of the Proxy-Wasm ABI 0.2.1"), "{message}");
+    Ok(())
+}
+
+/// A filter that wants the proxy to keep too much for it: what it does follows from the number of header fields. It answers with
+/// a status that says how often something was refused, or how many exchanges it has begun.
+const GREEDY: &str = r#"(module
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_set_header_map_pairs" (func $set (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_http_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_send_local_response" (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 16)
+    (global $begun (mut i32) (i32.const 0))
+    (data (i32.const 16) "silent")
+    (data (i32.const 64) "\03\00\00\00\07\00\00\00\01\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00")
+    (data (i32.const 92) ":method\00G\00:path\00/\00:authority\00a\00")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_context_create") (param i32 i32)
+        (global.set $begun (i32.add (global.get $begun) (i32.const 1))))
+    (func (export "proxy_on_done") (param i32) (result i32) (i32.const 0))
+    (func $fields (result i32) (local $n i32)
+        (loop $more
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $more (i32.and (i32.lt_u (local.get $n) (i32.const 20000))
+                (i32.eqz (call $add (i32.const 0) (i32.const 16) (i32.const 1) (i32.const 16) (i32.const 0))))))
+        ;; A list of 20,000 fields without a letter.
+        (i32.store (i32.const 65536) (i32.const 20000))
+        (i32.add (i32.lt_u (local.get $n) (i32.const 20000))
+            (i32.eq (i32.const 3) (call $set (i32.const 0) (i32.const 65536) (i32.const 300000)))))
+    (func $calls (result i32) (local $n i32) (local $refused i32)
+        (loop $more
+            (local.set $refused (i32.add (local.get $refused) (i32.ne (i32.const 0) (call $call
+                (i32.const 16) (i32.const 6) (i32.const 64) (i32.const 63) (i32.const 0) (i32.const 0)
+                (i32.const 0) (i32.const 0) (i32.const 600000) (i32.const 8)))))
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $n) (i32.const 60))))
+        (local.get $refused))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (local $status i32)
+        (local.set $status (global.get $begun))
+        (if (i32.eq (local.get 1) (i32.const 7)) (then (local.set $status (call $fields))))
+        (if (i32.eq (local.get 1) (i32.const 8)) (then (local.set $status (call $calls))))
+        (call $answer (i32.add (i32.const 200) (local.get $status)) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))"#;
+
+fn greedy(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), Failed> {
+    let source = folder.join("greedy.wat");
+    fs::write(&source, GREEDY)?;
+    let filter = library(&source, folder, "greedy")?.display().to_string();
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    let cluster = format!("silent={}", silent.local_addr()?);
+    let options = ["--instances", "1", "--cluster", &cluster];
+    let proxy = Proxy::with(program, &[filter], [upstream; 2], &options)?;
+    let status = |more: usize| ask_with(proxy.1, "GET", "/", &"X-More: 1\r\n".repeat(more), b"").map(|answer| answer.0);
+    assert_eq!(status(1)?, 202, "fields");
+    // There are 100 calls at a time, whatever callback has begun them.
+    assert_eq!((status(2)?, status(2)?), (200, 220), "calls");
+    // Exchanges that it never ends cost it the instance; no exchange fails that is under way.
+    for _ in 0..150 {
+        let begun = status(0)? - 200;
+        assert!((1..=70).contains(&begun), "{begun} exchanges");
+    }
+    Ok(())
+}
+
+/// Clients that let their connections wait lose them.
+fn impatient(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), Failed> {
+    let filter = folder.join("hostile.so").display().to_string();
+    let options = ["--client-ms", "300", "--max-connections", "2"];
+    let proxy = Proxy::with(program, &[filter + "=some text"], [upstream; 2], &options)?;
+    let mut silent = Vec::new();
+    // The third is accepted when another one has ended.
+    for sent in [&b""[..], b"PRI", b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"] {
+        let mut stream = TcpStream::connect(proxy.1)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(sent)?;
+        silent.push(stream);
+    }
+    for mut stream in silent {
+        stream.read_to_end(&mut Vec::new()).map_err(|error| format!("a silent client: {error}"))?;
+    }
+    assert_eq!(ask(proxy.1, "GET", "/", b"")?.0, 200);
     Ok(())
 }

@@ -50,6 +50,12 @@ pub(crate) const CONTINUE: u32 = 0;
 /// Names of `proxy_log_level_t`.
 pub(crate) const LOG_LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "critical"];
 
+/// What fields of a message that a plugin has changed may take in the host, by [`Fields::cost_bytes`].
+pub(crate) const MAX_FIELDS_BYTES: usize = 1 << 20;
+
+/// What a pair of byte strings takes besides its bytes, at most.
+pub(crate) const PAIR_BYTES: usize = 128;
+
 /// Header fields and pseudo-header fields, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fields(pub(crate) Vec<(Vec<u8>, Vec<u8>)>);
@@ -63,6 +69,11 @@ impl Fields {
     /// The length of all names and values.
     pub(crate) fn len_bytes(&self) -> usize {
         self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
+    /// What the fields take in the host.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        self.len_bytes() + self.0.len() * PAIR_BYTES
     }
 
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
@@ -97,7 +108,7 @@ impl Fields {
         bytes
     }
 
-    /// The fields that these bytes of a guest's stand for; `None` where they stand for none.
+    /// The fields that these bytes of a guest's stand for; `None` where they stand for none, or for too many.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| -> Option<usize> {
             let four = bytes.get(at..at.checked_add(4)?)?;
@@ -108,7 +119,8 @@ impl Fields {
         }
         let count = number(0)?;
         let mut at = count.checked_mul(8)?.checked_add(4)?;
-        if at > bytes.len() {
+        let cost_bytes = count.checked_mul(PAIR_BYTES)?.checked_add(bytes.len())?;
+        if at > bytes.len() || cost_bytes > MAX_FIELDS_BYTES {
             return None;
         }
         let mut next = |len: usize| {

@@ -124,13 +124,14 @@ async fn tick_for_ever(filter: Weak<Filter>, generation: u64, period: Duration) 
 /// Performs a call of a plugin's, and tells it of the response: one without fields where there is none.
 async fn perform(filter: Weak<Filter>, generation: u64, call: Call) {
     let Some(max) = filter.upgrade().map(|filter| filter.plugin.settings().max_body_bytes) else { return };
-    let response = call.request.send(&call.server, call.timeout, max).await.unwrap_or_default();
+    let Call { token, context, server, request, timeout, _permit } = call;
+    let response = request.send(&server, timeout, max).await.unwrap_or_default();
     let Some(filter) = filter.upgrade() else { return };
-    let params = (call.context, call.token, len(response.fields.0.len()), len(response.body.len()), 0_u32);
+    let params = (context, token, len(response.fields.0.len()), len(response.body.len()), 0_u32);
     // An instance that has failed waits for nothing.
     let _ = filter.with(Some(generation), |vm| {
         vm.state().response = Some(response);
-        let told = vm.call::<_, ()>(call.context, "proxy_on_http_call_response", params);
+        let told = vm.call::<_, ()>(context, "proxy_on_http_call_response", params);
         vm.state().response = None;
         told
     });

@@ -8,15 +8,12 @@ use std::time::{Duration, SystemTime};
 use wasmelt_embed::wasi::p1;
 use wasmelt_embed::{Caller, Error, Extern, Linker, Memory, Result};
 
-use crate::abi::{self, Fields, Status, stream};
+use crate::abi::{self, Fields, MAX_FIELDS_BYTES, PAIR_BYTES, Status, stream};
 use crate::message::Message;
 use crate::state::{State, Way};
 
-/// Bytes of all that plugins share, at most.
+/// What all that plugins share takes, at most.
 const MAX_SHARED_BYTES: usize = 1 << 20;
-
-/// Bytes of the header fields of a message that a plugin has changed, at most.
-const MAX_FIELDS_BYTES: usize = 1 << 20;
 
 /// The shortest time between two ticks.
 const SHORTEST_TICK: Duration = Duration::from_millis(1);
@@ -174,12 +171,13 @@ fn of_plugin(linker: &mut Linker<State>) -> Result<()> {
 
 fn share(state: &State, key: Vec<u8>, value: Vec<u8>, cas: u32) -> Result<(), Status> {
     let mut shared = state.settings.shared.lock().map_err(|_| Status::InternalFailure)?;
-    let (old_len, old_cas) = shared.get(&key).map_or((0, 0), |(value, cas)| (key.len() + value.len(), *cas));
+    let cost_bytes = |key: &[u8], value: &[u8]| PAIR_BYTES + key.len() + value.len();
+    let (old_bytes, old_cas) = shared.get(&key).map_or((0, 0), |(value, cas)| (cost_bytes(&key, value), *cas));
     if cas != 0 && cas != old_cas {
         return Err(Status::CasMismatch);
     }
-    let all: usize = shared.iter().map(|(key, (value, _))| key.len() + value.len()).sum();
-    if all - old_len + key.len() + value.len() > MAX_SHARED_BYTES {
+    let all: usize = shared.iter().map(|(key, (value, _))| cost_bytes(key, value)).sum();
+    if all - old_bytes + cost_bytes(&key, &value) > MAX_SHARED_BYTES {
         return Err(Status::InternalFailure);
     }
     shared.insert(key, (value, old_cas.wrapping_add(1).max(1)));
@@ -188,8 +186,8 @@ fn share(state: &State, key: Vec<u8>, value: Vec<u8>, cas: u32) -> Result<(), St
 
 /// The fields, where there is room for another one.
 fn room_for<'a>(fields: &'a mut Fields, name: &[u8], value: &[u8]) -> Result<&'a mut Fields, Status> {
-    let len = fields.len_bytes() + name.len() + value.len();
-    if len > MAX_FIELDS_BYTES { Err(Status::InternalFailure) } else { Ok(fields) }
+    let cost_bytes = fields.cost_bytes() + PAIR_BYTES + name.len() + value.len();
+    if cost_bytes > MAX_FIELDS_BYTES { Err(Status::InternalFailure) } else { Ok(fields) }
 }
 
 /// Functions about header fields and bodies.
@@ -283,7 +281,8 @@ fn of_exchanges(linker: &mut Linker<State>) -> Result<()> {
         "proxy_send_local_response" |guest, code, _details, _details_len, at, len, fields_at, fields_len, _grpc| {
             let (body, mut fields) = (guest.read((at, len))?, guest.read_fields((fields_at, fields_len))?);
             let is_status = (200..=599).contains(&code);
-            if !is_status || body.len() > guest.state().settings.max_body_bytes {
+            let is_ending = guest.state().exchange()?.is_ending;
+            if !is_status || is_ending || body.len() > guest.state().settings.max_body_bytes {
                 return Err(Status::BadArgument.into());
             }
             fields.0.retain(|(name, _)| !name.starts_with(b":"));

@@ -5,6 +5,7 @@
 //! memory, a deadline for each callback, no files and no network but the servers that it is given by name.
 
 mod abi;
+mod connection;
 mod filter;
 mod host;
 mod message;
@@ -29,11 +30,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
+use crate::connection::Connections;
 use crate::filter::{Filter, Passed};
 use crate::message::Message;
 use crate::plugin::{Limits, Plugin};
-use crate::state::{Settings, Shared, Way};
+use crate::state::{MAX_CALLS, Settings, Shared, Way};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -58,6 +61,12 @@ struct Arguments {
     /// Instances of each filter, which work at the same time
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u16).range(1..))]
     instances: u16,
+    /// Connections that are open at the same time
+    #[arg(long, default_value = "512", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Milliseconds for which a client may let a connection wait: for a request, or by not taking the response
+    #[arg(long, default_value = "60000", value_parser = clap::value_parser!(u32).range(1..))]
+    client_ms: u32,
     /// Bytes of a body
     #[arg(long = "max-body", default_value = "1048576")]
     max_body_bytes: usize,
@@ -100,6 +109,7 @@ impl Proxy {
                 configuration: configuration.as_bytes().to_vec(),
                 clusters: Arc::clone(&clusters),
                 shared: Shared::default(),
+                calls: Arc::new(Semaphore::new(MAX_CALLS)),
                 max_body_bytes: arguments.max_body_bytes,
             };
             let start = |_| Filter::start(Plugin::load(&PathBuf::from(file), settings.clone(), arguments.limits)?);
@@ -139,7 +149,9 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     let proxy = Arc::new(Proxy::new(&arguments)?);
     let listener = TcpListener::bind(arguments.listen).await?;
     println!("listening on {}", listener.local_addr()?);
+    let connections = Connections::new(arguments.max_connections, Duration::from_millis(arguments.client_ms.into()));
     loop {
+        let (permit, activity) = connections.admit().await;
         let Ok((stream, _)) = listener.accept().await else {
             // The process has mostly used up its descriptors.
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -147,12 +159,27 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         };
         let _ = stream.set_nodelay(true);
         let proxy = Arc::clone(&proxy);
-        let service = service_fn(move |request| answer(Arc::clone(&proxy), request));
+        let requests = Arc::clone(&activity);
+        let service = service_fn(move |request| {
+            let (begun, answer) = (requests.begin(), answer(Arc::clone(&proxy), request));
+            async move {
+                let answer = answer.await;
+                drop(begun);
+                answer
+            }
+        });
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
         builder.http2().timer(TokioTimer::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        tokio::spawn(connection);
+        let mut serving = tokio::spawn(connection);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = &mut serving => {}
+                () = activity.is_over() => serving.abort(),
+            }
+            drop(permit);
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::abi::Fields;
 
@@ -91,16 +92,16 @@ impl Message {
         for (name, value) in self.fields.0.iter().filter(|(name, _)| !name.starts_with(b":")) {
             let name = HeaderName::from_bytes(name)?;
             if !OF_CONNECTIONS.contains(&name.as_str()) {
-                headers.append(name, HeaderValue::from_bytes(value)?);
+                headers.try_append(name, HeaderValue::from_bytes(value)?)?;
             }
         }
-        headers.insert(CONTENT_LENGTH, self.body.len().into());
+        headers.try_insert(CONTENT_LENGTH, self.body.len().into())?;
         Ok(headers)
     }
 
     fn into_request(self) -> Result<Request<Full<Bytes>>, Failure> {
         let mut headers = self.headers()?;
-        headers.insert(HOST, HeaderValue::from_bytes(self.pseudo(":authority")?)?);
+        headers.try_insert(HOST, HeaderValue::from_bytes(self.pseudo(":authority")?)?)?;
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::from_bytes(self.pseudo(":method")?)?;
         *request.uri_mut() = Uri::try_from(self.pseudo(":path")?)?;
@@ -127,7 +128,9 @@ impl Message {
         let exchange = async {
             let stream = TcpStream::connect(server).await?;
             let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-            tokio::spawn(connection);
+            // The connection ends with this exchange, however that ends.
+            let mut connections = JoinSet::new();
+            connections.spawn(connection);
             Self::of_response(sender.send_request(request).await?, max_body_bytes).await
         };
         tokio::time::timeout(timeout, exchange).await?

@@ -1,7 +1,6 @@
 //! Plugins: loaded modules, and instances of them that work.
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
 use wasmelt_embed::wasi::WasiCtxBuilder;
@@ -16,6 +15,9 @@ use crate::state::{Exchange, Settings, State, Way};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
+
+/// Exchanges that have ended, and that an instance still works on.
+const MAX_ENDING: usize = 64;
 
 /// What an instance of a plugin may take.
 #[derive(clap::Args, Clone, Copy)]
@@ -134,14 +136,18 @@ impl Vm {
     /// The proxy is done with an exchange; the filter may not be yet.
     pub(crate) fn end(&mut self, context: u32) -> Result<()> {
         if let Some(exchange) = self.state().exchanges.get_mut(&context) {
-            exchange.is_ending = true;
+            exchange.end();
         }
         if self.call::<u32, u32>(context, "proxy_on_done", context)? != Some(0)
             && let Some(exchange) = self.state().exchanges.get_mut(&context)
         {
             exchange.is_done = true;
         }
-        self.forget_done()
+        self.forget_done()?;
+        if self.state().exchanges.values().filter(|exchange| exchange.is_ending).count() > MAX_ENDING {
+            return Err(Error::msg("the filter is not done with too many exchanges that have ended"));
+        }
+        Ok(())
     }
 
     /// Ends what plugin and proxy are done with.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmelt_embed::StoreLimits;
 use wasmelt_embed::wasi::WasiCtx;
 
@@ -47,6 +48,18 @@ impl Exchange {
     pub(crate) fn message(&mut self, way: Way) -> &mut Message {
         &mut self.messages[way as usize]
     }
+
+    /// The body of a message, which the proxy forgets with the end of the exchange.
+    fn body(&mut self, way: Way) -> Result<&mut Vec<u8>, Status> {
+        if self.is_ending { Err(Status::NotFound) } else { Ok(&mut self.message(way).body) }
+    }
+
+    /// The proxy has ended the exchange: what is left are the fields, as long as the filter works on it.
+    pub(crate) fn end(&mut self) {
+        self.is_ending = true;
+        self.answer = None;
+        self.messages.iter_mut().for_each(|message| message.body = Vec::new());
+    }
 }
 
 /// A call of the plugin's to a server.
@@ -56,6 +69,8 @@ pub(crate) struct Call {
     pub(crate) server: String,
     pub(crate) request: Message,
     pub(crate) timeout: Duration,
+    /// One of [`MAX_CALLS`], until the plugin was told of the response.
+    pub(crate) _permit: OwnedSemaphorePermit,
 }
 
 /// What all instances of a plugin share: each value with a number that changes with it.
@@ -69,6 +84,8 @@ pub(crate) struct Settings {
     /// Servers that it may call, by the names that it calls them.
     pub(crate) clusters: Arc<HashMap<String, String>>,
     pub(crate) shared: Shared,
+    /// How many of [`MAX_CALLS`] are left.
+    pub(crate) calls: Arc<Semaphore>,
     pub(crate) max_body_bytes: usize,
 }
 
@@ -88,8 +105,11 @@ pub(crate) struct State {
     pub(crate) tick: Option<Duration>,
 }
 
-/// Calls that a plugin may have begun at once.
-const MAX_CALLS: usize = 100;
+/// Calls that all instances of a plugin may have begun at once.
+pub(crate) const MAX_CALLS: usize = 100;
+
+/// The longest time that a call may take.
+const LONGEST_CALL: Duration = Duration::from_secs(30);
 
 impl State {
     pub(crate) fn new(wasi: WasiCtx, limits: StoreLimits, settings: Settings) -> Self {
@@ -125,8 +145,8 @@ impl State {
     /// The bytes that a number of the ABI names.
     pub(crate) fn buffer(&mut self, number: u32) -> Result<&mut Vec<u8>, Status> {
         Ok(match number {
-            buffer::REQUEST_BODY => &mut self.exchange()?.message(Way::Request).body,
-            buffer::RESPONSE_BODY => &mut self.exchange()?.message(Way::Response).body,
+            buffer::REQUEST_BODY => self.exchange()?.body(Way::Request)?,
+            buffer::RESPONSE_BODY => self.exchange()?.body(Way::Response)?,
             buffer::CALL_BODY => &mut self.response.as_mut().ok_or(Status::NotFound)?.body,
             buffer::PLUGIN_CONFIGURATION => &mut self.settings.configuration,
             buffer::VM_CONFIGURATION => return Err(Status::NotFound),
@@ -155,12 +175,14 @@ impl State {
         if [&b":method"[..], b":path", b":authority"].iter().any(|name| request.fields.get(name).is_none()) {
             return Err(Status::BadArgument);
         }
-        if self.calls.len() >= MAX_CALLS || request.body.len() > self.settings.max_body_bytes {
+        if request.body.len() > self.settings.max_body_bytes {
             return Err(Status::InternalFailure);
         }
+        let permit = Arc::clone(&self.settings.calls).try_acquire_owned().map_err(|_| Status::InternalFailure)?;
         self.last_token = self.last_token.wrapping_add(1);
         let (token, context) = (self.last_token, self.effective);
-        self.calls.push(Call { token, context, server, request, timeout });
+        let timeout = timeout.min(LONGEST_CALL);
+        self.calls.push(Call { token, context, server, request, timeout, _permit: permit });
         Ok(token)
     }
 }
