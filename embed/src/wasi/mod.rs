@@ -67,6 +67,7 @@ mod streams;
 pub use builder::WasiCtxBuilder;
 pub use clocks::{HostMonotonicClock, HostWallClock};
 pub(crate) use context::Call as WasiCall;
+#[cfg(target_os = "linux")]
 pub(crate) use context::Sent;
 pub use context::WasiCtx;
 pub use exit::I32Exit;
