@@ -13,26 +13,34 @@
 mod body;
 mod connection;
 mod http;
+mod listener;
 mod metrics;
 mod options;
 mod serve;
+mod tls;
 mod worker;
 
 use std::ffi::{c_char, c_int};
 use std::fmt;
 use std::io::{self, Write as _};
 
-use clap::Parser as _;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use wasmelt_embed::Result;
 use wasmelt_embed::component::Component;
 
 use options::Options;
+use tls::Tls;
 
 /// What the C library calls.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     let options = Options::parse();
-    match component().map_err(Into::into).and_then(|component| serve::run(&component, options)) {
+    let tls = match Tls::of(&options) {
+        Ok(tls) => tls,
+        Err(error) => Options::command().error(ErrorKind::ValueValidation, error).exit(),
+    };
+    match component().map_err(Into::into).and_then(|component| serve::run(&component, options, tls)) {
         Ok(()) => 0,
         Err(error) => {
             note(format_args!("error: {error}"));

@@ -1,6 +1,7 @@
 //! What an operator says when the server starts.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, value_parser};
@@ -14,6 +15,12 @@ pub(crate) struct Options {
     /// Where requests are accepted; port 0 is any. A socket that systemd passes is used in its place
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// The certificate of the server in PEM, and those that lead to its authority behind it: speaks TLS, and no plain HTTP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Where `/healthz` and `/metrics` are; for nobody but the operator
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) admin: Option<SocketAddr>,

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
@@ -20,8 +20,10 @@ use wasmelt_embed::component::Component;
 use crate::body::Outgoing;
 use crate::connection::{Admitted, Connections, InTurn};
 use crate::http::{self, Answer};
+use crate::listener::{Listener, Stream};
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::tls::Tls;
 use crate::worker::{Failure, Workers};
 use crate::{note, say};
 
@@ -39,7 +41,11 @@ struct Server {
 }
 
 /// Serves until the process is told to end.
-pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub(crate) fn run(
+    component: &Component,
+    options: Options,
+    tls: Option<Tls>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads((options.max_concurrency as usize).saturating_add(http::LOOKUPS + 8))
@@ -57,13 +63,13 @@ pub(crate) fn run(component: &Component, options: Options) -> Result<(), Box<dyn
         accepted: Semaphore::new(count + options.max_queue.min(Semaphore::MAX_PERMITS / 2)),
         options,
     });
-    let result = runtime.block_on(serve(&server));
+    let result = runtime.block_on(serve(&server, tls.map(Arc::new)));
     // Guests that go on are not waited for.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dyn Error + Send + Sync>> {
     // The C library's start leaves the default action, by which a client or a reader of a pipe that goes ends the process.
     // Once there is a handler, writing fails instead, and it is never removed.
     let _ = signal(SignalKind::pipe())?;
@@ -71,9 +77,10 @@ async fn serve(server: &Arc<Server>) -> Result<(), Box<dyn Error + Send + Sync>>
         Some(listener) => listener,
         None => bind(server.options.listen).await?,
     };
+    let public = Listener::new(public, tls);
     say(format_args!("listening on {}", public.local_addr()?));
     if let Some(address) = server.options.admin {
-        let admin = bind(address).await?;
+        let admin = Listener::new(bind(address).await?, None);
         say(format_args!("administration on {}", admin.local_addr()?));
         let (server, operators) = (Arc::clone(server), Connections::new(OPERATORS, server.options.client_time()));
         // Nobody waits for the operator at the end.
@@ -109,7 +116,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 
 /// Accepts connections for ever.
 async fn accept<F>(
-    listener: &TcpListener,
+    listener: &Listener,
     connections: &Connections,
     server: &Arc<Server>,
     answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
@@ -127,7 +134,7 @@ async fn accept<F>(
 }
 
 fn connect<F>(
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     admitted: Admitted,
     server: &Arc<Server>,
@@ -135,7 +142,6 @@ fn connect<F>(
 ) where
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
-    let _ = stream.set_nodelay(true);
     let (server, turns) = (Arc::clone(server), Arc::clone(admitted.turns()));
     let service = service_fn(move |request| {
         let (turn, answer) = (turns.begin(), answer(Arc::clone(&server), peer, request));

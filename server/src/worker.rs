@@ -12,7 +12,7 @@ use wasmelt_embed::component::{Component, ComponentCtx, Func, InstancePre, Linke
 use wasmelt_embed::wasi::WasiCtxBuilder;
 use wasmelt_embed::{Deadlines, Error, Pool, PoolConfig, Result, Store, StoreConfig, StoreLimits, StoreLimitsBuilder};
 
-use crate::http::{self, Answer, Outside, Session};
+use crate::http::{self, Answer, Outside, Scheme, Session};
 use crate::metrics::Metrics;
 use crate::options::Options;
 
@@ -106,7 +106,8 @@ impl Workers {
     fn worker(&self, arrived: Instant) -> Result<Worker> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.inherit_stdout().inherit_stderr().envs(&self.options.variables);
-        let session = Session::new(Handle::current(), Arc::clone(&self.outside));
+        let scheme = if self.options.tls_cert.is_some() { Scheme::Https } else { Scheme::Http };
+        let session = Session::new(Handle::current(), scheme, Arc::clone(&self.outside));
         let context = ComponentCtx::new(wasi.build()).with_data(session);
         let limits = StoreLimitsBuilder::new().memory_size(self.options.max_memory).build();
         let mut store = Store::with_config(State { context, limits }, self.stores.clone());

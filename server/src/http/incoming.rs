@@ -16,7 +16,7 @@ use super::outside::TIMEOUT;
 use super::session::{
     Kind, Object, body_sockets, check_childless, define_drop, id, object, own, own_child, take, with,
 };
-use super::values::{ErrorCode, Scheme, put_error, put_handle, put_method, put_optional_scheme, put_optional_string};
+use super::values::{ErrorCode, put_error, put_handle, put_method, put_optional_scheme, put_optional_string};
 use crate::body;
 
 fn head<R>(call: GuestCall<'_>, handle: u64, f: impl FnOnce(&request::Parts) -> R) -> R {
@@ -133,7 +133,8 @@ fn define_requests<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     })?;
     linker.func_flat(TYPES, "[method]incoming-request.scheme", |call, v| {
         id(call, v[0][0], Kind::IncomingRequest);
-        put_optional_scheme(call, v[1][0], Some(&Scheme::Http));
+        let scheme = with(call, |session| session.scheme.clone());
+        put_optional_scheme(call, v[1][0], Some(&scheme));
     })?;
     linker.func_flat(TYPES, "[method]incoming-request.authority", |call, v| {
         let authority = head(call, v[0][0], authority);

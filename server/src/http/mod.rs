@@ -19,6 +19,7 @@ use wasmelt_embed::component::Linker;
 pub(crate) use outparam::Answer;
 pub(crate) use outside::{Allowed, LOOKUPS, Outside};
 pub(crate) use session::Session;
+pub(crate) use values::Scheme;
 
 /// The interface of all functions but one.
 const TYPES: &str = "wasi:http/types";

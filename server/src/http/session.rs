@@ -18,6 +18,7 @@ use wasmelt_embed::{Error, Result};
 
 use super::outgoing::{Message, OutgoingBody, OutgoingRequest};
 use super::outside::{Future, Options, Outside};
+use super::values::Scheme;
 use super::{Answer, TYPES};
 use crate::body::{self, Permit, Trailers};
 
@@ -127,11 +128,13 @@ pub(crate) struct Session {
     /// What passes bodies on, and the requests to other hosts: they end with the request that is answered.
     tasks: JoinSet<()>,
     runtime: Handle,
+    /// How requests come in.
+    pub(super) scheme: Scheme,
     pub(super) outside: Arc<Outside>,
 }
 
 impl Session {
-    pub(crate) fn new(runtime: Handle, outside: Arc<Outside>) -> Self {
+    pub(crate) fn new(runtime: Handle, scheme: Scheme, outside: Arc<Outside>) -> Self {
         Self {
             objects: HashMap::new(),
             parents: HashMap::new(),
@@ -140,6 +143,7 @@ impl Session {
             limits: Limits::new(),
             tasks: JoinSet::new(),
             runtime,
+            scheme,
             outside,
         }
     }

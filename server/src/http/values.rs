@@ -114,7 +114,7 @@ pub(super) fn method(call: GuestCall<'_>, v: &[[u64; 2]]) -> Option<Method> {
 
 /// A `scheme`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Http,
     Https,
     Other(String),

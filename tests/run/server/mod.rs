@@ -1,6 +1,8 @@
 //! Servers that are made of components (`--world proxy`): what they answer, and that tenants who trap, loop, sleep, allocate
 //! and never stop writing hurt no request but their own.
 
+mod tls;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -18,7 +20,7 @@ use wasmelt::options::Options;
 const ARCHIVE: &str = "libwasmelt_server.a";
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![Trial::test("server::requests_of_all_kinds", requests_of_all_kinds)]
+    vec![Trial::test("server::requests_of_all_kinds", requests_of_all_kinds), Trial::test("server::tls", tls::tls)]
 }
 
 /// Builds the archive, with what the host programs of other tests are built from; its folder, for `--runtime-dir`.
@@ -32,6 +34,16 @@ fn archives(folder: &Path) -> Result<PathBuf, Failed> {
     fs::create_dir_all(&place)?;
     fs::copy(portable::folder().join(target).join("embed-host").join(ARCHIVE), place.join(ARCHIVE))?;
     Ok(folder.join("archives"))
+}
+
+/// Makes a server of the guest.
+fn compiled(folder: &Path) -> Result<PathBuf, Failed> {
+    let archives = archives(folder)?;
+    let guest = support::repository().join("tests/run/guests/http.wasm");
+    let program = folder.join("server");
+    let options = ["--world", "proxy", "--runtime-dir", archives.to_str().ok_or("a path")?];
+    support::compile(&guest, &program, options)?;
+    Ok(program)
 }
 
 /// A server that ends with the test.
@@ -127,11 +139,7 @@ fn expect(response: &str, path: &str, status: u16, parts: &[&str]) -> Result<(),
 
 fn requests_of_all_kinds() -> Result<(), Failed> {
     let folder = support::scratch();
-    let archives = archives(folder.path())?;
-    let guest = support::repository().join("tests/run/guests/http.wasm");
-    let program = folder.path().join("server");
-    let options = ["--world", "proxy", "--runtime-dir", archives.to_str().ok_or("a path")?];
-    support::compile(&guest, &program, options)?;
+    let program = compiled(folder.path())?;
     in_an_image(&program)?;
     let server = Server::start(&program, &["--deadline-ms", "400", "--max-memory", "33554432"])?;
     good(&server)?;

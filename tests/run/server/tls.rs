@@ -1,0 +1,257 @@
+//! Servers that speak TLS: versions, protocols, certificates, and clients that make no handshake.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
+
+use super::{Server, compiled, connect, expect};
+use crate::support;
+
+/// A file of the certificates of tests.
+pub(super) fn file(name: &str) -> PathBuf {
+    support::repository().join("tests/run/server/certificates").join(name)
+}
+
+/// The options of a server with a certificate.
+pub(super) fn options(name: &str) -> Result<[String; 4], Failed> {
+    let path = |name: &str| file(name).into_os_string().into_string().map_err(|_| "a path");
+    let (certificate, key) = (path(&format!("{name}.pem"))?, path(&format!("{name}-key.pem"))?);
+    Ok(["--tls-cert".to_owned(), certificate, "--tls-key".to_owned(), key])
+}
+
+pub(super) fn strings(options: &[String]) -> Vec<&str> {
+    options.iter().map(String::as_str).collect()
+}
+
+/// A client that trusts the authority of the tests.
+struct Client(Arc<ClientConfig>);
+
+type Secret = StreamOwned<ClientConnection, TcpStream>;
+
+impl Client {
+    fn new(version: &'static SupportedProtocolVersion, protocols: &[&[u8]]) -> Result<Self, Failed> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(file("authority.pem"))?)?;
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_protocol_versions(&[version])?;
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Self(Arc::new(config)))
+    }
+
+    /// Makes a handshake with a server that must be called `name`.
+    fn connect(&self, server: &Server, name: &'static str) -> io::Result<Secret> {
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let connection = ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
+        let stream = connect(server.public).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        let mut stream = StreamOwned::new(connection, stream);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(stream)
+    }
+
+    fn ask(&self, server: &Server, path: &str, headers: &str) -> Result<String, Failed> {
+        let mut stream = self.connect(server, "127.0.0.1")?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n")?;
+        let mut response = String::new();
+        // The end is one that the server has signed: not an error.
+        stream.read_to_string(&mut response)?;
+        Ok(response)
+    }
+}
+
+pub(super) fn tls() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let program = compiled(folder.path())?;
+    wrong_files(&program, folder.path())?;
+    let options = options("one")?;
+    let server = Server::start(&program, &strings(&options))?;
+    versions(&server)?;
+    by_http2(&server)?;
+    no_handshakes(&server)?;
+    impatient(&program, &options)?;
+    ends(server)
+}
+
+fn versions(server: &Server) -> Result<(), Failed> {
+    for (version, number) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+        let client = Client::new(version, &[])?;
+        let response = client.ask(server, "/about?x=1", "x-b: two\r\nx-a: one\r\nx-forwarded-proto: http\r\n")?;
+        expect(&response, "/about", 203, &["Method::Get Some(Scheme::Https) \"/about?x=1\"", "x-a: one\nx-b: two"])?;
+        let client = Client::new(version, &[b"other", b"http/1.1"])?;
+        let mut stream = client.connect(server, "localhost")?;
+        if stream.conn.protocol_version() != Some(number) || stream.conn.alpn_protocol() != Some(b"http/1.1") {
+            return Err(format!("{:?} with {:?}", stream.conn.protocol_version(), stream.conn.alpn_protocol()).into());
+        }
+        let body = "z".repeat(460_000);
+        write!(
+            stream,
+            "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 460000\r\n\r\n{body}"
+        )?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        if !response.starts_with("HTTP/1.1 200 ") || response.matches('z').count() != body.len() {
+            return Err(format!("/echo returns {} bytes", response.len()).into());
+        }
+    }
+    // Nothing that the server speaks, and a name that the certificate does not have.
+    let (other, http) = (Client::new(&TLS13, &[b"other"])?, Client::new(&TLS13, &[])?);
+    for (client, name, word) in [(other, "localhost", "NoApplicationProtocol"), (http, "two.test", "NotValidForName")] {
+        match client.connect(server, name) {
+            Err(error) if format!("{error:?}").contains(word) => {}
+            result => return Err(format!("{word} is expected, not {:?}", result.map(drop)).into()),
+        }
+    }
+    Ok(())
+}
+
+/// A frame of HTTP/2.
+/// Source: RFC 9113, section 4.1.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(payload.len()).unwrap_or(u8::MAX);
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// A client that prefers HTTP/2 gets it.
+fn by_http2(server: &Server) -> Result<(), Failed> {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    // `:method` GET, `:scheme` https, `:path`, `:authority`. Source: RFC 7541, sections 6.1, 6.2.2, appendix A.
+    const HEAD: &[u8] = b"\x82\x87\x04\x06/hello\x01\x04test";
+    /// `:status` 200.
+    const OK: u8 = 0x88;
+
+    let mut stream = Client::new(&TLS13, &[b"h2", b"http/1.1"])?.connect(server, "127.0.0.1")?;
+    if stream.conn.alpn_protocol() != Some(b"h2") {
+        return Err(format!("the protocol is {:?}", stream.conn.alpn_protocol()).into());
+    }
+    // The request has an end of its head, and no body.
+    let request = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 5, 1, HEAD)];
+    stream.write_all(&request.concat())?;
+    let (mut status, mut body) = (0, Vec::new());
+    while !body.ends_with(b"Hello, world!\n") {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
+        stream.read_exact(&mut payload)?;
+        match (head[3], head[8]) {
+            (0, 1) => body.extend(payload),
+            (HEADERS, 1) => status = payload[0],
+            _ => {}
+        }
+    }
+    if status == OK { Ok(()) } else { Err(format!("the status by HTTP/2 is {status:#x}").into()) }
+}
+
+/// Clients that make no handshake lose their connections, and nobody waits for them.
+fn no_handshakes(server: &Server) -> Result<(), Failed> {
+    let client = Client::new(&TLS13, &[])?;
+    let silent: Vec<_> = (0..50).map(|_| connect(server.public)).collect::<Result<_, _>>()?;
+    for bytes in [&b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n"[..], &[0xff; 4096], b"\x16\x03\x01\xff\xff", b"\x16"] {
+        let mut stream = connect(server.public)?;
+        stream.write_all(bytes)?;
+        // It is not the client who waits for more.
+        stream.shutdown(std::net::Shutdown::Write)?;
+        let mut answer = Vec::new();
+        // The server may close before it has read everything.
+        let _ = stream.read_to_end(&mut answer);
+        if answer.windows(4).any(|part| part == b"HTTP") {
+            return Err(format!("{bytes:?} is answered").into());
+        }
+        expect(&client.ask(server, "/hello", "")?, "/hello", 200, &["Hello, world!\n"])?;
+    }
+    drop(silent);
+    Ok(())
+}
+
+/// The time for the first request is the time for the handshake as well.
+fn impatient(program: &Path, options: &[String]) -> Result<(), Failed> {
+    let server = Server::start(program, &[strings(options), vec!["--client-ms", "300"]].concat())?;
+    for sent in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = connect(server.public)?;
+        stream.write_all(sent)?;
+        match stream.read_to_end(&mut Vec::new()) {
+            Ok(_) => {}
+            // What the client has sent may come too late to be read.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+            Err(error) => return Err(format!("after {sent:?}: {error}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Files that are no certificate and key end a server before it listens.
+fn wrong_files(program: &Path, folder: &Path) -> Result<(), Failed> {
+    let text = folder.join("text");
+    fs::write(&text, "nothing of this is PEM\n")?;
+    let damaged = folder.join("damaged");
+    fs::write(&damaged, "-----BEGIN CERTIFICATE-----\nTm90aGluZw==\n-----END CERTIFICATE-----\n")?;
+    let [one, key, two] = ["one.pem", "one-key.pem", "two-key.pem"].map(file);
+    let missing = folder.join("missing");
+    let cases: [(&[(&str, &Path)], &str); 9] = [
+        (&[("--tls-cert", &one)], "--tls-key <FILE>"),
+        (&[("--tls-key", &key)], "--tls-cert <FILE>"),
+        (&[("--tls-cert", &missing), ("--tls-key", &key)], "missing of --tls-cert: No such file"),
+        (&[("--tls-cert", &one), ("--tls-key", &missing)], "missing of --tls-key: No such file"),
+        (&[("--tls-cert", &text), ("--tls-key", &key)], "text of --tls-cert has no certificate"),
+        (&[("--tls-cert", &key), ("--tls-key", &key)], "one-key.pem of --tls-cert has no certificate"),
+        (&[("--tls-cert", &one), ("--tls-key", &one)], "one.pem of --tls-key has no private key"),
+        (
+            &[("--tls-cert", &one), ("--tls-key", &two)],
+            "two-key.pem of --tls-key is not that of the first certificate in",
+        ),
+        (&[("--tls-cert", &damaged), ("--tls-key", &key)], "damaged of --tls-cert cannot be used"),
+    ];
+    for (options, message) in cases {
+        let mut command = Command::new(program);
+        for (option, path) in options {
+            command.arg(option).arg(path);
+        }
+        let output = command.output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(2) || !error.contains(message) || !output.stdout.is_empty() {
+            return Err(format!("{options:?} ends with {:?} and says {error}", output.status.code()).into());
+        }
+    }
+    Ok(())
+}
+
+fn signal(server: &Server, name: &str) -> Result<(), Failed> {
+    let status = Command::new("kill").args([name, &server.process.id().to_string()]).status()?;
+    if status.success() { Ok(()) } else { Err(format!("the server does not get {name}").into()) }
+}
+
+/// A server that is told to end answers what was asked through TLS, and does not wait for handshakes.
+fn ends(mut server: Server) -> Result<(), Failed> {
+    let _silent = connect(server.public)?;
+    let mut stream = Client::new(&TLS13, &[])?.connect(&server, "127.0.0.1")?;
+    stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n")?;
+    let start = Instant::now();
+    // The request has arrived.
+    while server.counter("wasmelt_running ")? == 0 && start.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    signal(&server, "-TERM")?;
+    thread::sleep(Duration::from_millis(50));
+    stream.write_all(b"last")?;
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    if !response.contains("last") {
+        return Err(format!("the last request has the response {response:?}").into());
+    }
+    let code = server.process.wait()?.code();
+    if code == Some(0) { Ok(()) } else { Err(format!("the server ends with {code:?}").into()) }
+}
