@@ -85,6 +85,8 @@ impl Admitted {
         builder.http2().timer(TokioTimer::new());
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
         let is_over = tokio::select! {
+            // What a client has sent is read before the client's time is looked at, however late that is.
+            biased;
             _ = connection.as_mut() => return,
             () = self.turns.over() => true,
             _ = self.ending.wait_for(|ending| *ending) => false,
@@ -92,6 +94,7 @@ impl Admitted {
         connection.as_mut().graceful_shutdown();
         if !is_over {
             tokio::select! {
+                biased;
                 _ = connection.as_mut() => return,
                 () = self.turns.over() => {}
             }

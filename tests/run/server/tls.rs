@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-use super::{Server, compiled, connect, expect};
+use super::{Server, compiled, connect, ended, expect};
 use crate::support;
 
 /// A file of the certificates of tests.
@@ -183,12 +183,7 @@ fn impatient(program: &Path, options: &[String]) -> Result<(), Failed> {
     for sent in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01"] {
         let mut stream = connect(server.public)?;
         stream.write_all(sent)?;
-        match stream.read_to_end(&mut Vec::new()) {
-            Ok(_) => {}
-            // What the client has sent may come too late to be read.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(format!("after {sent:?}: {error}").into()),
-        }
+        ended(&mut stream, sent)?;
     }
     Ok(())
 }
