@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, value_parser};
+use tokio_rustls::rustls::RootCertStore;
 
 use crate::http::Allowed;
+use crate::tls;
 
 /// Answers requests of HTTP with a component of WebAssembly.
 #[derive(Clone, Debug, Parser)]
@@ -15,7 +17,8 @@ pub(crate) struct Options {
     /// Where requests are accepted; port 0 is any. A socket that systemd passes is used in its place
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// The certificate of the server in PEM, and those that lead to its authority behind it: speaks TLS, and no plain HTTP
+    /// The certificate of the server in PEM, and those that lead to its authority behind it: speaks TLS, and no plain HTTP. Read
+    /// again on SIGHUP, with the key
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The key of the certificate in PEM
@@ -27,6 +30,9 @@ pub(crate) struct Options {
     /// Hosts that the component may send requests to, as NAME or NAME:PORT, `*` for all; may be repeated
     #[arg(long = "http-allow", value_name = "HOST")]
     pub(crate) http_allow: Vec<Allowed>,
+    /// Certificates in PEM of the authorities that other hosts are trusted by, for requests by https, in place of the system's
+    #[arg(long, value_name = "FILE", value_parser = tls::roots)]
+    pub(crate) tls_roots: Option<RootCertStore>,
     /// The time that a request may take, from its head to the end of the response that the component makes, and while it waits
     /// for a thread
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]

@@ -20,9 +20,10 @@ use wasmelt_embed::component::Component;
 use crate::body::Outgoing;
 use crate::connection::{Admitted, Connections, InTurn};
 use crate::http::{self, Answer};
-use crate::listener::{Listener, Stream};
+use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::options::Options;
+use crate::stream::Stream;
 use crate::tls::Tls;
 use crate::worker::{Failure, Workers};
 use crate::{note, say};
@@ -77,6 +78,9 @@ async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dy
         Some(listener) => listener,
         None => bind(server.options.listen).await?,
     };
+    if let Some(tls) = &tls {
+        tokio::spawn(Arc::clone(tls).renew(signal(SignalKind::hangup())?));
+    }
     let public = Listener::new(public, tls);
     say(format_args!("listening on {}", public.local_addr()?));
     if let Some(address) = server.options.admin {

@@ -71,7 +71,7 @@ impl Workers {
         stores.pool = Some(Pool::new(pool)?);
         let deadlines = Deadlines::new();
         deadlines.tick_every(TICK)?;
-        let outside = Arc::new(Outside::new(options.http_allow.clone()));
+        let outside = Arc::new(Outside::new(options.http_allow.clone(), options.tls_roots.clone()));
         Ok(Self { ready, stores, deadlines, outside, options, metrics, idle: Mutex::default() })
     }
 

@@ -4,6 +4,7 @@
 //! canonical ABI gives the types of `wasi:http/types@0.2`. One file for each kind of resource.
 
 mod fields;
+mod https;
 mod incoming;
 mod outgoing;
 mod outparam;

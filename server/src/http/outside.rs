@@ -23,14 +23,17 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
+use super::https::{self, Trust};
 use super::outgoing::OutgoingRequest;
 use super::session::{Kind, Object, check_childless, define_drop, object, own, permit, take, with};
 use super::values::{ERROR_RESULT, ErrorCode, Scheme, case, put_error};
 use crate::body::{self, Outgoing, Permit};
+use crate::stream::Stream as Connection;
 
 /// What is waited for unless the guest says otherwise, at most: the request that is answered has a deadline of its own.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
@@ -42,12 +45,14 @@ pub(crate) const LOOKUPS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Outside {
     allowed: Vec<Allowed>,
+    trust: Trust,
     lookups: Arc<Semaphore>,
 }
 
 impl Outside {
-    pub(crate) fn new(allowed: Vec<Allowed>) -> Self {
-        Self { allowed, lookups: Arc::new(Semaphore::new(LOOKUPS)) }
+    /// Requests by https trust the authorities of `roots`, or else those of the system.
+    pub(crate) fn new(allowed: Vec<Allowed>, roots: Option<RootCertStore>) -> Self {
+        Self { allowed, trust: Trust::new(roots), lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
     /// The addresses of a host. The C library cannot be told to give a name up, so threads that guests need are not lent to
@@ -132,28 +137,34 @@ pub(crate) struct Future {
 struct Prepared {
     authority: Authority,
     port: u16,
+    /// For a request by https.
+    tls: Option<Arc<ClientConfig>>,
     request: Box<OutgoingRequest>,
 }
 
 /// Checks a request before anything of it leaves the machine.
 fn prepare(outside: &Outside, request: Box<OutgoingRequest>) -> std::result::Result<Prepared, Refusal> {
-    match request.scheme {
-        Some(Scheme::Http) => {}
-        Some(Scheme::Https) | None => return Err(Refusal::Tls),
+    let is_secret = match request.scheme {
+        Some(Scheme::Http) => false,
+        Some(Scheme::Https) | None => true,
         Some(Scheme::Other(_)) => return Err(Refusal::Code(ErrorCode::Protocol)),
-    }
+    };
     let authority = request.authority.as_ref().and_then(|authority| authority.parse::<Authority>().ok());
     let authority = authority.ok_or(Refusal::Code(ErrorCode::UriInvalid))?;
-    let port = authority.port_u16().unwrap_or(80);
+    let port = authority.port_u16().unwrap_or(if is_secret { 443 } else { 80 });
     if !outside.allows(&authority, port) {
         return Err(Refusal::Code(ErrorCode::RequestDenied));
     }
-    Ok(Prepared { authority, port, request })
+    let tls = match is_secret {
+        true => Some(outside.trust.config().ok_or(Refusal::NoTrust)?),
+        false => None,
+    };
+    Ok(Prepared { authority, port, tls, request })
 }
 
 enum Refusal {
     Code(ErrorCode),
-    Tls,
+    NoTrust,
 }
 
 fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
@@ -189,10 +200,10 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
             call.put_u8(at, 1);
             match refusal {
                 Refusal::Code(code) => put_error(call, at + 8, code),
-                Refusal::Tls => {
+                Refusal::NoTrust => {
                     const WORDS: &[u8] =
-                        b"this server does not send requests by https: send them by http to a proxy that does";
-                    call.put_u8(at + 8, ErrorCode::Internal as u8);
+                        b"this server has no certificates of authorities that other hosts are trusted by";
+                    call.put_u8(at + 8, ErrorCode::Internal.number());
                     call.put_u8(at + 16, 1);
                     call.put_bytes(at + 20, &[WORDS]);
                 }
@@ -230,9 +241,24 @@ fn time(ns: Option<u64>) -> Duration {
     ns.map_or(TIMEOUT, Duration::from_nanos)
 }
 
-async fn connect(outside: &Outside, authority: &Authority, port: u16) -> io::Result<TcpStream> {
-    let addresses = outside.resolve(authority.host().trim_matches(['[', ']']), port).await?;
-    TcpStream::connect(&addresses[..]).await
+/// Connects with the host of a request, by TLS where the request wants that.
+async fn connect(
+    outside: &Outside,
+    authority: &Authority,
+    port: u16,
+    tls: Option<Arc<ClientConfig>>,
+) -> std::result::Result<Connection, ErrorCode> {
+    let code = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
+        _ => ErrorCode::DestinationNotFound,
+    };
+    let host = authority.host().trim_matches(['[', ']']);
+    let addresses = outside.resolve(host, port).await.map_err(code)?;
+    let stream = TcpStream::connect(&addresses[..]).await.map_err(code)?;
+    match tls {
+        Some(config) => https::handshake(config, host, stream).await,
+        None => Ok(Connection::Plain(stream)),
+    }
 }
 
 async fn send(
@@ -241,12 +267,9 @@ async fn send(
     options: Options,
     connections: &mut JoinSet<hyper::Result<()>>,
 ) -> Arrived {
-    let Prepared { authority, port, request } = prepared;
-    let connection = timeout(time(options.connect), connect(outside, &authority, port)).await;
-    let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)?.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
-        _ => ErrorCode::DestinationNotFound,
-    })?;
+    let Prepared { authority, port, tls, request } = prepared;
+    let connection = timeout(time(options.connect), connect(outside, &authority, port, tls)).await;
+    let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)??;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
     connections.spawn(connection);
@@ -259,7 +282,8 @@ async fn send(
     let value = HeaderValue::from_str(authority.as_str()).map_err(|_| ErrorCode::UriInvalid)?;
     out.headers_mut().insert(header::HOST, value);
     let response = timeout(time(options.first_byte), client.send_request(out)).await;
-    response.map_err(|_| ErrorCode::ResponseTimeout)?.map_err(|_| ErrorCode::ResponseIncomplete)
+    let response = response.map_err(|_| ErrorCode::ResponseTimeout)?;
+    response.map_err(|error| https::code_of(&error).unwrap_or(ErrorCode::ResponseIncomplete))
 }
 
 /// Writes the response, where it has arrived.

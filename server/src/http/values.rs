@@ -5,31 +5,61 @@ use wasmelt_embed::component::GuestCall;
 
 use super::session::spend;
 
-/// Cases of `error-code`, by number. Those here have no payload, or one that is optional.
+/// Cases of `error-code`. Most of those here have no payload, or one that is optional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum ErrorCode {
-    DestinationNotFound = 2,
-    ConnectionRefused = 6,
-    ConnectionTerminated = 7,
-    ConnectionTimeout = 8,
-    ConnectionLimitReached = 11,
-    RequestDenied = 15,
-    UriInvalid = 19,
-    ResponseIncomplete = 25,
-    BodySize = 28,
-    ResponseTimeout = 33,
-    Protocol = 35,
-    Internal = 38,
+    DestinationNotFound,
+    ConnectionRefused,
+    ConnectionTerminated,
+    ConnectionTimeout,
+    ConnectionLimitReached,
+    TlsProtocol,
+    TlsCertificate,
+    /// With the number of the alert.
+    TlsAlertReceived(u8),
+    RequestDenied,
+    UriInvalid,
+    ResponseIncomplete,
+    BodySize,
+    ResponseTimeout,
+    Protocol,
+    Internal,
+}
+
+impl ErrorCode {
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::DestinationNotFound => 2,
+            Self::ConnectionRefused => 6,
+            Self::ConnectionTerminated => 7,
+            Self::ConnectionTimeout => 8,
+            Self::ConnectionLimitReached => 11,
+            Self::TlsProtocol => 12,
+            Self::TlsCertificate => 13,
+            Self::TlsAlertReceived(_) => 14,
+            Self::RequestDenied => 15,
+            Self::UriInvalid => 19,
+            Self::ResponseIncomplete => 25,
+            Self::BodySize => 28,
+            Self::ResponseTimeout => 33,
+            Self::Protocol => 35,
+            Self::Internal => 38,
+        }
+    }
 }
 
 /// Length and alignment of `result<_, error-code>`, and of what else has an error code as its largest case.
 pub(super) const ERROR_RESULT: (u32, u32) = (40, 8);
 
-/// Writes an `error-code` whose payload, where it has one, is `none`.
+/// Writes an `error-code`. What is optional in its payload is `none`, but for the number of an alert.
 pub(super) fn put_error(call: GuestCall<'_>, at: u32, error: ErrorCode) {
-    call.put_u8(at, error as u8);
+    call.put_u8(at, error.number());
     call.put_u8(at + 8, 0);
+    if let ErrorCode::TlsAlertReceived(alert) = error {
+        call.put_u8(at + 8, 1);
+        call.put_u8(at + 9, alert);
+        call.put_u8(at + 12, 0);
+    }
 }
 
 /// The bytes of a list of the guest.

@@ -45,10 +45,12 @@ fn respond(out: ResponseOutparam, status: u16, fields: &[(&str, &str)], body: &[
     OutgoingBody::finish(outgoing, None).unwrap();
 }
 
-/// A request of its own, to the address that the header `x-to` names.
-fn fetch(authority: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
+/// A request of its own, to the address that the header `x-to` names, by https where that begins with `https://`.
+fn fetch(to: &str) -> Result<(u16, Vec<u8>), ErrorCode> {
+    let secret = to.strip_prefix("https://");
+    let (scheme, authority) = secret.map_or((Scheme::Http, to), |authority| (Scheme::Https, authority));
     let request = OutgoingRequest::new(Fields::new());
-    request.set_scheme(Some(&Scheme::Http)).unwrap();
+    request.set_scheme(Some(&scheme)).unwrap();
     request.set_authority(Some(authority)).unwrap();
     request.set_path_with_query(Some("/hello")).unwrap();
     let future = wasi::http::outgoing_handler::handle(request, None)?;

@@ -16,6 +16,9 @@ use libtest_mimic::{Failed, Trial};
 use crate::support::{self, portable};
 use wasmelt::options::Options;
 
+/// Options of servers that listen where there is nobody.
+const ADDRESSES: [&str; 4] = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+
 /// File name of the archive.
 const ARCHIVE: &str = "libwasmelt_server.a";
 
@@ -63,11 +66,11 @@ impl Drop for Server {
 impl Server {
     fn start(program: &Path, options: &[&str]) -> Result<Self, Failed> {
         let mut command = Command::new(program);
-        Self::of(command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]).args(options))
+        Self::of(command.args(ADDRESSES).args(options).stderr(Stdio::null()))
     }
 
     fn of(command: &mut Command) -> Result<Self, Failed> {
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut process = command.stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(process.stdout.take().ok_or("no output")?).lines();
         let mut address = || -> Result<SocketAddr, Failed> {
             let line = lines.next().ok_or("the server has ended")??;
@@ -397,7 +400,7 @@ fn activated(program: &Path) -> Result<(), Failed> {
     // The address of the option is not used: it would be an error.
     let options = ["-c", START, program, "--listen", "192.0.2.1:1", "--admin", "127.0.0.1:0"];
     let mut command = Command::new("python3");
-    let server = Server::of(command.args(options))?;
+    let server = Server::of(command.args(options).stderr(Stdio::null()))?;
     server.expect("/hello", 200, &["Hello, world!\n"])
 }
 

@@ -1,10 +1,10 @@
 //! Servers that speak TLS: versions, protocols, certificates, and clients that make no handshake.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
-use super::{Server, compiled, connect, ended, expect};
+use super::{ADDRESSES, Server, compiled, connect, ended, expect};
 use crate::support;
 
 /// A file of the certificates of tests.
@@ -83,6 +83,8 @@ pub(super) fn tls() -> Result<(), Failed> {
     by_http2(&server)?;
     no_handshakes(&server)?;
     impatient(&program, &options)?;
+    renewed(&program, folder.path())?;
+    outside(&program, &server)?;
     ends(server)
 }
 
@@ -199,16 +201,19 @@ fn wrong_files(program: &Path, folder: &Path) -> Result<(), Failed> {
     let cases: [(&[(&str, &Path)], &str); 9] = [
         (&[("--tls-cert", &one)], "--tls-key <FILE>"),
         (&[("--tls-key", &key)], "--tls-cert <FILE>"),
-        (&[("--tls-cert", &missing), ("--tls-key", &key)], "missing of --tls-cert: No such file"),
-        (&[("--tls-cert", &one), ("--tls-key", &missing)], "missing of --tls-key: No such file"),
+        (&[("--tls-cert", &missing), ("--tls-key", &key)], "missing of --tls-cert cannot be read: No such file"),
+        (&[("--tls-cert", &one), ("--tls-key", &missing)], "missing of --tls-key cannot be read: No such file"),
         (&[("--tls-cert", &text), ("--tls-key", &key)], "text of --tls-cert has no certificate"),
         (&[("--tls-cert", &key), ("--tls-key", &key)], "one-key.pem of --tls-cert has no certificate"),
         (&[("--tls-cert", &one), ("--tls-key", &one)], "one.pem of --tls-key has no private key"),
         (
             &[("--tls-cert", &one), ("--tls-key", &two)],
-            "two-key.pem of --tls-key is not that of the first certificate in",
+            "two-key.pem of --tls-key is not the key of the first certificate in",
         ),
-        (&[("--tls-cert", &damaged), ("--tls-key", &key)], "damaged of --tls-cert cannot be used"),
+        (
+            &[("--tls-cert", &damaged), ("--tls-key", &key)],
+            "damaged of --tls-cert has a certificate that cannot be used",
+        ),
     ];
     for (options, message) in cases {
         let mut command = Command::new(program);
@@ -221,7 +226,98 @@ fn wrong_files(program: &Path, folder: &Path) -> Result<(), Failed> {
             return Err(format!("{options:?} ends with {:?} and says {error}", output.status.code()).into());
         }
     }
+    let output = Command::new(program).arg("--tls-roots").arg(&text).output()?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    let message = "for '--tls-roots <FILE>': the file has no certificate";
+    if output.status.code() != Some(2) || !error.contains(message) {
+        return Err(format!("--tls-roots ends with {:?} and says {error}", output.status.code()).into());
+    }
     Ok(())
+}
+
+/// The files are read again on SIGHUP, and files that cannot be used change nothing.
+fn renewed(program: &Path, folder: &Path) -> Result<(), Failed> {
+    let [certificate, key, log] = ["certificate", "key", "log"].map(|name| folder.join(name));
+    let put = |name: &str| -> Result<(), Failed> {
+        fs::copy(file(&format!("{name}.pem")), &certificate)?;
+        fs::copy(file(&format!("{name}-key.pem")), &key)?;
+        Ok(())
+    };
+    put("one")?;
+    let mut command = Command::new(program);
+    command.args(ADDRESSES).arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(&key);
+    let server = Server::of(command.stderr(File::create(&log)?))?;
+    let client = Client::new(&TLS13, &[])?;
+    // A connection from before goes on.
+    let mut before = client.connect(&server, "localhost")?;
+    put("two")?;
+    signal(&server, "-HUP")?;
+    wait_for(&log, "the certificate in ")?;
+    client.connect(&server, "two.test")?;
+    fs::write(&certificate, "nothing\n")?;
+    signal(&server, "-HUP")?;
+    wait_for(&log, "the certificate from before stays in use: ")?;
+    client.connect(&server, "two.test")?;
+    before.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
+    let mut response = String::new();
+    before.read_to_string(&mut response)?;
+    expect(&response, "/hello", 200, &["Hello, world!\n"])
+}
+
+/// Waits until a server has said something.
+fn wait_for(log: &Path, words: &str) -> Result<(), Failed> {
+    let start = Instant::now();
+    while !fs::read_to_string(log)?.contains(words) {
+        if start.elapsed() > Duration::from_secs(20) {
+            return Err(format!("the server says {:?}", fs::read_to_string(log)?).into());
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Requests of a guest by https, to a server of the tests.
+fn outside(program: &Path, server: &Server) -> Result<(), Failed> {
+    let authority = file("authority.pem");
+    let authority = authority.to_str().ok_or("a path")?;
+    let trusting = Server::start(program, &["--http-allow", "*", "--tls-roots", authority])?;
+    let to = |host: &str| format!("x-to: https://{host}:{}\r\n", server.public.port());
+    let fetch = |from: &Server, to: &str, status: u16, words: &str| -> Result<(), Failed> {
+        expect(&from.ask("/fetch", to, b"")?, to, status, &[words])
+    };
+    fetch(&trusting, &to("localhost"), 200, "Hello, world!\n")?;
+    fetch(&trusting, &to("127.0.0.1"), 200, "Hello, world!\n")?;
+    let elsewhere = Server::start(program, &strings(&options("two")?))?;
+    fetch(&trusting, &format!("x-to: https://{}\r\n", elsewhere.public), 502, "TlsCertificateError")?;
+    // An authority that has not signed, and none at all.
+    let [other, plain] = [("SSL_CERT_FILE", file("two.pem")), ("SSL_CERT_FILE", file("missing.pem"))].map(|variable| {
+        let mut command = Command::new(program);
+        let command = command.args(ADDRESSES).args(["--http-allow", "127.0.0.1"]).env_remove("SSL_CERT_DIR");
+        Server::of(command.env(variable.0, variable.1).stderr(Stdio::null()))
+    });
+    fetch(&other?, &to("127.0.0.1"), 502, "TlsCertificateError")?;
+    let plain = plain?;
+    fetch(&plain, &to("127.0.0.1"), 502, "InternalError(Some(\"this server has no certificates of authorities")?;
+    fetch(&plain, &to("localhost"), 502, "HttpRequestDenied")?;
+    // Who answers speaks no TLS.
+    fetch(&trusting, &format!("x-to: https://{}\r\n", plain.public), 502, "TlsProtocolError")?;
+    alert(&trusting)
+}
+
+/// A host that takes no certificate of ours says so by an alert: `handshake_failure` is number 40.
+fn alert(trusting: &Server) -> Result<(), Failed> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let host = thread::spawn(move || -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let mut head = [0; 5];
+        stream.read_exact(&mut head)?;
+        stream.read_exact(&mut vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))])?;
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 40])
+    });
+    let response = trusting.ask("/fetch", &format!("x-to: https://{address}\r\n"), b"")?;
+    host.join().map_err(|_| "the host panicked")??;
+    expect(&response, "/fetch", 502, &["TlsAlertReceived", "alert-id: Some(40)", "alert-message: None"])
 }
 
 fn signal(server: &Server, name: &str) -> Result<(), Failed> {
