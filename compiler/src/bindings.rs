@@ -4,6 +4,9 @@
 //! Names come from whoever made the module: what becomes an identifier has letters, digits and `_` alone, and what becomes a
 //! string, or stands in a comment, has all else escaped.
 
+#[cfg(feature = "component")]
+mod component;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
@@ -26,6 +29,16 @@ const KEYWORDS: [&str; 52] = [
     "move", "mut", "override", "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true",
     "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "Self",
 ];
+
+#[cfg(feature = "component")]
+pub(crate) use component::rust as rust_of_component;
+
+/// Refuses components: this compiler was built without them.
+#[cfg(not(feature = "component"))]
+pub(crate) fn rust_of_component(_wasm: &[u8], _library: &str, _is_linked: bool) -> crate::error::Result<String> {
+    Err(crate::error::Error::input("this wasmelt was built without support for components")
+        .hint("build wasmelt with the feature `component`, which is on by default"))
+}
 
 /// Returns the bindings of a module that is the library `library`, which is linked into the host (`is_linked`) or loaded.
 pub(crate) fn rust(module: &Module<'_>, library: &str, is_linked: bool) -> String {

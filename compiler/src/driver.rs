@@ -744,15 +744,10 @@ pub enum ForHosts {
 pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Options) -> Result<String> {
     let describe = || {
         let wasm = read(input, source_name)?;
-        if component::is_component(&wasm) {
-            return Err(Error::usage(
-                "a component's functions have types that neither a C header nor bindings declare",
-            )
-            .hint("leave out `--header` and `--bindings`: a host in Rust calls them with `wasmelt_embed::component`"));
-        }
-        let mut module = module::parse(&wasm, options.features)?;
-        if let Some(preinit) = &options.preinit {
-            preinit::replace_exports(preinit, &mut module)?;
+        let is_component = component::is_component(&wasm);
+        if is_component && text == ForHosts::Header {
+            return Err(Error::usage("a component's functions have types that a C header does not declare")
+                .hint("leave out `--header`: `--bindings` declares them for a host in Rust"));
         }
         let library = options.library.as_deref().ok_or_else(|| {
             let what = if text == ForHosts::Header { "a header is" } else { "bindings are" };
@@ -760,6 +755,13 @@ pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Opti
                 .hint("`--emit staticlib` makes a static library, `--emit cdylib` a shared one")
         })?;
         let is_linked = options.emit != Emit::Cdylib;
+        if is_component {
+            return bindings::rust_of_component(&wasm, library, is_linked);
+        }
+        let mut module = module::parse(&wasm, options.features)?;
+        if let Some(preinit) = &options.preinit {
+            preinit::replace_exports(preinit, &mut module)?;
+        }
         match text {
             ForHosts::Header => header::c(&module, library, is_linked),
             ForHosts::Bindings => Ok(bindings::rust(&module, library, is_linked)),

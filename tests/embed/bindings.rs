@@ -171,3 +171,94 @@ fn names_and_types_of_all_kinds() -> Result<(), Failed> {
     support::run(Command::new(host).arg(folder.join("odd.so")), b"")?.expect_code(0)?;
     Ok(())
 }
+
+const COMPONENT_HOST: &str = r#"//! A host of a component with types of all kinds.
+mod odd;
+
+use odd::host::{Access, All, Point, Shape, Val};
+use wasmelt_embed::component::{ComponentCtx, Linker};
+use wasmelt_embed::wasi::WasiCtxBuilder;
+use wasmelt_embed::{Error, Result, Store, StoreContextMut};
+
+struct Host {
+    component: ComponentCtx,
+    told: Vec<(String, u32)>,
+}
+
+impl odd::Imports for Host {
+    fn host_through(_: StoreContextMut<'_, Self>, value: All) -> Result<All> {
+        Ok(All { shape: Shape::Self_(vec![value.point.clone()]), success: Err(()), option: None, ..value })
+    }
+    fn host_tell(mut store: StoreContextMut<'_, Self>, text: String, number: u32) -> Result<()> {
+        store.data_mut().told.push((text, number));
+        if number == 13 { Err(Error::msg("not this one")) } else { Ok(()) }
+    }
+    fn add(_: StoreContextMut<'_, Self>, a: u8, b: u8) -> Result<u8> {
+        Ok(a.wrapping_add(b))
+    }
+}
+
+fn store() -> Store<Host> {
+    Store::new(Host { component: ComponentCtx::new(WasiCtxBuilder::new().build()), told: Vec::new() })
+}
+
+fn main() -> Result<()> {
+    let component = COMPONENT;
+    let mut linker = Linker::new(|host: &mut Host| &mut host.component);
+    linker.define_wasi()?;
+    odd::add_to_linker(&mut linker)?;
+    assert!(odd::add_to_linker(&mut linker).is_err(), "names are defined once");
+    let mut store = store();
+    let odd = odd::Exports::new(&mut store, &linker, &component)?;
+    let all = All {
+        a: true,
+        b: -1,
+        c: 255,
+        d: -2,
+        e: 65535,
+        f: i32::MIN,
+        g: u32::MAX,
+        h: i64::MIN,
+        i: u64::MAX,
+        j: -0.5,
+        k: f64::INFINITY,
+        l: '\u{10ffff}',
+        m: "caf\u{e9}".into(),
+        point: Point { x: -3, type_: 1.5 },
+        shape: Shape::Circle(2.0),
+        color: Val::DarkGreen,
+        access: Access { read: true, match_: true, ..Access::default() },
+        bytes: vec![0, 1, 255],
+        option: Some(Val::Self_),
+        result: Err("no".into()),
+        success: Ok(()),
+        pair: (7, "seven".into()),
+        single: ('x',),
+    };
+    assert_eq!(odd.guest_echo(&mut store, all.clone())?, all);
+    let through = odd.guest_through(&mut store, all.clone())?;
+    let expected = All { shape: Shape::Self_(vec![all.point.clone()]), success: Err(()), option: None, ..all.clone() };
+    assert_eq!(through, expected);
+    assert_eq!(odd.new_2(&mut store, 200, 100)?, 44);
+    odd.guest_tell(&mut store, "one".into(), 1)?;
+    assert!(odd.guest_tell(&mut store, String::new(), 13).is_err());
+    assert_eq!(store.data().told, [("one".to_owned(), 1), (String::new(), 13)]);
+    let mut other = self::store();
+    assert!(odd.guest_echo(&mut other, all).is_err());
+    Ok(())
+}
+"#;
+
+#[test]
+fn types_of_components() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    let (folder, source) = (scratch.path(), support::repository().join("tests/embed/components/odd.wat"));
+    library(folder, &source, "odd", "odd.so", &["--emit", "cdylib"])?;
+    let load = "{\n        // SAFETY: wasmelt made the file.\n        unsafe { odd::load(std::env::args().nth(1).unwrap()) }?\n    }";
+    let host = host_program(folder, &COMPONENT_HOST.replace("COMPONENT", load), &[])?;
+    support::run(Command::new(host).arg(folder.join("odd.so")), b"")?.expect_code(0)?;
+    library(folder, &source, "odd", "libodd.a", &["--emit", "staticlib"])?;
+    let host = host_program(folder, &COMPONENT_HOST.replace("COMPONENT", "odd::component()?"), &["-l", "static=odd"])?;
+    support::run(&mut Command::new(host), b"")?.expect_code(0)?;
+    Ok(())
+}

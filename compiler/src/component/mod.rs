@@ -260,6 +260,21 @@ pub fn compose(_bytes: &[u8], name: &str, _plugs: &[Plug]) -> Result<Composition
         .hint("build wasmelt with the feature `component`, which is on by default"))
 }
 
+/// The functions and types of a component, with their names: its world as WIT has it.
+#[cfg(feature = "component")]
+pub fn interface(bytes: &[u8]) -> Result<(wit_parser::Resolve, wit_parser::WorldId)> {
+    extent::check(bytes)?;
+    // A bug in the library is an error like any other.
+    let decoded = catch_unwind(AssertUnwindSafe(|| wit_parser::decoding::decode(bytes)));
+    match decoded.unwrap_or_else(|_| Err(anyhow::anyhow!("the library for it failed"))) {
+        Ok(wit_parser::decoding::DecodedWasm::Component(resolve, world)) => Ok((resolve, world)),
+        Ok(wit_parser::decoding::DecodedWasm::WitPackage(..)) => {
+            Err(Error::input("the file is a package of WIT and has no code"))
+        }
+        Err(e) => Err(Error::input(format!("the types of the component cannot be read: {e:#}"))),
+    }
+}
+
 /// Validates the core modules that nothing instantiates. Parsing validates all others.
 #[cfg(feature = "component")]
 fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {

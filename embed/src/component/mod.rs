@@ -20,6 +20,9 @@
 //! # }
 //! ```
 //!
+//! `wasmelt compile --bindings` writes types of Rust for those of WIT, methods for the exports, and a trait for the imports: so a
+//! host needs neither [`Val`] nor names in strings.
+//!
 //! # What holds
 //! * A store has one instance of a component, and its [`ComponentCtx`] all that the instance has: handles, descriptors,
 //!   streams, what WASI grants. Instances of different stores share nothing but what the host gave to both.
@@ -48,6 +51,7 @@ mod instance;
 mod layout;
 mod linker;
 mod loaded;
+mod typed;
 mod values;
 mod wasi;
 
@@ -57,6 +61,7 @@ pub use guest::{ComponentTrap, Guest, GuestCall};
 pub use instance::Instance;
 pub use linker::{InstancePre, Linker};
 pub use loaded::{Component, FunctionName};
+pub use typed::Value;
 pub use values::Val;
 pub use wasmelt_plan::{FuncType, ResourceType, Type};
 pub use wasmelt_runtime::component::handles::{Readiness, Resource, Stream};
