@@ -52,11 +52,12 @@ impl Connections {
         Self { limit, ending: watch::Sender::new(false), client_time }
     }
 
-    /// Waits until there may be one more connection.
-    pub(crate) async fn admit(&self) -> Admitted {
-        let permit = Arc::clone(&self.limit).acquire_owned().await;
-        let permit = permit.expect("the semaphore is never closed");
-        Admitted { _permit: permit, ending: self.ending.subscribe(), turns: Turns::new(self.client_time) }
+    /// Waits until there may be one more connection, and then for that: the client's time begins when it is there.
+    pub(crate) async fn admit<T>(&self, accept: impl Future<Output = io::Result<T>>) -> io::Result<(T, Admitted)> {
+        let permit = Arc::clone(&self.limit).acquire_owned().await.map_err(io::Error::other)?;
+        let ending = self.ending.subscribe();
+        let accepted = accept.await?;
+        Ok((accepted, Admitted { _permit: permit, ending, turns: Turns::new(self.client_time) }))
     }
 
     /// Lets connections answer the requests that they have, and waits for their ends.

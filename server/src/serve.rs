@@ -128,9 +128,8 @@ async fn accept<F>(
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
     loop {
-        let admitted = connections.admit().await;
-        match listener.accept().await {
-            Ok((stream, peer)) => connect(stream, peer, admitted, server, answer),
+        match connections.admit(listener.accept()).await {
+            Ok(((stream, peer), admitted)) => connect(stream, peer, admitted, server, answer),
             // The process has mostly used up its descriptors.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }

@@ -243,7 +243,7 @@ fn greedy(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), Fai
 /// Clients that let their connections wait lose them.
 fn impatient(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), Failed> {
     let filter = folder.join("hostile.so").display().to_string();
-    let options = ["--client-ms", "300", "--max-connections", "2"];
+    let options = ["--client-ms", "2000", "--max-connections", "2"];
     let proxy = Proxy::with(program, &[filter + "=some text"], [upstream; 2], &options)?;
     let mut silent = Vec::new();
     // The third is accepted when another one has ended.
@@ -256,6 +256,8 @@ fn impatient(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), 
     for mut stream in silent {
         stream.read_to_end(&mut Vec::new()).map_err(|error| format!("a silent client: {error}"))?;
     }
+    // A proxy that waits for a client has no client that lets it wait.
+    thread::sleep(Duration::from_millis(2200));
     assert_eq!(ask(proxy.1, "GET", "/", b"")?.0, 200);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! What a filter or a server is waited for has its own time. A client has one for its next request, and for taking a response.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,11 +20,16 @@ impl Connections {
         Self { limit: Arc::new(Semaphore::new(limit.into())), client_time }
     }
 
-    /// Waits until there may be one more. It counts until what this returns is dropped.
-    pub(crate) async fn admit(&self) -> (Option<OwnedSemaphorePermit>, Arc<Activity>) {
-        let permit = Arc::clone(&self.limit).acquire_owned().await.ok();
+    /// Waits until there may be one more, and then for that: the client's time begins when it is there. It counts until the
+    /// permit is dropped.
+    pub(crate) async fn admit<T>(
+        &self,
+        accept: impl Future<Output = io::Result<T>>,
+    ) -> io::Result<(T, OwnedSemaphorePermit, Arc<Activity>)> {
+        let permit = Arc::clone(&self.limit).acquire_owned().await.map_err(io::Error::other)?;
+        let accepted = accept.await?;
         let state = Mutex::new((0, Instant::now()));
-        (permit, Arc::new(Activity { client_time: self.client_time, state }))
+        Ok((accepted, permit, Arc::new(Activity { client_time: self.client_time, state })))
     }
 }
 

@@ -151,8 +151,7 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     println!("listening on {}", listener.local_addr()?);
     let connections = Connections::new(arguments.max_connections, Duration::from_millis(arguments.client_ms.into()));
     loop {
-        let (permit, activity) = connections.admit().await;
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(((stream, _), permit, activity)) = connections.admit(listener.accept()).await else {
             // The process has mostly used up its descriptors.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
