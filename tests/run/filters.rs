@@ -6,11 +6,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 
-use crate::edge::{ask, ask_with, build, start};
+use crate::edge::{ask, ask_with, build, silent_clients_go, start};
 use crate::support;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -245,19 +244,5 @@ fn impatient(program: &Path, folder: &Path, upstream: SocketAddr) -> Result<(), 
     let filter = folder.join("hostile.so").display().to_string();
     let options = ["--client-ms", "2000", "--max-connections", "2"];
     let proxy = Proxy::with(program, &[filter + "=some text"], [upstream; 2], &options)?;
-    let mut silent = Vec::new();
-    // The third is accepted when another one has ended.
-    for sent in [&b""[..], b"PRI", b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"] {
-        let mut stream = TcpStream::connect(proxy.1)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        stream.write_all(sent)?;
-        silent.push(stream);
-    }
-    for mut stream in silent {
-        stream.read_to_end(&mut Vec::new()).map_err(|error| format!("a silent client: {error}"))?;
-    }
-    // A proxy that waits for a client has no client that lets it wait.
-    thread::sleep(Duration::from_millis(2200));
-    assert_eq!(ask(proxy.1, "GET", "/", b"")?.0, 200);
-    Ok(())
+    silent_clients_go(proxy.1)
 }

@@ -5,6 +5,8 @@
 //! network. What a tenant may take of the machine is bounded as well, see [`tenant`].
 
 mod cgi;
+#[path = "../../proxy-wasm/src/connection.rs"]
+mod connection;
 mod metrics;
 mod tenant;
 
@@ -28,9 +30,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cgi::Question;
+use crate::connection::Connections;
 use crate::tenant::{Limits, Refusal, Tenants};
 
 type Answer = Response<Full<Bytes>>;
+
+/// Connections of operators at the same time.
+const OPERATORS: u16 = 16;
 
 /// What is waited for after SIGTERM, at most.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +53,12 @@ struct Arguments {
     /// A tenant and its library, made by `wasmelt compile --emit cdylib --interruptible`; may be repeated
     #[arg(long = "tenant", value_name = "NAME=FILE", value_parser = named)]
     tenants: Vec<(String, PathBuf)>,
+    /// Connections that are open at the same time
+    #[arg(long, default_value = "512", value_parser = clap::value_parser!(u16).range(1..))]
+    max_connections: u16,
+    /// Milliseconds for which a client may let a connection wait: for a request, or by not taking the answer
+    #[arg(long, default_value = "60000", value_parser = clap::value_parser!(u32).range(1..))]
+    client_ms: u32,
     #[command(flatten)]
     limits: Limits,
 }
@@ -84,18 +96,20 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     for (name, file) in &arguments.tenants {
         tenants.load(name, file).map_err(|e| format!("tenant {name}, {}: {e}", file.display()))?;
     }
+    let client_time = Duration::from_millis(arguments.client_ms.into());
     let (public, graceful) = (TcpListener::bind(arguments.listen).await?, GracefulShutdown::new());
     println!("listening on {}", public.local_addr()?);
     if let Some(address) = arguments.admin {
         let admin = TcpListener::bind(address).await?;
         println!("administration on {}", admin.local_addr()?);
-        let tenants = Arc::clone(&tenants);
+        let (tenants, operators) = (Arc::clone(&tenants), Connections::new(OPERATORS, client_time));
         // Nobody waits for the operator at the end.
-        tokio::spawn(async move { accept(&admin, &GracefulShutdown::new(), &tenants, administer).await });
+        tokio::spawn(async move { accept(&admin, &operators, &GracefulShutdown::new(), &tenants, administer).await });
     }
+    let connections = Connections::new(arguments.max_connections, client_time);
     let mut end = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = accept(&public, &graceful, &tenants, answer) => {}
+        () = accept(&public, &connections, &graceful, &tenants, answer) => {}
         _ = end.recv() => {}
     }
     drop(public);
@@ -107,6 +121,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 /// Accepts connections for ever.
 async fn accept<F>(
     listener: &TcpListener,
+    connections: &Connections,
     graceful: &GracefulShutdown,
     tenants: &Arc<Tenants>,
     answer: fn(Arc<Tenants>, Request<Incoming>) -> F,
@@ -114,22 +129,36 @@ async fn accept<F>(
     F: Future<Output = Answer> + Send + 'static,
 {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok(((stream, _), permit, activity)) = connections.admit(listener.accept()).await else {
             // The process has mostly used up its descriptors.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
         let tenants = Arc::clone(tenants);
+        let requests = Arc::clone(&activity);
         let service = service_fn(move |request| {
-            let answer = answer(Arc::clone(&tenants), request);
-            async move { Ok::<_, hyper::Error>(answer.await) }
+            let (begun, answer) = (requests.begin(), answer(Arc::clone(&tenants), request));
+            async move {
+                let answer = answer.await;
+                drop(begun);
+                Ok::<_, hyper::Error>(answer)
+            }
         });
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
         builder.http2().timer(TokioTimer::new());
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        tokio::spawn(graceful.watch(connection));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            tokio::select! {
+                // What has come just in time is seen first.
+                biased;
+                _ = connection => {}
+                () = activity.is_over() => {}
+            }
+            drop(permit);
+        });
     }
 }
 

@@ -4,7 +4,7 @@
 mod tenants;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,8 +65,9 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(program: &Path, tenants: &[(&str, PathBuf)]) -> Result<Self, Failed> {
+    fn start(program: &Path, tenants: &[(&str, PathBuf)], more: &[&str]) -> Result<Self, Failed> {
         let mut command = Command::new(program);
+        command.args(more);
         command.args([
             "--listen",
             "127.0.0.1:0",
@@ -143,7 +144,7 @@ fn tenants_of_all_kinds() -> Result<(), Failed> {
     for (name, wat, _) in &all {
         libraries.push((*name, library(folder.path(), name, wat)?));
     }
-    let server = Server::start(&program, &libraries)?;
+    let server = Server::start(&program, &libraries, &[])?;
     let address = server.public;
     for (name, _, wanted) in all.iter().filter(|(_, _, wanted)| *wanted > 0) {
         let (status, head, body) = ask(address, "POST", &format!("/{name}/a/b?c=d"), b"what was sent")?;
@@ -205,6 +206,29 @@ fn tenants_of_all_kinds() -> Result<(), Failed> {
     assert!(metrics.contains(answered), "{metrics}");
     assert!(!metrics.contains("edge_requests_total{tenant=\"loops\",outcome=\"too_late\"} 0\n"), "{metrics}");
     assert_eq!(server.end()?, Some(0));
+    let impatient = Server::start(&program, &[], &["--client-ms", "2000", "--max-connections", "2"])?;
+    silent_clients_go(impatient.public)
+}
+
+/// Clients that let their connections wait lose them: to a server that has two connections at a time, and waits 2 seconds.
+pub(crate) fn silent_clients_go(address: SocketAddr) -> Result<(), Failed> {
+    let mut silent = Vec::new();
+    // The third is accepted when another one has ended.
+    for sent in [&b""[..], b"PRI", b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"] {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(sent)?;
+        silent.push(stream);
+    }
+    for mut stream in silent {
+        match stream.read_to_end(&mut Vec::new()) {
+            Err(error) if error.kind() != ErrorKind::ConnectionReset => return Err(format!("silent: {error}").into()),
+            _ => {}
+        }
+    }
+    // A server that waits for a client has no client that lets it wait.
+    thread::sleep(Duration::from_millis(2200));
+    ask(address, "GET", "/", b"")?;
     Ok(())
 }
 
