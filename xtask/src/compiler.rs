@@ -37,7 +37,7 @@ pub(crate) fn cargo() -> OsString {
 }
 
 /// Names Zig as C compiler, archiver and linker for `host`, where the environment names none.
-fn set_tools(cargo: &mut Command, host: &str) -> Result<()> {
+pub(crate) fn set_tools(cargo: &mut Command, host: &str) -> Result<()> {
     let name = zig::underscored(host);
     if env::var_os(format!("CC_{name}")).is_some() {
         return Ok(());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, compiler, root, run};
+use crate::{Result, compiler, root, run, zig};
 
 /// File name of the archive.
 const FILE: &str = "libwasmelt_server.a";
@@ -22,6 +22,10 @@ pub(crate) fn execute(target: Option<&str>, out: &Path) -> Result<()> {
     command.args(["--target", &target]).arg("--target-dir").arg(&work);
     // Backtraces of guests pass through functions of the host.
     command.env("RUSTFLAGS", "-Cforce-frame-pointers=yes");
+    // Cryptography is in C and assembly. Compilers of the GNU C library are found by their names.
+    if target.ends_with("-musl") && zig::find().is_ok() {
+        compiler::set_tools(&mut command, &target)?;
+    }
     run(&mut command)?;
     let folder = out.join(&target);
     let path = folder.join(FILE);

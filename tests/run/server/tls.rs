@@ -248,8 +248,15 @@ fn renewed(program: &Path, folder: &Path) -> Result<(), Failed> {
     command.args(ADDRESSES).arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(&key);
     let server = Server::of(command.stderr(File::create(&log)?))?;
     let client = Client::new(&TLS13, &[])?;
-    // A connection from before goes on.
+    // A connection from before goes on: it has had its first request.
     let mut before = client.connect(&server, "localhost")?;
+    before.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    let mut response = Vec::new();
+    while !response.ends_with(b"\r\n0\r\n\r\n") {
+        let mut byte = [0];
+        before.read_exact(&mut byte)?;
+        response.extend(byte);
+    }
     put("two")?;
     signal(&server, "-HUP")?;
     wait_for(&log, "the certificate in ")?;
