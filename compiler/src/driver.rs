@@ -23,6 +23,7 @@ use crate::optimize::{self, inline};
 use crate::options::{Emit, OptLevel, Options, Policy, Preinit, Preload, Shape, Stops};
 use crate::parallel;
 use crate::preinit;
+use crate::profile::{self, Guide};
 use crate::program::{FuncId, Linked, Needs, Piece, Program};
 use crate::report;
 use crate::reuse;
@@ -179,6 +180,7 @@ impl Stages<'_> {
             return self.stage("print", || print(&wasm)).map(Made::Output);
         }
         refuse_stops(options)?;
+        profile::refuse_counting(options)?;
         if component::is_component(&wasm) {
             return self.component(&wasm, source_name, options);
         }
@@ -352,6 +354,12 @@ impl Stages<'_> {
             true => self.stage("lines", || Ok(source_maps(program, sources)))?,
             false => Vec::new(),
         };
+        let guide = match &options.profile {
+            Some(profile) => Some(self.stage("plan", || Guide::of(program, profile))?),
+            None => None,
+        };
+        self.details.extend(guide.as_ref().map(Guide::share));
+        let guide = guide.as_ref();
         let env = FuncEnv {
             program,
             index: program.entry.instance,
@@ -362,6 +370,7 @@ impl Stages<'_> {
             stops: options.stops,
             raises_traps: options.raises_traps(),
             relaxed_simd_deterministic: options.relaxed_simd_deterministic || options.nan_canonicalization,
+            guide,
             peepholes: options.peepholes,
             address_sums: options.address_sums && options.shape() == Shape::Single,
         };
@@ -371,8 +380,8 @@ impl Stages<'_> {
         let codegen =
             Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops, raises_traps };
         let limits = inline::Limits::of(options);
-        // Listings and lines are not kept.
-        let keeps = listing == Listing::None && source_maps.is_empty();
+        // Listings and lines are not kept, nor what counts or follows a profile.
+        let keeps = listing == Listing::None && source_maps.is_empty() && guide.is_none() && !options.profile_generate;
         let compiled = match options.reuse.as_ref().filter(|_| keeps) {
             Some(reuse) => {
                 let keys = reuse::Keys::of(program, options, isa, limits, reuse);
@@ -409,8 +418,12 @@ impl Stages<'_> {
                 Some(DebugInfo { producer, units: source_maps.into_iter().flat_map(|map| map.units).collect() });
         }
         let code = self.stage("emit", || emit::Code::write(&image, &options.target))?;
-        let needs =
-            Needs { is_traced: options.trace_wasi, snapshots: options.snapshot.is_some(), ..Needs::of(program) };
+        let needs = Needs {
+            is_traced: options.trace_wasi,
+            snapshots: options.snapshot.is_some(),
+            writes_profile: options.profile_generate,
+            ..Needs::of(program)
+        };
         Ok(Made::Program(Box::new(Unlinked { code, needs, provenance, strip: options.strip })))
     }
 
@@ -473,12 +486,12 @@ impl Stages<'_> {
         self.stage("compile", || {
             let size = |&id: &FuncId| program.body_bytes(id);
             let benches = Workbenches::new();
-            let small = inline::candidates(program, limits);
+            let small = inline::candidates(program, limits, env.guide);
             let small = parallel::map(small, size, &NoProgress, |id| {
                 let func = Box::new(Function::new());
                 benches.with(size(&id), |bench| translate::translate(env, id, &mut bench.builder, func).map(Box::new))
             })?;
-            let (mut bodies, others) = inline::Bodies::new(program, limits, small)?;
+            let (mut bodies, others) = inline::Bodies::new(program, limits, env.guide, small)?;
             let translated: HashSet<FuncId> = others.iter().map(|clif| clif.id).collect();
             let ids = program.functions.ids().filter(|id| !bodies.has(*id) && !translated.contains(id));
             let work = ids.map(Work::Translate).chain(others.into_iter().map(Work::Compile)).collect();

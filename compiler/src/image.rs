@@ -41,6 +41,8 @@ pub struct Image<'a> {
     pub trace_wasi: bool,
     /// Where code counts its operators, from the first instance's `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
+    /// What the program writes about its own execution; `None` without `--profile-generate`.
+    pub profile: Option<Profile>,
     /// Bytes that the payload of the largest exception takes.
     pub exception_payload_bytes: u32,
     /// Bits of [`wasmelt_abi::descriptor::CpuFeatures`].
@@ -53,6 +55,15 @@ pub struct Image<'a> {
     pub positions: Positions,
     /// Index and name of functions whose bodies are in code of others, by their numbers.
     pub inlined: BTreeMap<u32, (u32, String)>,
+}
+
+/// See [`wasmelt_abi::profile`].
+#[derive(Debug)]
+pub struct Profile {
+    /// The profile up to the counters.
+    pub head: Vec<u8>,
+    /// Where the counters of each instance start, from the first instance's `vmctx`, and how many there are.
+    pub counters: Vec<(i64, u64)>,
 }
 
 /// The parts of a table of positions, see [`wasmelt_abi::positions`].

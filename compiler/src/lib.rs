@@ -37,6 +37,7 @@ pub mod output;
 mod parallel;
 pub mod plain;
 mod preinit;
+pub mod profile;
 pub mod program;
 pub mod progress;
 pub mod report;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use wasmparser::WasmFeatures;
 
 use crate::network::Network;
+use crate::profile::Profile;
 use crate::reuse::Reuse;
 
 /// Everything that decides how a module is compiled and linked, besides its bytes.
@@ -73,6 +74,10 @@ pub struct Options {
     pub preinit: Option<Preinit>,
     /// The program is such an initialiser: it writes what its instance is like when the export of `invoke` has run.
     pub snapshot: Option<Snapshot>,
+    /// Count how often each part of functions is executed, and write a profile in the end, `--profile-generate`.
+    pub profile_generate: bool,
+    /// What is known of earlier executions, `--profile-use`.
+    pub profile: Option<Profile>,
     /// Print each call of WASI, `--trace wasi`.
     pub trace_wasi: bool,
     /// Who links.
@@ -126,6 +131,8 @@ impl Default for Options {
             is_server: false,
             preinit: None,
             snapshot: None,
+            profile_generate: false,
+            profile: None,
             trace_wasi: false,
             linker: Linker::Embedded,
             runtime: Runtime::default_for(&target_lexicon::HOST),

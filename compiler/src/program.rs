@@ -40,6 +40,7 @@ use crate::module::{
     TableIndex, TagIndex, TypeIndex,
 };
 use crate::options::{Options, Shape};
+use crate::profile::Outline;
 
 pub use functions::{FuncId, Functions, Piece};
 pub use interface::Trampolines;
@@ -177,6 +178,28 @@ pub struct Instance<'data> {
     pub actions: Vec<Action>,
     /// Where code counts its operators, from `vmctx`; `None` without a budget.
     pub fuel_offset: Option<i32>,
+    /// Where code counts how often its parts are executed; nothing without `--profile-generate`.
+    pub counters: Counters,
+}
+
+/// The counters of an instance, in its context.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Where the first one lies, from `vmctx`.
+    pub offset: i32,
+    /// How many there are.
+    pub count: u32,
+    /// The functions that count.
+    pub functions: BTreeMap<DefinedFuncIndex, Counted>,
+}
+
+/// A function that counts.
+#[derive(Debug)]
+pub struct Counted {
+    /// Where its first counter lies, from `vmctx`.
+    pub offset: i32,
+    /// What is counted.
+    pub outline: Outline,
 }
 
 /// The numbers of an instance's first entities among those of the whole program.
@@ -549,6 +572,7 @@ impl<'data> Instance<'data> {
             initial: Vec::new(),
             actions: Vec::new(),
             fuel_offset: None,
+            counters: Counters::default(),
         }
     }
 
@@ -565,6 +589,9 @@ impl<'data> Instance<'data> {
         self.place_func_refs()?;
         if earlier.is_empty() {
             self.place_fuel(entry, options)?;
+        }
+        if options.profile_generate {
+            self.place_counters(entry)?;
         }
         self.context_bytes = self.context_bytes.next_multiple_of(16);
         self.initial.sort_by_key(|(offset, _)| *offset);
@@ -637,7 +664,9 @@ impl<'data> Instance<'data> {
     fn reserve_context(&mut self, bytes: u32) -> Result<i32> {
         let total = self.context_bytes.checked_add(bytes).and_then(|n| n.checked_next_multiple_of(bytes.clamp(1, 16)));
         self.context_bytes = total.filter(|&n| n <= MAX_CONTEXT_BYTES).ok_or_else(|| {
-            Error::input(format!("globals, tables and function references take more than {MAX_CONTEXT_BYTES} bytes"))
+            Error::input(format!(
+                "globals, tables, function references and counters take more than {MAX_CONTEXT_BYTES} bytes"
+            ))
         })?;
         Ok(-(self.context_bytes as i32))
     }

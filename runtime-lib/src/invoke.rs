@@ -8,6 +8,7 @@ use core::fmt::Write;
 
 use wasmelt_abi::descriptor::{InvokePlan, ValueType};
 
+use crate::ending;
 use crate::executable;
 use crate::failure::Failure;
 use crate::instance::Instance;
@@ -59,6 +60,7 @@ unsafe fn invoke(vmctx: *mut u8) -> ! {
         core::mem::transmute::<*const u8, InvokeEntry>(code)(vmctx, values.as_mut_ptr());
     }
     print_results(plan, &values);
+    ending::announce();
     sys::exit(0)
 }
 

@@ -15,6 +15,7 @@ use wasmelt_abi::descriptor::{Code, InstancePlan, MemoryPlan};
 use wasmelt_abi::trap::{TRAP_EXIT_CODE, Trap};
 
 use crate::backtrace;
+use crate::ending;
 use crate::failure::Failure;
 use crate::guest::judge::{Verdict, judge};
 use crate::guest::stack::Start;
@@ -157,7 +158,9 @@ pub fn on_runtime_fault(fault: &Fault) -> ! {
 pub unsafe fn raise(vmctx: *mut u8, trap: Trap) -> ! {
     // SAFETY: by this function's contract.
     let instance = unsafe { Instance::from_vmctx(vmctx) }.first();
-    end(trap, instance, caller(instance))
+    let caller = caller(instance);
+    ending::announce();
+    end(trap, instance, caller)
 }
 
 /// Traps from inside the runtime with other words than those of a [`Trap`]: `describe` adds them.
@@ -171,6 +174,7 @@ pub(crate) unsafe fn raise_with(vmctx: *mut u8, describe: impl FnOnce(&mut Repor
     describe(report.text("wasm trap: "));
     backtrace::print(report.text("\n"), instance, caller(instance));
     report.flush();
+    ending::announce();
     sys::exit(TRAP_EXIT_CODE)
 }
 
@@ -192,6 +196,7 @@ fn caller(instance: Instance) -> Start {
 
 /// Ends the process with a trap that interrupts whatever it is doing.
 pub fn stop(trap: Trap, instance: Instance, pc: usize, frame_pointer: usize, stack_pointer: usize) -> ! {
+    ending::announce();
     end(trap, instance, Start { pc, frame_pointer, stack_pointer })
 }
 

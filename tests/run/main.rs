@@ -40,6 +40,8 @@ mod policy;
 #[cfg(target_os = "linux")]
 mod process;
 #[cfg(target_os = "linux")]
+mod profile;
+#[cfg(target_os = "linux")]
 mod reuse;
 #[cfg(target_os = "linux")]
 mod sandbox;
@@ -90,6 +92,7 @@ fn on_linux() -> Vec<Trial> {
         policy::trials,
         process::trials,
         exhaustion::trials,
+        profile::trials,
         reuse::trials,
         sandbox::trials,
         threads::trials,

@@ -397,7 +397,7 @@ fn what_is_not_understood_ends_the_program() -> Result<(), Failed> {
 }
 
 fn the_variable_is_hidden() -> Result<(), Failed> {
-    for options in [&["--inherit-env"][..], &["--env", "WASMELT_POLICY"]] {
+    for options in [&["--inherit-env"][..], &["--env", "WASMELT_POLICY"], &["--env", "WASMELT_PROFILE=x"]] {
         let probe = Probe::compile(options)?;
         let env = narrowed(&probe, "timeout=1m", &["env"])?.expect_code(0)?.stdout();
         if env.contains("WASMELT") {

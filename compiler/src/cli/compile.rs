@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::identify;
 use crate::options::{Emit, Options, Preinit};
 use crate::output::Output;
+use crate::profile::Profile;
 
 /// Compile a module to a native executable or object
 #[derive(Args, Debug)]
@@ -64,6 +65,15 @@ pub(super) struct CompileArgs {
     /// Let the initialiser draw random numbers, which are the same in each run of the program then
     #[arg(long, requires = "preinit")]
     preinit_random: bool,
+
+    /// Let the program count how often its parts are executed, and write a profile when it ends: to `default.wasmprof`, or
+    /// where `$WASMELT_PROFILE` says
+    #[arg(long, conflicts_with = "profile_use")]
+    profile_generate: bool,
+
+    /// Arrange code by profiles of earlier runs of the module, separated by commas, which are added up
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    profile_use: Vec<PathBuf>,
 
     /// Keep functions in the cache of `run`: when the module has changed, only what changed is compiled again
     #[arg(long)]
@@ -130,6 +140,8 @@ impl CompileArgs {
         asked.options.emit = self.emit.into();
         asked.options.strip |= self.strip;
         asked.options.grantable = self.grantable;
+        asked.options.profile_generate = self.profile_generate;
+        asked.options.profile = self.profile()?;
         asked.options.is_server = self.world == WorldArg::Proxy;
         asked.options.preinit = self.preinit.as_ref().map(|export| Preinit {
             export: Some(export.clone()).filter(|export| !export.is_empty()),
@@ -145,6 +157,19 @@ impl CompileArgs {
             return Err(Error::usage("`--grantable` is for executables"));
         }
         Ok(asked)
+    }
+
+    /// The profiles that are to be used, added up.
+    fn profile(&self) -> Result<Option<Profile>> {
+        if self.profile_use.is_empty() {
+            return Ok(None);
+        }
+        let files = self.profile_use.iter().map(|path| {
+            let mut input = Input::open(path)?;
+            Ok((input.read()?, input.name))
+        });
+        let files = files.collect::<Result<Vec<_>>>()?;
+        Profile::read(files.iter().map(|(bytes, name)| (name.as_str(), bytes.as_slice()))).map(Some)
     }
 }
 

@@ -103,7 +103,7 @@ fn translate_bodies<'a>(
         let func = Box::new(Function::new());
         benches.with(size(&id), |bench| translate::translate(env, id, &mut bench.builder, func).map(Box::new))
     })?;
-    Bodies::new(env.program, limits, small)
+    Bodies::new(env.program, limits, env.guide, small)
 }
 
 /// The functions whose bodies others may take and whose code is needed all the same, because code or a table refers to it.

@@ -12,6 +12,7 @@ use wasmelt_abi::descriptor::{
     BacktraceTable, CallSite, Code, CopyChunk, DataSegment, ElementSegment, ExceptionHandler, InstancePlan, InvokePlan,
     MapChunk, ProgramDescriptor, ValueType,
 };
+use wasmelt_abi::profile::{CounterRange, ProfilePlan};
 use wasmelt_abi::{ABI_VERSION, record, symbols};
 
 use super::blob::{Blob, Link, Linked, Links, Room};
@@ -22,7 +23,7 @@ use super::policy::{self, Terms};
 use super::reloc::{Reference, Target};
 use super::text::{self, Layout};
 use crate::error::{Error, Result};
-use crate::image::{Elements, Handler, Image, InstanceImage, Invoke, Record, RecordIndex};
+use crate::image::{Elements, Handler, Image, InstanceImage, Invoke, Profile, Record, RecordIndex};
 
 /// The section, and what code refers to in it.
 #[derive(Debug)]
@@ -149,7 +150,7 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, initial: &[Initial]) -> 
         // Keeps the version check alive: the archive must define the symbol that carries this version. Who loads a
         // library reads the version from its descriptor.
         anchor: if image.is_library() { Link::NONE } else { runtime(symbols::ABI_ANCHOR) },
-        reserved: 0,
+        profile: image.profile.as_ref().map_or(Link::NONE, |profile| write_profile(&mut blob, profile)),
     };
     blob.fill(&program, 0, &descriptor);
     let (bytes, references) = blob.finish()?;
@@ -220,6 +221,13 @@ fn write_invoke(blob: &mut Blob, invoke: &Invoke) -> Link<InvokePlan> {
     };
     blob.fill(&room, 0, &plan);
     room.link()
+}
+
+fn write_profile(blob: &mut Blob, profile: &Profile) -> Link<ProfilePlan> {
+    let range = |&(distance, count): &(i64, u64)| CounterRange { distance, count };
+    let counters: Vec<_> = profile.counters.iter().map(range).collect();
+    let plan = ProfilePlan { head: blob.add_bytes(&profile.head), counters: blob.add(&counters) };
+    blob.add_one(&plan)
 }
 
 fn func_record(record: &Record, layout: &Layout) -> Result<FuncRecord> {

@@ -7,6 +7,7 @@ use object::BinaryFormat;
 use serde::{Deserialize, Serialize};
 use wasmelt_abi::builtin::Builtin;
 use wasmelt_abi::code_map::{Function, Site};
+use wasmelt_abi::host::HostFunction;
 use wasmelt_abi::trap::Trap;
 use wasmelt_abi::{code_map, positions, symbols};
 
@@ -76,13 +77,12 @@ impl Layout {
 /// Writes the section. References into the program's data need to know what lies where in it.
 pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, platform: Platform) -> Result<Text> {
     let mut text = Text { bytes: vec![platform.arch.padding(); layout.len_bytes as usize], references: Vec::new() };
-    let host_prefix = if image.trace_wasi { symbols::TRACE_PREFIX } else { "" };
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
         let start = start as usize;
         text.bytes[start..start + function.code.len()].copy_from_slice(&function.code);
     }
     for (function, &start) in image.functions.iter().zip(&layout.offsets) {
-        relocate(function, start, layout, program, platform, host_prefix, &mut text)
+        relocate(function, start, image, layout, program, platform, &mut text)
             .map_err(|e| e.context(format!("function {}", function.symbol)))?;
     }
     Ok(text)
@@ -92,10 +92,10 @@ pub(super) fn write(image: &Image<'_>, layout: &Layout, program: &Program, platf
 fn relocate(
     function: &ImageFunction,
     start: u32,
+    image: &Image<'_>,
     layout: &Layout,
     program: &Program,
     platform: Platform,
-    host_prefix: &str,
     text: &mut Text,
 ) -> Result<()> {
     let Text { bytes, references } = text;
@@ -119,9 +119,7 @@ fn relocate(
                 }
             }
             RelocTarget::Builtin(builtin) => leave(Target::Runtime(builtin_symbol(builtin, platform).to_owned()), 0),
-            RelocTarget::Host(host) => {
-                leave(Target::Runtime(format!("{host_prefix}{}.{}", host.module, host.name)), 0);
-            }
+            RelocTarget::Host(host) => leave(Target::Runtime(host_symbol(host, image)), 0),
             RelocTarget::Record(instance, index) => leave(Target::Program, program.record(instance, index)?),
             RelocTarget::ConstTable(instance, index) => {
                 leave(Target::Program, program.const_table(instance, index)?);
@@ -136,6 +134,16 @@ fn builtin_symbol(builtin: Builtin, platform: Platform) -> &'static str {
     // On x86-64, it passes the first integers in the same registers as the convention of System V does.
     let differs = platform.arch != Arch::X86_64 || platform.format == BinaryFormat::Coff;
     if builtin == Builtin::exception_throw && differs { symbols::EXCEPTION_THROW_TAIL } else { builtin.symbol() }
+}
+
+/// The symbol of a host function as the program calls it.
+fn host_symbol(host: &HostFunction, image: &Image<'_>) -> String {
+    let prefix = match image.trace_wasi {
+        true => symbols::TRACE_PREFIX,
+        false if image.profile.is_some() && host.name == "proc_exit" => symbols::PROFILE_PREFIX,
+        false => "",
+    };
+    format!("{prefix}{}.{}", host.module, host.name)
 }
 
 /// The code map, see [`wasmelt_abi::code_map`].

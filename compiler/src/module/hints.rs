@@ -18,6 +18,13 @@ pub struct BranchHints {
 }
 
 impl BranchHints {
+    /// Hints by offsets from the body's start; of several at one offset, the first counts.
+    pub fn new(mut hints: Vec<(u32, bool)>) -> Self {
+        hints.sort_by_key(|&(offset, _)| offset);
+        hints.dedup_by_key(|&mut (offset, _)| offset);
+        Self { hints: hints.into() }
+    }
+
     /// Whether the branch at this offset from the body's start is likely to be taken; `None` where nothing is known.
     pub fn likely(&self, offset: usize) -> Option<bool> {
         let offset = u32::try_from(offset).ok()?;
@@ -32,10 +39,8 @@ pub(super) fn read(functions: BranchHintSectionReader<'_>) -> HashMap<FuncIndex,
     functions
         .map(|function| {
             let hints = function.hints.into_iter().map_while(Result::ok);
-            let mut hints: Vec<_> = hints.map(|BranchHint { func_offset, taken }| (func_offset, taken)).collect();
-            hints.sort_by_key(|&(offset, _)| offset);
-            hints.dedup_by_key(|&mut (offset, _)| offset);
-            (FuncIndex::from_u32(function.func), BranchHints { hints: hints.into() })
+            let hints = hints.map(|BranchHint { func_offset, taken }| (func_offset, taken)).collect();
+            (FuncIndex::from_u32(function.func), BranchHints::new(hints))
         })
         .collect()
 }

@@ -75,6 +75,9 @@ pub(crate) fn options_of_initialiser(preinit: &Preinit, module: &Module<'_>, opt
         debug_info: false,
         grantable: false,
         preinit: None,
+        // What is counted, and known, is of the later program.
+        profile_generate: false,
+        profile: None,
         // What is reused is that of the later program.
         reuse: None,
         snapshot: Some(snapshot),

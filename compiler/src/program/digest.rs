@@ -79,6 +79,8 @@ impl Instance<'_> {
             // The entry performs them, and is always compiled.
             actions: _,
             fuel_offset,
+            // Functions that count are not kept.
+            counters: _,
         } = self;
         add(&(name, distance, owners, type_numbers, imported_constants, initialize, in_threads, has_wide_records));
         add(&(first, shape, visible, callees, types, type_ids, globals, global_homes, tables));

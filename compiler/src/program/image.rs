@@ -7,8 +7,9 @@ use wasmelt_abi::descriptor::MemoryPlan as MemoryFlags;
 
 use super::{ConstTable, Instance, InstanceIndex, Piece, Program};
 use crate::error::Result;
-use crate::image::{Image, InstanceImage, MemoryPlan};
+use crate::image::{Image, InstanceImage, MemoryPlan, Profile};
 use crate::options::Options;
+use crate::profile;
 
 impl<'data> Program<'data> {
     /// Everything of the image but code and debug information.
@@ -24,6 +25,7 @@ impl<'data> Program<'data> {
             thread_entry: number(Piece::ThreadEntry),
             trace_wasi: options.trace_wasi,
             fuel_offset: self.fuel_offset(),
+            profile: options.profile_generate.then(|| self.profile_image()),
             exception_payload_bytes: payloads.max().unwrap_or(0),
             stack_bytes: options.stack_bytes,
             layout: self.layout,
@@ -31,6 +33,16 @@ impl<'data> Program<'data> {
             instances,
             ..Image::default()
         })
+    }
+
+    /// What the program writes about its own execution: functions are known by digests, counters by where they lie.
+    fn profile_image(&self) -> Profile {
+        let counters = || self.instances.values().map(|instance| (instance, &instance.counters));
+        let functions: Vec<_> = counters().flat_map(|(_, counters)| counters.functions.values()).collect();
+        let ranges = counters().map(|(instance, counters)| {
+            (instance.distance.cast_signed() + i64::from(counters.offset), u64::from(counters.count))
+        });
+        Profile { head: profile::head(functions.iter().map(|counted| &counted.outline)), counters: ranges.collect() }
     }
 
     fn instance_image<'a>(

@@ -36,6 +36,9 @@ pub struct Needs {
     /// Its calls of WASI are printed.
     #[serde(default)]
     pub is_traced: bool,
+    /// It writes a profile when it ends.
+    #[serde(default)]
+    pub writes_profile: bool,
 }
 
 impl Needs {
@@ -64,6 +67,7 @@ impl Needs {
             invokes: program.entry.invoke.is_some(),
             snapshots: false,
             is_traced: false,
+            writes_profile: false,
         }
     }
 
@@ -81,6 +85,8 @@ impl Needs {
             (self.makes_instances, symbols::HOOK_INSTANCES),
             (self.makes_memories, symbols::HOOK_MEMORIES),
             (self.makes_tables, symbols::HOOK_TABLES),
+            // Its path starts at the working directory.
+            (self.writes_profile, symbols::HOOK_PROFILE),
             // There is something that the environment may take away.
             (has_network, symbols::HOOK_RESTRICT_NETWORK),
             (!has_network && (policy.has_further() || grants || variables || self.grows), symbols::HOOK_RESTRICT),
@@ -93,6 +99,7 @@ impl Needs {
             (policy.harden && !has_network, symbols::HOOK_HARDEN),
             // It runs the program itself. What `--invoke` runs ends without a summary.
             (self.is_traced && !self.invokes, symbols::HOOK_TRACE),
+            (self.writes_profile && !self.is_traced && !self.invokes, symbols::HOOK_PROFILE_RUN),
             (self.invokes && !self.snapshots, symbols::HOOK_INVOKE),
             (self.snapshots, symbols::HOOK_SNAPSHOT),
         ];

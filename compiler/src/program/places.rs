@@ -2,20 +2,23 @@
 //! code go in, places in the context come out, and what the entry has to do about them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use cranelift_entity::{EntityRef as _, PrimaryMap};
+use rayon::prelude::*;
 use wasmelt_abi::context::{FuncRef, MEMORY0_LENGTH_OFFSET};
 use wasmelt_abi::descriptor::{MemoryPlan as MemoryFlags, TablePlan as TableFlags};
 use wasmparser::ValType;
 
 use super::{
-    Action, Callee, ConstTable, ContextRegion, Entry, GUARD_PLAN_GUARD_BYTES, GUARD_PLAN_RESERVE_BYTES, GlobalPlace,
-    Instance, InstanceIndex, TablePlace,
+    Action, Callee, ConstTable, ContextRegion, Counted, Counters, Entry, GUARD_PLAN_GUARD_BYTES,
+    GUARD_PLAN_RESERVE_BYTES, GlobalPlace, Instance, InstanceIndex, TablePlace,
 };
 use crate::error::{Error, Result};
 use crate::image::{MemoryPlan, TablePlan};
 use crate::module::{ConstValue, ElementMode, MAX_MEMORY64_BYTES, MEMORY64_PAGES, TABLE_ELEMENTS, TableIndex};
 use crate::options::{BoundsChecks, Options, Shape};
+use crate::profile::Outline;
 
 /// A table that never changes becomes read-only data where its length is at most this, or where at least one element in
 /// [`TABLE_MAX_DILUTION`] is given by a segment. Otherwise it is made when the program starts: files grow with modules,
@@ -97,6 +100,28 @@ impl Instance<'_> {
         let start = -i64::try_from(budget).unwrap_or(i64::MAX);
         self.initial.push((i64::from(offset), Cow::Owned(start.to_le_bytes().to_vec())));
         self.fuel_offset = Some(offset);
+        Ok(())
+    }
+
+    /// Each part of a function that can be reached has a counter, which starts at zero.
+    pub(super) fn place_counters(&mut self, entry: &Entry) -> Result<()> {
+        if entry.thread_start.is_some() {
+            return Err(Error::input("`--profile-generate`: the module starts threads, and each would count alone")
+                .hint("compile it without threads for the program that counts: the profile fits functions that are the same"));
+        }
+        let outlines = self.live.par_iter().map(|&func| Ok((func, Outline::of(&self.module, func)?)));
+        let outlines = outlines.collect::<Result<Vec<_>>>()?;
+        let counts = outlines.iter().map(|(_, outline)| outline.regions.len());
+        let count = u32::try_from(counts.sum::<usize>()).unwrap_or(u32::MAX);
+        let offset = self.reserve_context(count.saturating_mul(8))?;
+        let mut functions = BTreeMap::new();
+        let mut next = offset;
+        for (func, outline) in outlines {
+            let bytes = 8 * outline.regions.len() as i32;
+            functions.insert(func, Counted { offset: next, outline });
+            next += bytes;
+        }
+        self.counters = Counters { offset, count, functions };
         Ok(())
     }
 

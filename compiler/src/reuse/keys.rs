@@ -30,7 +30,8 @@ impl Keys {
         reuse: &Reuse,
     ) -> Self {
         let surroundings = surroundings(program, options, isa, reuse);
-        let candidates: BTreeSet<FuncId> = inline::candidates(program, limits).into_iter().collect();
+        // Programs with a profile are not kept.
+        let candidates: BTreeSet<FuncId> = inline::candidates(program, limits, None).into_iter().collect();
         let functions =
             || program.functions.ids().filter(|&id| matches!(program.functions.piece(id), Piece::Function(..)));
         let calls: HashMap<FuncId, Vec<FuncId>> = functions()

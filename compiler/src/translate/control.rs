@@ -3,8 +3,8 @@
 //! Each wasm block becomes a CLIF block for what follows it, with its results as block parameters; operands below it
 //! stay as they are. Code that cannot be reached is not translated.
 //!
-//! Branch hints decide which blocks are cold, and so out of the way of the others: the unlikely side of an `if` or
-//! `br_if`, what lies in it, and what is only branched to from there.
+//! Branch hints, of the module or of a profile, decide which blocks are cold, and so out of the way of the others: the
+//! unlikely side of an `if` or `br_if`, what lies in it, and what is only branched to from there.
 
 use std::rc::Rc;
 
@@ -201,7 +201,7 @@ impl FuncTranslator<'_, '_> {
     pub(super) fn loop_(&mut self, ty: BlockType) {
         let (params, results) = self.block_signature(ty);
         let header = self.block_with_params(&params);
-        self.place(header, false);
+        self.place(header, self.is_unused());
         let args = self.pop_n(params.len());
         let height = self.stack.len();
         let facts = self.next_loop();
@@ -222,7 +222,7 @@ impl FuncTranslator<'_, '_> {
         let height = self.stack.len() - params.len();
         let (then, otherwise) = (self.builder.create_block(), self.builder.create_block());
         let hint = self.hinted();
-        self.place(then, hint == Some(false));
+        self.place(then, hint == Some(false) || self.is_unused());
         self.place(otherwise, hint == Some(true));
         self.ins().brif(condition, then, &[], otherwise, &[]);
         self.builder.seal_block(then);
@@ -300,7 +300,7 @@ impl FuncTranslator<'_, '_> {
             let frame = self.control.pop().expect("looked at above");
             self.stack.truncate(frame.height);
             self.cold = false;
-            self.place(block, frame.kind.next().is_some_and(|next| !next.warm));
+            self.place(block, frame.kind.next().is_some_and(|next| !next.warm) || self.is_unused());
             self.enter(block);
             self.builder.seal_block(block);
             self.stack.extend_from_slice(self.builder.block_params(block));
@@ -382,7 +382,7 @@ impl FuncTranslator<'_, '_> {
         let next = self.builder.create_block();
         // What follows a loop is not rare, although most of its branches go back.
         let back = matches!(self.control[self.control.len() - 1 - depth as usize].kind, Kind::Loop { .. });
-        self.place(next, hint == Some(true) && !back);
+        self.place(next, hint == Some(true) && !back || self.is_unused());
         self.ins().brif(condition, block, &args, next, &[]);
         self.builder.seal_block(next);
         let before = self.builder.current_block();

@@ -23,6 +23,7 @@ mod operator;
 #[cfg(test)]
 mod operator_tests;
 mod origins;
+mod profile;
 mod rounding;
 mod shape;
 mod simd;
@@ -45,8 +46,9 @@ use wasmelt_abi::trap::Trap;
 use wasmparser::ValType;
 
 use crate::error::{Error, Result, ResultExt as _};
-use crate::module::{BodyFacts, BranchHints, DefinedFuncIndex, FuncIndex, FuncType, LoopFacts, Module, TagIndex};
+use crate::module::{Body, BranchHints, DefinedFuncIndex, FuncIndex, FuncType, LoopFacts, Module, TagIndex};
 use crate::options::{Shape, Stops};
+use crate::profile::Guide;
 use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
 pub use names::Name;
@@ -73,6 +75,8 @@ pub struct FuncEnv<'a> {
     pub raises_traps: bool,
     /// Whether relaxed operators do what the specification's deterministic profile says.
     pub relaxed_simd_deterministic: bool,
+    /// What is known of earlier executions.
+    pub guide: Option<&'a Guide>,
     /// See [`crate::options::Options::peepholes`].
     pub peepholes: bool,
     /// See [`crate::options::Options::address_sums`].
@@ -168,6 +172,7 @@ enum Region {
     ReturnArea,
     Fuel,
     Interrupt,
+    Counters,
 }
 
 /// Where the locals of a function live.
@@ -250,11 +255,19 @@ fn translate_body(
     let index = module.func_index(defined);
     let ty = module.func_type(index);
     func.signature = env.signature(ty);
-    func.name = UserFuncName::User(Name::Function(env.function(env.index, defined)?).to_clif());
+    let id = env.function(env.index, defined)?;
+    func.name = UserFuncName::User(Name::Function(id).to_clif());
     let body = &module.bodies[defined];
     let mut translator = FuncTranslator::new(env, FunctionBuilder::new(func, builder_context));
     translator.loops = &body.facts.loops;
     translator.hints = Some((body.range.start, &body.hints));
+    translator.counting =
+        env.instance.counters.functions.get(&defined).map(|counted| profile::Counting::new(counted, body.range.start));
+    let guided = env.guide.and_then(|guide| guide.function(id));
+    if let Some(known) = guided.and_then(|guided| profile::Known::new(guided, body.range.start)) {
+        translator.hints = Some((body.range.start, known.hints()));
+        translator.known = Some(known);
+    }
     match locals {
         Locals::Variables => translator.most_values = budget::most_values(body),
         Locals::Frame => {
@@ -262,7 +275,7 @@ fn translate_body(
             translator.locals_in_frame = Some(translator.builder.create_sized_stack_slot(slot));
         }
     }
-    translator.function_body(index, &body.body, &body.facts)?;
+    translator.function_body(index, body)?;
     translator.builder.finalize(env.isa.frontend_config());
     Ok(())
 }
@@ -333,6 +346,10 @@ struct FuncTranslator<'a, 'b> {
     cold: bool,
     /// The budget of operators, with `--fuel`.
     fuel: Option<fuel::Fuel>,
+    /// The counters, with `--profile-generate`.
+    counting: Option<profile::Counting<'a>>,
+    /// What a profile says, with `--profile-use`.
+    known: Option<profile::Known<'a>>,
     signatures: HashMap<SignatureKey, ir::SigRef>,
     functions: HashMap<Name, ir::FuncRef>,
 }
@@ -368,6 +385,8 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             hints: None,
             cold: false,
             fuel: None,
+            counting: None,
+            known: None,
             signatures: HashMap::new(),
             functions: HashMap::new(),
         }
@@ -384,18 +403,15 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
         self.declare_params(ty, entry);
     }
 
-    fn function_body(
-        &mut self,
-        index: FuncIndex,
-        body: &wasmparser::FunctionBody<'_>,
-        facts: &BodyFacts,
-    ) -> Result<(), BodyError> {
+    fn function_body(&mut self, index: FuncIndex, body: &Body<'_>) -> Result<(), BodyError> {
+        let Body { body, range, facts, hints: _ } = body;
         let ty = self.env.module().func_type(index);
         self.begin(ty);
         self.declare_locals(body)?;
         self.push_function_frame(ty);
         self.fuel_at_entry();
         self.interrupt_at_entry(facts);
+        self.count_behind(range.start);
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let (op, offset) = ops.read_with_offset()?;
@@ -407,6 +423,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             if self.reachable {
                 self.fuel_after(&op);
             }
+            self.count_behind(offset);
             if self.builder.func.dfg.num_values() > self.most_values {
                 return Err(BodyError::TooManyJoins);
             }
@@ -486,6 +503,7 @@ impl<'a, 'b> FuncTranslator<'a, 'b> {
             Region::ImportedGlobals => (8, 0, "imported globals"),
             Region::Fuel => (9, 0, "fuel"),
             Region::Interrupt => (10, 0, "interrupt"),
+            Region::Counters => (11, 0, "counters"),
         };
         let user_id = kind << 16 | index.min(MAX_INDEX);
         let regions = &mut self.builder.func.dfg.alias_regions;

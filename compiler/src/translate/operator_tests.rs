@@ -218,6 +218,7 @@ fn compile_functions(wasm: &[u8], isa: &OwnedTargetIsa, shape: Shape) -> Vec<Com
         stops: Stops::default(),
         raises_traps: false,
         relaxed_simd_deterministic: isa.flags().enable_nan_canonicalization(),
+        guide: None,
         peepholes: true,
         address_sums: true,
     };

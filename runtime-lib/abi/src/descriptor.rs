@@ -6,6 +6,7 @@
 
 use crate::interface::Interface;
 use crate::layout::Layout;
+use crate::profile::ProfilePlan;
 use crate::record::{RelOf, SliceOf, record};
 
 pub use crate::code::{BacktraceTable, CallSite, Code, ExceptionHandler};
@@ -260,8 +261,8 @@ record! {
         pub interface: RelOf<F, Interface>,
         /// [`crate::symbols::ABI_ANCHOR`] in executables, so that an archive of another version does not link.
         pub anchor: RelOf<F, u8>,
-        /// Zero.
-        pub reserved: u32,
+        /// What the program writes about its own execution; none without `--profile-generate`.
+        pub profile: RelOf<F, ProfilePlan>,
     }
 }
 

@@ -4,7 +4,8 @@
 //! context ([`context`]) and where it lies ([`layout`]), what tells the runtime how to start a program ([`descriptor`]),
 //! to make its instances ([`instance`]) and to read its code ([`code`]), the symbols that objects and archives share ([`symbols`]), the traps and how their places are
 //! encoded ([`trap`], [`code_map`]), which lines of source files they belong to ([`positions`]) and which functions were inlined there ([`inlined`]), the runtime functions that generated code calls ([`builtin`]), the host functions
-//! that a module ([`host`]) or a component ([`component`]) may import, what a library offers and wants ([`interface`]), and
+//! that a module ([`host`]) or a component ([`component`]) may import, what a library offers and wants ([`interface`]), what a program writes about its own
+//! execution ([`profile`]), and
 //! what grants of the network cover ([`network`]).
 //!
 //! All structures are `#[repr(C)]`, little-endian, for 64-bit targets; those that the compiler writes are declared by
@@ -30,6 +31,7 @@ pub mod layout;
 pub mod leb128;
 pub mod network;
 pub mod positions;
+pub mod profile;
 pub mod record;
 pub mod rel;
 pub mod snapshot;

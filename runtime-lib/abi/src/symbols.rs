@@ -67,6 +67,15 @@ pub const HOOK_INVOKE: &str = "wasmelt_hook_invoke";
 /// [`crate::snapshot`].
 pub const HOOK_SNAPSHOT: &str = "wasmelt_hook_snapshot";
 
+/// Runtime hook that prepares a program for writing its profile when it ends, see [`crate::profile`].
+pub const HOOK_PROFILE: &str = "wasmelt_hook_profile";
+
+/// Runtime hook that runs such a program, where no other hook does: it comes last.
+pub const HOOK_PROFILE_RUN: &str = "wasmelt_hook_profile_run";
+
+/// What the name of the host function starts with that ends such a program; its own symbol follows, see [`crate::host`].
+pub const PROFILE_PREFIX: &str = "wasmelt_profile.";
+
 /// Runtime function that prints a frame of a backtrace with its lines in source files, see
 /// [`crate::descriptor::BacktraceTable::print`].
 pub const PRINT_POSITIONS: &str = "wasmelt_print_positions";

@@ -5,6 +5,7 @@
 
 use wasmelt_abi::context::{HEAD_BYTES, VmContextHead};
 use wasmelt_abi::descriptor::{DirGrant, EnvGrant, Policy};
+use wasmelt_abi::profile;
 
 use crate::process;
 use crate::rel::slice;
@@ -74,9 +75,9 @@ fn select_variables<H: Iterator<Item = &'static [u8]>>(
     Ok(())
 }
 
-/// Whether whoever starts the program keeps a variable from the guest; the one that says so is always kept.
+/// Whether whoever starts the program keeps a variable from the guest; those for the runtime are always kept.
 fn is_dropped(name: &[u8]) -> bool {
-    name == narrowing::VARIABLE || narrowing::names(b"no-env", name)
+    name == narrowing::VARIABLE || name == profile::VARIABLE.as_bytes() || narrowing::names(b"no-env", name)
 }
 
 /// Whether `variable` is `name=...`.

@@ -15,8 +15,8 @@ pub(super) fn fail(what: &str, host: &[u8], error: Errno) -> ! {
     report.exit(START_FAILED_EXIT_CODE)
 }
 
-/// The words for an error of opening a directory.
-fn describe(error: Errno) -> &'static [u8] {
+/// The words for an error of opening or writing.
+pub(crate) fn describe(error: Errno) -> &'static [u8] {
     // One string, because a table of strings would need relocations in a position-independent executable.
     const WORDS: &[u8] = b"\x2cno such file or directory\0\x02permission denied\0\x36not a directory\0\
         \x20too many levels of symbolic links\0\x25file name too long\0\x21too many open files\0\

@@ -12,6 +12,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::ending;
 use crate::executable;
 use crate::host::descriptor::Descriptor;
 use crate::host::descriptors;
@@ -163,6 +164,7 @@ unsafe extern "C" fn proc_exit(vmctx: *mut u8, code: u32) {
     let mut report = Report::new(Stream::Error);
     report.text("wasi: proc_exit(code=").decimal(code.into(), 0).text(")\n");
     finish(&mut report);
+    ending::announce();
     // SAFETY: by this function's contract.
     unsafe { exports::proc_exit(vmctx, code) }
 }
@@ -191,6 +193,7 @@ pub unsafe extern "C" fn wasmelt_hook_trace(vmctx: *mut u8) {
     // SAFETY: by this function's contract. The entry is called once: this function does not return.
     unsafe { executable::call(&Instance::from_vmctx(vmctx).program().entry, vmctx) };
     finish(&mut Report::new(Stream::Error));
+    ending::announce();
     sys::exit(0)
 }
 

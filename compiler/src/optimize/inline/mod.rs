@@ -32,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::module::BodyFacts;
 use crate::options::{OptLevel, Options};
 use crate::parallel;
+use crate::profile::Guide;
 use crate::program::{FuncId, Piece, Program};
 use crate::progress::NoProgress;
 use crate::translate::{Clif, Locals};
@@ -41,6 +42,10 @@ use crate::translate::{Clif, Locals};
 pub struct Limits {
     /// A body that is inlined, with what was inlined into it.
     body: usize,
+    /// The same where a profile says that the call is made often.
+    hot_body: usize,
+    /// The same where a profile says that the call is never made.
+    unused_body: usize,
     /// A function that calls itself and is inlined into itself; how large it may become.
     recursive: usize,
     unrolled: usize,
@@ -48,6 +53,9 @@ pub struct Limits {
 
 /// Instructions that a caller may grow by in any case; beyond, by its own size.
 const LEAST_GROWTH: usize = 400;
+
+/// What a call and its arguments take, about.
+const CALL_SIZE: usize = 6;
 
 /// Most bytes of stack slots of a body.
 const MAX_SLOT_BYTES: u32 = 128;
@@ -61,10 +69,23 @@ impl Limits {
         match options.opt_level {
             // What is inlined has the position of the call: see docs/RATIONALE.md.
             _ if !options.inlining || options.debug_info && !options.strip => Self::default(),
-            OptLevel::Speed => Self { body: 20, recursive: 100, unrolled: 400 },
-            // A call and its arguments take about so many.
-            OptLevel::Size => Self { body: 6, recursive: 0, unrolled: 0 },
+            OptLevel::Speed => Self { body: 20, hot_body: 100, unused_body: CALL_SIZE, recursive: 100, unrolled: 400 },
+            OptLevel::Size => Self { body: CALL_SIZE, hot_body: 20, unused_body: CALL_SIZE, recursive: 0, unrolled: 0 },
             OptLevel::None => Self::default(),
+        }
+    }
+
+    /// The largest body of a function that any call is replaced by.
+    fn of_body(&self, id: FuncId, guide: Option<&Guide>) -> usize {
+        self.of_calls(guide, guide.and_then(|guide| guide.function(id)).map(|guided| guided.calls))
+    }
+
+    /// The same for a call that is made so often, where that is known.
+    fn of_calls(&self, guide: Option<&Guide>, count: Option<u64>) -> usize {
+        match count.zip(guide) {
+            Some((0, _)) => self.unused_body,
+            Some((count, guide)) if guide.is_hot(count) => self.hot_body,
+            _ => self.body,
         }
     }
 }
@@ -73,6 +94,7 @@ impl Limits {
 pub struct Bodies<'a> {
     program: &'a Program<'a>,
     limits: Limits,
+    guide: Option<&'a Guide>,
     bodies: HashMap<FuncId, Body>,
 }
 
@@ -85,8 +107,9 @@ struct Body {
 }
 
 /// The functions that may be small enough, by their number of operators, and that are called.
-pub fn candidates(program: &Program<'_>, limits: Limits) -> Vec<FuncId> {
-    let is_small = |id: &FuncId| facts(program, *id).is_some_and(|facts| facts.operators <= 2 * limits.body as u64);
+pub fn candidates(program: &Program<'_>, limits: Limits, guide: Option<&Guide>) -> Vec<FuncId> {
+    let is_small =
+        |&id: &FuncId| facts(program, id).is_some_and(|facts| facts.operators <= 2 * limits.of_body(id, guide) as u64);
     let called: HashSet<FuncId> = program.functions.ids().flat_map(|id| callees(program, id)).collect();
     program.functions.ids().filter(|id| called.contains(id)).filter(is_small).collect()
 }
@@ -100,6 +123,14 @@ pub fn callees(program: &Program<'_>, id: FuncId) -> Vec<FuncId> {
     defined.filter_map(|func| program.functions.id(Piece::Function(instance, func))).collect()
 }
 
+/// Where in the body of a function an operator lies; `None` for one of another function.
+fn offset_in_body(program: &Program<'_>, id: FuncId, position: SourceLoc) -> Option<usize> {
+    let Piece::Function(instance, func) = program.functions.piece(id) else { return None };
+    let range = &program.instances[instance].module.bodies[func].range;
+    let position = position.bits() as usize;
+    range.contains(&position).then(|| position - range.start)
+}
+
 fn facts<'a>(program: &'a Program<'_>, id: FuncId) -> Option<&'a BodyFacts> {
     match program.functions.piece(id) {
         Piece::Function(instance, defined) => Some(&program.instances[instance].module.bodies[defined].facts),
@@ -109,14 +140,19 @@ fn facts<'a>(program: &'a Program<'_>, id: FuncId) -> Option<&'a BodyFacts> {
 
 impl<'a> Bodies<'a> {
     /// Inlines candidates into one another, bottom-up. The second result are those that nobody can take.
-    pub fn new(program: &'a Program<'a>, limits: Limits, candidates: Vec<Box<Clif>>) -> Result<(Self, Vec<Box<Clif>>)> {
+    pub fn new(
+        program: &'a Program<'a>,
+        limits: Limits,
+        guide: Option<&'a Guide>,
+        candidates: Vec<Box<Clif>>,
+    ) -> Result<(Self, Vec<Box<Clif>>)> {
         let places: HashMap<FuncId, usize> = candidates.iter().enumerate().map(|(i, clif)| (clif.id, i)).collect();
         let callees: Vec<Vec<usize>> = candidates
             .iter()
             .map(|clif| calls::callees(&clif.func).filter_map(|id| places.get(&id).copied()).collect())
             .collect();
         let mut candidates: Vec<Option<Box<Clif>>> = candidates.into_iter().map(Some).collect();
-        let mut bodies = Self { program, limits, bodies: HashMap::new() };
+        let mut bodies = Self { program, limits, guide, bodies: HashMap::new() };
         let mut others = Vec::new();
         for level in order::levels(&callees) {
             let level: Vec<Box<Clif>> = level.into_iter().filter_map(|i| candidates[i].take()).collect();
@@ -130,7 +166,8 @@ impl<'a> Bodies<'a> {
                 },
             )?;
             for clif in done {
-                match Body::of(clif, limits) {
+                let largest = limits.of_body(clif.id, guide);
+                match Body::of(clif, largest) {
                     Ok(body) => {
                         bodies.bodies.insert(body.clif.id, body);
                     }
@@ -264,9 +301,17 @@ impl<'a> Taking<'a> {
         })
     }
 
+    /// The largest body for the call `inst`: as often as the call is made, as large may it be.
+    fn largest_at(&self, func: &Function, inst: Inst) -> usize {
+        let Bodies { program, limits, guide, .. } = self.bodies;
+        let guided = guide.and_then(|guide| guide.function(self.caller));
+        let offset = offset_in_body(program, self.caller, func.srcloc(inst));
+        limits.of_calls(*guide, guided.zip(offset).map(|(guided, offset)| guided.count_at(offset)))
+    }
+
     fn wants(&self, func: &Function, inst: Inst, opcode: Opcode, body: &Body) -> bool {
         let instance = |id| self.bodies.program.functions.piece(id).instance();
-        body.size <= self.room
+        body.size <= self.room.min(self.largest_at(func, inst))
             && instance(body.clif.id) == instance(self.caller)
             && (opcode != Opcode::TryCall || body.may_have_handlers)
             && !is_rare(func, inst)
@@ -280,11 +325,11 @@ fn is_rare(func: &Function, inst: Inst) -> bool {
 
 impl Body {
     /// The body of a function, or the function where it is not fit for inlining.
-    fn of(clif: Box<Clif>, limits: Limits) -> std::result::Result<Self, Box<Clif>> {
+    fn of(clif: Box<Clif>, largest: usize) -> std::result::Result<Self, Box<Clif>> {
         let func = &clif.func;
         let size = size(func);
         let slots: u32 = func.sized_stack_slots.values().map(|slot| slot.size).sum();
-        if size > limits.body || slots > MAX_SLOT_BYTES || clif.locals == Locals::Frame {
+        if size > largest || slots > MAX_SLOT_BYTES || clif.locals == Locals::Frame {
             return Err(clif);
         }
         let (mut may_have_handlers, mut returns) = (true, false);

@@ -13,6 +13,7 @@ use wasmelt_abi::component::Canon;
 
 use crate::component::handles::Tables;
 use crate::component::{calls, traps};
+use crate::ending;
 use crate::host::descriptor::Descriptor;
 use crate::host::guest_memory::GuestMemory;
 use crate::host::state::{Process, State as _};
@@ -123,6 +124,7 @@ unsafe impl Component for ExecutableComponent {
     }
 
     fn exit(self, code: i32) -> ! {
+        ending::announce();
         sys::exit(code)
     }
 
