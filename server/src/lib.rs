@@ -21,9 +21,10 @@ mod stream;
 mod tls;
 mod worker;
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::fmt;
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
@@ -35,8 +36,8 @@ use tls::Tls;
 
 /// What the C library calls.
 #[unsafe(no_mangle)]
-pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
-    let options = Options::parse();
+pub extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    let options = Options::parse_from(arguments(argc, argv));
     let tls = match Tls::of(&options) {
         Ok(tls) => tls,
         Err(error) => Options::command().error(ErrorKind::ValueValidation, error).exit(),
@@ -48,6 +49,19 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
             1
         }
     }
+}
+
+/// The arguments of `main`. Rust's standard library has those of a program that does not begin in Rust with one C library, glibc,
+/// and not with musl.
+fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<OsString> {
+    let count = usize::try_from(argc).unwrap_or(0);
+    (0..count)
+        .map(|index| {
+            // SAFETY: the C library alone calls `main`, with `argc` pointers to strings that end with a zero and stay there.
+            let argument = unsafe { CStr::from_ptr(*argv.add(index)) };
+            OsStr::from_bytes(argument.to_bytes()).to_owned()
+        })
+        .collect()
 }
 
 /// Prints a line to standard error. Who reads there may be gone: that ends no request.

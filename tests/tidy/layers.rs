@@ -348,8 +348,9 @@ const BY_HOSTS: &[&str] = &[
     "Module::from_bytes(",
     "Component::load(",
     "linked_component!(",
-    // A server is a program of C to those who link it.
+    // A server is a program of C to those who link it, and has its arguments as one.
     "#[unsafe(no_mangle)]",
+    "CStr::from_ptr(*argv.add(",
     "wasmtime::Module::deserialize_file(",
     "linked_module!(",
     "odd::load(",
