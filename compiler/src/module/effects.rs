@@ -4,7 +4,7 @@
 //! The table follows the list of operators of `wasmparser`: one that is in no row does not compile, so that an operator
 //! that calls something cannot be forgotten. Proposals without such operators have a row for all of theirs.
 
-use wasmparser::Operator;
+use wasmparser::{Catch, Operator};
 
 /// What an operator does besides its own work on values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,5 +159,29 @@ mod table {
             I64AtomicRmw8XchgU I64AtomicRmw16XchgU I64AtomicRmw32XchgU
             I32AtomicRmwCmpxchg I64AtomicRmwCmpxchg I32AtomicRmw8CmpxchgU I32AtomicRmw16CmpxchgU
             I64AtomicRmw8CmpxchgU I64AtomicRmw16CmpxchgU I64AtomicRmw32CmpxchgU;
+    }
+}
+
+/// Calls `f` with the depth of each block that an operator may branch to.
+pub fn for_each_branch(op: &Operator<'_>, mut f: impl FnMut(u32)) {
+    match op {
+        Operator::Br { relative_depth }
+        | Operator::BrIf { relative_depth }
+        | Operator::BrOnNull { relative_depth }
+        | Operator::BrOnNonNull { relative_depth } => f(*relative_depth),
+        Operator::BrTable { targets } => {
+            targets.targets().flatten().for_each(&mut f);
+            f(targets.default());
+        }
+        Operator::TryTable { try_table } => {
+            for catch in &try_table.catches {
+                let (Catch::One { label, .. }
+                | Catch::OneRef { label, .. }
+                | Catch::All { label }
+                | Catch::AllRef { label }) = *catch;
+                f(label);
+            }
+        }
+        _ => {}
     }
 }

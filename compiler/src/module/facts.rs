@@ -1,9 +1,9 @@
 //! What one function body refers to: gathered while it is validated, so that whole-program decisions (which functions
 //! are reachable, which globals and tables never change) cost no further pass over the code.
 
-use wasmparser::{Catch, Operator};
+use wasmparser::Operator;
 
-use super::{DataIndex, Effect, ElemIndex, FuncIndex, GlobalIndex, TableIndex};
+use super::{DataIndex, Effect, ElemIndex, FuncIndex, GlobalIndex, TableIndex, for_each_branch};
 
 /// References of one function body, each list sorted and without repetition.
 #[derive(Clone, Debug, Default)]
@@ -121,7 +121,8 @@ impl BodyFacts {
         self.blocks += u64::from(ends_block(op));
         self.operators += 1;
         self.loop_nesting += self.open_loops.len() as u64;
-        self.visit_branches(op);
+        // These may lead back to a loop.
+        for_each_branch(op, |depth| self.branch(depth));
         self.calls_functions |= matches!(effect, Effect::Call | Effect::TailCall);
         match effect {
             Effect::Loop => {
@@ -140,30 +141,6 @@ impl BodyFacts {
             | Effect::Clause
             | Effect::Branch
             | Effect::Unknown => {}
-        }
-    }
-
-    /// Finds the loops that an operator may lead back to.
-    fn visit_branches(&mut self, op: &Operator<'_>) {
-        match op {
-            Operator::TryTable { try_table } => {
-                for catch in &try_table.catches {
-                    let (Catch::One { label, .. }
-                    | Catch::OneRef { label, .. }
-                    | Catch::All { label }
-                    | Catch::AllRef { label }) = *catch;
-                    self.branch(label);
-                }
-            }
-            Operator::Br { relative_depth }
-            | Operator::BrIf { relative_depth }
-            | Operator::BrOnNull { relative_depth }
-            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
-            Operator::BrTable { targets } => {
-                targets.targets().flatten().for_each(|depth| self.branch(depth));
-                self.branch(targets.default());
-            }
-            _ => {}
         }
     }
 

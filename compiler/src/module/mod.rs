@@ -15,7 +15,7 @@ use cranelift_entity::{PrimaryMap, entity_impl};
 use wasmparser::{FunctionBody, RefType, ValType};
 
 pub use const_expr::{ConstExpr, ConstOp, ConstValue};
-pub use effects::Effect;
+pub use effects::{Effect, for_each_branch};
 pub use facts::{BodyFacts, LoopFacts};
 pub use hints::BranchHints;
 pub use limits::{LIMITS, Limit, MAX_MEMORY64_BYTES};

@@ -6,11 +6,11 @@
 //! globals and locals change with every edit of a program, and say little about how a function is executed. Functions
 //! that are equal but for that share what is known of them.
 
-use wasmparser::{BinaryReader, Catch, Operator};
+use wasmparser::{BinaryReader, Operator};
 
 use super::Digest;
 use crate::error::{Error, Result};
-use crate::module::{DefinedFuncIndex, Effect, Module};
+use crate::module::{DefinedFuncIndex, Effect, Module, for_each_branch};
 
 /// The parts of a function body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ impl Builder {
     }
 
     fn visit(&mut self, op: &Operator<'_>, offset: u32) {
-        self.visit_branches(op);
+        for_each_branch(op, |depth| self.branch(depth));
         match Effect::of(op) {
             Effect::Loop => {
                 self.blocks.push(Block { is_loop: true, is_joined: false });
@@ -146,29 +146,6 @@ impl Builder {
             },
             Effect::TailCall | Effect::Throw => self.current = None,
             Effect::Plain | Effect::Refers | Effect::Runtime | Effect::Call | Effect::Unknown => {}
-        }
-    }
-
-    fn visit_branches(&mut self, op: &Operator<'_>) {
-        match op {
-            Operator::Br { relative_depth }
-            | Operator::BrIf { relative_depth }
-            | Operator::BrOnNull { relative_depth }
-            | Operator::BrOnNonNull { relative_depth } => self.branch(*relative_depth),
-            Operator::BrTable { targets } => {
-                targets.targets().flatten().for_each(|depth| self.branch(depth));
-                self.branch(targets.default());
-            }
-            Operator::TryTable { try_table } => {
-                for catch in &try_table.catches {
-                    let (Catch::One { label, .. }
-                    | Catch::OneRef { label, .. }
-                    | Catch::All { label }
-                    | Catch::AllRef { label }) = *catch;
-                    self.branch(label);
-                }
-            }
-            _ => {}
         }
     }
 }

@@ -4,7 +4,7 @@
 mod tls;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -123,6 +123,31 @@ impl Server {
         stream.read_to_string(&mut text)?;
         let line = text.lines().find(|line| line.starts_with(name)).ok_or_else(|| format!("no {name} in {text}"))?;
         Ok(line.rsplit(' ').next().unwrap_or_default().parse()?)
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Failed> {
+        let status = Command::new("kill").args([name, &self.process.id().to_string()]).status()?;
+        if status.success() { Ok(()) } else { Err(format!("the server does not get {name}").into()) }
+    }
+
+    /// Asks on a new connection, tells the server to end while it answers, and waits for the answer and the end.
+    fn ends_with_the_answer(mut self, mut stream: impl io::Read + io::Write) -> Result<(), Failed> {
+        stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 4\r\n\r\n")?;
+        let start = Instant::now();
+        // The request has arrived.
+        while self.counter("wasmelt_running ")? == 0 && start.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.signal("-TERM")?;
+        thread::sleep(Duration::from_millis(50));
+        stream.write_all(b"last")?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        if !response.contains("last") {
+            return Err(format!("the last request has the response {response:?}").into());
+        }
+        let code = self.process.wait()?.code();
+        if code == Some(0) { Ok(()) } else { Err(format!("the server ends with {code:?}").into()) }
     }
 }
 
@@ -440,21 +465,7 @@ fn outside(program: &Path) -> Result<(), Failed> {
 }
 
 /// A server that is told to end answers what it has accepted, and ends.
-fn ends(mut server: Server) -> Result<(), Failed> {
-    let mut stream = connect(server.public)?;
-    stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: 4\r\n\r\n")?;
-    thread::sleep(Duration::from_millis(50));
-    let status = Command::new("kill").args(["-TERM", &server.process.id().to_string()]).status()?;
-    if !status.success() {
-        return Err("the server cannot be told to end".into());
-    }
-    thread::sleep(Duration::from_millis(50));
-    stream.write_all(b"last")?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response)?;
-    if !response.contains("last") {
-        return Err(format!("the last request has the response {response:?}").into());
-    }
-    let code = server.process.wait()?.code();
-    if code == Some(0) { Ok(()) } else { Err(format!("the server ends with {code:?}").into()) }
+fn ends(server: Server) -> Result<(), Failed> {
+    let stream = connect(server.public)?;
+    server.ends_with_the_answer(stream)
 }

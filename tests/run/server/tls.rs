@@ -258,11 +258,11 @@ fn renewed(program: &Path, folder: &Path) -> Result<(), Failed> {
         response.extend(byte);
     }
     put("two")?;
-    signal(&server, "-HUP")?;
+    server.signal("-HUP")?;
     wait_for(&log, "the certificate in ")?;
     client.connect(&server, "two.test")?;
     fs::write(&certificate, "nothing\n")?;
-    signal(&server, "-HUP")?;
+    server.signal("-HUP")?;
     wait_for(&log, "the certificate from before stays in use: ")?;
     client.connect(&server, "two.test")?;
     before.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")?;
@@ -327,29 +327,9 @@ fn alert(trusting: &Server) -> Result<(), Failed> {
     expect(&response, "/fetch", 502, &["TlsAlertReceived", "alert-id: Some(40)", "alert-message: None"])
 }
 
-fn signal(server: &Server, name: &str) -> Result<(), Failed> {
-    let status = Command::new("kill").args([name, &server.process.id().to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(format!("the server does not get {name}").into()) }
-}
-
 /// A server that is told to end answers what was asked through TLS, and does not wait for handshakes.
-fn ends(mut server: Server) -> Result<(), Failed> {
+fn ends(server: Server) -> Result<(), Failed> {
     let _silent = connect(server.public)?;
-    let mut stream = Client::new(&TLS13, &[])?.connect(&server, "127.0.0.1")?;
-    stream.write_all(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n")?;
-    let start = Instant::now();
-    // The request has arrived.
-    while server.counter("wasmelt_running ")? == 0 && start.elapsed() < Duration::from_secs(20) {
-        thread::sleep(Duration::from_millis(10));
-    }
-    signal(&server, "-TERM")?;
-    thread::sleep(Duration::from_millis(50));
-    stream.write_all(b"last")?;
-    let mut response = String::new();
-    stream.read_to_string(&mut response)?;
-    if !response.contains("last") {
-        return Err(format!("the last request has the response {response:?}").into());
-    }
-    let code = server.process.wait()?.code();
-    if code == Some(0) { Ok(()) } else { Err(format!("the server ends with {code:?}").into()) }
+    let stream = Client::new(&TLS13, &[])?.connect(&server, "127.0.0.1")?;
+    server.ends_with_the_answer(stream)
 }
