@@ -1,9 +1,10 @@
 //! A server for HTTP whose requests a component of the world `wasi:http/proxy` answers: what `wasmelt compile --world proxy`
 //! links with the component's code.
 //!
-//! hyper speaks HTTP ([`serve`], [`connection`]), by TLS where the operator has a certificate ([`tls`], [`stream`]). Each request gets an instance in a thread of its own ([`worker`]), which calls what is below
-//! [`http`]. The bodies of requests and responses are pairs of sockets ([`body`]): one side is a stream of the guest, which
-//! waits as for any other, and the other side is the server's.
+//! hyper speaks HTTP ([`serve`], [`connection`]), by TLS where the operator has a certificate ([`tls`], [`stream`]). Each
+//! request gets an instance in a thread of its own ([`worker`]), which calls what is below [`http`]. The bodies of requests and
+//! responses are pairs of sockets ([`body`]): one side is a stream of the guest, which waits as for any other, and the other
+//! side is the server's.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: requests meet in nothing but what is counted. A guest has its request, the time and memory of the options, and
