@@ -219,15 +219,20 @@ pub fn path_in_wine(argument: &str) -> String {
     root + &path.replace('\\', "/")
 }
 
-/// Whether this is how Wine ends when it does not start a program: exit code 1 and not a byte of output. Under load that
-/// happens to one start in about 2,000, also to a C program whose `main` only returns 0.
+/// Whether this is how Wine ends when it does not start a program: exit code 1 and no output, or a word about its server
+/// alone. Under load that happens to one start in about 2,000, also to a C program whose `main` only returns 0.
 pub fn did_not_start(command: &Command, outcome: &Outcome) -> bool {
-    let is_silent = outcome.code() == 1 && outcome.stdout.is_empty() && outcome.stderr.is_empty();
+    let says_nothing = outcome.stderr.is_empty() || outcome.stderr.starts_with(b"wine client error:");
+    let is_silent = outcome.code() == 1 && outcome.stdout.is_empty() && says_nothing;
     is_silent && wine().is_some_and(|wine| wine == command.get_program())
 }
 
 fn wine() -> Option<PathBuf> {
     find_program("wine64").or_else(|| Some(PathBuf::from("/usr/lib/wine/wine64")).filter(|path| path.is_file()))
+}
+
+fn wine_server() -> Option<PathBuf> {
+    find_program("wineserver").or_else(|| Some(PathBuf::from("/usr/lib/wine/wineserver")).filter(|path| path.is_file()))
 }
 
 /// Wine with a folder of its own, which is made once, and with a stand-in for a library that older versions lack: the
@@ -248,6 +253,15 @@ pub fn wine_command() -> Result<Command, Failed> {
         let mut zig = zig_command()?;
         zig.args(["cc", "-target", "x86_64-windows-gnu", "-shared", "-s", "-o"]);
         run(zig.arg(folder.join("bcryptprimitives.dll")).arg(source).arg("-ladvapi32"), b"")?.expect_code(0)?;
+        // Debian's Wine ends its server with the last program. A program that starts meanwhile loses its connection, or meets
+        // services that crash; so the server stays for some minutes. One that is there already may stay.
+        fs::create_dir_all(folder.join("prefix"))?;
+        if let Some(server) = wine_server() {
+            let mut command = Command::new(server);
+            command.env_clear().env("PATH", "/usr/bin:/bin").env("WINEPREFIX", folder.join("prefix"));
+            let silent = command.arg("-p300").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            silent.status()?;
+        }
         // What it starts lives on for a while, and would keep its output open for as long.
         command()
             .args(["wineboot", "--init"])
