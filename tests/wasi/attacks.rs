@@ -376,7 +376,15 @@ fn a_single_file_becomes_a_link_meanwhile(way: Way) -> Result<(), Failed> {
     };
     let attempt = "path_open 4 1 \"a\" 0 2 0 0 @0 | f=u32@0\nfd_read $f iov:10 @0 | text:7\nfd_close $f\n";
     let script = format!("{attempt}path_open 3 0 \"started\" 1 66 0 0 @0\n{}", attempt.repeat(2000));
-    let transcript = scene.race(&script, swap)?;
+    // A round is short: where the processors have other work, all of it may lie between two changes.
+    let mut transcript = String::new();
+    for _ in 0..20 {
+        let _ = fs::remove_file(scene.path("box/started"));
+        transcript += &scene.race(&script, swap)?;
+        if transcript.contains("LOOP") {
+            break;
+        }
+    }
     must_have_seen(&transcript, &["first", "LOOP"])
 }
 
