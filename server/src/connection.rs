@@ -113,7 +113,7 @@ pub(crate) struct Turns {
 
 #[derive(Debug)]
 struct State {
-    /// Until when the client may send nothing, where there are no requests.
+    /// While the connection has no request: when the client's time for the next request is over.
     next_request: Instant,
     /// Requests by number. Where it is the client's turn: until when it may take nothing.
     requests: HashMap<u64, Option<Instant>>,

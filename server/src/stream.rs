@@ -17,7 +17,7 @@ pub(crate) enum Stream {
     /// Until somebody reads.
     Handshake(Box<Accept<TcpStream>>),
     Secret(Box<TlsStream<TcpStream>>),
-    /// There was no handshake.
+    /// The handshake has failed.
     Failed,
 }
 

@@ -32,13 +32,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("backtrace::unrolled", unrolled),
         Trial::test("backtrace::stack", exhausted_stack),
     ];
-    for system in [System::LinuxAarch64, System::Windows] {
-        let name = format!("backtrace::{}", system.name());
-        trials.push(match system.cannot_be_run() {
-            Some(why) => support::skipped(name, why),
-            None => Trial::test(name, move || positions_elsewhere(system)),
-        });
-    }
+    trials.extend([System::LinuxAarch64, System::Windows].map(|system| system.trial("backtrace", positions_elsewhere)));
     trials
 }
 

@@ -21,12 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("profile::cannot_be_written", cannot_be_written),
         Trial::test("profile::of_a_component", of_a_component),
     ];
-    let system = System::LinuxAarch64;
-    let name = format!("profile::{}", system.name());
-    trials.push(match system.cannot_be_run() {
-        Some(why) => support::skipped(name, why),
-        None => Trial::test(name, move || elsewhere(system)),
-    });
+    trials.push(System::LinuxAarch64.trial("profile", elsewhere));
     trials
 }
 

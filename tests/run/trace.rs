@@ -21,13 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("trace::run", traced_by_run),
         Trial::test("trace::leaves_nothing_behind", leaves_nothing_behind),
     ];
-    for system in [System::LinuxAarch64, System::Windows] {
-        let name = format!("trace::{}", system.name());
-        trials.push(match system.cannot_be_run() {
-            Some(why) => support::skipped(name, why),
-            None => Trial::test(name, move || elsewhere(system)),
-        });
-    }
+    trials.extend([System::LinuxAarch64, System::Windows].map(|system| system.trial("trace", elsewhere)));
     trials
 }
 

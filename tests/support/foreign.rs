@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::{env, fs};
 
-use libtest_mimic::Failed;
+use libtest_mimic::{Failed, Trial};
 
 use super::{Outcome, find_program, portable, repository, run};
 
@@ -93,6 +93,15 @@ impl System {
     /// Why programs cannot be run here.
     pub fn cannot_be_run(self) -> Option<String> {
         self.cannot_be_linked().or_else(|| self.has_no_runner())
+    }
+
+    /// A test of programs for it, whose name ends with its own.
+    pub fn trial(self, name: &str, test: fn(Self) -> Result<(), Failed>) -> Trial {
+        let name = format!("{name}::{}", self.name());
+        match self.cannot_be_run() {
+            Some(why) => super::skipped(name, why),
+            None => Trial::test(name, move || test(self)),
+        }
     }
 
     /// Why programs that are there cannot be run here.

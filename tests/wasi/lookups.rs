@@ -16,7 +16,7 @@ use crate::support;
 /// The name server, on an address of this host that nobody else uses, and on the only port that `resolv.conf` knows.
 const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 77, 0, 53), 53);
 
-/// Flags of an answer: one that was cut, one that is whole, one that says that there is no such name.
+/// Flags of an answer: one that was cut, one that is whole, one that says that the name does not exist.
 const CUT: [u8; 2] = [0x83, 0x80];
 const WHOLE: [u8; 2] = [0x81, 0x80];
 const NO_NAME: [u8; 2] = [0x81, 0x83];

@@ -172,7 +172,7 @@ impl<'a> Types<'a> {
         self.resolve.interfaces[id].name.as_deref().unwrap_or("interface")
     }
 
-    /// How long a type of Rust is that a type becomes; `None` where there is none.
+    /// How many parts the Rust type has that a type becomes; `None` where Rust has no type for it.
     fn parts(&mut self, ty: Type) -> Option<usize> {
         match ty {
             Type::ErrorContext => None,
@@ -365,13 +365,13 @@ impl<'a> Types<'a> {
                 )
             })
             .collect();
-        let _ = writeln!(
-            text,
-            "}}\n\nimpl {root}Value for {name} {{\n    fn into_val(self) -> {root}Val {{\n        {root}Val::Record(::std::vec![\n{into}        ])\n    }}\n\n    \
-             fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        let {root}Val::Record(fields) = val else \
-             {{ return ::core::option::Option::None }};\n        let mut fields = fields.into_iter();\n        let value = Self {{\n\
-             {from}        }};\n        fields.next().is_none().then_some(value)\n    }}\n}}"
+        text.push_str("}\n\n");
+        let into = format!("        {root}Val::Record(::std::vec![\n{into}        ])\n");
+        let from = format!(
+            "        let mut fields = fields.into_iter();\n        let value = Self {{\n{from}        }};\n        \
+             fields.next().is_none().then_some(value)\n"
         );
+        write_value(text, (name, root), &into, "Record(fields)", &from);
     }
 
     fn write_variant(&self, text: &mut String, variant: &Variant, name: &str, root: &str) {
@@ -402,15 +402,23 @@ impl<'a> Types<'a> {
             };
             let _ = writeln!(into, "            Self::{pattern} => {root}Val::Variant(\"{wit}\".into(), {payload}),");
         }
-        let _ = writeln!(
-            text,
-            "#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{\n{cases}}}\n\nimpl {root}Value for {name} {{\n    \
-             fn into_val(self) -> {root}Val {{\n        match self {{\n{into}        }}\n    }}\n\n    \
-             fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        let {root}Val::Variant(case, payload) = val else \
-             {{ return ::core::option::Option::None }};\n        match (case.as_str(), payload) {{\n{from}            \
-             _ => ::core::option::Option::None,\n        }}\n    }}\n}}"
+        let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{\n{cases}}}\n");
+        let into = format!("        match self {{\n{into}        }}\n");
+        let from = format!(
+            "        match (case.as_str(), payload) {{\n{from}            _ => ::core::option::Option::None,\n        }}\n"
         );
+        write_value(text, (name, root), &into, "Variant(case, payload)", &from);
     }
+}
+
+/// Writes how values of a type come and go: the bodies of both functions, and the pattern of its values in any type.
+fn write_value(text: &mut String, (name, root): (&str, &str), into: &str, pattern: &str, from: &str) {
+    let _ = writeln!(
+        text,
+        "impl {root}Value for {name} {{\n    fn into_val(self) -> {root}Val {{\n{into}    }}\n\n    \
+         fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        \
+         let {root}Val::{pattern} = val else {{ return ::core::option::Option::None }};\n{from}    }}\n}}"
+    );
 }
 
 fn write_enum<'w>(text: &mut String, (name, root): (&str, &str), cases: impl Iterator<Item = &'w str>) {
@@ -422,14 +430,11 @@ fn write_enum<'w>(text: &mut String, (name, root): (&str, &str), cases: impl Ite
         let _ = writeln!(into, "            Self::{rust} => \"{wit}\",");
         let _ = writeln!(from, "            \"{wit}\" => ::core::option::Option::Some(Self::{rust}),");
     }
-    let _ = writeln!(
-        text,
-        "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum {name} {{\n{list}}}\n\nimpl {root}Value for {name} {{\n    \
-         fn into_val(self) -> {root}Val {{\n        let case = match self {{\n{into}        }};\n        {root}Val::Enum(case.into())\n    \
-         }}\n\n    fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        let {root}Val::Enum(case) = val else \
-         {{ return ::core::option::Option::None }};\n        match case.as_str() {{\n{from}            \
-         _ => ::core::option::Option::None,\n        }}\n    }}\n}}"
-    );
+    let _ = writeln!(text, "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum {name} {{\n{list}}}\n");
+    let into = format!("        let case = match self {{\n{into}        }};\n        {root}Val::Enum(case.into())\n");
+    let from =
+        format!("        match case.as_str() {{\n{from}            _ => ::core::option::Option::None,\n        }}\n");
+    write_value(text, (name, root), &into, "Enum(case)", &from);
 }
 
 fn write_flags<'w>(text: &mut String, (name, root): (&str, &str), flags: impl Iterator<Item = &'w str>) {
@@ -444,13 +449,14 @@ fn write_flags<'w>(text: &mut String, (name, root): (&str, &str), flags: impl It
     let _ = writeln!(
         text,
         "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]\n\
-         #[allow(clippy::struct_excessive_bools, reason = \"these are flags\")]\npub struct {name} {{\n{list}}}\n\n\
-         impl {root}Value for {name} {{\n    fn into_val(self) -> {root}Val {{\n        let mut set = ::std::vec::Vec::new();\n{into}        \
-         {root}Val::Flags(set)\n    }}\n\n    fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        \
-         let {root}Val::Flags(set) = val else {{ return ::core::option::Option::None }};\n        let mut value = Self::default();\n        \
-         for flag in set {{\n            match flag.as_str() {{\n{from}                \
-         _ => return ::core::option::Option::None,\n            }}\n        }}\n        ::core::option::Option::Some(value)\n    }}\n}}"
+         #[allow(clippy::struct_excessive_bools, reason = \"these are flags\")]\npub struct {name} {{\n{list}}}\n"
     );
+    let into = format!("        let mut set = ::std::vec::Vec::new();\n{into}        {root}Val::Flags(set)\n");
+    let from = format!(
+        "        let mut value = Self::default();\n        for flag in set {{\n            match flag.as_str() {{\n{from}                \
+         _ => return ::core::option::Option::None,\n            }}\n        }}\n        ::core::option::Option::Some(value)\n"
+    );
+    write_value(text, (name, root), &into, "Flags(set)", &from);
 }
 
 /// The types that a type is made of; `None` where Rust has no type for it.

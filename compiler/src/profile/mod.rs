@@ -6,7 +6,7 @@
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: files come from programs that ran untrusted code, or from anybody. Lengths are compared with what is there
-// before anything is allocated, sums saturate, and counters that do not fit a body are none.
+// before anything is allocated, sums saturate, and counters that do not fit a body are left out.
 // ---------------------------------------------------------------------------------------------------------------
 
 mod guide;

@@ -33,7 +33,7 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// `None` for a function that was never executed: there is nothing in it to be told apart.
+    /// `None` for a function that was never executed: all its parts are alike.
     pub(super) fn new(guided: &'a Guided, body: usize) -> Option<Self> {
         guided.is_executed().then_some(Self { guided, body })
     }

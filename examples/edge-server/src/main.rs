@@ -22,15 +22,14 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cgi::Question;
-use crate::connection::Connections;
+use crate::connection::{Connections, builder};
 use crate::tenant::{Limits, Refusal, Tenants};
 
 type Answer = Response<Full<Bytes>>;
@@ -129,26 +128,13 @@ async fn accept<F>(
     F: Future<Output = Answer> + Send + 'static,
 {
     loop {
-        let Ok(((stream, _), permit, activity)) = connections.admit(listener.accept()).await else {
-            // The process has mostly used up its descriptors.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let tenants = Arc::clone(tenants);
-        let requests = Arc::clone(&activity);
+        let (stream, permit, activity) = connections.accept(listener).await;
+        let (tenants, requests) = (Arc::clone(tenants), Arc::clone(&activity));
         let service = service_fn(move |request| {
-            let (begun, answer) = (requests.begin(), answer(Arc::clone(&tenants), request));
-            async move {
-                let answer = answer.await;
-                drop(begun);
-                Ok::<_, hyper::Error>(answer)
-            }
+            let answer = requests.answering(answer(Arc::clone(&tenants), request));
+            async move { Ok::<_, hyper::Error>(answer.await) }
         });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-        builder.http2().timer(TokioTimer::new());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             tokio::select! {

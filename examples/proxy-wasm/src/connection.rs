@@ -6,8 +6,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// The connections that may be open.
 pub(crate) struct Connections {
@@ -22,15 +25,31 @@ impl Connections {
 
     /// Waits until there may be one more, and then for that: the client's time begins when it is there. It counts until the
     /// permit is dropped.
-    pub(crate) async fn admit<T>(
-        &self,
-        accept: impl Future<Output = io::Result<T>>,
-    ) -> io::Result<(T, OwnedSemaphorePermit, Arc<Activity>)> {
-        let permit = Arc::clone(&self.limit).acquire_owned().await.map_err(io::Error::other)?;
-        let accepted = accept.await?;
-        let state = Mutex::new((0, Instant::now()));
-        Ok((accepted, permit, Arc::new(Activity { client_time: self.client_time, state })))
+    pub(crate) async fn accept(&self, listener: &TcpListener) -> (TcpStream, OwnedSemaphorePermit, Arc<Activity>) {
+        loop {
+            match self.try_accept(listener).await {
+                Ok(accepted) => return accepted,
+                // The process has mostly used up its descriptors.
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
     }
+
+    async fn try_accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, OwnedSemaphorePermit, Arc<Activity>)> {
+        let permit = Arc::clone(&self.limit).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _) = listener.accept().await?;
+        let _ = stream.set_nodelay(true);
+        let state = Mutex::new((0, Instant::now()));
+        Ok((stream, permit, Arc::new(Activity { client_time: self.client_time, state })))
+    }
+}
+
+/// What speaks HTTP/1 and 2, and gives a client some time for the head of a request.
+pub(crate) fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    builder.http2().timer(TokioTimer::new());
+    builder
 }
 
 /// What a connection does for its client.
@@ -41,16 +60,22 @@ pub(crate) struct Activity {
 }
 
 /// A request that is being answered.
-pub(crate) struct Request(Arc<Activity>);
+struct Request(Arc<Activity>);
 
 impl Activity {
     fn state(&self) -> MutexGuard<'_, (usize, Instant)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn begin(self: &Arc<Self>) -> Request {
+    /// Answers a request, which the client waits for meanwhile.
+    pub(crate) fn answering<F: Future>(self: &Arc<Self>, answer: F) -> impl Future<Output = F::Output> + use<F> {
         self.state().0 += 1;
-        Request(Arc::clone(self))
+        let request = Request(Arc::clone(self));
+        async move {
+            let answer = answer.await;
+            drop(request);
+            answer
+        }
     }
 
     /// Waits until the client has let the connection wait for too long.

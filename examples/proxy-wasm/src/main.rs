@@ -26,13 +26,12 @@ use clap::Parser;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
-use crate::connection::Connections;
+use crate::connection::{Connections, builder};
 use crate::filter::{Filter, Passed};
 use crate::message::Message;
 use crate::plugin::{Limits, Plugin};
@@ -151,26 +150,10 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
     println!("listening on {}", listener.local_addr()?);
     let connections = Connections::new(arguments.max_connections, Duration::from_millis(arguments.client_ms.into()));
     loop {
-        let Ok(((stream, _), permit, activity)) = connections.admit(listener.accept()).await else {
-            // The process has mostly used up its descriptors.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let proxy = Arc::clone(&proxy);
-        let requests = Arc::clone(&activity);
-        let service = service_fn(move |request| {
-            let (begun, answer) = (requests.begin(), answer(Arc::clone(&proxy), request));
-            async move {
-                let answer = answer.await;
-                drop(begun);
-                answer
-            }
-        });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-        builder.http2().timer(TokioTimer::new());
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let (stream, permit, activity) = connections.accept(&listener).await;
+        let (proxy, requests) = (Arc::clone(&proxy), Arc::clone(&activity));
+        let service = service_fn(move |request| requests.answering(answer(Arc::clone(&proxy), request)));
+        let connection = builder().serve_connection(TokioIo::new(stream), service).into_owned();
         let mut serving = tokio::spawn(connection);
         tokio::spawn(async move {
             tokio::select! {

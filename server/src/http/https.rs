@@ -1,4 +1,4 @@
-//! Requests by https: whose certificates are trusted, the handshake, and what a guest learns where there is none.
+//! Requests by https: whose certificates are trusted, the handshake, and what a guest learns where the handshake fails.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: the certificate of a host is for the name or the address in the guest's request, and leads to an authority that the
@@ -31,7 +31,8 @@ impl Trust {
         Self { roots, config: OnceLock::new() }
     }
 
-    /// What handshakes need; `None` where there are no authorities. The first call reads the system's, and waits for that.
+    /// Returns what handshakes need; `None` where nobody is trusted. The first call reads the authorities of the system, and
+    /// waits for that.
     pub(super) fn config(&self) -> Option<Arc<ClientConfig>> {
         self.config.get_or_init(|| self.roots.clone().or_else(of_system).and_then(config)).clone()
     }

@@ -212,7 +212,7 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     }
 }
 
-/// Sends a request, and tells the guest that there is a response, or why there is none. This lasts as long as the connection.
+/// Sends a request, and tells the guest that there is a response, or why the request failed. This lasts as long as the connection.
 async fn answer(
     outside: Arc<Outside>,
     prepared: Prepared,

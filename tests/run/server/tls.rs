@@ -190,7 +190,7 @@ fn impatient(program: &Path, options: &[String]) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Files that are no certificate and key end a server before it listens.
+/// Files without a certificate, or without its key, end a server before it listens.
 fn wrong_files(program: &Path, folder: &Path) -> Result<(), Failed> {
     let text = folder.join("text");
     fs::write(&text, "nothing of this is PEM\n")?;
