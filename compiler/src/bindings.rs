@@ -7,13 +7,13 @@
 #[cfg(feature = "component")]
 mod component;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use wasmelt_abi::host::host_functions;
 use wasmparser::{AbstractHeapType, HeapType, RefType, ValType};
 
-use crate::header::{identifier, unique};
+use crate::header::{Names, identifier};
 use crate::module::{self, Entity, FuncType, Module};
 
 /// Methods of `Exports` that the bindings themselves have.
@@ -96,10 +96,10 @@ fn imports<'a>(module: &'a Module<'_>) -> (Vec<Import<'a>>, usize) {
             None => names.push((name, ty)),
         }
     }
-    let mut used = HashSet::new();
+    let mut methods = Names::default();
     let import = |&((module, name), ty): &((&'a str, &'a str), Option<&'a FuncType>)| {
         let ty = ty?;
-        Some(Import { method: unique(rust_identifier(&format!("{module}_{name}")), &mut used), module, name, ty })
+        Some(Import { method: methods.unique(rust_identifier(&format!("{module}_{name}"))), module, name, ty })
     };
     let imports: Vec<_> = names.iter().filter_map(import).collect();
     let left_out = names.len() - imports.len();
@@ -114,9 +114,9 @@ fn typed_function<'a>(module: &'a Module<'_>, import: &module::Import<'_>) -> Op
 }
 
 fn items<'a>(module: &'a Module<'_>) -> Vec<Item<'a>> {
-    let mut used: HashSet<String> = RESERVED.iter().map(|&name| name.to_owned()).collect();
+    let mut methods = Names::without(&RESERVED);
     let item = |export: &'a module::Export<'_>| {
-        let method = unique(rust_identifier(export.name), &mut used);
+        let method = methods.unique(rust_identifier(export.name));
         let kind = match export.entity {
             Entity::Func(func) => match module.func_type(func) {
                 ty if is_typed(ty) => Kind::Typed(ty),
@@ -130,7 +130,7 @@ fn items<'a>(module: &'a Module<'_>) -> Vec<Item<'a>> {
                 let global = &module.globals[global];
                 match global.ty {
                     ValType::Ref(_) => Kind::Global,
-                    ty => Kind::Number(ty, global.mutable.then(|| unique(format!("set_{method}"), &mut used))),
+                    ty => Kind::Number(ty, global.mutable.then(|| methods.unique(format!("set_{method}")))),
                 }
             }
         };

@@ -3,7 +3,7 @@
 //! Names come from whoever made the module: what becomes an identifier has letters, digits and `_` alone, and what becomes a
 //! string has all else escaped. Comments show no name as it is.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use wasmparser::ValType;
@@ -58,7 +58,7 @@ fn check_name(library: &str) -> Result<()> {
 
 /// The functions that C can call, and how many it cannot: those with references, and those whose names have a NUL.
 fn functions<'a>(module: &'a Module<'_>) -> (Vec<Func<'a>>, usize) {
-    let mut used: HashSet<String> = RESERVED.iter().map(|&name| name.to_owned()).collect();
+    let mut names = Names::without(&RESERVED);
     let (mut funcs, mut left_out) = (Vec::new(), 0);
     for export in &module.exports {
         let Entity::Func(func) = export.entity else { continue };
@@ -67,7 +67,7 @@ fn functions<'a>(module: &'a Module<'_>) -> (Vec<Func<'a>>, usize) {
             left_out += 1;
             continue;
         }
-        let name = unique(identifier(export.name), &mut used);
+        let name = names.unique(identifier(export.name));
         funcs.push(Func { export: escaped(export.name), name, ty });
     }
     (funcs, left_out)
@@ -79,16 +79,36 @@ pub(crate) fn identifier(name: &str) -> String {
     if name.is_empty() { "_".to_owned() } else { name }
 }
 
-/// The name, with a number behind it where another one has it.
-pub(crate) fn unique(name: String, used: &mut HashSet<String>) -> String {
-    let mut candidate = name.clone();
-    for number in 2.. {
-        if used.insert(candidate.clone()) {
-            break;
-        }
-        candidate = format!("{name}_{number}");
+/// The names of one scope.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// For each name that is used, the number that the next one of it may have.
+    used: HashMap<String, u64>,
+}
+
+impl Names {
+    /// A scope in which these names are used already.
+    pub(crate) fn without(names: &[&str]) -> Self {
+        Self { used: names.iter().map(|&name| (name.to_owned(), 2)).collect() }
     }
-    candidate
+
+    /// The name, with a number behind it where another one has it.
+    pub(crate) fn unique(&mut self, name: String) -> String {
+        let Some(mut number) = self.used.get(&name).copied() else {
+            self.used.insert(name.clone(), 2);
+            return name;
+        };
+        let candidate = loop {
+            let candidate = format!("{name}_{number}");
+            number += 1;
+            if !self.used.contains_key(&candidate) {
+                break candidate;
+            }
+        };
+        self.used.insert(name, number);
+        self.used.insert(candidate.clone(), 2);
+        candidate
+    }
 }
 
 /// What stands for a name between quotation marks: bytes that could mean something else are octal, which ends by itself.
@@ -269,10 +289,12 @@ mod tests {
         assert_eq!(identifier("a-b.c"), "a_b_c");
         assert_eq!(identifier(""), "_");
         assert_eq!(escaped("*/ \"\\??/\u{e9}"), "\\052\\057 \\042\\134\\077\\077\\057\\303\\251");
-        let mut used = HashSet::from(["init".to_owned()]);
-        assert_eq!(unique("init".to_owned(), &mut used), "init_2");
-        assert_eq!(unique("init".to_owned(), &mut used), "init_3");
-        assert_eq!(unique("f".to_owned(), &mut used), "f");
+        let mut names = Names::without(&["init", "g_2"]);
+        for (name, expected) in
+            [("init", "init_2"), ("init", "init_3"), ("f", "f"), ("g", "g"), ("g", "g_3"), ("init_2", "init_2_2")]
+        {
+            assert_eq!(names.unique(name.to_owned()), expected);
+        }
     }
 
     #[test]

@@ -4,52 +4,31 @@
 //! Names of WIT are words of ASCII letters and digits with `-` between them. All that the text refers to has its whole path:
 //! a type of WIT may have the name of a type of Rust.
 
-use std::collections::{HashMap, HashSet};
+mod types;
+
 use std::fmt::Write as _;
 
-use wit_parser::{
-    Function, FunctionKind, InterfaceId, Record, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, Variant,
-    World, WorldItem, WorldKey,
-};
+use wasmelt_abi::component::functions;
+use wit_parser::{Function, FunctionKind, InterfaceId, World, WorldItem, WorldKey};
 
+use self::types::Types;
 use super::{quoted, rust_identifier};
 use crate::component;
 use crate::error::Result;
-use crate::header::unique;
+use crate::header::Names;
 
-/// Names in the file's outermost module that types of a world cannot have.
-const RESERVED: [&str; 14] = [
-    "AsContextMut",
-    "Component",
-    "Error",
-    "Exports",
-    "Func",
-    "Imports",
-    "Instance",
-    "Iterator",
-    "Linker",
-    "Result",
-    "Sized",
-    "StoreContextMut",
-    "Val",
-    "Value",
-];
+/// Names in functions that parameters cannot have.
+const RESERVED_PARAMS: [&str; 3] = ["store", "args", "NAME"];
 
 /// Methods of `Exports` that the bindings themselves have.
 const RESERVED_METHODS: [&str; 3] = ["new", "of", "instance"];
-
-/// The most parts of a type without a name: a type that uses another one several times, which does so too, would fill disks.
-const MAX_PARTS: usize = 100;
-
-/// The most elements of tuples that Rust has traits for.
-const MAX_ELEMENTS: usize = 16;
 
 /// Returns the bindings of a component, the bytes `wasm`, that is the library `library`, which is linked into the host
 /// (`is_linked`) or loaded.
 pub(crate) fn rust(wasm: &[u8], library: &str, is_linked: bool) -> Result<String> {
     let (resolve, world) = component::interface(wasm)?;
     let world = &resolve.worlds[world];
-    let mut types = Types::new(&resolve);
+    let mut types = Types::new(&resolve, world);
     let imports = Calls::of(&mut types, world, Side::Imports);
     let exports = Calls::of(&mut types, world, Side::Exports);
     types.name(imports.calls.iter().chain(&exports.calls));
@@ -90,17 +69,17 @@ struct Calls<'a> {
 impl<'a> Calls<'a> {
     fn of(types: &mut Types<'a>, world: &'a World, side: Side) -> Self {
         let mut calls = Self { calls: Vec::new(), left_out: 0, has_wasi: false };
-        let mut used: HashSet<String> = match side {
-            Side::Imports => HashSet::new(),
-            Side::Exports => RESERVED_METHODS.iter().map(|&name| name.to_owned()).collect(),
+        let mut methods = match side {
+            Side::Imports => Names::default(),
+            Side::Exports => Names::without(&RESERVED_METHODS),
         };
         let items = if side == Side::Imports { &world.imports } else { &world.exports };
         for (key, item) in items {
             match item {
-                WorldItem::Interface { id, .. } => calls.add_interface(types, (key, *id), side, &mut used),
+                WorldItem::Interface { id, .. } => calls.add_interface(types, (key, *id), side, &mut methods),
                 WorldItem::Function(function) => {
                     let interface = if side == Side::Imports { "$root" } else { "" };
-                    calls.add(types, interface, "", function, &mut used);
+                    calls.add(types, interface, "", function, &mut methods);
                 }
                 WorldItem::Type { .. } => {}
             }
@@ -113,19 +92,17 @@ impl<'a> Calls<'a> {
         types: &mut Types<'a>,
         (key, id): (&WorldKey, InterfaceId),
         side: Side,
-        used: &mut HashSet<String>,
+        methods: &mut Names,
     ) {
-        let interface = &types.resolve.interfaces[id];
-        let is_wasi = interface.package.is_some_and(|package| types.resolve.packages[package].name.namespace == "wasi");
-        // The host has all of WASI.
-        if is_wasi && side == Side::Imports {
-            self.has_wasi |= !interface.functions.is_empty();
-            return;
-        }
         let name = types.resolve.name_world_key(key);
         let prefix = format!("{}-", types.interface_name(id));
-        for function in interface.functions.values() {
-            self.add(types, &name, &prefix, function, used);
+        for function in types.resolve.interfaces[id].functions.values() {
+            // The host has WASI.
+            if side == Side::Imports && is_of_wasi(&name, &function.name) {
+                self.has_wasi = true;
+            } else {
+                self.add(types, &name, &prefix, function, methods);
+            }
         }
     }
 
@@ -135,350 +112,22 @@ impl<'a> Calls<'a> {
         interface: &str,
         prefix: &str,
         function: &'a Function,
-        used: &mut HashSet<String>,
+        methods: &mut Names,
     ) {
         let mut parts = function.params.iter().map(|param| param.ty).chain(function.result);
         if function.kind != FunctionKind::Freestanding || !parts.all(|ty| types.parts(ty).is_some()) {
             self.left_out += 1;
             return;
         }
-        let method = unique(rust_identifier(&format!("{prefix}{}", function.name)), used);
+        let method = methods.unique(rust_identifier(&format!("{prefix}{}", function.name)));
         self.calls.push(Call { interface: interface.to_owned(), method, function });
     }
 }
 
-/// The types of a component.
-struct Types<'a> {
-    resolve: &'a Resolve,
-    /// How many parts each type has that was looked at; `None` where Rust has no type for it.
-    parts: HashMap<TypeId, Option<usize>>,
-    /// Those that have names and are used, each after those that it is made of, with the name of its module, empty for the
-    /// file's outermost one, and its own.
-    named: Vec<(TypeId, String, String)>,
-    places: HashMap<TypeId, usize>,
-}
-
-impl<'a> Types<'a> {
-    fn new(resolve: &'a Resolve) -> Self {
-        Self { resolve, parts: HashMap::new(), named: Vec::new(), places: HashMap::new() }
-    }
-
-    fn def(&self, id: TypeId) -> &'a TypeDef {
-        &self.resolve.types[id]
-    }
-
-    /// The name of an interface within its package.
-    fn interface_name(&self, id: InterfaceId) -> &'a str {
-        self.resolve.interfaces[id].name.as_deref().unwrap_or("interface")
-    }
-
-    /// How many parts the Rust type has that a type becomes; `None` where Rust has no type for it.
-    fn parts(&mut self, ty: Type) -> Option<usize> {
-        match ty {
-            Type::ErrorContext => None,
-            Type::Id(id) => {
-                if let Some(&known) = self.parts.get(&id) {
-                    return known;
-                }
-                let inner = inner_types(&self.def(id).kind)
-                    .and_then(|inner| inner.into_iter().try_fold(1, |sum: usize, ty| Some(sum + self.parts(ty)?)));
-                let has_name = self.def(id).name.is_some();
-                let parts = inner.filter(|&parts| has_name || parts <= MAX_PARTS);
-                let parts = parts.map(|parts| if has_name { 1 } else { parts });
-                self.parts.insert(id, parts);
-                parts
-            }
-            _ => Some(1),
-        }
-    }
-
-    /// Gives names to the types that functions use.
-    fn name<'c>(&mut self, calls: impl Iterator<Item = &'c Call<'c>>) {
-        let mut order = Vec::new();
-        let mut seen = HashSet::new();
-        for Call { function, .. } in calls {
-            for ty in function.params.iter().map(|param| param.ty).chain(function.result) {
-                self.visit(ty, &mut seen, &mut order);
-            }
-        }
-        let mut modules: HashMap<InterfaceId, String> = HashMap::new();
-        let mut module_names = HashSet::new();
-        let mut used: HashMap<String, HashSet<String>> = HashMap::new();
-        used.insert(String::new(), RESERVED.iter().map(|&name| name.to_owned()).collect());
-        for id in order {
-            let Some(name) = &self.def(id).name else { continue };
-            let module = match self.def(id).owner {
-                TypeOwner::Interface(interface) => modules
-                    .entry(interface)
-                    .or_insert_with(|| unique(rust_identifier(self.interface_name(interface)), &mut module_names)),
-                _ => "",
-            };
-            let name = unique(upper_camel(name), used.entry(module.to_owned()).or_default());
-            self.places.insert(id, self.named.len());
-            self.named.push((id, module.to_owned(), name));
-        }
-    }
-
-    /// Puts a type behind those that it is made of.
-    fn visit(&self, ty: Type, seen: &mut HashSet<TypeId>, order: &mut Vec<TypeId>) {
-        let Type::Id(id) = ty else { return };
-        if seen.insert(id) {
-            let inner = inner_types(&self.def(id).kind).into_iter().flatten();
-            inner.for_each(|ty| self.visit(ty, seen, order));
-            order.push(id);
-        }
-    }
-
-    /// The Rust type of values. `root` is the path of the file's outermost module.
-    fn rust(&self, ty: Type, root: &str) -> String {
-        let name = match ty {
-            Type::Bool => "bool",
-            Type::U8 => "u8",
-            Type::U16 => "u16",
-            Type::U32 => "u32",
-            Type::U64 => "u64",
-            Type::S8 => "i8",
-            Type::S16 => "i16",
-            Type::S32 => "i32",
-            Type::S64 => "i64",
-            Type::F32 => "f32",
-            Type::F64 => "f64",
-            Type::Char => "char",
-            Type::String => "::std::string::String",
-            // Functions with such a type are left out.
-            Type::ErrorContext => "()",
-            Type::Id(id) => return self.rust_of(id, root),
-        };
-        name.to_owned()
-    }
-
-    fn rust_of(&self, id: TypeId, root: &str) -> String {
-        match self.places.get(&id).map(|&place| &self.named[place]) {
-            Some((_, module, name)) if module.is_empty() => format!("{root}{name}"),
-            Some((_, module, name)) => format!("{root}{module}::{name}"),
-            None => self.structure(&self.def(id).kind, root),
-        }
-    }
-
-    /// The Rust type of what has no name.
-    fn structure(&self, kind: &TypeDefKind, root: &str) -> String {
-        let optional = |ty: Option<Type>| ty.map_or_else(|| "()".to_owned(), |ty| self.rust(ty, root));
-        match kind {
-            TypeDefKind::Tuple(tuple) => {
-                let types: String = tuple.types.iter().map(|&ty| self.rust(ty, root) + ", ").collect();
-                format!("({types})").replace(", )", if tuple.types.len() == 1 { ",)" } else { ")" })
-            }
-            TypeDefKind::Option(ty) => format!("::core::option::Option<{}>", self.rust(*ty, root)),
-            TypeDefKind::Result(result) => {
-                format!("::core::result::Result<{}, {}>", optional(result.ok), optional(result.err))
-            }
-            TypeDefKind::List(ty) => format!("::std::vec::Vec<{}>", self.rust(*ty, root)),
-            TypeDefKind::Type(ty) => self.rust(*ty, root),
-            // All others have names, or functions with them are left out.
-            _ => "()".to_owned(),
-        }
-    }
-
-    /// Writes the types that have names, each interface's into a module of its own.
-    fn write(&self, text: &mut String) {
-        let mut modules: Vec<&str> = self.named.iter().map(|(_, module, _)| module.as_str()).collect();
-        modules.sort_unstable();
-        modules.dedup();
-        for module in modules {
-            let types = self.named.iter().filter(|(_, of, _)| of == module);
-            if module.is_empty() {
-                types.for_each(|(id, _, name)| self.write_type(text, *id, name, ""));
-                continue;
-            }
-            let mut inner = String::new();
-            types.for_each(|(id, _, name)| self.write_type(&mut inner, *id, name, "super::"));
-            let _ = writeln!(text, "/// Types of `{}`.", self.path_of(module));
-            let _ = writeln!(
-                text,
-                "#[allow(dead_code, non_camel_case_types, non_snake_case, reason = \"names are the component's\")]\npub mod {module} {{"
-            );
-            for line in inner.lines() {
-                let _ = if line.is_empty() { writeln!(text) } else { writeln!(text, "    {line}") };
-            }
-            text.push_str("}\n\n");
-        }
-    }
-
-    /// The name of the interface that a module is for.
-    fn path_of(&self, module: &str) -> String {
-        let owner = self.named.iter().find(|(_, of, _)| of == module).map(|(id, ..)| self.def(*id).owner);
-        match owner {
-            Some(TypeOwner::Interface(id)) => {
-                self.resolve.id_of(id).unwrap_or_else(|| self.interface_name(id).to_owned())
-            }
-            _ => module.to_owned(),
-        }
-    }
-
-    fn write_type(&self, text: &mut String, id: TypeId, name: &str, root: &str) {
-        let def = self.def(id);
-        if root.is_empty() {
-            text.push_str(
-                "#[allow(dead_code, non_camel_case_types, non_snake_case, reason = \"names are the component's\")]\n",
-            );
-        }
-        let _ = writeln!(text, "/// `{}`.", def.name.as_deref().unwrap_or_default());
-        match &def.kind {
-            TypeDefKind::Record(record) => self.write_record(text, record, name, root),
-            TypeDefKind::Variant(variant) => self.write_variant(text, variant, name, root),
-            TypeDefKind::Enum(cases) => {
-                write_enum(text, (name, root), cases.cases.iter().map(|case| case.name.as_str()));
-            }
-            TypeDefKind::Flags(flags) => {
-                write_flags(text, (name, root), flags.flags.iter().map(|flag| flag.name.as_str()));
-            }
-            kind => {
-                let _ = writeln!(text, "pub type {name} = {};", self.structure(kind, root));
-            }
-        }
-        text.push('\n');
-    }
-
-    fn write_record(&self, text: &mut String, record: &Record, name: &str, root: &str) {
-        let mut used = HashSet::new();
-        let fields: Vec<(&str, String, String)> = record
-            .fields
-            .iter()
-            .map(|field| {
-                let rust = unique(rust_identifier(&field.name), &mut used);
-                (field.name.as_str(), rust, self.rust(field.ty, root))
-            })
-            .collect();
-        let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub struct {name} {{");
-        for (wit, field, ty) in &fields {
-            let _ = writeln!(text, "    /// `{wit}`.\n    pub {field}: {ty},");
-        }
-        let into: String = fields
-            .iter()
-            .map(|(wit, field, _)| format!("            (\"{wit}\".into(), {root}Value::into_val(self.{field})),\n"))
-            .collect();
-        let from: String = fields
-            .iter()
-            .map(|(wit, field, _)| {
-                format!(
-                    "            {field}: {root}Value::from_val(fields.next().filter(|(name, _)| name == \"{wit}\")?.1)?,\n"
-                )
-            })
-            .collect();
-        text.push_str("}\n\n");
-        let into = format!("        {root}Val::Record(::std::vec![\n{into}        ])\n");
-        let from = format!(
-            "        let mut fields = fields.into_iter();\n        let value = Self {{\n{from}        }};\n        \
-             fields.next().is_none().then_some(value)\n"
-        );
-        write_value(text, (name, root), &into, "Record(fields)", &from);
-    }
-
-    fn write_variant(&self, text: &mut String, variant: &Variant, name: &str, root: &str) {
-        let mut used = HashSet::new();
-        let (mut cases, mut into, mut from) = (String::new(), String::new(), String::new());
-        for case in &variant.cases {
-            let (wit, rust) = (&case.name, unique(upper_camel(&case.name), &mut used));
-            let _ = writeln!(cases, "    /// `{wit}`.");
-            let (pattern, payload) = match case.ty {
-                Some(ty) => {
-                    let _ = writeln!(cases, "    {rust}({}),", self.rust(ty, root));
-                    let payload =
-                        format!("::core::option::Option::Some(::std::boxed::Box::new({root}Value::into_val(value)))");
-                    let _ = writeln!(
-                        from,
-                        "            (\"{wit}\", ::core::option::Option::Some(value)) => {root}Value::from_val(*value).map(Self::{rust}),"
-                    );
-                    (format!("{rust}(value)"), payload)
-                }
-                None => {
-                    let _ = writeln!(cases, "    {rust},");
-                    let _ = writeln!(
-                        from,
-                        "            (\"{wit}\", ::core::option::Option::None) => ::core::option::Option::Some(Self::{rust}),"
-                    );
-                    (rust, "::core::option::Option::None".to_owned())
-                }
-            };
-            let _ = writeln!(into, "            Self::{pattern} => {root}Val::Variant(\"{wit}\".into(), {payload}),");
-        }
-        let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{\n{cases}}}\n");
-        let into = format!("        match self {{\n{into}        }}\n");
-        let from = format!(
-            "        match (case.as_str(), payload) {{\n{from}            _ => ::core::option::Option::None,\n        }}\n"
-        );
-        write_value(text, (name, root), &into, "Variant(case, payload)", &from);
-    }
-}
-
-/// Writes how values of a type come and go: the bodies of both functions, and the pattern of its values in any type.
-fn write_value(text: &mut String, (name, root): (&str, &str), into: &str, pattern: &str, from: &str) {
-    let _ = writeln!(
-        text,
-        "impl {root}Value for {name} {{\n    fn into_val(self) -> {root}Val {{\n{into}    }}\n\n    \
-         fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        \
-         let {root}Val::{pattern} = val else {{ return ::core::option::Option::None }};\n{from}    }}\n}}"
-    );
-}
-
-fn write_enum<'w>(text: &mut String, (name, root): (&str, &str), cases: impl Iterator<Item = &'w str>) {
-    let mut used = HashSet::new();
-    let (mut list, mut into, mut from) = (String::new(), String::new(), String::new());
-    for wit in cases {
-        let rust = unique(upper_camel(wit), &mut used);
-        let _ = writeln!(list, "    /// `{wit}`.\n    {rust},");
-        let _ = writeln!(into, "            Self::{rust} => \"{wit}\",");
-        let _ = writeln!(from, "            \"{wit}\" => ::core::option::Option::Some(Self::{rust}),");
-    }
-    let _ = writeln!(text, "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum {name} {{\n{list}}}\n");
-    let into = format!("        let case = match self {{\n{into}        }};\n        {root}Val::Enum(case.into())\n");
-    let from =
-        format!("        match case.as_str() {{\n{from}            _ => ::core::option::Option::None,\n        }}\n");
-    write_value(text, (name, root), &into, "Enum(case)", &from);
-}
-
-fn write_flags<'w>(text: &mut String, (name, root): (&str, &str), flags: impl Iterator<Item = &'w str>) {
-    let mut used = HashSet::new();
-    let (mut list, mut into, mut from) = (String::new(), String::new(), String::new());
-    for wit in flags {
-        let rust = unique(rust_identifier(wit), &mut used);
-        let _ = writeln!(list, "    /// `{wit}`.\n    pub {rust}: bool,");
-        let _ = writeln!(into, "        if self.{rust} {{\n            set.push(\"{wit}\".into());\n        }}");
-        let _ = writeln!(from, "                \"{wit}\" => value.{rust} = true,");
-    }
-    let _ = writeln!(
-        text,
-        "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]\n\
-         #[allow(clippy::struct_excessive_bools, reason = \"these are flags\")]\npub struct {name} {{\n{list}}}\n"
-    );
-    let into = format!("        let mut set = ::std::vec::Vec::new();\n{into}        {root}Val::Flags(set)\n");
-    let from = format!(
-        "        let mut value = Self::default();\n        for flag in set {{\n            match flag.as_str() {{\n{from}                \
-         _ => return ::core::option::Option::None,\n            }}\n        }}\n        ::core::option::Option::Some(value)\n"
-    );
-    write_value(text, (name, root), &into, "Flags(set)", &from);
-}
-
-/// The types that a type is made of; `None` where Rust has no type for it.
-fn inner_types(kind: &TypeDefKind) -> Option<Vec<Type>> {
-    Some(match kind {
-        TypeDefKind::Record(record) => record.fields.iter().map(|field| field.ty).collect(),
-        TypeDefKind::Flags(_) | TypeDefKind::Enum(_) => Vec::new(),
-        TypeDefKind::Tuple(tuple) if tuple.types.len() <= MAX_ELEMENTS => tuple.types.clone(),
-        TypeDefKind::Variant(variant) => variant.cases.iter().filter_map(|case| case.ty).collect(),
-        TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::Type(ty) => vec![*ty],
-        TypeDefKind::Result(result) => [result.ok, result.err].into_iter().flatten().collect(),
-        _ => return None,
-    })
-}
-
-/// `http-version` as Rust writes types and cases: `HttpVersion`.
-fn upper_camel(name: &str) -> String {
-    let upper = |word: &str| {
-        let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
-    };
-    rust_identifier(&name.split('-').map(upper).collect::<String>())
+/// Whether the runtime has a function of an interface, which is named with its version.
+fn is_of_wasi(interface: &str, name: &str) -> bool {
+    let interface = interface.split_once('@').map_or(interface, |(interface, _)| interface);
+    interface.starts_with("wasi:") && functions().any(|function| function.module == interface && function.name == name)
 }
 
 fn write_head(text: &mut String, library: &str, is_linked: bool, imports: &Calls<'_>, exports: &Calls<'_>) {
@@ -513,9 +162,9 @@ fn write_head(text: &mut String, library: &str, is_linked: bool, imports: &Calls
 
 /// The names of a function's parameters in Rust, with their types.
 fn params(call: &Call<'_>, types: &Types<'_>) -> Vec<(String, String)> {
-    let mut used: HashSet<String> = ["store", "args"].iter().map(|&name| name.to_owned()).collect();
+    let mut names = Names::without(&RESERVED_PARAMS);
     let params = call.function.params.iter();
-    params.map(|param| (unique(rust_identifier(&param.name), &mut used), types.rust(param.ty, ""))).collect()
+    params.map(|param| (names.unique(rust_identifier(&param.name)), types.rust(param.ty, ""))).collect()
 }
 
 fn result(call: &Call<'_>, types: &Types<'_>) -> String {
@@ -555,7 +204,7 @@ fn write_imports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
          pub fn add_to_linker<T: Imports>(linker: &mut Linker<T>) -> Result<()> {\n",
     );
     for call in calls {
-        let arguments: String = (0..call.function.params.len()).map(|_| ", argument(&mut args)?").collect();
+        let arguments: String = (0..call.function.params.len()).map(|_| ", __argument(&mut args)?").collect();
         let _ = writeln!(
             text,
             "    linker.func_new({}, {}, |store, args| {{\n        let mut args = args.iter().cloned();\n        \
@@ -568,8 +217,8 @@ fn write_imports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
     text.push_str("    Ok(())\n}\n\n");
     if calls.iter().any(|call| !call.function.params.is_empty()) {
         text.push_str(
-            "fn argument<V: Value>(args: &mut impl Iterator<Item = Val>) -> Result<V> {\n    \
-             args.next().and_then(V::from_val).ok_or_else(other)\n}\n\n",
+            "fn __argument<V: Value>(args: &mut impl Iterator<Item = Val>) -> Result<V> {\n    \
+             args.next().and_then(V::from_val).ok_or_else(__other)\n}\n\n",
         );
     }
 }
@@ -602,7 +251,7 @@ fn write_exports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
             text,
             "\n    /// Calls {}.\n    ///\n    /// # Errors\n    /// As those of `Func::call`, and when the component is another \
              one.\n    pub fn {}(&self, store: impl AsContextMut<Data = T>{}) -> Result<{result}> {{\n        \
-             let result = self.item_{index}.call(store, &[{}])?;\n        Value::from_payload(result).ok_or_else(other)\n    }}\n",
+             let result = self.item_{index}.call(store, &[{}])?;\n        Value::from_payload(result).ok_or_else(__other)\n    }}\n",
             described(call),
             call.method,
             declared(&params),
@@ -610,13 +259,14 @@ fn write_exports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
         );
     }
     text.push_str(
-        "}\n\n#[allow(dead_code, reason = \"components differ in what they need\")]\nfn other() -> Error {\n    \
+        "}\n\n#[allow(dead_code, reason = \"components differ in what they need\")]\nfn __other() -> Error {\n    \
          Error::msg(format_args!(\"the component is not {NAME}: its functions have other types\"))\n}\n",
     );
 }
 
 #[cfg(test)]
 mod tests {
+    use super::types::upper_camel;
     use super::*;
 
     /// The bindings of a component that imports functions of an interface.
@@ -653,6 +303,34 @@ mod tests {
             r#"{types} (export "few" (func (param "a" $t3))) (export "many" (func (param "a" $t15)))"#
         ));
         assert!(text.contains("c_few") && !text.contains("c_many") && text.len() < 10_000, "{text}");
+    }
+
+    #[test]
+    fn another_name_for_a_type_is_no_way_around_that() {
+        let mut types = "(type $t0 (tuple u8 u8))".to_owned();
+        for level in 1..16 {
+            let inner = level - 1;
+            let _ = write!(
+                types,
+                "(type $u{level} (tuple $t{inner} $t{inner}))(export \"t{level}\" (type $t{level} (eq $u{level})))"
+            );
+        }
+        let text = bindings(&format!(r#"{types} (export "many" (func (param "a" $t15)))"#));
+        assert!(!text.contains("c_many") && text.len() < 10_000, "{text}");
+    }
+
+    #[test]
+    fn interfaces_of_one_name_are_told_apart_by_their_packages() {
+        let interface = r#"(instance (export "f" (func)))"#;
+        let names = ["a:x/types", "b:y/types@1.0.0", "b:y/types@2.0.0", "c:z/other", "wasi:config/store@0.2.0"];
+        let imports: String = names.iter().map(|name| format!("(import \"{name}\" {interface})")).collect();
+        let text = format!("(component {imports} (import \"plain\" {interface}))");
+        let text = rust(&wat::parse_str(text).unwrap(), "library", false).unwrap();
+        let methods = ["a_x_types_f", "b_y_types_1_0_0_f", "b_y_types_2_0_0_f", "other_f", "store_f", "plain_f"];
+        for method in methods {
+            assert!(text.contains(&format!("    fn {method}(store")), "{method}: {text}");
+        }
+        assert!(!text.contains("define_wasi"), "{text}");
     }
 
     #[test]
