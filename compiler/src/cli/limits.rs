@@ -57,7 +57,7 @@ impl LimitArgs {
                 },
             }
             if let Some(error) = self.exceeded(start) {
-                host::end_program();
+                host::end_programs();
                 link::remove_temporary_files();
                 return Err(error);
             }

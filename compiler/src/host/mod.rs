@@ -61,42 +61,65 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// The program that runs beside this one, see [`output_of`].
-static BESIDE: Mutex<Option<Child>> = Mutex::new(None);
+/// Programs that run beside this one, see [`output_of`].
+struct Beside {
+    programs: Vec<Child>,
+    /// No other one is started.
+    is_over: bool,
+}
 
-fn beside() -> MutexGuard<'static, Option<Child>> {
-    // The program is the same whoever panicked.
+static BESIDE: Mutex<Beside> = Mutex::new(Beside { programs: Vec::new(), is_over: false });
+
+fn beside() -> MutexGuard<'static, Beside> {
+    // The programs are the same whoever panicked.
     BESIDE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a command to its end: how it ended, and what it wrote to standard output. Its standard input is empty. Until then
-/// [`end_program`] ends it, and [`resident_bytes`] counts its memory.
+/// [`end_programs`] ends it, and [`resident_bytes`] counts its memory.
 fn output_of(mut command: Command) -> io::Result<(ExitStatus, Vec<u8>)> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    let stdout = child.stdout.take();
-    *beside() = Some(child);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let stopped = || io::Error::other("it was stopped");
+    let (id, stdout) = {
+        // With the lock, so that a program is either ended with the others or not started.
+        let mut beside = beside();
+        if beside.is_over {
+            return Err(stopped());
+        }
+        let mut child = command.spawn()?;
+        let started = (child.id(), child.stdout.take());
+        beside.programs.push(child);
+        started
+    };
     let mut output = Vec::new();
     let read = stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut output));
     // Nobody writes any more: the program has ended, or is about to.
-    let child = beside().take();
-    let status = child.ok_or_else(|| io::Error::other("it was stopped"))?.wait()?;
+    let child = {
+        let programs = &mut beside().programs;
+        programs.iter().position(|child| child.id() == id).map(|index| programs.swap_remove(index))
+    };
+    let status = child.ok_or_else(stopped)?.wait()?;
     read.map(|_| (status, output))
 }
 
-/// Ends the program that runs beside this one, where one does.
-pub(crate) fn end_program() {
-    if let Some(mut child) = beside().take() {
+/// Ends the programs that run beside this one, and lets no other one start: the process is about to end.
+pub(crate) fn end_programs() {
+    let mut beside = beside();
+    beside.is_over = true;
+    for mut child in beside.programs.drain(..) {
         // It fails where the program has ended by itself.
         let _ = child.kill();
         let _ = child.wait();
     }
 }
 
-/// How much memory this process has, and the program that runs beside it, in bytes; `None` where the system does not tell in
+/// How much memory this process has, and the programs that run beside it, in bytes; `None` where the system does not tell in
 /// this way, which Linux does.
 pub(crate) fn resident_bytes() -> Option<u64> {
-    let of_program = beside().as_ref().and_then(|child| resident_bytes_of(&child.id().to_string()));
-    Some(resident_bytes_of("self")? + of_program.unwrap_or(0))
+    let of_programs = |beside: &Beside| -> u64 {
+        beside.programs.iter().filter_map(|child| resident_bytes_of(&child.id().to_string())).sum()
+    };
+    Some(resident_bytes_of("self")? + of_programs(&beside()))
 }
 
 fn resident_bytes_of(process: &str) -> Option<u64> {

@@ -102,6 +102,11 @@ pub fn shared_library(objects: Vec<Vec<u8>>, options: &LinkOptions<'_>) -> Resul
     }
 }
 
+/// Whether there is a runtime archive for `target`.
+pub fn has_runtime(target: &Triple, runtime_dir: Option<&Path>) -> bool {
+    archive::find(target, Runtime::default_for(target), runtime_dir).is_ok()
+}
+
 /// Where the runtime archive for `target` is: `embedded`, `installed`, or `missing`.
 pub fn runtime_place(target: &Triple, runtime_dir: Option<&Path>) -> &'static str {
     match archive::find(target, Runtime::default_for(target), runtime_dir) {

@@ -70,7 +70,7 @@ pub(crate) fn options_of_initialiser(preinit: &Preinit, module: &Module<'_>, opt
         runtime: Runtime::default_for(&target_lexicon::HOST),
         // The folder may have archives for the target alone.
         runtime_dir: options.runtime_dir.clone().filter(|dir| {
-            options.target == target_lexicon::HOST || link::runtime_place(&target_lexicon::HOST, Some(dir)) != "missing"
+            options.target == target_lexicon::HOST || link::has_runtime(&target_lexicon::HOST, Some(dir))
         }),
         debug_info: false,
         grantable: false,
