@@ -1,5 +1,6 @@
 //! The pipeline: one line per stage. No other file knows the order of the stages.
 
+mod for_hosts;
 mod incremental;
 
 use std::borrow::Cow;
@@ -31,8 +32,8 @@ use crate::text;
 use crate::translate::{self, Clif, FuncEnv};
 use crate::unlinked::Unlinked;
 use crate::workbench::Workbenches;
-use crate::{bindings, header};
 
+pub use self::for_hosts::{ForHosts, for_hosts};
 pub use crate::progress::{NoProgress, Progress};
 
 /// What came out of a compilation.
@@ -99,7 +100,13 @@ fn with_stages(
         .num_threads(options.threads)
         .build()
         .map_err(|e| Error::internal(format!("cannot start threads: {e}")))?;
-    let mut stages = Stages { progress, timings: Vec::new(), notes: Vec::new(), details: Vec::new() };
+    let mut stages = Stages {
+        progress,
+        timings: Vec::new(),
+        notes: Vec::new(),
+        details: Vec::new(),
+        share: profile::Share::default(),
+    };
     let (bytes, unlinked) = pool.install(|| run(&mut stages)).map_err(|e| e.context(source_name))?;
     Ok(Compilation { bytes, unlinked, timings: stages.timings, notes: stages.notes, details: stages.details })
 }
@@ -157,11 +164,23 @@ struct Stages<'p> {
     timings: Vec<(&'static str, Duration)>,
     notes: Vec<&'static str>,
     details: Vec<String>,
+    /// With a profile, how much of what was compiled it knows.
+    share: profile::Share,
 }
 
 impl Stages<'_> {
-    /// Compiles up to the linker: text where that is asked for, else an object without its policy.
+    /// As [`Self::compile_input`]; a profile that knows nothing of all that was compiled is an error.
     fn compile(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
+        let made = self.compile_input(input, source_name, options)?;
+        if options.profile.is_some() {
+            self.notes.extend(self.share.judge()?);
+            self.details.push(self.share.to_string());
+        }
+        Ok(made)
+    }
+
+    /// Compiles up to the linker: text where that is asked for, else an object without its policy.
+    fn compile_input(&mut self, input: &[u8], source_name: &str, options: &Options) -> Result<Made> {
         let wasm = self.stage("read", || read(input, source_name))?;
         let wasm = match options.plugs.is_empty() {
             true => wasm,
@@ -172,6 +191,7 @@ impl Stages<'_> {
         if options.preinit.is_some() {
             refuse_preinit(&wasm, options)?;
         }
+        profile::refuse(options)?;
         if options.emit == Emit::Wat {
             self.stage("parse", || match component::is_component(&wasm) {
                 true => component::flatten(&wasm, world_of(options), options.features).map(drop),
@@ -180,7 +200,6 @@ impl Stages<'_> {
             return self.stage("print", || print(&wasm)).map(Made::Output);
         }
         refuse_stops(options)?;
-        profile::refuse_counting(options)?;
         if component::is_component(&wasm) {
             return self.component(&wasm, source_name, options);
         }
@@ -358,7 +377,7 @@ impl Stages<'_> {
             Some(profile) => Some(self.stage("plan", || Guide::of(program, profile))?),
             None => None,
         };
-        self.details.extend(guide.as_ref().map(Guide::share));
+        guide.iter().for_each(|guide| self.share.add(guide));
         let guide = guide.as_ref();
         let env = FuncEnv {
             program,
@@ -742,45 +761,6 @@ fn print(wasm: &[u8]) -> Result<Vec<u8>> {
     wasmprinter::print_bytes(wasm)
         .map(String::into_bytes)
         .map_err(|e| Error::input(format!("cannot print the module as text: {e}")))
-}
-
-/// A text for hosts of a library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForHosts {
-    /// A C header.
-    Header,
-    /// Rust bindings.
-    Bindings,
-}
-
-/// Describes a library to its hosts: `input` and `source_name` as in [`compile`], which makes the library with the same options.
-pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Options) -> Result<String> {
-    let describe = || {
-        let wasm = read(input, source_name)?;
-        let is_component = component::is_component(&wasm);
-        if is_component && text == ForHosts::Header {
-            return Err(Error::usage("a component's functions have types that a C header does not declare")
-                .hint("leave out `--header`: `--bindings` declares them for a host in Rust"));
-        }
-        let library = options.library.as_deref().ok_or_else(|| {
-            let what = if text == ForHosts::Header { "a header is" } else { "bindings are" };
-            Error::usage(format!("{what} for a library"))
-                .hint("`--emit staticlib` makes a static library, `--emit cdylib` a shared one")
-        })?;
-        let is_linked = options.emit != Emit::Cdylib;
-        if is_component {
-            return bindings::rust_of_component(&wasm, library, is_linked);
-        }
-        let mut module = module::parse(&wasm, options.features)?;
-        if let Some(preinit) = &options.preinit {
-            preinit::replace_exports(preinit, &mut module)?;
-        }
-        match text {
-            ForHosts::Header => header::c(&module, library, is_linked),
-            ForHosts::Bindings => Ok(bindings::rust(&module, library, is_linked)),
-        }
-    };
-    describe().map_err(|e| e.context(source_name))
 }
 
 /// Facts of a module for people, without compiling it: used by `inspect`.

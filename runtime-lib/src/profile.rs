@@ -1,9 +1,9 @@
 //! `compile --profile-generate`: when the program ends, what its code has counted goes to a file.
 //!
 //! Where the file lies is decided by whoever starts the program, with the variable [`VARIABLE`]. Its directory is opened
-//! before the guest runs, so that a path that cannot be right is an error at once. The file appears whole or not at all:
-//! it is written under another name and renamed. It is written after a return from `_start`, `proc_exit` and traps; a
-//! process that something else ends leaves none.
+//! before the guest runs, so that a directory that is not there is an error at once. The file appears whole or not at all:
+//! it is written under another name and renamed; a timeout that ends the process meanwhile leaves what was written so far.
+//! It is written after a return from `_start`, `proc_exit` and traps; a process that something else ends leaves none.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: the guest decides neither the path nor the contents, but for the counts. It has no descriptor of the
@@ -49,7 +49,11 @@ pub unsafe extern "C" fn wasmelt_hook_profile(_vmctx: *mut u8) {
     let (directory, name) = parts();
     let mut path = Path::new();
     let checked = match name.len() {
-        0 => Err(Errno::Noent),
+        0 => {
+            let mut report = Report::new(Stream::Error);
+            report.failure().text("WASMELT_PROFILE names a directory, '").bytes(directory);
+            report.text("', where the name of a file belongs").exit(START_FAILED_EXIT_CODE)
+        }
         len if len + 1 + LETTERS > NAME_BYTES => Err(Errno::Nametoolong),
         _ => path.set(directory),
     };

@@ -20,6 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("profile::survives_edits", survives_edits),
         Trial::test("profile::cannot_be_written", cannot_be_written),
         Trial::test("profile::of_a_component", of_a_component),
+        Trial::test("profile::of_several_instances", of_several_instances),
+        Trial::test("profile::serves_libraries", serves_libraries),
     ];
     trials.push(System::LinuxAarch64.trial("profile", elsewhere));
     trials
@@ -166,6 +168,10 @@ fn cannot_be_written() -> Result<(), Failed> {
         .expect_code(69)?
         .expect_stdout("")?
         .expect_stderr("wasmelt: cannot write a profile into '")?;
+    support::run(Command::new(&program).env("WASMELT_PROFILE", folder.path().join("")), b"r")?
+        .expect_code(69)?
+        .expect_stdout("")?
+        .expect_stderr("wasmelt: WASMELT_PROFILE names a directory, '")?;
     // A folder of the name cannot be replaced, and nothing is left beside it.
     let taken = folder.path().join("taken");
     fs::create_dir(&taken)?;
@@ -187,6 +193,52 @@ fn of_a_component() -> Result<(), Failed> {
     let first = support::run(Command::new(&program).env("WASMELT_PROFILE", &path), b"")?;
     support::compile(&source, &program, ["--profile-use", &path.display().to_string()])?;
     support::run(&mut Command::new(&program), b"")?.expect_code(first.code())?.expect_stdout(first.stdout())?;
+    Ok(())
+}
+
+/// Each instance has its counters, in the order of the functions.
+fn of_several_instances() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let [library, main, program, path] =
+        ["library.wat", "main.wat", "program", "profile"].map(|name| folder.path().join(name));
+    fs::write(&library, r#"(module (func (export "f") (param i32) (if (local.get 0) (then nop))))"#)?;
+    let text = r#"(module (import "library" "f" (func $f (param i32)))
+        (func (export "_start") (local i32)
+            (loop
+                (call $f (i32.rem_u (local.get 0) (i32.const 5)))
+                (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 500))))))"#;
+    fs::write(&main, text)?;
+    let preload = format!("library={}", library.display());
+    support::compile(&main, &program, ["--profile-generate", "--preload", &preload])?;
+    support::run(Command::new(&program).env("WASMELT_PROFILE", &path), b"")?.expect_code(0)?;
+    let mut found = counters(&fs::read(&path)?);
+    found.sort_unstable();
+    // The start, the loop, behind it; the function, its `then`, behind that.
+    match found[..] {
+        [1, 1, 400, 500, 500, 500] => Ok(()),
+        _ => Err(format!("{found:?}").into()),
+    }
+}
+
+/// A profile of an executable serves a library of the same component, of whose modules one has no function at all.
+fn serves_libraries() -> Result<(), Failed> {
+    let folder = support::scratch();
+    let source = folder.path().join("component.wat");
+    let text = r#"(component
+        (core module $memory (memory (export "memory") 1))
+        (core module $main (import "m" "memory" (memory 1)) (func (export "run") (result i32) (i32.const 0)))
+        (core instance $memory (instantiate $memory))
+        (core instance $main (instantiate $main (with "m" (instance $memory))))
+        (func $run (result (result)) (canon lift (core func $main "run")))
+        (instance $command (export "run" (func $run)))
+        (export "wasi:cli/run@0.2.0" (instance $command)))"#;
+    fs::write(&source, text)?;
+    let (program, path) = (folder.path().join("program"), folder.path().join("profile"));
+    support::compile(&source, &program, ["--profile-generate"])?;
+    support::run(Command::new(&program).env("WASMELT_PROFILE", &path), b"")?.expect_code(0)?;
+    let path = path.display().to_string();
+    support::compile(&source, &folder.path().join("library.so"), ["--profile-use", &path, "--emit", "cdylib"])?;
+    support::compile(&source, &program, ["--profile-use", &path])?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! and how often calls are made.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use rayon::prelude::*;
 
@@ -35,7 +36,7 @@ pub struct Guided {
 }
 
 impl Guide {
-    /// What `profile` says about `program`. It is an error where it says nothing.
+    /// What `profile` says about `program`.
     pub fn of(program: &Program<'_>, profile: &Profile) -> Result<Self> {
         let bodies = program.functions.ids().filter_map(|id| match program.functions.piece(id) {
             Piece::Function(instance, func) => Some((id, &program.instances[instance].module, func)),
@@ -48,10 +49,6 @@ impl Guide {
             Ok(profile.counters(&outline).map(|counters| (id, Guided::of(&outline, counters))))
         });
         let functions: HashMap<_, _> = guided.filter_map(Result::transpose).collect::<Result<_>>()?;
-        if functions.is_empty() {
-            return Err(Error::input("the profile knows none of the functions that there are to compile")
-                .hint("a profile is of one module: compile the module itself with `--profile-generate`, and run it"));
-        }
         Ok(Self { functions, hot: hot(profile.all_counters().collect()), total })
     }
 
@@ -64,10 +61,37 @@ impl Guide {
     pub fn is_hot(&self, count: u64) -> bool {
         count >= self.hot
     }
+}
 
-    /// How much of the program it knows, in words.
-    pub fn share(&self) -> String {
-        format!("the profile knows {} of {} functions", self.functions.len(), self.total)
+/// How many functions a profile knows, of those of all programs that one compilation is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Share {
+    known: usize,
+    total: usize,
+}
+
+impl Share {
+    /// Counts the functions of a program.
+    pub fn add(&mut self, guide: &Guide) {
+        self.known += guide.functions.len();
+        self.total += guide.total;
+    }
+
+    /// What the user should know of it. It is an error where the profile knows nothing.
+    pub fn judge(&self) -> Result<Option<&'static str>> {
+        if self.known == 0 && self.total > 0 {
+            return Err(Error::input("the profile knows none of the functions that there are to compile")
+                .hint("a profile is of one module: compile the module itself with `--profile-generate`, and run it"));
+        }
+        Ok((self.known < self.total / 2).then_some(
+            "the profile knows less than half of the functions: it is of another version of the module, or of another module",
+        ))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the profile knows {} of {} functions", self.known, self.total)
     }
 }
 

@@ -20,10 +20,10 @@ use std::sync::Arc;
 use target_lexicon::OperatingSystem;
 use wasmelt_abi::profile::{DIGEST_BYTES, START};
 
-pub use self::guide::{Guide, Guided};
+pub use self::guide::{Guide, Guided, Share};
 pub use self::outline::{Entry, Outline, Region};
 use crate::error::{Error, Result};
-use crate::options::{Options, Shape};
+use crate::options::{Emit, Options, Shape};
 
 /// What a profile knows a function by.
 pub type Digest = [u8; DIGEST_BYTES];
@@ -114,8 +114,12 @@ pub fn head<'a>(outlines: impl ExactSizeIterator<Item = &'a Outline>) -> Vec<u8>
     bytes
 }
 
-/// Refuses to write profiles where nothing would, or could.
-pub fn refuse_counting(options: &Options) -> Result<()> {
+/// Refuses profiles where there is no code, and to write them where nothing would, or could.
+pub fn refuse(options: &Options) -> Result<()> {
+    if options.emit == Emit::Wat && (options.profile_generate || options.profile.is_some()) {
+        return Err(Error::usage("`--emit wat` shows the module as it is, and profiles are of its code")
+            .hint("leave `--profile-generate` and `--profile-use` out"));
+    }
     let refused = |what: &str, hint: &str| Err(Error::usage(format!("`--profile-generate`: {what}")).hint(hint));
     const OF_FUNCTIONS: &str = "make an executable for Linux of the same module: a profile is of its functions, for `--profile-use` with every output";
     if !options.profile_generate {

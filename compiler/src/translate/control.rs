@@ -155,7 +155,8 @@ impl FuncTranslator<'_, '_> {
     /// Whether the branch at hand is hinted to be taken, or not.
     fn hinted(&self) -> Option<bool> {
         let (start, hints) = self.hints?;
-        hints.likely((self.builder.srcloc().bits() as usize).checked_sub(start)?)
+        let offset = (self.builder.srcloc().bits() as usize).checked_sub(start)?;
+        self.known.and_then(|known| known.hints().likely(offset)).or_else(|| hints.likely(offset))
     }
 
     /// Makes a block cold when the code at hand is, or when it is entered rarely.

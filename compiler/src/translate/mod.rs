@@ -265,7 +265,6 @@ fn translate_body(
         env.instance.counters.functions.get(&defined).map(|counted| profile::Counting::new(counted, body.range.start));
     let guided = env.guide.and_then(|guide| guide.function(id));
     if let Some(known) = guided.and_then(|guided| profile::Known::new(guided, body.range.start)) {
-        translator.hints = Some((body.range.start, known.hints()));
         translator.known = Some(known);
     }
     match locals {
