@@ -49,6 +49,9 @@ pub enum Socket {
 /// Sockets that need no mapping of their own.
 const FIRST_LEN: usize = 8;
 
+/// How many sockets a call looks at for one that has something to send.
+const LOOKED_AT: usize = 16;
+
 /// The most sockets that have an entry, which is more than any process may have open.
 const MAX_LEN: usize = 1 << 20;
 
@@ -154,27 +157,30 @@ pub fn send_until(
     }
 }
 
-/// Sends what one socket has accepted and not sent yet, as far as that is possible at once: with each call the next one in
-/// turn, so that a call costs no more however many peers are slow. Every function of sockets, their streams and `pollable`s
-/// begins with this, because a guest may never wait.
+/// Sends what one socket has accepted and not sent yet, as far as that is possible at once. Each call looks at the next
+/// [`LOOKED_AT`] sockets in turn, so that it costs no more however many sockets there are and however many peers are slow.
+/// Every function of sockets, their streams and `pollable`s begins with this, because a guest may never wait.
 pub fn send_in_turn() {
-    /// Behind the socket that had its turn last.
+    /// The socket whose turn it is.
     static TURN: AtomicUsize = AtomicUsize::new(0);
     if sending::waiting() == 0 {
         return;
     }
     // SAFETY: see `Global`.
     let sockets = unsafe { &mut *SOCKETS.0.get() };
-    let turn = TURN.load(Ordering::Relaxed);
-    for index in (turn..sockets.len()).chain(0..turn) {
+    let mut turn = TURN.load(Ordering::Relaxed);
+    for _ in 0..LOOKED_AT {
+        // The list never shrinks, and has a first element.
+        let index = turn;
+        turn = if turn + 1 < sockets.len() { turn + 1 } else { 0 };
         if let Some(Socket::Tcp(tcp)) = sockets.slot(index)
             && tcp.sending.is_waiting()
         {
             tcp.send_waiting();
-            TURN.store(index + 1, Ordering::Relaxed);
-            return;
+            break;
         }
     }
+    TURN.store(turn, Ordering::Relaxed);
 }
 
 /// Calls `f` with each socket that has something to send.
