@@ -55,7 +55,7 @@ struct Arguments {
     /// Connections that are open at the same time
     #[arg(long, default_value = "512", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
-    /// Milliseconds for which a client may let a connection wait: for a request, or by not taking the answer
+    /// Milliseconds for which a client may let a connection wait: for a request, or while it takes the answer
     #[arg(long, default_value = "60000", value_parser = clap::value_parser!(u32).range(1..))]
     client_ms: u32,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! Connections: how many there are, and the end of those whose clients let them wait.
 //!
-//! What a filter or a server is waited for has its own time. A client has one for its next request, and for taking a response.
+//! What a filter or a server is waited for has its own time. A client has one for its next request, and for
+//! taking a whole response.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +49,7 @@ impl Connections {
 pub(crate) fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-    builder.http2().timer(TokioTimer::new());
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(64);
     builder
 }
 

@@ -63,7 +63,7 @@ struct Arguments {
     /// Connections that are open at the same time
     #[arg(long, default_value = "512", value_parser = clap::value_parser!(u16).range(1..))]
     max_connections: u16,
-    /// Milliseconds for which a client may let a connection wait: for a request, or by not taking the response
+    /// Milliseconds for which a client may let a connection wait: for a request, or while it takes the response
     #[arg(long, default_value = "60000", value_parser = clap::value_parser!(u32).range(1..))]
     client_ms: u32,
     /// Bytes of a body
@@ -158,7 +158,11 @@ async fn serve(arguments: Arguments) -> Result<(), Failure> {
         tokio::spawn(async move {
             tokio::select! {
                 _ = &mut serving => {}
-                () = activity.is_over() => serving.abort(),
+                () = activity.is_over() => {
+                    serving.abort();
+                    // The connection is there until then.
+                    let _ = serving.await;
+                }
             }
             drop(permit);
         });

@@ -213,12 +213,19 @@ fn tenants_of_all_kinds() -> Result<(), Failed> {
 /// Clients that let their connections wait lose them: to a server that has two connections at a time, and waits 2 seconds.
 pub(crate) fn silent_clients_go(address: SocketAddr) -> Result<(), Failed> {
     let mut silent = Vec::new();
-    // The third is accepted when another one has ended.
+    let start = Instant::now();
     for sent in [&b""[..], b"PRI", b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"] {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.write_all(sent)?;
         silent.push(stream);
+    }
+    // The third is accepted when another one has ended.
+    if let Some(third) = silent.last_mut() {
+        third.read_exact(&mut [0])?;
+        if start.elapsed() < Duration::from_millis(1500) {
+            return Err(format!("a third connection was answered after {:?}", start.elapsed()).into());
+        }
     }
     for mut stream in silent {
         match stream.read_to_end(&mut Vec::new()) {
