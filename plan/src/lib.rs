@@ -17,6 +17,19 @@ pub struct Plan {
     pub lowerings: Vec<Lowering>,
     /// What the component exports.
     pub exports: Vec<ExportedFunc>,
+    /// The types of resources that it has defined, by number.
+    pub resources: Vec<DefinedResource>,
+    /// The types of resources that it imports: interface and name.
+    pub imported_resources: Vec<(String, String)>,
+}
+
+/// A type of resources that a component has defined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinedResource {
+    /// The component instance.
+    pub component: u32,
+    /// What is called with what the component knows a resource by, when the resource is dropped.
+    pub destructor: Option<CoreExport>,
 }
 
 /// An instance of a core module.
@@ -76,12 +89,7 @@ pub enum Work {
     /// `resource.rep`.
     ResourceRep(u32),
     /// `resource.drop`.
-    ResourceDrop {
-        /// The type.
-        ty: u32,
-        /// What is called with what the component knows the resource by.
-        destructor: Option<CoreExport>,
-    },
+    ResourceDrop(u32),
 }
 
 /// A function that the component exports.
@@ -148,7 +156,7 @@ pub enum Type {
 /// A type of resources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResourceType {
-    /// One that the component has defined, by number.
+    /// One that the component has defined, by number in [`Plan::resources`].
     Own(u32),
     /// One that the component imports, by interface and name.
     Imported(String, String),

@@ -11,7 +11,7 @@ use wasmelt_embed::{Error, Result, Store};
 use crate::support;
 
 /// Compiles a component in the text format to a library, and loads it.
-fn component(wat: &str) -> Component {
+pub(crate) fn component(wat: &str) -> Component {
     let scratch = support::scratch();
     let (source, library) = (scratch.path().join("guest.wat"), scratch.path().join("guest.so"));
     fs::write(&source, wat).unwrap();
@@ -21,7 +21,7 @@ fn component(wat: &str) -> Component {
     unsafe { Component::load(&library, "guest") }.unwrap()
 }
 
-fn linker() -> Linker<ComponentCtx> {
+pub(crate) fn linker() -> Linker<ComponentCtx> {
     let mut linker = Linker::new(|context: &mut ComponentCtx| context);
     linker.define_wasi().unwrap();
     linker
@@ -38,7 +38,7 @@ fn call(component: &Component, name: &str, args: &[Val]) -> Result<Option<Val>> 
     instance.get_func(&mut store, "", name)?.call(&mut store, args)
 }
 
-fn trap_of(result: Result<Option<Val>>) -> String {
+pub(crate) fn trap_of(result: Result<Option<Val>>) -> String {
     let error = result.unwrap_err();
     error.downcast_ref::<ComponentTrap>().unwrap_or_else(|| panic!("{error}")).to_string()
 }

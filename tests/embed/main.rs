@@ -12,6 +12,7 @@ mod interface;
 mod limits;
 mod linking;
 mod pool;
+mod resources;
 mod sharing;
 mod stops;
 mod traps;

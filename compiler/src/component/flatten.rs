@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use wasmelt_abi::canonical::CanonicalTrap;
 use wasmtime_environ::component::{
-    CanonicalOptions, CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder, CoreDef, Export,
-    ExportItem, FixedEncoding, GlobalInitializer, InstantiateModule, OptionsIndex, ResourceIndex, RuntimeImportIndex,
-    RuntimeMemoryIndex, StringEncoding, Trampoline as Upstream, TrampolineIndex, Transcode, Translator, TypeFuncIndex,
-    TypeResourceTable, TypeResourceTableIndex,
+    CanonicalOptions, CanonicalOptionsDataModel, Component, ComponentTypes, ComponentTypesBuilder, CoreDef,
+    DefinedResourceIndex, Export, ExportItem, FixedEncoding, GlobalInitializer, InstantiateModule, OptionsIndex,
+    ResourceIndex, RuntimeComponentInstanceIndex, RuntimeImportIndex, RuntimeMemoryIndex, StringEncoding,
+    Trampoline as Upstream, TrampolineIndex, Transcode, Translator, TypeFuncIndex, TypeResourceTable,
+    TypeResourceTableIndex,
 };
 use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
 use wasmtime_environ::{EntityIndex, PrimaryMap, ScopeVec, Trap, Tunables};
@@ -16,8 +17,8 @@ use super::extent;
 use super::flags::Flags;
 use super::refusal::{asynchronous, by_name, check_track, is_of_track, kind, nothing_to_run};
 use super::{
-    CoreFunc, CoreMemory, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, Lifted, ResourceType,
-    Trampoline, Work, World, composed, unsupported,
+    CoreFunc, CoreMemory, DefinedResource, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, Lifted,
+    ResourceType, Trampoline, Work, World, composed, unsupported,
 };
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex};
@@ -146,6 +147,10 @@ impl Reader<'_> {
             World::Command => Vec::new(),
             World::Library => self.lifted_functions()?,
         };
+        let resources = match self.world {
+            World::Command => Vec::new(),
+            World::Library => self.defined_resources(),
+        };
         let tables = (0..self.table_count).map(|table| self.table(TypeResourceTableIndex::from_u32(table)));
         let imports = trampolines.iter().filter_map(|trampoline| match &trampoline.work {
             Work::Import { name, .. } => Some(name.clone()),
@@ -156,6 +161,7 @@ impl Reader<'_> {
         let imports = imports.filter(|import| seen.insert(import.clone())).collect();
         Ok(FlatComponent {
             modules,
+            resources,
             tables: tables.collect::<Result<_>>()?,
             may_leave: self.flags.globals(),
             instances: self.instances,
@@ -338,6 +344,16 @@ impl Reader<'_> {
                 Ok((ResourceType::Imported(self.import(*import)), None))
             }
         }
+    }
+
+    /// The types of resources that the component has defined, by number.
+    fn defined_resources(&self) -> Vec<DefinedResource> {
+        let definers = self.component.defined_resource_instances.iter();
+        let resource = |(own, definer): (DefinedResourceIndex, &RuntimeComponentInstanceIndex)| DefinedResource {
+            component: definer.as_u32(),
+            destructor: self.destructors.get(&own.as_u32()).copied(),
+        };
+        definers.map(resource).collect()
     }
 
     /// The name of an import.

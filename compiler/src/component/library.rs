@@ -1,10 +1,12 @@
 //! A flattened component to a [`Plan`], by which host programs instantiate it. Core modules of a library are compiled one by
 //! one, and connected by the names of their exports.
 
+use std::collections::HashSet;
+
 use wasmelt_abi::ABI_VERSION;
 use wasmelt_plan::{self as plan, Argument, CoreExport, ExportedFunc, Lowering, Plan, PlannedInstance};
 
-use super::{CoreFunc, Definition, FlatComponent, Lifted, Work, composed};
+use super::{CoreFunc, DefinedResource, Definition, FlatComponent, ImportName, Lifted, ResourceType, Work, composed};
 use crate::error::{Error, Result};
 use crate::module::{Entity, Module};
 
@@ -30,7 +32,19 @@ pub fn plan(flat: &FlatComponent, modules: &[&Module<'_>]) -> Result<Plan> {
         instances: instances.collect::<Result<_>>()?,
         lowerings: lowerings.collect::<Result<_>>()?,
         exports: flat.lifted.iter().map(|lifted| planner.lifted(lifted)).collect::<Result<_>>()?,
+        resources: flat.resources.iter().map(|resource| planner.resource(resource)).collect::<Result<_>>()?,
+        imported_resources: imported_resources(flat),
     })
+}
+
+/// The types of resources of the host that handles of the component can be of, each once.
+fn imported_resources(flat: &FlatComponent) -> Vec<(String, String)> {
+    let mut seen = HashSet::new();
+    let imported = flat.tables.iter().flatten().filter_map(|table| match &table.resource {
+        ResourceType::Imported(ImportName { interface, name }) => Some((interface.clone(), name.clone())),
+        ResourceType::Own(_) => None,
+    });
+    imported.filter(|name| seen.insert(name.clone())).collect()
 }
 
 struct Planner<'a> {
@@ -80,9 +94,7 @@ impl Planner<'_> {
             },
             Work::ResourceNew(ty) => plan::Work::ResourceNew(*ty),
             Work::ResourceRep(ty) => plan::Work::ResourceRep(*ty),
-            Work::ResourceDrop { ty, destructor } => {
-                plan::Work::ResourceDrop { ty: *ty, destructor: destructor.map(|func| self.func(func)).transpose()? }
-            }
+            Work::ResourceDrop { ty, .. } => plan::Work::ResourceDrop(*ty),
             Work::Transcode { .. }
             | Work::TransferOwn
             | Work::TransferBorrow
@@ -92,6 +104,11 @@ impl Planner<'_> {
                 return Err(composed());
             }
         })
+    }
+
+    fn resource(&self, resource: &DefinedResource) -> Result<plan::DefinedResource> {
+        let destructor = resource.destructor.map(|func| self.func(func)).transpose()?;
+        Ok(plan::DefinedResource { component: resource.component, destructor })
     }
 
     fn lifted(&self, lifted: &Lifted) -> Result<ExportedFunc> {

@@ -50,6 +50,8 @@ pub struct FlatComponent {
     pub run: Option<CoreFunc>,
     /// The functions that it exports, with their types; empty in [`World::Command`].
     pub lifted: Vec<Lifted>,
+    /// The types of resources that it has defined, by number; empty in [`World::Command`].
+    pub resources: Vec<DefinedResource>,
     /// Tables of handles, by the numbers that adapters know them by; `None` where no handle can be in one.
     pub tables: Vec<Option<HandleTable>>,
     /// By component instance, the global that is 0 while the instance may call nobody outside; for those where it matters.
@@ -135,6 +137,15 @@ pub struct HandleTable {
     pub resource: ResourceType,
     /// Whether the instance has defined the type itself.
     pub is_definer: bool,
+}
+
+/// A type of resources that a component of the program has defined.
+#[derive(Clone, Copy, Debug)]
+pub struct DefinedResource {
+    /// The component instance.
+    pub component: u32,
+    /// What is called with what the component knows a resource by, when the resource is dropped.
+    pub destructor: Option<CoreFunc>,
 }
 
 /// A type of resources.

@@ -84,7 +84,8 @@ impl Resolved {
             }
         }
         let of_trampolines = flat.trampolines.iter_mut().filter_map(|trampoline| func_of_host(&mut trampoline.work));
-        for func in of_trampolines.chain(flat.lifted.iter_mut().flat_map(funcs_of_lifted)) {
+        let destructors = flat.resources.iter_mut().filter_map(|resource| resource.destructor.as_mut());
+        for func in of_trampolines.chain(flat.lifted.iter_mut().flat_map(funcs_of_lifted)).chain(destructors) {
             if let Some(Definition::Export(instance, Entity::Func(callee))) =
                 self.callee(Definition::Export(func.0, Entity::Func(func.1)))
             {
@@ -126,6 +127,7 @@ fn used_by_host(flat: &FlatComponent) -> (Vec<CoreFunc>, Vec<usize>) {
             _ => {}
         }
     }
+    funcs.extend(flat.resources.iter().filter_map(|resource| resource.destructor));
     for lifted in &flat.lifted {
         funcs.extend([Some(lifted.func), lifted.realloc, lifted.post_return].into_iter().flatten());
         memories.extend(lifted.memory.map(|(instance, _)| instance));
@@ -153,6 +155,8 @@ fn remove(flat: &mut FlatComponent, removed: usize) {
             _ => {}
         }
     }
+    let destructors = flat.resources.iter_mut().filter_map(|resource| resource.destructor.as_mut());
+    destructors.for_each(|(instance, _)| renumber(instance));
     flat.may_leave.values_mut().for_each(|(instance, _)| renumber(instance));
     for lifted in &mut flat.lifted {
         lifted.memory.iter_mut().for_each(|(instance, _)| renumber(instance));

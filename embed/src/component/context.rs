@@ -6,15 +6,17 @@
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 
 use core::any::Any;
-use core::cell::{OnceCell, RefCell, UnsafeCell};
+use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
 use core::fmt;
 
 use wasmelt_runtime::component::handles::Tables;
 use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
 
-use super::Resource;
+use super::RawResource;
+use super::guest::trap;
+use super::handles::Held;
 use crate::wasi::WasiCtx;
-use crate::{Error, Memory, Result, TypedFunc};
+use crate::{AsContextMut, Error, Memory, Result, TypedFunc};
 
 /// A function that allocates: old address, old length, alignment, new length; the new address.
 pub(super) type Realloc = TypedFunc<(i32, i32, i32, i32), i32>;
@@ -29,6 +31,12 @@ pub struct ComponentCtx {
 pub(super) struct State {
     pub(super) wasi: WasiCtx,
     pub(super) handles: RefCell<Tables>,
+    /// What the host has of the component's resources.
+    pub(super) held: RefCell<Held>,
+    /// How many handles the call that is under way has lent to the component, which has not dropped them.
+    pub(super) lent: Cell<u32>,
+    /// By number of the type of resources that the component has defined; `None` until the instance with the function is there.
+    pub(super) destructors: Vec<Option<TypedFunc<i32, ()>>>,
     /// Data of who implements interfaces.
     pub(super) data: RefCell<Option<Box<dyn Any + Send>>>,
     buffer: OnceCell<Box<UnsafeCell<[u8; BUFFER_BYTES]>>>,
@@ -42,8 +50,6 @@ pub(super) struct State {
 pub(super) struct Canon {
     pub(super) memory: Option<Memory>,
     pub(super) realloc: Option<Realloc>,
-    /// Of functions that drop a resource of the component's own.
-    pub(super) destructor: Option<TypedFunc<i32, ()>>,
 }
 
 /// Whether the instance may be entered.
@@ -64,6 +70,9 @@ impl ComponentCtx {
             state: Some(Box::new(State {
                 wasi,
                 handles: RefCell::new(Tables::new()),
+                held: RefCell::default(),
+                lent: Cell::new(0),
+                destructors: Vec::new(),
                 data: RefCell::new(None),
                 buffer: OnceCell::new(),
                 canon: Vec::new(),
@@ -85,7 +94,7 @@ impl ComponentCtx {
     ///
     /// # Errors
     /// [`Error::Usage`] while a function of the host runs, and [`Error::System`] when there are too many handles.
-    pub fn insert(&mut self, component: u32, resource: Resource) -> Result<u32> {
+    pub fn insert(&mut self, component: u32, resource: RawResource) -> Result<u32> {
         let state = self.state.as_mut().ok_or_else(|| Error::usage("a function of the host has the context"))?;
         let inserted = state.handles.get_mut().insert(component, resource);
         inserted.map_err(|_| Error::system("a component has too many handles"))
@@ -113,10 +122,29 @@ impl ComponentCtx {
 }
 
 impl State {
+    /// Records that the component has dropped a handle that it was lent.
+    pub(super) fn give_back(&self) {
+        self.lent.set(self.lent.get().saturating_sub(1));
+    }
+
     /// Where bytes lie between the system and the guest.
     pub(super) fn buffer(&self) -> *mut [u8; BUFFER_BYTES] {
         self.buffer.get_or_init(|| Box::new(UnsafeCell::new([0; BUFFER_BYTES]))).get()
     }
+}
+
+/// Runs code of the host on the state, which guests that are called meanwhile do not find; a trap with these words where nobody
+/// may have it.
+pub(super) fn with_state<S: AsContextMut, R>(
+    store: &mut S,
+    context: fn(&mut S::Data) -> &mut ComponentCtx,
+    words: &str,
+    f: impl FnOnce(&mut S, &State) -> Result<R>,
+) -> Result<R> {
+    let state = context(store.as_context_mut().data_mut()).state.take().ok_or_else(|| trap(words))?;
+    let result = f(store, &state);
+    context(store.as_context_mut().data_mut()).state = Some(state);
+    result
 }
 
 impl Drop for State {

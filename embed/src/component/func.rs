@@ -1,10 +1,18 @@
 //! Functions that components export.
 
-use super::context::{ComponentCtx, Life, Realloc};
+use core::cell::RefCell;
+use std::sync::Arc;
+
+use super::check::check_args;
+use super::context::{ComponentCtx, Life, Realloc, State, with_state};
 use super::guest::trap;
+use super::handles::{Loans, Passage, ResourceTypes};
 use super::layout::{self, Heap};
 use super::{FuncType, Val};
-use crate::{AsContextMut, Error, Memory, Result};
+use crate::{AsContextMut, Error, Memory, Result, StoreContextMut};
+
+/// What a call ends with that would enter an instance which is not to be entered.
+pub(super) const CANNOT_ENTER: &str = "cannot enter component instance";
 
 /// A function that a component exports, in a store with data `T`.
 pub struct Func<T> {
@@ -18,6 +26,7 @@ pub struct Func<T> {
     pub(super) values: usize,
     pub(super) ty: FuncType,
     pub(super) component: u32,
+    pub(super) types: Arc<ResourceTypes>,
     pub(super) context: fn(&mut T) -> &mut ComponentCtx,
 }
 
@@ -38,18 +47,27 @@ impl<T: 'static> Func<T> {
     /// # Errors
     /// As [`TypedFunc::call`](crate::TypedFunc::call); a [`ComponentTrap`](super::ComponentTrap) when the component returns
     /// numbers or bytes that are not a value of the type, or when the component has trapped before; [`Error::Usage`] when the
-    /// arguments have other types, or the function has resources.
+    /// arguments have other types, when a resource is not the host's to give or lend, or when the host does not define a type of
+    /// resources that the function has.
     pub fn call(&self, mut store: impl AsContextMut<Data = T>, args: &[Val]) -> Result<Option<Val>> {
         let mut store = store.as_context_mut();
-        layout::check(&self.ty)?;
-        layout::check_args(&self.ty, args)?;
-        self.enter(&mut store)?;
+        let loans = RefCell::default();
+        self.enter(&mut store, |state| {
+            check_args(&self.ty, args, &Passage::new(state, &self.types, self.component, &loans))
+        })?;
         let mut values = vec![[0; 2]; self.values.max(1)];
-        self.without_state(&mut store, |store| {
-            layout::lower_params(&self.ty, &mut values, args, &Heap::new(store, self.memory, self.realloc))
+        with_state(&mut store, self.context, CANNOT_ENTER, |store, state| {
+            let heap =
+                Heap::new(store, self.memory, self.realloc, Passage::new(state, &self.types, self.component, &loans));
+            layout::lower_params(&self.ty, &mut values, args, &heap)
         })?;
         self.core.call_words(&mut store, &mut values)?;
-        let result = layout::lift_result(&self.ty, &values, &Heap::new(&mut store, self.memory, None))?;
+        let result = with_state(&mut store, self.context, CANNOT_ENTER, |store, state| {
+            let heap = Heap::new(store, self.memory, None, Passage::new(state, &self.types, self.component, &loans));
+            let result = layout::lift_result(&self.ty, &values, &heap)?;
+            end_loans(state, &loans)?;
+            Ok(result)
+        })?;
         self.finish(&mut store, &mut values)?;
         Ok(result)
     }
@@ -75,7 +93,7 @@ impl<T: 'static> Func<T> {
         }
         let mut values = vec![[0; 2]; self.values.max(1)];
         values.iter_mut().zip(args).for_each(|(value, &arg)| value[0] = arg);
-        self.enter(&mut store)?;
+        self.enter(&mut store, |_| Ok(()))?;
         self.core.call_words(&mut store, &mut values)?;
         let result = self.ty.result.is_some().then_some(values[0][0]);
         let read = read(self.memory.map_or(&[], |memory| memory.data(&store)), result)?;
@@ -84,38 +102,36 @@ impl<T: 'static> Func<T> {
     }
 
     /// Records that the instance is entered: until the call has returned, and forever when it traps. A function of another
-    /// store enters nothing.
-    fn enter(&self, store: &mut crate::StoreContextMut<'_, T>) -> Result<()> {
+    /// store enters nothing, and neither does one whose arguments `check` refuses.
+    fn enter(&self, store: &mut StoreContextMut<'_, T>, check: impl FnOnce(&State) -> Result<()>) -> Result<()> {
         store.inner().func(self.core)?;
         match &mut (self.context)(store.data_mut()).state {
             Some(state) if state.life == Life::Ready => {
+                check(state)?;
                 state.life = Life::Entered;
                 Ok(())
             }
-            _ => Err(trap("cannot enter component instance")),
+            _ => Err(trap(CANNOT_ENTER)),
         }
     }
 
     /// Lets the component free its results, and records that the call has returned.
-    fn finish(&self, store: &mut crate::StoreContextMut<'_, T>, values: &mut [[u64; 2]]) -> Result<()> {
+    fn finish(&self, store: &mut StoreContextMut<'_, T>, values: &mut [[u64; 2]]) -> Result<()> {
         if let Some(post_return) = &self.post_return {
-            self.without_state(store, |store| post_return.call_words(store, values))?;
+            with_state(store, self.context, CANNOT_ENTER, |store, _| post_return.call_words(store, values))?;
         }
         if let Some(state) = &mut (self.context)(store.data_mut()).state {
             state.life = Life::Ready;
         }
         Ok(())
     }
+}
 
-    /// Runs code of the guest that can call no function of the host.
-    fn without_state<R>(
-        &self,
-        store: &mut crate::StoreContextMut<'_, T>,
-        f: impl FnOnce(&mut crate::StoreContextMut<'_, T>) -> Result<R, Error>,
-    ) -> Result<R> {
-        let state = (self.context)(store.data_mut()).state.take();
-        let result = f(store);
-        (self.context)(store.data_mut()).state = state;
-        result
+/// Ends what was lent for a call, where the component has given all of that back.
+fn end_loans(state: &State, loans: &RefCell<Loans>) -> Result<()> {
+    if state.lent.get() != 0 {
+        return Err(trap("borrow handles still remain at the end of the call"));
     }
+    loans.borrow_mut().end(state);
+    Ok(())
 }

@@ -204,6 +204,10 @@ unsafe impl Component for Guest<'_> {
         f(&mut self.0.state.handles.borrow_mut())
     }
 
+    fn give_back(self, _call: u32) {
+        self.0.state.give_back();
+    }
+
     fn reallocate(self, len_bytes: usize, align: u32) -> Option<u32> {
         let realloc = self.0.canon.realloc.as_ref()?;
         let allocated = self.0.store.borrow_mut().reallocate(realloc, len_bytes, align);

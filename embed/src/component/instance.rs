@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use wasmelt_plan::CoreExport;
 
+use super::context::Life;
+use super::func::CANNOT_ENTER;
+use super::guest::trap;
+use super::handles::ResourceTypes;
 use super::loaded::is_interface;
-use super::{Component, ComponentCtx, Func};
+use super::{Component, ComponentCtx, Func, ResourceAny};
 use crate::{AsContextMut, Error, Result};
 
 /// An instance of a component, in a store with data `T`.
@@ -14,12 +18,13 @@ pub struct Instance<T> {
     context: fn(&mut T) -> &mut ComponentCtx,
     /// Of core modules.
     instances: Arc<[crate::Instance]>,
+    types: Arc<ResourceTypes>,
 }
 
 impl<T> Clone for Instance<T> {
     fn clone(&self) -> Self {
         let (component, instances) = (self.component.clone(), Arc::clone(&self.instances));
-        Self { component, context: self.context, instances }
+        Self { component, context: self.context, instances, types: Arc::clone(&self.types) }
     }
 }
 
@@ -28,8 +33,29 @@ impl<T: 'static> Instance<T> {
         component: Component,
         context: fn(&mut T) -> &mut ComponentCtx,
         instances: Arc<[crate::Instance]>,
+        types: Arc<ResourceTypes>,
     ) -> Self {
-        Self { component, context, instances }
+        Self { component, context, instances, types }
+    }
+
+    /// Drops a resource that a component has made and that the host has: calls its destructor, where it has one.
+    ///
+    /// # Errors
+    /// As [`Func::call`]; [`Error::Usage`] when the resource was dropped or given away already, is lent, belongs to another store,
+    /// or is one of the host's own. While the instance is being called, and after it has trapped, it cannot drop anything; the
+    /// resource stays.
+    pub fn resource_drop(&self, mut store: impl AsContextMut<Data = T>, resource: ResourceAny) -> Result<()> {
+        let mut store = store.as_context_mut();
+        let state = (self.context)(store.data_mut()).state.as_mut().filter(|state| state.life == Life::Ready);
+        let state = state.ok_or_else(|| trap(CANNOT_ENTER))?;
+        let (number, representation) = state.held.get_mut().take(resource)?;
+        let Some(&Some(destructor)) = state.destructors.get(number as usize) else { return Ok(()) };
+        state.life = Life::Entered;
+        destructor.call(&mut store, representation as i32)?;
+        if let Some(state) = &mut (self.context)(store.data_mut()).state {
+            state.life = Life::Ready;
+        }
+        Ok(())
     }
 
     /// Returns the exported function of an interface, which is named with its version or without; of no interface where
@@ -64,6 +90,7 @@ impl<T: 'static> Instance<T> {
             values,
             ty: export.ty.clone(),
             component: export.component,
+            types: Arc::clone(&self.types),
             context: self.context,
         })
     }

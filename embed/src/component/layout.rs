@@ -9,8 +9,10 @@ use core::cell::{Cell, RefCell};
 
 use wasmelt_runtime::host::guest_memory::GuestMemory;
 
+use super::check::fits;
 use super::context::Realloc;
 use super::guest::{GuestStore, trap};
+use super::handles::Passage;
 use super::{FuncType, Type, Val};
 use crate::{Error, Memory, Result};
 
@@ -20,18 +22,24 @@ const MAX_FLAT_PARAMS: usize = 16;
 /// The most bytes of the host's memory that the values of one call may have.
 const MAX_VALUE_BYTES: usize = 128 << 20;
 
-/// The memory of a component, and what allocates in it.
+/// The memory of a component, what allocates in it, and its handles.
 pub(super) struct Heap<'a> {
     store: RefCell<&'a mut dyn GuestStore>,
     memory: Option<Memory>,
     realloc: Option<Realloc>,
+    passage: Passage<'a>,
     /// How many bytes of the host's memory values may still have.
     left: Cell<usize>,
 }
 
 impl<'a> Heap<'a> {
-    pub(super) fn new(store: &'a mut dyn GuestStore, memory: Option<Memory>, realloc: Option<Realloc>) -> Self {
-        Self { store: RefCell::new(store), memory, realloc, left: Cell::new(MAX_VALUE_BYTES) }
+    pub(super) fn new(
+        store: &'a mut dyn GuestStore,
+        memory: Option<Memory>,
+        realloc: Option<Realloc>,
+        passage: Passage<'a>,
+    ) -> Self {
+        Self { store: RefCell::new(store), memory, realloc, passage, left: Cell::new(MAX_VALUE_BYTES) }
     }
 
     /// Takes bytes of what values may have.
@@ -61,85 +69,6 @@ impl<'a> Heap<'a> {
 
     fn write<const N: usize>(&self, at: u32, bytes: [u8; N]) -> Result<()> {
         self.memory().write(at, bytes).map_err(|_| trap("pointer out of bounds of memory"))
-    }
-}
-
-/// Refuses functions with resources.
-pub(super) fn check(ty: &FuncType) -> Result<()> {
-    fn has_resource(ty: &Type) -> bool {
-        match ty {
-            Type::Own(_) | Type::Borrow(_) => true,
-            Type::List(ty) | Type::Option(ty) => has_resource(ty),
-            Type::Record(fields) => fields.iter().any(|(_, ty)| has_resource(ty)),
-            Type::Tuple(types) => types.iter().any(has_resource),
-            Type::Variant(cases) => cases.iter().filter_map(|(_, ty)| ty.as_ref()).any(has_resource),
-            Type::Result(ok, err) => [ok, err].into_iter().flatten().any(|ty| has_resource(ty)),
-            _ => false,
-        }
-    }
-    if ty.params.iter().map(|(_, ty)| ty).chain(&ty.result).any(has_resource) {
-        return Err(Error::usage(
-            "a function with resources among its values is called with `call_flat`, or defined with `func_flat`",
-        ));
-    }
-    Ok(())
-}
-
-/// Checks that arguments have the types of the parameters.
-pub(super) fn check_args(ty: &FuncType, args: &[Val]) -> Result<()> {
-    if args.len() != ty.params.len() {
-        return Err(Error::usage(format!(
-            "{} arguments, and the function has {} parameters",
-            args.len(),
-            ty.params.len()
-        )));
-    }
-    let mut wrong = ty.params.iter().zip(args).filter(|((_, ty), arg)| !fits(ty, arg));
-    match wrong.next() {
-        None => Ok(()),
-        Some(((name, ty), arg)) => Err(Error::usage(format!("{arg:?} for the parameter `{name}`, which is a {ty:?}"))),
-    }
-}
-
-/// Whether a value is one of a type.
-fn fits(ty: &Type, value: &Val) -> bool {
-    let payload = |ty: Option<&Type>, value: &Option<Box<Val>>| match (ty, value) {
-        (None, None) => true,
-        (Some(ty), Some(value)) => fits(ty, value),
-        _ => false,
-    };
-    match (ty, value) {
-        (Type::Bool, Val::Bool(_))
-        | (Type::S8, Val::S8(_))
-        | (Type::U8, Val::U8(_))
-        | (Type::S16, Val::S16(_))
-        | (Type::U16, Val::U16(_))
-        | (Type::S32, Val::S32(_))
-        | (Type::U32, Val::U32(_))
-        | (Type::S64, Val::S64(_))
-        | (Type::U64, Val::U64(_))
-        | (Type::F32, Val::F32(_))
-        | (Type::F64, Val::F64(_))
-        | (Type::Char, Val::Char(_))
-        | (Type::String, Val::String(_)) => true,
-        (Type::List(ty), Val::List(values)) => values.iter().all(|value| fits(ty, value)),
-        (Type::Record(fields), Val::Record(values)) => {
-            fields.len() == values.len()
-                && fields.iter().zip(values).all(|((name, ty), (given, value))| name == given && fits(ty, value))
-        }
-        (Type::Tuple(types), Val::Tuple(values)) => {
-            types.len() == values.len() && types.iter().zip(values).all(|(ty, value)| fits(ty, value))
-        }
-        (Type::Variant(cases), Val::Variant(name, value)) => {
-            cases.iter().any(|(case, ty)| case == name && payload(ty.as_ref(), value))
-        }
-        (Type::Enum(names), Val::Enum(name)) => names.contains(name),
-        (Type::Flags(names), Val::Flags(set)) => set.iter().all(|name| names.contains(name)),
-        (Type::Option(_), Val::Option(None)) => true,
-        (Type::Option(ty), Val::Option(value)) => payload(Some(ty), value),
-        (Type::Result(ok, _), Val::Result(Ok(value))) => payload(ok.as_deref(), value),
-        (Type::Result(_, err), Val::Result(Err(value))) => payload(err.as_deref(), value),
-        _ => false,
     }
 }
 
@@ -524,7 +453,26 @@ fn store(ty: &Type, value: &Val, at: u32, heap: &Heap<'_>) -> Result<()> {
             let mut words = words_of(names, set).into_iter().enumerate();
             words.try_for_each(|(index, word)| store_bits(at + 4 * index as u32, word.into(), len.min(4), heap))
         }
+        (Type::Own(_) | Type::Borrow(_), _) => heap.write(at, lower_handle(ty, value, heap)?.to_le_bytes()),
         _ => store_bits(at, bits(value), extent(ty).0, heap),
+    }
+}
+
+/// Gives or lends a resource to the component: its handle.
+fn lower_handle(ty: &Type, value: &Val, heap: &Heap<'_>) -> Result<u32> {
+    match (ty, value) {
+        (Type::Own(ty), &Val::Resource(resource)) => heap.passage.lower_own(ty, resource),
+        (Type::Borrow(ty), &Val::Resource(resource)) => heap.passage.lower_borrow(ty, resource),
+        _ => Err(Error::system("a value was not checked")),
+    }
+}
+
+/// Takes or borrows the resource that a handle of the component stands for.
+fn lift_handle(ty: &Type, handle: u32, heap: &Heap<'_>) -> Result<Val> {
+    match ty {
+        Type::Borrow(ty) => heap.passage.lift_borrow(ty, handle).map(Val::Resource),
+        Type::Own(ty) => heap.passage.lift_own(ty, handle).map(Val::Resource),
+        _ => Err(Error::system("a type without handles")),
     }
 }
 
@@ -574,6 +522,7 @@ fn load(ty: &Type, at: u32, heap: &Heap<'_>) -> Result<Val> {
             let words = words.map(|word| word.map(|word| word as u32)).collect::<Result<Vec<_>>>()?;
             Ok(of_words(names, &words))
         }
+        Type::Own(_) | Type::Borrow(_) => lift_handle(ty, u32::from_le_bytes(heap.read(at)?), heap),
         _ => of_bits(ty, load_bits(at, extent(ty).0, heap)?),
     }
 }
@@ -600,6 +549,7 @@ fn lower_flat(ty: &Type, value: &Val, heap: &Heap<'_>, flat: &mut Vec<u64>) -> R
             flat.extend([u64::from(start), u64::from(count)]);
         }
         (Type::Flags(names), Val::Flags(set)) => flat.extend(words_of(names, set).into_iter().map(u64::from)),
+        (Type::Own(_) | Type::Borrow(_), _) => flat.push(lower_handle(ty, value, heap)?.into()),
         _ => flat.push(bits(value)),
     }
     Ok(())
@@ -629,6 +579,7 @@ fn lift_flat(ty: &Type, flat: &mut dyn Iterator<Item = u64>, heap: &Heap<'_>) ->
             let words: Vec<u32> = (0..names.len().div_ceil(32)).map(|_| next(flat) as u32).collect();
             Ok(of_words(names, &words))
         }
+        Type::Own(_) | Type::Borrow(_) => lift_handle(ty, next(flat) as u32, heap),
         _ => of_bits(ty, next(flat)),
     }
 }

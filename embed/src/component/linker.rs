@@ -1,22 +1,23 @@
 //! What components import, by interface and name.
 
+use core::any::TypeId;
+use core::cell::RefCell;
 use core::marker::PhantomData;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use wasmelt_abi::canonical::FIRST_OWN_RESOURCE;
 use wasmelt_plan::{Argument, CoreExport, Lowering, Work};
-use wasmelt_runtime::component::handles::{Removed, Resource};
-use wasmelt_runtime::wasi::p2::call::Component as _;
 
-use super::context::{Canon, ComponentCtx, Life};
+use super::check::check_types;
+use super::context::{Canon, ComponentCtx, Life, State, with_state};
 use super::guest::{enter, trap};
+use super::handles::{self, Passage, ResourceTypes};
 use super::layout::{self, Heap};
-use super::{Component, FuncType, GuestCall, Instance, Val};
+use super::{Component, FuncType, GuestCall, Instance, RawResource, Resource, Val};
 use crate::host_func::HostFunc;
 use crate::instantiate::Imports;
 use crate::linker::Definition;
-use crate::{AsContextMut, Caller, Error, ExternType, Result, StoreContextMut};
+use crate::{AsContextMut, Error, ExternType, Result, StoreContextMut};
 
 /// A function over the flattened values of the canonical ABI.
 type Flat = Arc<dyn Fn(GuestCall<'_>, &mut [[u64; 2]]) + Send + Sync>;
@@ -24,17 +25,29 @@ type Flat = Arc<dyn Fn(GuestCall<'_>, &mut [[u64; 2]]) + Send + Sync>;
 /// A function over values.
 type Typed<T> = Arc<dyn Fn(StoreContextMut<'_, T>, &[Val]) -> Result<Option<Val>> + Send + Sync>;
 
+/// What is called with the number of a resource of the host that a component has dropped.
+type OnDrop<T> = Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
+
 /// What a name stands for.
 enum Function<T> {
     Flat(Flat),
     Typed(Typed<T>),
+    /// What drops resources of this type of the host.
+    Drop(TypeId, OnDrop<T>),
 }
+
+/// What a component calls a function by that drops its handles of a type of resources.
+const DROP: &str = "[resource-drop]";
+
+/// What a call ends with that a component makes while it must call nobody.
+const CANNOT_LEAVE: &str = "cannot leave component instance";
 
 impl<T> Clone for Function<T> {
     fn clone(&self) -> Self {
         match self {
             Self::Flat(function) => Self::Flat(Arc::clone(function)),
             Self::Typed(function) => Self::Typed(Arc::clone(function)),
+            Self::Drop(ty, function) => Self::Drop(*ty, Arc::clone(function)),
         }
     }
 }
@@ -80,6 +93,21 @@ impl<T: 'static> Linker<T> {
         self.insert(interface, name, Function::Flat(Arc::new(function)))
     }
 
+    /// Defines a resource of an interface, `$root` for one outside interfaces: in functions with the resource among their
+    /// values, it is a [`Resource<R>`]. The closure gets what a component has dropped.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the resource is defined.
+    pub fn resource<R: 'static>(
+        &mut self,
+        interface: &str,
+        name: &str,
+        on_drop: impl Fn(StoreContextMut<'_, T>, Resource<R>) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<&mut Self> {
+        let on_drop = move |store: StoreContextMut<'_, T>, rep| on_drop(store, Resource::new_own(rep));
+        self.insert(interface, &format!("{DROP}{name}"), Function::Drop(TypeId::of::<R>(), Arc::new(on_drop)))
+    }
+
     fn insert(&mut self, interface: &str, name: &str, function: Function<T>) -> Result<&mut Self> {
         let names = self.names.entry(interface.to_owned()).or_default();
         if names.insert(name.to_owned(), function).is_some() {
@@ -104,8 +132,15 @@ impl<T: 'static> Linker<T> {
                 "components need a host program that unwinds, and this one has `panic = \"abort\"`",
             ));
         }
+        let plan = &component.0.plan;
+        let types = Arc::new(ResourceTypes::new(plan, |interface, name| {
+            match self.find(interface, &format!("{DROP}{name}"))? {
+                Function::Drop(ty, _) => Some(*ty),
+                _ => None,
+            }
+        }));
         let mut imports = Vec::new();
-        for planned in &component.0.plan.instances {
+        for planned in &plan.instances {
             let module = &component.0.modules[planned.module as usize];
             let arguments = planned.arguments.iter().zip(module.imports()).map(|(argument, import)| match argument {
                 Argument::Export(export) => Ok(Given::Export(export.clone())),
@@ -113,7 +148,7 @@ impl<T: 'static> Linker<T> {
                     let ExternType::Func(ty) = import.ty else {
                         return Err(Error::system("a component's function is imported as something else"));
                     };
-                    self.lowered(component, *index as usize, ty).map(Given::Func)
+                    self.lowered(component, *index as usize, &types, ty).map(Given::Func)
                 }
             });
             imports.push(arguments.collect::<Result<_>>()?);
@@ -122,6 +157,7 @@ impl<T: 'static> Linker<T> {
             component: component.clone(),
             context: self.context,
             imports: Arc::new(imports),
+            types,
             data: PhantomData,
         })
     }
@@ -135,120 +171,147 @@ impl<T: 'static> Linker<T> {
     }
 
     /// The function of the host for an import of a core module.
-    fn lowered(&self, component: &Component, index: usize, ty: crate::FuncType) -> Result<HostFunc> {
-        let (context, Lowering { component: caller, work }) = (self.context, &component.0.plan.lowerings[index]);
-        let caller = *caller;
+    fn lowered(
+        &self,
+        component: &Component,
+        index: usize,
+        types: &Arc<ResourceTypes>,
+        ty: crate::FuncType,
+    ) -> Result<HostFunc> {
+        let plan = &component.0.plan;
+        let Lowering { component, work } = &plan.lowerings[index];
+        let caller = Caller { context: self.context, component: *component, index };
         match work {
             Work::Import { interface, name, ty: of_component, .. } => {
                 let function = self.find(interface, name).ok_or_else(|| {
                     Error::Unlinkable(format!("unknown import: the component imports `{name}` of `{interface}`"))
                 })?;
                 match function {
-                    Function::Flat(function) => flat(context, caller, index, ty, Arc::clone(function)),
+                    Function::Flat(function) => caller.flat(ty, Arc::clone(function)),
                     Function::Typed(function) => {
                         let of_component = of_component.clone().unwrap_or_default();
-                        typed(context, index, ty, of_component, Arc::clone(function))
+                        caller.typed(ty, of_component, Arc::clone(types), Arc::clone(function))
+                    }
+                    Function::Drop(_, on_drop) => {
+                        let number = types.number_of(interface, name.strip_prefix(DROP).unwrap_or(name))?;
+                        caller.drop_of_host(ty, number, Arc::clone(on_drop))
                     }
                 }
             }
-            &Work::ResourceNew(number) => flat(
-                context,
-                caller,
-                index,
-                ty,
-                Arc::new(move |call, values| {
-                    values[0][0] = call
-                        .own(Resource::Own { ty: FIRST_OWN_RESOURCE + number, representation: values[0][0] as u32 })
-                        .into();
-                }),
-            ),
-            &Work::ResourceRep(number) => flat(
-                context,
-                caller,
-                index,
-                ty,
-                Arc::new(move |call, values| {
-                    let handle = values[0][0] as u32;
-                    values[0][0] = call.resource(handle, |resource| own(resource, number)).into();
-                }),
-            ),
-            Work::ResourceDrop { ty: number, destructor } => {
-                let (number, destructor) = (*number, destructor.clone());
-                HostFunc::words(ty, move |mut store: Caller<'_, T>, values: &mut [[u64; 2]]| {
-                    let handle = values[0][0] as u32;
-                    let mut dropped = None;
-                    enter(&mut store, context, caller, index, |call| {
-                        call.resource(handle, |resource| own(resource, number));
-                        match call.guest().with_handles(|handles| handles.take(caller, handle)) {
-                            Ok(Removed::Owned(resource)) => dropped = own(resource, number),
-                            Ok(Removed::Lent(_)) => {}
-                            Err(_) => call.trap("cannot remove owned resource while borrowed"),
+            &Work::ResourceNew(number) => {
+                let new = move |call: GuestCall<'_>, values: &mut [[u64; 2]]| {
+                    values[0][0] = call.own(handles::entry(number, values[0][0] as u32)).into();
+                };
+                caller.flat(ty, Arc::new(new))
+            }
+            &Work::ResourceRep(number) => {
+                let representation = move |call: GuestCall<'_>, values: &mut [[u64; 2]]| {
+                    let own = |resource| match resource {
+                        RawResource::Own { representation, .. }
+                            if resource == handles::entry(number, representation) =>
+                        {
+                            Some(representation)
                         }
-                    })?;
-                    match (dropped, &destructor) {
-                        (Some(representation), Some(_)) => destroy(store, context, index, representation),
-                        _ => Ok(()),
-                    }
-                })
+                        _ => None,
+                    };
+                    values[0][0] = call.resource(values[0][0] as u32, own).into();
+                };
+                caller.flat(ty, Arc::new(representation))
+            }
+            &Work::ResourceDrop(number) => {
+                let has_destructor = plan.resources.get(number as usize).is_some_and(|ty| ty.destructor.is_some());
+                caller.drop_of_guest(ty, number, has_destructor)
             }
         }
     }
 }
 
-/// What the component knows its own resource by.
-fn own(resource: Resource, number: u32) -> Option<u32> {
-    match resource {
-        Resource::Own { ty, representation } if ty == FIRST_OWN_RESOURCE + number => Some(representation),
-        _ => None,
-    }
-}
-
-/// Calls a destructor of the component.
-fn destroy<T: 'static>(
-    mut store: Caller<'_, T>,
-    context: fn(&mut T) -> &mut ComponentCtx,
-    index: usize,
-    representation: u32,
-) -> Result<()> {
-    let canon = context(store.data_mut()).state.as_ref().and_then(|state| state.canon.get(index).copied());
-    match canon.and_then(|canon| canon.destructor) {
-        Some(destructor) => destructor.call(store, representation as i32),
-        None => Err(trap("a resource is dropped before its destructor exists")),
-    }
-}
-
-fn flat<T: 'static>(
+/// A component instance that calls a function which no core module defines.
+struct Caller<T> {
     context: fn(&mut T) -> &mut ComponentCtx,
     component: u32,
+    /// Which function, by index in the plan.
     index: usize,
-    ty: crate::FuncType,
-    function: Flat,
-) -> Result<HostFunc> {
-    HostFunc::words(ty, move |mut caller: Caller<'_, T>, values: &mut [[u64; 2]]| {
-        enter(&mut caller, context, component, index, |call| function(call, values))
-    })
 }
 
-fn typed<T: 'static>(
-    context: fn(&mut T) -> &mut ComponentCtx,
-    index: usize,
-    core: crate::FuncType,
-    ty: FuncType,
-    function: Typed<T>,
-) -> Result<HostFunc> {
-    layout::check(&ty)?;
-    HostFunc::words(core, move |mut caller: Caller<'_, T>, values: &mut [[u64; 2]]| {
-        let state = context(caller.data_mut()).state.as_ref();
-        let canon = state.map(|state| state.canon.get(index).copied().unwrap_or_default());
-        let Canon { memory, realloc, .. } = canon.ok_or_else(|| trap("cannot leave component instance"))?;
-        let args = layout::lift_params(&ty, values, &Heap::new(&mut caller, memory, realloc))?;
-        let result = function(caller.as_context_mut(), &args)?;
-        // While the guest allocates, it can call no function of the host.
-        let state = context(caller.data_mut()).state.take();
-        let lowered = layout::lower_result(&ty, values, result, &Heap::new(&mut caller, memory, realloc));
-        context(caller.data_mut()).state = state;
-        lowered
-    })
+impl<T> Clone for Caller<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Caller<T> {}
+
+impl<T: 'static> Caller<T> {
+    fn flat(self, ty: crate::FuncType, function: Flat) -> Result<HostFunc> {
+        HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            enter(&mut store, self.context, self.component, self.index, |call| function(call, values))
+        })
+    }
+
+    fn typed(
+        self,
+        core: crate::FuncType,
+        ty: FuncType,
+        types: Arc<ResourceTypes>,
+        function: Typed<T>,
+    ) -> Result<HostFunc> {
+        check_types(&ty, &types)?;
+        HostFunc::words(core, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            let loans = RefCell::default();
+            let args = self.with_state(&mut store, |store, state| {
+                let Canon { memory, realloc } = state.canon.get(self.index).copied().unwrap_or_default();
+                let passage = Passage::new(state, &types, self.component, &loans);
+                layout::lift_params(&ty, values, &Heap::new(store, memory, realloc, passage))
+            })?;
+            let result = function(store.as_context_mut(), &args)?;
+            // While the guest allocates, it can call no function of the host.
+            self.with_state(&mut store, |store, state| {
+                let Canon { memory, realloc } = state.canon.get(self.index).copied().unwrap_or_default();
+                let passage = Passage::new(state, &types, self.component, &loans);
+                layout::lower_result(&ty, values, result, &Heap::new(store, memory, realloc, passage))?;
+                loans.borrow_mut().end(state);
+                Ok(())
+            })
+        })
+    }
+
+    /// Drops a handle of a resource of the host.
+    fn drop_of_host(self, ty: crate::FuncType, number: u32, on_drop: OnDrop<T>) -> Result<HostFunc> {
+        HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            match self.dropped(&mut store, number, values)? {
+                Some(rep) => on_drop(store.as_context_mut(), rep),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Drops a handle of a resource that a component has made.
+    fn drop_of_guest(self, ty: crate::FuncType, number: u32, has_destructor: bool) -> Result<HostFunc> {
+        HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            let dropped = self.dropped(&mut store, number, values)?.filter(|_| has_destructor);
+            let Some(representation) = dropped else { return Ok(()) };
+            let state = (self.context)(store.data_mut()).state.as_ref();
+            match state.and_then(|state| *state.destructors.get(number as usize)?) {
+                Some(destructor) => destructor.call(store, representation as i32),
+                None => Err(trap("a resource is dropped before its destructor exists")),
+            }
+        })
+    }
+
+    /// Frees a handle that the component names; the representation of what it owned.
+    fn dropped(&self, store: &mut crate::Caller<'_, T>, number: u32, values: &[[u64; 2]]) -> Result<Option<u32>> {
+        let handle = values[0][0] as u32;
+        self.with_state(store, |_, state| handles::drop_handle(state, self.component, number, handle))
+    }
+
+    fn with_state<R>(
+        &self,
+        store: &mut crate::Caller<'_, T>,
+        f: impl FnOnce(&mut crate::Caller<'_, T>, &State) -> Result<R>,
+    ) -> Result<R> {
+        with_state(store, self.context, CANNOT_LEAVE, f)
+    }
 }
 
 /// What an import of a core module gets.
@@ -263,13 +326,14 @@ pub struct InstancePre<T> {
     context: fn(&mut T) -> &mut ComponentCtx,
     /// By instance of a core module.
     imports: Arc<Vec<Vec<Given>>>,
+    types: Arc<ResourceTypes>,
     data: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for InstancePre<T> {
     fn clone(&self) -> Self {
         let (component, imports) = (self.component.clone(), Arc::clone(&self.imports));
-        Self { component, context: self.context, imports, data: PhantomData }
+        Self { component, context: self.context, imports, types: Arc::clone(&self.types), data: PhantomData }
     }
 }
 
@@ -287,6 +351,7 @@ impl<T: 'static> InstancePre<T> {
             Some(state) if state.life == Life::Empty => {
                 state.life = Life::Entered;
                 state.canon = vec![Canon::default(); plan.lowerings.len()];
+                state.destructors = vec![None; plan.resources.len()];
             }
             _ => return Err(used()),
         }
@@ -310,7 +375,7 @@ impl<T: 'static> InstancePre<T> {
         if let Some(state) = &mut (self.context)(store.data_mut()).state {
             state.life = Life::Ready;
         }
-        Ok(Instance::new(self.component.clone(), self.context, instances.into()))
+        Ok(Instance::new(self.component.clone(), self.context, instances.into(), Arc::clone(&self.types)))
     }
 
     /// Records memories and functions of the last instance for the imports that use them.
@@ -319,20 +384,23 @@ impl<T: 'static> InstancePre<T> {
         let of_last = |export: &Option<CoreExport>| {
             export.as_ref().filter(|export| export.instance as usize == last).map(|export| export.name.clone())
         };
-        for (index, lowering) in self.component.0.plan.lowerings.iter().enumerate() {
-            let (memory, realloc, destructor) = match &lowering.work {
-                Work::Import { memory, realloc, .. } => (of_last(memory), of_last(realloc), None),
-                Work::ResourceDrop { destructor, .. } => (None, None, of_last(destructor)),
-                _ => continue,
-            };
-            let memory = memory.and_then(|name| instances[last].get_memory(&*store, &name));
-            let realloc = realloc.map(|name| instances[last].get_typed_func(&*store, &name)).transpose()?;
-            let destructor = destructor.map(|name| instances[last].get_typed_func(&*store, &name)).transpose()?;
+        let plan = &self.component.0.plan;
+        for (index, lowering) in plan.lowerings.iter().enumerate() {
+            let Work::Import { memory, realloc, .. } = &lowering.work else { continue };
+            let memory = of_last(memory).and_then(|name| instances[last].get_memory(&*store, &name));
+            let realloc = of_last(realloc).map(|name| instances[last].get_typed_func(&*store, &name)).transpose()?;
             let state = (self.context)(store.data_mut()).state.as_mut();
             if let Some(canon) = state.and_then(|state| state.canon.get_mut(index)) {
                 canon.memory = memory.or(canon.memory);
                 canon.realloc = realloc.or(canon.realloc);
-                canon.destructor = destructor.or(canon.destructor);
+            }
+        }
+        for (number, resource) in plan.resources.iter().enumerate() {
+            let Some(name) = of_last(&resource.destructor) else { continue };
+            let destructor = instances[last].get_typed_func(&*store, &name)?;
+            let state = (self.context)(store.data_mut()).state.as_mut();
+            if let Some(known) = state.and_then(|state| state.destructors.get_mut(number)) {
+                *known = Some(destructor);
             }
         }
         Ok(())

@@ -32,8 +32,11 @@
 //!   ends the call. An instance that has trapped is not entered again.
 //! * Functions that block (`pollable.block`, `poll`, `blocking-read` and the like) block the thread that called the guest, as
 //!   those of preview 1 do, see [`crate::wasi`].
-//! * Values are numbers, booleans, characters, strings, lists, records, tuples, variants, options, results, enumerations and
-//!   flags. Functions with resources among their parameters or results are called with [`Func::call_flat`].
+//! * Values are numbers, booleans, characters, strings, lists, records, tuples, variants, options, results, enumerations,
+//!   flags and resources. Functions with resources of WASI among their parameters or results are called with [`Func::call_flat`].
+//! * A resource that a component returns is the host's ([`ResourceAny`]) until the host gives it away or drops it, which calls the
+//!   component's destructor. Resources of the host ([`Resource`]) are what [`Linker::resource`] says. What is lent for a call
+//!   stays with its owner: during the call it cannot be dropped or given away, and a component that keeps it has trapped.
 //! * Host programs must unwind: one that is compiled with `panic = "abort"` is refused.
 //!
 //! A component that was composed of several that call each other cannot be a library yet; the compiler says so.
@@ -44,13 +47,17 @@
 // that state out of the store while a function runs, so that nothing can call another one meanwhile.
 // ---------------------------------------------------------------------------------------------------------------
 
+mod check;
 mod context;
 mod func;
 mod guest;
+mod handles;
 mod instance;
 mod layout;
 mod linker;
 mod loaded;
+mod resource_table;
+mod resources;
 mod typed;
 mod values;
 mod wasi;
@@ -61,7 +68,9 @@ pub use guest::{ComponentTrap, Guest, GuestCall};
 pub use instance::Instance;
 pub use linker::{InstancePre, Linker};
 pub use loaded::{Component, FunctionName};
+pub use resource_table::{ResourceTable, ResourceTableError};
+pub use resources::{Resource, ResourceAny};
 pub use typed::Value;
 pub use values::Val;
 pub use wasmelt_plan::{FuncType, ResourceType, Type};
-pub use wasmelt_runtime::component::handles::{Readiness, Resource, Stream};
+pub use wasmelt_runtime::component::handles::{Readiness, Resource as RawResource, Stream};

@@ -1,5 +1,7 @@
 //! Values of component functions.
 
+use super::ResourceAny;
+
 /// A value of a component's function. Names in records, variants, enumerations and flags are those of WIT.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "names are those of the component model")]
@@ -27,6 +29,7 @@ pub enum Val {
     Result(Result<Option<Box<Self>>, Option<Box<Self>>>),
     /// Those that are set.
     Flags(Vec<String>),
+    Resource(ResourceAny),
 }
 
 macro_rules! from {
@@ -41,7 +44,7 @@ macro_rules! from {
 
 from! {
     Bool bool; S8 i8; U8 u8; S16 i16; U16 u16; S32 i32; U32 u32; S64 i64; U64 u64; F32 f32; F64 f64; Char char;
-    String String;
+    String String; Resource ResourceAny;
 }
 
 impl From<&str> for Val {

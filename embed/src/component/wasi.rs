@@ -1,6 +1,6 @@
 //! WASI 0.2 in a linker: each function of the contract, as the runtime has it.
 
-use super::{Guest, GuestCall, Linker, Resource};
+use super::{Guest, GuestCall, Linker, RawResource};
 use crate::Result;
 
 impl<T: 'static> Linker<T> {
@@ -56,13 +56,13 @@ fn define_sockets<T: 'static>(linker: &mut Linker<T>) -> Result<()> {
         call.put_u8(at + 4, ACCESS_DENIED);
     }
     linker.func_flat("wasi:sockets/instance-network", "instance-network", |call, values| {
-        values[0][0] = call.own(Resource::Network).into();
+        values[0][0] = call.own(RawResource::Network).into();
     })?;
     linker.func_flat("wasi:sockets/network", "[resource-drop]network", |call, values| {
-        call.drop_handle(values[0][0] as u32, |resource| resource == Resource::Network);
+        call.drop_handle(values[0][0] as u32, |resource| resource == RawResource::Network);
     })?;
     linker.func_flat("wasi:sockets/ip-name-lookup", "resolve-addresses", |call, values| {
-        call.resource(values[0][0] as u32, |resource| (resource == Resource::Network).then_some(()));
+        call.resource(values[0][0] as u32, |resource| (resource == RawResource::Network).then_some(()));
         call.list(values[1][0] as u32, values[2][0] as u32, 1, 1);
         deny(call, values[3][0]);
     })?;

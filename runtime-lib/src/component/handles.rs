@@ -317,6 +317,29 @@ impl Tables {
         Ok((removed, fd.filter(|&fd| !self.uses(fd))))
     }
 
+    /// A new handle of a component instance for what it does not own, but was lent for the call of this number.
+    pub fn insert_lent(&mut self, component: u32, resource: Resource, call: u32) -> Result<u32> {
+        self.insert_entry(component, Entry { resource, count: 0, call })
+    }
+
+    /// Records that what a handle stands for is lent; whether the handle owns it, so that the loan must end.
+    pub fn begin_loan(&mut self, component: u32, handle: u32) -> bool {
+        match self.entry(component, handle) {
+            Some(entry) if entry.call == 0 => {
+                entry.count += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Records that one loan of what a handle owns has ended.
+    pub fn end_loan(&mut self, component: u32, handle: u32) {
+        if let Some(entry) = self.entry(component, handle) {
+            entry.count = entry.count.saturating_sub(1);
+        }
+    }
+
     fn insert_entry(&mut self, component: u32, entry: Entry) -> Result<u32> {
         while component as usize >= self.tables.len() {
             self.tables.grow(EMPTY, MAX_LEN.saturating_sub(self.tables.len()))?;
@@ -386,7 +409,7 @@ pub(super) fn insert_lent(component: u32, (lender, handle): (u32, u32), call: u3
             lent @ (Resource::Lent { .. } | Resource::Own { .. }) => lent,
             _ => Resource::Lent { component: lender, handle },
         };
-        tables.insert_entry(component, Entry { resource, count: 0, call })
+        tables.insert_lent(component, resource, call)
     })
 }
 
@@ -424,24 +447,14 @@ pub(super) fn take(component: u32, handle: u32) -> Result<Removed, Refusal> {
     Ok(removed)
 }
 
-/// Records that what a handle stands for is lent; whether the handle owns it, so that the loan must end.
+/// As [`Tables::begin_loan`], of an executable.
 pub(super) fn begin_loan(component: u32, handle: u32) -> bool {
-    with(|tables| match tables.entry(component, handle) {
-        Some(entry) if entry.call == 0 => {
-            entry.count += 1;
-            true
-        }
-        _ => false,
-    })
+    with(|tables| tables.begin_loan(component, handle))
 }
 
-/// Records that one loan of what a handle owns has ended.
+/// As [`Tables::end_loan`], of an executable.
 pub(super) fn end_of_loan(component: u32, handle: u32) {
-    with(|tables| {
-        if let Some(entry) = tables.entry(component, handle) {
-            entry.count = entry.count.saturating_sub(1);
-        }
-    });
+    with(|tables| tables.end_loan(component, handle));
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::request;
 use tokio::sync::oneshot;
 use wasmelt_embed::Result;
-use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource};
+use wasmelt_embed::component::{GuestCall, Linker, RawResource, Readiness};
 
 use super::TYPES;
 use super::fields::{spend_copy, visible};
@@ -79,7 +79,7 @@ fn stream(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
             }
             _ => None,
         });
-        call.own(Resource::Input { stream: opened, position: 0 })
+        call.own(RawResource::Input { stream: opened, position: 0 })
     });
     put_handle(call, v[1][0], handle);
 }
@@ -179,7 +179,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_flat(TYPES, "[method]future-trailers.subscribe", |call, v| {
         id(call, v[0][0], Kind::FutureTrailers);
         // They are there, or the guest has given them up.
-        let always = Resource::Polls(call.stream(u32::MAX), Readiness::Always);
+        let always = RawResource::Polls(call.stream(u32::MAX), Readiness::Always);
         v[0][0] = call.own(always).into();
     })?;
     linker.func_flat(TYPES, "[method]future-trailers.get", get_trailers)?;

@@ -8,7 +8,7 @@ use hyper::header::{self, HeaderMap};
 use hyper::http::uri::{Authority, PathAndQuery};
 use tokio::sync::oneshot;
 use wasmelt_embed::Result;
-use wasmelt_embed::component::{GuestCall, Linker, Resource, Stream};
+use wasmelt_embed::component::{GuestCall, Linker, RawResource, Stream};
 
 use super::TYPES;
 use super::fields::take_fields;
@@ -116,7 +116,7 @@ fn write(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
     let handle = socket.map(|socket| {
         let stream = call.guest().open_counted(socket).unwrap_or_else(|error| call.guest().fail(error));
         body(call, v[0][0], |body| body.stream = Some(stream));
-        call.own(Resource::Output { stream, position: None })
+        call.own(RawResource::Output { stream, position: None })
     });
     put_handle(call, v[1][0], handle);
 }

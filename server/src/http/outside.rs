@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-use wasmelt_embed::component::{GuestCall, Linker, Readiness, Resource, Stream};
+use wasmelt_embed::component::{GuestCall, Linker, RawResource, Readiness, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
@@ -365,7 +365,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
             Object::Future(future) => Some(future.stream),
             _ => None,
         });
-        v[0][0] = call.own(Resource::Polls(stream, Readiness::Readable)).into();
+        v[0][0] = call.own(RawResource::Polls(stream, Readiness::Readable)).into();
     })?;
     linker.func_flat(TYPES, "[method]future-incoming-response.get", get)?;
     linker.func_flat(TYPES, "[resource-drop]future-incoming-response", |call, v| {
@@ -377,7 +377,7 @@ pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
     linker.func_flat(TYPES, "http-error-code", |call, v| {
         let at = v[1][0] as u32;
         call.result_at(at, ERROR_RESULT.0, ERROR_RESULT.1);
-        call.resource(v[0][0] as u32, |resource| matches!(resource, Resource::Error(_)).then_some(()));
+        call.resource(v[0][0] as u32, |resource| matches!(resource, RawResource::Error(_)).then_some(()));
         // What fails at a stream of a body is the connection.
         call.put_u8(at, 1);
         put_error(call, at + 8, ErrorCode::ConnectionTerminated);

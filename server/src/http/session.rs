@@ -13,7 +13,7 @@ use hyper::http::request;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
-use wasmelt_embed::component::{GuestCall, Linker, Resource, Stream};
+use wasmelt_embed::component::{GuestCall, Linker, RawResource, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::outgoing::{Message, OutgoingBody, OutgoingRequest};
@@ -160,7 +160,7 @@ impl Session {
         head: request::Parts,
         body: Incoming,
         answer: oneshot::Sender<Answer>,
-    ) -> [Resource; 2] {
+    ) -> [RawResource; 2] {
         self.end();
         self.left = MAX_BYTES;
         self.limits = Limits::new();
@@ -186,13 +186,13 @@ impl Session {
     }
 }
 
-fn resource(kind: Kind, id: u32) -> Resource {
-    Resource::Own { ty: FIRST_KIND + kind as u32, representation: id }
+fn resource(kind: Kind, id: u32) -> RawResource {
+    RawResource::Own { ty: FIRST_KIND + kind as u32, representation: id }
 }
 
-fn id_of(kind: Kind) -> impl FnOnce(Resource) -> Option<u32> {
+fn id_of(kind: Kind) -> impl FnOnce(RawResource) -> Option<u32> {
     move |resource| match resource {
-        Resource::Own { ty, representation } if ty == FIRST_KIND + kind as u32 => Some(representation),
+        RawResource::Own { ty, representation } if ty == FIRST_KIND + kind as u32 => Some(representation),
         _ => None,
     }
 }

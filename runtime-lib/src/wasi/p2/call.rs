@@ -35,6 +35,9 @@ pub unsafe trait Component: Caller {
     /// Runs `f` on the handles, which it must not use in another way.
     fn with_handles<T>(self, f: impl FnOnce(&mut Tables) -> T) -> T;
 
+    /// Records that a handle was dropped which the call of this number has lent.
+    fn give_back(self, call: u32);
+
     /// Calls the component's `realloc`, to allocate: the new address; `None` where there is no such function.
     fn reallocate(self, len_bytes: usize, align: u32) -> Option<u32>;
 
@@ -106,6 +109,11 @@ unsafe impl Component for ExecutableComponent {
     #[inline]
     fn with_handles<T>(self, f: impl FnOnce(&mut Tables) -> T) -> T {
         handles::of_process(f)
+    }
+
+    #[inline]
+    fn give_back(self, call: u32) {
+        calls::give_back(call);
     }
 
     fn reallocate(self, len_bytes: usize, align: u32) -> Option<u32> {
@@ -325,7 +333,7 @@ impl<C: Component> Call<C> {
         match self.guest.with_handles(|tables| tables.take(self.guest.component(), handle)) {
             Ok(Removed::Owned(resource)) => Some(resource),
             Ok(Removed::Lent(call)) => {
-                calls::give_back(call);
+                self.guest.give_back(call);
                 None
             }
             Err(_) => self.trap("cannot remove owned resource while borrowed"),
@@ -343,7 +351,7 @@ impl<C: Component> Call<C> {
     /// lent goes back.
     fn close(&self, removed: Removed, unused: Option<u32>) {
         if let Removed::Lent(call) = removed {
-            calls::give_back(call);
+            self.guest.give_back(call);
         }
         if let Some(fd) = unused
             && self.state().get(fd).is_ok_and(|descriptor| !descriptor.is_grant() && !descriptor.is_standard())
