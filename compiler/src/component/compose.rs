@@ -1,9 +1,14 @@
 //! Composition: a component and those that export what it imports, to one component that imports what is left. What
 //! goes together is decided by names, and by versions of one track; that types agree is checked.
 
+mod versions;
+
+use std::borrow::Cow;
+
 use wasm_compose::graph::{Component, ComponentId, CompositionGraph, EncodeOptions, ImportIndex, InstanceId};
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
+use self::versions::Versions;
 use super::{Composition, is_component};
 use crate::error::{Error, Result};
 use crate::options::Plug;
@@ -28,13 +33,18 @@ struct Edge {
 
 /// Composes a component with plugs: each gives what the component, or another plug, imports.
 pub(super) fn compose(socket: &[u8], socket_name: &str, plugs: &[Plug]) -> Result<Composition> {
+    let mut sources = vec![(socket_name, Cow::Borrowed(socket))];
+    for Plug { source_name, bytes } in plugs {
+        let bytes = wat::parse_bytes(bytes).map_err(|e| Error::input(format!("{source_name}: {e}")))?;
+        sources.push((source_name, bytes));
+    }
+    unite_versions(&mut sources)?;
     let mut graph = CompositionGraph::new();
     // One for all: their types are compared.
     let mut validator = Validator::new_with_features(WasmFeatures::all());
-    let mut parts = vec![add(&mut graph, &mut validator, socket, socket_name, 0)?];
-    for plug in plugs {
-        let bytes = wat::parse_bytes(&plug.bytes).map_err(|e| Error::input(format!("{}: {e}", plug.source_name)))?;
-        parts.push(add(&mut graph, &mut validator, &bytes, &plug.source_name, parts.len())?);
+    let mut parts = Vec::with_capacity(sources.len());
+    for (name, bytes) in &sources {
+        parts.push(add(&mut graph, &mut validator, bytes, name, parts.len())?);
     }
     let edges = edges(&graph, &parts)?;
     for edge in &edges {
@@ -51,6 +61,20 @@ pub(super) fn compose(socket: &[u8], socket_name: &str, plugs: &[Plug]) -> Resul
     let bytes = graph.encode(options).map_err(|e| Error::input(format!("{socket_name} cannot be composed: {e:#}")))?;
     let unmet = imports(&bytes)?.into_iter().filter(|name| !name.starts_with("wasi:")).collect();
     Ok(Composition { bytes, unmet })
+}
+
+/// Lets all parts import an interface in one version, where their versions stand for each other.
+fn unite_versions(sources: &mut [(&str, Cow<'_, [u8]>)]) -> Result<()> {
+    // What is not valid imports nothing here, and is refused when it is added.
+    let imports: Vec<_> = sources.iter().map(|(_, bytes)| imports(bytes).unwrap_or_default()).collect();
+    let mut versions = Versions::default();
+    imports.iter().for_each(|imports| versions.add(imports.iter().map(String::as_str)));
+    for ((_, bytes), imports) in sources.iter_mut().zip(&imports) {
+        if let Some(renamed) = versions.apply(bytes, imports.iter().map(String::as_str))? {
+            *bytes = Cow::Owned(renamed);
+        }
+    }
+    Ok(())
 }
 
 fn add<'a>(
@@ -118,18 +142,21 @@ fn connect(graph: &mut CompositionGraph<'_>, parts: &[Part<'_>], edge: &Edge) ->
     })
 }
 
+/// Versions of one track stand for each other: a change of the last number breaks nobody, and from 1.0 on one of the second
+/// neither. `None` for versions that stand for themselves alone.
+fn track(version: &str) -> Option<String> {
+    let (major, rest) = version.split_once('.')?;
+    let (minor, patch) = rest.split_once('.')?;
+    match (major, minor) {
+        _ if patch.contains(['-', '+']) => None,
+        ("0", "0") => None,
+        ("0", minor) => Some(format!("0.{minor}")),
+        (major, _) => Some(major.to_owned()),
+    }
+}
+
 /// Whether an export has the name that an import has, or is a version that may stand for it.
 fn provides(export: &str, import: &str) -> bool {
-    let track = |version: &str| -> Option<String> {
-        let (major, rest) = version.split_once('.')?;
-        let (minor, patch) = rest.split_once('.')?;
-        match (major, minor) {
-            _ if patch.contains(['-', '+']) => None,
-            ("0", "0") => None,
-            ("0", minor) => Some(format!("0.{minor}")),
-            (major, _) => Some(major.to_owned()),
-        }
-    };
     let same_track = || {
         let (export, version) = export.split_once('@')?;
         let (import, wanted) = import.split_once('@')?;
