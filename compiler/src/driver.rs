@@ -344,8 +344,10 @@ impl Stages<'_> {
         let mut objects = Vec::new();
         let mut names: Vec<_> = (0..plan.module_count).map(|module| format!("{library}.{module}")).collect();
         for (module, name) in flat.used_modules().into_iter().zip(&names) {
-            let options =
-                Options { emit: Emit::Obj, library: Some(name.clone()), plugs: Vec::new(), ..options.clone() };
+            let is_adapter = flat.instances.iter().any(|instance| instance.is_adapter && instance.module == module);
+            let library = Some(name.clone());
+            let features = core_features(is_adapter, options);
+            let options = Options { emit: Emit::Obj, library, plugs: Vec::new(), features, ..options.clone() };
             objects.push(self.object(&flat.modules[module], source_name, &options)?);
         }
         objects.push(self.stage("emit", || emit::component(&plan, library, is_static, &options.target))?);
@@ -591,10 +593,16 @@ fn sources<'a>(wasm: &'a [u8], source_name: &'a str, options: &'a Options) -> Re
 fn component_sources<'a>(flat: &'a FlatComponent, source_name: &'a str, options: &Options) -> Vec<Source<'a>> {
     let source = |instance: &component::FlatInstance| {
         let wasm = Cow::Borrowed(flat.modules[instance.module].as_slice());
-        let further = if instance.is_adapter { component::ADAPTERS } else { WasmFeatures::empty() };
-        Source { name: instance.name.clone(), source_name, wasm, features: options.features.union(further) }
+        let features = core_features(instance.is_adapter, options);
+        Source { name: instance.name.clone(), source_name, wasm, features }
     };
     flat.instances.iter().map(source).collect()
+}
+
+/// What a core module of a component may use.
+fn core_features(is_adapter: bool, options: &Options) -> WasmFeatures {
+    let further = if is_adapter { component::ADAPTERS } else { WasmFeatures::empty() };
+    options.features.union(further)
 }
 
 /// Refuses to let an executable's code be stopped as that of a library is.

@@ -21,6 +21,11 @@ pub struct Plan {
     pub resources: Vec<DefinedResource>,
     /// The types of resources that it imports: interface and name.
     pub imported_resources: Vec<(String, String)>,
+    /// Tables of handles, by the numbers that adapters between components know them by; `None` where no handle can be in one.
+    pub tables: Vec<Option<HandleTable>>,
+    /// For component instances that others call, or that call others: the global that is 0 while the instance may call nobody
+    /// outside.
+    pub may_leave: Vec<(u32, CoreExport)>,
 }
 
 /// A type of resources that a component has defined.
@@ -90,6 +95,39 @@ pub enum Work {
     ResourceRep(u32),
     /// `resource.drop`.
     ResourceDrop(u32),
+    /// It copies a string from one memory to another, as the function of the runtime with this name does it.
+    Transcode {
+        /// The name in `wasmelt_abi::canonical`.
+        function: String,
+        /// The memory that is read.
+        from: CoreExport,
+        /// The memory that is written to.
+        to: CoreExport,
+    },
+    /// It makes what a handle owns another component's, by numbers of [`Plan::tables`].
+    TransferOwn,
+    /// It lends it.
+    TransferBorrow,
+    /// It begins a call that lends.
+    EnterCall,
+    /// It ends such a call.
+    ExitCall,
+    /// It traps.
+    Trap {
+        /// What numbers of an adapter mean: each with that of a `wasmelt_abi::canonical::CanonicalTrap`.
+        reasons: Vec<(u32, u32)>,
+    },
+}
+
+/// The handles of one type that a component instance has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandleTable {
+    /// The component instance.
+    pub component: u32,
+    /// The type of what they stand for.
+    pub resource: ResourceType,
+    /// Whether the instance has defined the type itself.
+    pub is_definer: bool,
 }
 
 /// A function that the component exports.

@@ -18,7 +18,7 @@ use crate::definitions::{Definitions, Naming};
 use crate::driver::{self, Call, Expect, Instance};
 use crate::generate::{self, Careless, ENCODINGS, Encoding, Random};
 use crate::process::Ended;
-use crate::programs::{self, reference};
+use crate::programs::{self, Form, reference};
 use crate::support;
 use crate::types::{MAX_FLAT_PARAMS, Signature, Type};
 use crate::values::{Image, Value};
@@ -185,7 +185,8 @@ fn round_trip(seed: u64, folder: &Path) -> Result<Vec<String>, String> {
     });
     let calls: Vec<_> = calls.collect();
     let path = folder.join(seed.to_string());
-    programs::compile(&driver::command(&[instance], &calls)).and_then(|bytes| programs::write(&path, &bytes))?;
+    programs::compile(&driver::command(&[instance], &calls), Form::Executable)
+        .and_then(|bytes| programs::write(&path, &bytes))?;
     for number in 1..=calls.len() {
         let ended = programs::run(&path, number)?;
         if ended.code != 0 {
@@ -202,7 +203,7 @@ fn compare(seed: u64, folder: &Path) -> Result<Vec<String>, String> {
     let functions: Vec<_> = (0..FUNCTIONS).map(|_| Function::generate(&mut random)).collect();
     let component = careless_command(&mut random, &functions);
     let (ours, theirs) = (folder.join(format!("{seed}")), folder.join(format!("{seed}.cwasm")));
-    programs::compile(&component).and_then(|bytes| programs::write(&ours, &bytes))?;
+    programs::compile(&component, Form::Executable).and_then(|bytes| programs::write(&ours, &bytes))?;
     programs::precompile(&component, &folder.join(format!("{seed}.wasm")), &theirs)?;
     let mut ends = Vec::new();
     for number in 1..=functions.len() {

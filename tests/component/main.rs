@@ -3,8 +3,8 @@
 //! the command line may name others, as may `WASMELT_WAST`.
 //!
 //! Components become programs as a user's do: a command is made around each, which has the component inside and calls it
-//! (`driver.rs`), is compiled into an executable, and run once for each call. What no executable can do is counted as not
-//! run, by its reason. The files of this folder leave nothing out.
+//! (`driver.rs`), is compiled into an executable, and run once for each call; and into a library, which this process loads
+//! (`library.rs`). What no executable can do is counted as not run, by its reason. The files of this folder leave nothing out.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -17,6 +17,7 @@ mod definitions;
 mod differential;
 mod driver;
 mod generate;
+mod library;
 mod outcome;
 mod programs;
 mod script;
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use outcome::{Outcome, Reason, Verdict};
+use programs::Form;
 
 /// How many directives passed, and how many were not run.
 #[derive(Debug, Default)]
@@ -41,6 +43,9 @@ struct Summary {
     failed: usize,
     not_run: BTreeMap<Reason, usize>,
 }
+
+/// What programs are compiled to, with what the names of trials begin with.
+const FORMS: [(Form, &str); 2] = [(Form::Executable, ""), (Form::Library, "library-")];
 
 fn main() -> ExitCode {
     let mut named: Vec<PathBuf> = std::env::var_os("WASMELT_WAST").map(PathBuf::from).into_iter().collect();
@@ -61,11 +66,17 @@ fn main() -> ExitCode {
         }
     };
     let summary = Arc::new(Mutex::new(Summary::default()));
-    let mut trials = vec![Trial::test("wrong_assertions_fail", wrong_assertions_fail)];
+    let mut trials = Vec::new();
     if is_own {
         trials.push(differential::trial());
     }
-    trials.extend(files.into_iter().map(|file| trial(file, is_own, Arc::clone(&summary))));
+    // The reference performs scripts in its own way alone.
+    let forms = if programs::reference().is_some() { &FORMS[..1] } else { &FORMS };
+    for (form, name) in forms {
+        trials.push(Trial::test(format!("{name}wrong_assertions_fail"), || wrong_assertions_fail(*form)));
+        let files = files.iter().cloned();
+        trials.extend(files.map(|file| trial(file, *form, name, is_own, Arc::clone(&summary))));
+    }
     let conclusion = support::skips::run(&args, trials);
     if !args.list {
         print(&summary.lock().expect("no trial panics with the lock"));
@@ -88,11 +99,11 @@ fn print(summary: &Summary) {
     }
 }
 
-fn trial(file: PathBuf, is_own: bool, summary: Arc<Mutex<Summary>>) -> Trial {
-    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+fn trial(file: PathBuf, form: Form, prefix: &str, is_own: bool, summary: Arc<Mutex<Summary>>) -> Trial {
+    let name = format!("{prefix}{}", file.file_stem().unwrap_or_default().to_string_lossy());
     Trial::test(name, move || {
         let mut wrong = Vec::new();
-        let outcomes = outcomes(&file)?;
+        let outcomes = outcomes(&file, form)?;
         let mut summary = summary.lock().expect("no trial panics with the lock");
         summary.files += 1;
         for Outcome { line, verdict } in outcomes {
@@ -115,19 +126,19 @@ fn trial(file: PathBuf, is_own: bool, summary: Arc<Mutex<Summary>>) -> Trial {
     })
 }
 
-fn outcomes(file: &Path) -> Result<Vec<Outcome>, Failed> {
+fn outcomes(file: &Path, form: Form) -> Result<Vec<Outcome>, Failed> {
     let text = fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
     let folder = support::scratch();
-    Ok(script::read(&text).map_or_else(|outcome| vec![outcome], |script| programs::check(script, folder.path())))
+    Ok(script::read(&text).map_or_else(|outcome| vec![outcome], |script| programs::check(script, form, folder.path())))
 }
 
 /// A test of this harness: of `wrong.wast`, the lines that say so fail, and no others.
-fn wrong_assertions_fail() -> Result<(), Failed> {
+fn wrong_assertions_fail(form: Form) -> Result<(), Failed> {
     let file = support::repository().join("tests/component/wrong.wast");
     let text = fs::read_to_string(&file)?;
     let marked = text.lines().enumerate().filter(|(_, line)| line.ends_with(";; wrong"));
     let marked: BTreeSet<usize> = marked.map(|(index, _)| index + 1).collect();
-    let failed = outcomes(&file)?.into_iter().filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
+    let failed = outcomes(&file, form)?.into_iter().filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     let failed: BTreeSet<usize> = failed.map(|outcome| outcome.line).collect();
     if marked.is_empty() || failed != marked {
         return Err(format!("lines that failed: {failed:?}, wrong are: {marked:?}").into());

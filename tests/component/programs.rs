@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use wasmelt::driver::{self, NoProgress};
 use wasmelt::features::default_features;
-use wasmelt::options::Options;
+use wasmelt::options::{Emit, Options};
 use wasmelt_abi::trap::TRAP_EXIT_CODE;
 use wasmparser::WasmFeatures;
 
 use crate::driver::{Expect, Instance, command};
+use crate::library;
 use crate::outcome::{Outcome, Reason, Verdict};
 use crate::process::{self, Ended};
 use crate::script::{Program, Rejected, Script};
@@ -24,12 +25,20 @@ const ASYNCHRONOUS: &str = "asynchronous components";
 /// Words of the error about a valid component that is not a command.
 const NO_COMMAND: &str = "so there is nothing to run";
 
+/// What programs are compiled to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Executable,
+    /// A library, which this process loads.
+    Library,
+}
+
 /// What becomes of each directive.
-pub(crate) fn check(script: Script, folder: &Path) -> Vec<Outcome> {
+pub(crate) fn check(script: Script, form: Form, folder: &Path) -> Vec<Outcome> {
     let mut outcomes = script.outcomes;
     for (number, program) in script.programs.iter().enumerate() {
         let path = folder.join(number.to_string());
-        outcomes.extend(perform(program, &path));
+        outcomes.extend(perform(program, form, &path));
         // Hundreds of executables fill a temporary file system that lies in memory.
         let _ = fs::remove_file(path);
     }
@@ -39,9 +48,13 @@ pub(crate) fn check(script: Script, folder: &Path) -> Vec<Outcome> {
 }
 
 /// Compiles a component.
-pub(crate) fn compile(component: &[u8]) -> Result<Vec<u8>, String> {
-    let options =
-        Options { threads: 1, features: default_features() | WasmFeatures::MULTI_MEMORY, ..Options::default() };
+pub(crate) fn compile(component: &[u8], form: Form) -> Result<Vec<u8>, String> {
+    let (emit, library) = match form {
+        Form::Executable => (Emit::Exe, None),
+        Form::Library => (Emit::Cdylib, Some(library::NAME.to_owned())),
+    };
+    let features = default_features() | WasmFeatures::MULTI_MEMORY;
+    let options = Options { threads: 1, features, emit, library, ..Options::default() };
     driver::compile(component, "component", &options, &NoProgress).map(|made| made.bytes).map_err(|e| e.to_string())
 }
 
@@ -51,19 +64,23 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     file.and_then(|mut file| std::io::Write::write_all(&mut file, bytes)).map_err(|e| e.to_string())
 }
 
-fn perform(program: &Program, path: &Path) -> Vec<Outcome> {
+fn perform(program: &Program, form: Form, path: &Path) -> Vec<Outcome> {
     let calls: Vec<_> = program.calls.iter().map(|(_, call)| call.clone()).collect();
     let component = command(&program.instances, &calls);
     let compiled = match reference() {
         Some(_) => Ok(component),
-        None => compile(&component),
+        None => compile(&component, form),
+    };
+    let run = |call| match form {
+        Form::Executable => run(path, call),
+        Form::Library => library::run(path, call),
     };
     let made = match compiled.and_then(|bytes| write(path, &bytes)) {
         Err(why) if why.contains(ASYNCHRONOUS) => Verdict::NotRun(Reason::Asynchronous),
         Err(why) => Verdict::Failed(why),
         Ok(()) => match &program.traps {
-            Some(message) => judge_trap(run(path, 0), message),
-            None => judge_return(run(path, 0)),
+            Some(message) => judge_trap(run(0), message),
+            None => judge_return(run(0)),
         },
     };
     let is_made = matches!(made, Verdict::Passed);
@@ -82,9 +99,9 @@ fn perform(program: &Program, path: &Path) -> Vec<Outcome> {
     for (number, (line, call)) in program.calls.iter().enumerate() {
         let verdict = match &call.expect {
             _ if !can_run => Verdict::NotRun(reason),
-            Expect::Trap(message) => judge_trap(run(path, number + 1), message),
+            Expect::Trap(message) => judge_trap(run(number + 1), message),
             Expect::Return | Expect::Result(_) => {
-                let ended = run(path, number + 1);
+                let ended = run(number + 1);
                 // Those after it would make this call first.
                 can_run = ended.as_ref().is_ok_and(|ended| ended.code <= 1);
                 judge_return(ended)
@@ -176,15 +193,15 @@ fn describe(ended: &Ended) -> String {
 fn judge_rejected(rejected: &Rejected) -> Outcome {
     let found = match &rejected.component {
         Err(why) => Err(format!("{INVALID}{why}")),
-        Ok(component) if rejected.program.instances.is_empty() => match compile(component) {
+        Ok(component) if rejected.program.instances.is_empty() => match compile(component, Form::Executable) {
             // Whatever is wrong, and can be seen in a command alone.
             Err(why) if why.contains(NO_COMMAND) => {
                 let instance = Instance { component: component.clone(), imports: Vec::new() };
-                compile(&command(&[instance], &[])).and(Err(why))
+                compile(&command(&[instance], &[]), Form::Executable).and(Err(why))
             }
             compiled => compiled,
         },
-        Ok(_) => compile(&command(&rejected.program.instances, &[])),
+        Ok(_) => compile(&command(&rejected.program.instances, &[]), Form::Executable),
     };
     let expected = &rejected.message;
     let verdict = match found {

@@ -7,6 +7,7 @@ mod support;
 mod bindings;
 mod calls;
 mod components;
+mod composed;
 mod exceptions;
 mod interface;
 mod limits;

@@ -330,6 +330,7 @@ const HOSTS: &[&str] = &[
     "fuzz/benches/embedding.rs",
     "fuzz/src/library.rs",
     "server/src/lib.rs",
+    "tests/component/library.rs",
     "tests/embed-host/src/modules.rs",
     "tests/embed/bindings.rs",
     "tests/embed/components.rs",

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use wasm_encoder::{ConstExpr, ExportKind, ExportSection, GlobalSection, GlobalType, Module, ValType};
 use wasmtime_environ::PrimaryMap;
 use wasmtime_environ::component::{
     CoreDef, GlobalInitializer, InstantiateModule, Trampoline as Upstream, TrampolineIndex,
 };
 
+use super::World;
 use crate::module::GlobalIndex;
 
 /// Component instances that have a flag, in order.
@@ -15,8 +17,10 @@ use crate::module::GlobalIndex;
 pub(super) struct Flags(Vec<u32>);
 
 impl Flags {
-    /// The instances whose flags something reads: adapters, and what makes and drops resources that components define.
+    /// The instances whose flags something reads: adapters, and what makes and drops resources that components define. In a
+    /// library without adapters, the host needs none: it knows whom it has called.
     pub(super) fn find(
+        world: World,
         initializers: &[GlobalInitializer],
         trampolines: &PrimaryMap<TrampolineIndex, Upstream>,
     ) -> Self {
@@ -32,7 +36,12 @@ impl Flags {
             Upstream::ResourceNew { instance, .. } => Some(instance.as_u32()),
             _ => None,
         });
-        Self(of_adapters.chain(of_resources).collect::<BTreeSet<_>>().into_iter().collect())
+        let is_composed =
+            initializers.iter().any(|initializer| matches!(initializer, GlobalInitializer::InstantiateModule(_, None)));
+        match world {
+            World::Library if !is_composed => Self::default(),
+            _ => Self(of_adapters.chain(of_resources).collect::<BTreeSet<_>>().into_iter().collect()),
+        }
     }
 
     /// How many instances of modules come before those of the component.
@@ -51,24 +60,16 @@ impl Flags {
         self.0.iter().filter_map(|&component| Some((component, self.global(component)?))).collect()
     }
 
-    /// The module that has the flags as globals, all of them set; `None` where there are none.
+    /// The module that has the flags as globals, all of them set, and exports each under its number; `None` where there are none.
     pub(super) fn module(&self) -> Option<Vec<u8>> {
-        const GLOBAL_SECTION: u8 = 6;
-        /// A mutable `i32`, `i32.const 1`, `end`.
-        const FLAG: [u8; 5] = [0x7f, 1, 0x41, 1, 0x0b];
-        if self.0.is_empty() {
-            return None;
+        let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+        let (mut globals, mut exports) = (GlobalSection::new(), ExportSection::new());
+        for number in 0..self.0.len() as u32 {
+            globals.global(ty, &ConstExpr::i32_const(1));
+            exports.export(&number.to_string(), ExportKind::Global, number);
         }
-        let mut globals = leb128(self.0.len());
-        globals.extend(self.0.iter().flat_map(|_| FLAG));
-        let section = [&[GLOBAL_SECTION][..], &leb128(globals.len()), &globals].concat();
-        Some([b"\0asm\x01\0\0\0", &section[..]].concat())
+        let mut module = Module::new();
+        module.section(&globals).section(&exports);
+        (!self.0.is_empty()).then(|| module.finish())
     }
-}
-
-/// A number as the binary format writes it.
-fn leb128(value: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    wasmelt_abi::leb128::write(value as u64, |byte| bytes.push(byte));
-    bytes
 }

@@ -18,7 +18,7 @@ use super::flags::Flags;
 use super::refusal::{asynchronous, by_name, check_track, is_of_track, kind, nothing_to_run};
 use super::{
     CoreFunc, CoreMemory, DefinedResource, Definition, FlatComponent, FlatInstance, HandleTable, ImportName, Lifted,
-    ResourceType, Trampoline, Work, World, composed, unsupported,
+    ResourceType, Trampoline, Work, World, unsupported,
 };
 use crate::error::{Error, Result};
 use crate::module::{Entity, FuncIndex, GlobalIndex, MemoryIndex, TableIndex, TagIndex};
@@ -84,11 +84,7 @@ fn flatten_with(bytes: &[u8], world: World, features: WasmFeatures) -> std::resu
         component: &translation.component,
         types: &types,
         table_count,
-        flags: match world {
-            World::Command => Flags::find(&translation.component.initializers, &translation.trampolines),
-            // Adapters read them, and a library has none.
-            World::Library => Flags::default(),
-        },
+        flags: Flags::find(world, &translation.component.initializers, &translation.trampolines),
         instances: Vec::new(),
         memories: HashMap::new(),
         reallocs: HashMap::new(),
@@ -205,9 +201,6 @@ impl Reader<'_> {
         match initializer {
             GlobalInitializer::InstantiateModule(InstantiateModule::Static(module, arguments), component) => {
                 let is_adapter = component.is_none();
-                if is_adapter && self.world == World::Library {
-                    return Err(composed());
-                }
                 let number = self.instances.len() - self.flags.instance_count();
                 let name = format!("{}{number}", if is_adapter { "adapter" } else { "core" });
                 let arguments = arguments.iter().map(|def| self.definition(def)).collect::<Result<_>>()?;

@@ -1,14 +1,17 @@
 //! A flattened component to a [`Plan`], by which host programs instantiate it. Core modules of a library are compiled one by
 //! one, and connected by the names of their exports.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use wasmelt_abi::ABI_VERSION;
 use wasmelt_plan::{self as plan, Argument, CoreExport, ExportedFunc, Lowering, Plan, PlannedInstance};
 
-use super::{CoreFunc, DefinedResource, Definition, FlatComponent, ImportName, Lifted, ResourceType, Work, composed};
+use super::{
+    CoreFunc, CoreMemory, DefinedResource, Definition, FlatComponent, HandleTable, ImportName, Lifted, ResourceType,
+    Work, trap,
+};
 use crate::error::{Error, Result};
-use crate::module::{Entity, Module};
+use crate::module::{Entity, GlobalIndex, Module};
 
 /// The plan of a component whose core modules are these, one for each instance.
 pub fn plan(flat: &FlatComponent, modules: &[&Module<'_>]) -> Result<Plan> {
@@ -34,6 +37,8 @@ pub fn plan(flat: &FlatComponent, modules: &[&Module<'_>]) -> Result<Plan> {
         exports: flat.lifted.iter().map(|lifted| planner.lifted(lifted)).collect::<Result<_>>()?,
         resources: flat.resources.iter().map(|resource| planner.resource(resource)).collect::<Result<_>>()?,
         imported_resources: imported_resources(flat),
+        tables: flat.tables.iter().map(|table| table.as_ref().map(handles)).collect(),
+        may_leave: planner.flags()?,
     })
 }
 
@@ -71,14 +76,17 @@ impl Planner<'_> {
     }
 
     /// A memory, which must be one that the canonical ABI can use with 32 bits.
-    fn memory(&self, (instance, memory): super::CoreMemory) -> Result<CoreExport> {
-        let plan = &self.modules[instance].memories[memory];
-        if plan.index_64 || plan.shared {
-            return Err(Error::input(
-                "the component passes values in a memory that is shared or has 64-bit addresses, which \
-                 libraries do not support",
-            )
-            .hint("build it for `wasm32-wasip2`"));
+    fn memory(&self, (instance, memory): CoreMemory) -> Result<CoreExport> {
+        if self.modules[instance].memories[memory].index_64 {
+            return Err(unsupported_memory());
+        }
+        self.unshared((instance, memory))
+    }
+
+    /// A memory, which must be one that no other thread writes to.
+    fn unshared(&self, (instance, memory): CoreMemory) -> Result<CoreExport> {
+        if self.modules[instance].memories[memory].shared {
+            return Err(unsupported_memory());
         }
         self.export(instance, Entity::Memory(memory))
     }
@@ -95,13 +103,18 @@ impl Planner<'_> {
             Work::ResourceNew(ty) => plan::Work::ResourceNew(*ty),
             Work::ResourceRep(ty) => plan::Work::ResourceRep(*ty),
             Work::ResourceDrop { ty, .. } => plan::Work::ResourceDrop(*ty),
-            Work::Transcode { .. }
-            | Work::TransferOwn
-            | Work::TransferBorrow
-            | Work::EnterCall
-            | Work::ExitCall
-            | Work::Trap => {
-                return Err(composed());
+            Work::Transcode { function, from, to } => plan::Work::Transcode {
+                function: (*function).to_owned(),
+                from: self.unshared(*from)?,
+                to: self.unshared(*to)?,
+            },
+            Work::TransferOwn => plan::Work::TransferOwn,
+            Work::TransferBorrow => plan::Work::TransferBorrow,
+            Work::EnterCall => plan::Work::EnterCall,
+            Work::ExitCall => plan::Work::ExitCall,
+            Work::Trap => {
+                let reason = |code: u8| Some((code.into(), trap(code.into())? as u32));
+                plan::Work::Trap { reasons: (0..=u8::MAX).filter_map(reason).collect() }
             }
         })
     }
@@ -109,6 +122,15 @@ impl Planner<'_> {
     fn resource(&self, resource: &DefinedResource) -> Result<plan::DefinedResource> {
         let destructor = resource.destructor.map(|func| self.func(func)).transpose()?;
         Ok(plan::DefinedResource { component: resource.component, destructor })
+    }
+
+    /// The flags of component instances, in order.
+    fn flags(&self) -> Result<Vec<(u32, CoreExport)>> {
+        let flags: BTreeMap<_, _> = self.flat.may_leave.iter().collect();
+        let flag = |(&component, &(instance, global)): (&u32, &(usize, GlobalIndex))| {
+            Ok((component, self.export(instance, Entity::Global(global))?))
+        };
+        flags.into_iter().map(flag).collect()
     }
 
     fn lifted(&self, lifted: &Lifted) -> Result<ExportedFunc> {
@@ -123,4 +145,20 @@ impl Planner<'_> {
             ty: lifted.ty.clone(),
         })
     }
+}
+
+fn unsupported_memory() -> Error {
+    Error::input(
+        "the component passes values in a memory that is shared, or to the host in one that has 64-bit addresses, which \
+         libraries do not support",
+    )
+    .hint("build it for `wasm32-wasip2`")
+}
+
+fn handles(table: &HandleTable) -> plan::HandleTable {
+    let resource = match &table.resource {
+        ResourceType::Own(number) => plan::ResourceType::Own(*number),
+        ResourceType::Imported(name) => plan::ResourceType::Imported(name.interface.clone(), name.name.clone()),
+    };
+    plan::HandleTable { component: table.component, resource, is_definer: table.is_definer }
 }

@@ -298,12 +298,6 @@ fn check_unused(flat: &FlatComponent, features: WasmFeatures) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a library of a component that was composed of several.
-fn composed() -> Error {
-    Error::input("the component was composed of several that call each other, which a library does not support yet")
-        .hint("make a library of each, and let the host pass values; or leave out `--emit`: an executable can")
-}
-
 #[cfg(feature = "component")]
 fn unsupported(what: &str) -> Error {
     Error::input(format!("the component needs {what}, which is not supported yet"))

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use cranelift_entity::{EntityRef as _, PrimaryMap, entity_impl};
-use wasmelt_abi::canonical::{self, FIRST_OWN_RESOURCE, HOST_RESOURCES, NO_RESOURCE};
+use wasmelt_abi::canonical::{self, FIRST_OWN_RESOURCE, NO_RESOURCE};
 use wasmelt_abi::component;
 use wasmelt_abi::host::HostFunction;
 use wasmparser::ValType;
@@ -168,9 +168,7 @@ fn type_number(resource: &ResourceType) -> u32 {
     match resource {
         ResourceType::Own(number) => FIRST_OWN_RESOURCE + number,
         ResourceType::Imported(ImportName { interface, name }) => {
-            let interface = interface.split_once('@').map_or(interface.as_str(), |(interface, _)| interface);
-            let place = HOST_RESOURCES.iter().position(|known| *known == (interface, name));
-            place.map_or(NO_RESOURCE, |place| place as u32)
+            canonical::host_resource(interface, name).unwrap_or(NO_RESOURCE)
         }
     }
 }

@@ -6,20 +6,28 @@
 //! ╚══════════════════════════════════════════════════════════════════════════════════════════════════════════════╝
 
 use core::any::Any;
-use core::cell::{Cell, OnceCell, RefCell, UnsafeCell};
+use core::cell::{OnceCell, RefCell, UnsafeCell};
 use core::fmt;
+use std::collections::HashMap;
 
 use wasmelt_runtime::component::handles::Tables;
 use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
 
 use super::RawResource;
+use super::calls::Calls;
 use super::guest::trap;
 use super::handles::Held;
 use crate::wasi::WasiCtx;
-use crate::{AsContextMut, Error, Memory, Result, TypedFunc};
+use crate::{AsContextMut, Error, Global, Memory, Result, TypedFunc};
 
-/// A function that allocates: old address, old length, alignment, new length; the new address.
-pub(super) type Realloc = TypedFunc<(i32, i32, i32, i32), i32>;
+/// What allocates in the memory of a component instance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Realloc {
+    /// Old address, old length, alignment, new length; the new address.
+    pub(super) func: TypedFunc<(i32, i32, i32, i32), i32>,
+    /// The flag of the component instance, see [`State::may_leave`].
+    pub(super) may_leave: Option<Global>,
+}
 
 /// All that an instance of a component has besides its code and memory. A store has one, in the data of the host.
 #[derive(Default)]
@@ -33,8 +41,11 @@ pub(super) struct State {
     pub(super) handles: RefCell<Tables>,
     /// What the host has of the component's resources.
     pub(super) held: RefCell<Held>,
-    /// How many handles the call that is under way has lent to the component, which has not dropped them.
-    pub(super) lent: Cell<u32>,
+    /// The calls that are under way, and what they have lent.
+    pub(super) calls: RefCell<Calls>,
+    /// Flags of component instances: 0 while the instance may call nobody outside. Those that are not here always may, but for
+    /// what [`ComponentCtx::state`] says.
+    pub(super) may_leave: HashMap<u32, Global>,
     /// By number of the type of resources that the component has defined; `None` until the instance with the function is there.
     pub(super) destructors: Vec<Option<TypedFunc<i32, ()>>>,
     /// Data of who implements interfaces.
@@ -50,6 +61,8 @@ pub(super) struct State {
 pub(super) struct Canon {
     pub(super) memory: Option<Memory>,
     pub(super) realloc: Option<Realloc>,
+    /// Of functions that copy strings: the memory that is written to, where `memory` is the one that is read.
+    pub(super) to: Option<Memory>,
 }
 
 /// Whether the instance may be entered.
@@ -71,7 +84,8 @@ impl ComponentCtx {
                 wasi,
                 handles: RefCell::new(Tables::new()),
                 held: RefCell::default(),
-                lent: Cell::new(0),
+                calls: RefCell::default(),
+                may_leave: HashMap::new(),
                 destructors: Vec::new(),
                 data: RefCell::new(None),
                 buffer: OnceCell::new(),
@@ -122,11 +136,6 @@ impl ComponentCtx {
 }
 
 impl State {
-    /// Records that the component has dropped a handle that it was lent.
-    pub(super) fn give_back(&self) {
-        self.lent.set(self.lent.get().saturating_sub(1));
-    }
-
     /// Where bytes lie between the system and the guest.
     pub(super) fn buffer(&self) -> *mut [u8; BUFFER_BYTES] {
         self.buffer.get_or_init(|| Box::new(UnsafeCell::new([0; BUFFER_BYTES]))).get()
@@ -145,6 +154,20 @@ pub(super) fn with_state<S: AsContextMut, R>(
     let result = f(store, &state);
     context(store.as_context_mut().data_mut()).state = Some(state);
     result
+}
+
+/// Runs code of a component instance that may call nobody outside, as its flag says meanwhile.
+pub(super) fn without_leaving<S: AsContextMut, R>(
+    store: &mut S,
+    may_leave: Option<Global>,
+    f: impl FnOnce(&mut S) -> Result<R>,
+) -> Result<R> {
+    let Some(flag) = may_leave else { return f(store) };
+    flag.set(store.as_context_mut(), crate::Val::I32(0))?;
+    let result = f(store)?;
+    // Whoever is called may be left: the host calls no other.
+    flag.set(store.as_context_mut(), crate::Val::I32(1))?;
+    Ok(result)
 }
 
 impl Drop for State {

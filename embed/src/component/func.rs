@@ -4,12 +4,12 @@ use core::cell::RefCell;
 use std::sync::Arc;
 
 use super::check::check_args;
-use super::context::{ComponentCtx, Life, Realloc, State, with_state};
+use super::context::{ComponentCtx, Life, Realloc, State, with_state, without_leaving};
 use super::guest::trap;
 use super::handles::{Loans, Passage, ResourceTypes};
 use super::layout::{self, Heap};
 use super::{FuncType, Val};
-use crate::{AsContextMut, Error, Memory, Result, StoreContextMut};
+use crate::{AsContextMut, Error, Global, Memory, Result, StoreContextMut};
 
 /// What a call ends with that would enter an instance which is not to be entered.
 pub(super) const CANNOT_ENTER: &str = "cannot enter component instance";
@@ -20,6 +20,8 @@ pub struct Func<T> {
     pub(super) memory: Option<Memory>,
     pub(super) realloc: Option<Realloc>,
     pub(super) post_return: Option<crate::Func>,
+    /// The flag of the component instance, see [`State::may_leave`].
+    pub(super) may_leave: Option<Global>,
     /// How many parameters the core function has.
     pub(super) params: usize,
     /// How many values it takes or returns, at most.
@@ -118,7 +120,9 @@ impl<T: 'static> Func<T> {
     /// Lets the component free its results, and records that the call has returned.
     fn finish(&self, store: &mut StoreContextMut<'_, T>, values: &mut [[u64; 2]]) -> Result<()> {
         if let Some(post_return) = &self.post_return {
-            with_state(store, self.context, CANNOT_ENTER, |store, _| post_return.call_words(store, values))?;
+            with_state(store, self.context, CANNOT_ENTER, |store, _| {
+                without_leaving(store, self.may_leave, |store| post_return.call_words(store, values))
+            })?;
         }
         if let Some(state) = &mut (self.context)(store.data_mut()).state {
             state.life = Life::Ready;
@@ -129,9 +133,7 @@ impl<T: 'static> Func<T> {
 
 /// Ends what was lent for a call, where the component has given all of that back.
 fn end_loans(state: &State, loans: &RefCell<Loans>) -> Result<()> {
-    if state.lent.get() != 0 {
-        return Err(trap("borrow handles still remain at the end of the call"));
-    }
+    state.calls.borrow().check()?;
     loans.borrow_mut().end(state);
     Ok(())
 }

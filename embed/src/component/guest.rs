@@ -18,7 +18,7 @@ use wasmelt_runtime::wasi::caller::Caller as WasiCaller;
 use wasmelt_runtime::wasi::p2::call::{Call, Component};
 use wasmelt_runtime::wasi::p2::transfer::BUFFER_BYTES;
 
-use super::context::{Canon, ComponentCtx, Realloc, State};
+use super::context::{Canon, ComponentCtx, Realloc, State, without_leaving};
 #[cfg(target_os = "linux")]
 use crate::wasi::Sent;
 use crate::wasi::{I32Exit, WasiCall, WasiCtx};
@@ -86,7 +86,10 @@ impl<S: crate::AsContextMut> GuestStore for S {
 
     fn reallocate(&mut self, realloc: &Realloc, len_bytes: usize, align: u32) -> Result<u32> {
         let len = i32::try_from(len_bytes).map_err(|_| trap("a value is too long for the guest's memory"))?;
-        realloc.call(self.as_context_mut(), (0, 0, align as i32, len)).map(|at| at as u32)
+        let at = without_leaving(self, realloc.may_leave, |store| {
+            realloc.func.call(store.as_context_mut(), (0, 0, align as i32, len))
+        });
+        at.map(|at| at as u32)
     }
 }
 
@@ -204,8 +207,8 @@ unsafe impl Component for Guest<'_> {
         f(&mut self.0.state.handles.borrow_mut())
     }
 
-    fn give_back(self, _call: u32) {
-        self.0.state.give_back();
+    fn give_back(self, call: u32) {
+        self.0.state.calls.borrow_mut().give_back(call);
     }
 
     fn reallocate(self, len_bytes: usize, align: u32) -> Option<u32> {

@@ -15,7 +15,7 @@ use core::cell::RefCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::{HashMap, HashSet};
 
-use wasmelt_abi::canonical::FIRST_OWN_RESOURCE;
+use wasmelt_abi::canonical::{FIRST_OWN_RESOURCE, NO_RESOURCE, host_resource};
 use wasmelt_plan::{Plan, ResourceType};
 use wasmelt_runtime::component::handles::{Removed, Resource, Tables};
 
@@ -27,9 +27,6 @@ use crate::{Error, Result};
 
 /// The most handles of guests' resources that the host has in a store.
 const MAX_HELD: usize = 1 << 20;
-
-/// The number of the call that handles are lent for. An instance is not entered while it is being called, so there is one.
-const CALL: u32 = 1;
 
 /// The types of resources of a component, and what they are in the host.
 pub(super) struct ResourceTypes {
@@ -44,6 +41,8 @@ struct Imported {
     name: String,
     /// The host's type; `None` where the host does not define one.
     host: Option<TypeId>,
+    /// The number that entries have which functions over flattened values make.
+    raw: u32,
 }
 
 /// A type of resources, as it was found.
@@ -56,12 +55,17 @@ enum Found {
 }
 
 impl ResourceTypes {
-    /// The types of a component; `host` finds those that the host defines, by interface and name.
-    pub(super) fn new(plan: &Plan, host: impl Fn(&str, &str) -> Option<TypeId>) -> Self {
+    /// The types of a component; `host` finds those that the host defines, by interface and name, and `raw` the numbers of others.
+    pub(super) fn new(
+        plan: &Plan,
+        raw: impl Fn(&str, &str) -> Option<u32>,
+        host: impl Fn(&str, &str) -> Option<TypeId>,
+    ) -> Self {
         let imported = plan.imported_resources.iter().map(|(interface, name)| Imported {
             interface: interface.clone(),
             name: name.clone(),
             host: host(interface, name),
+            raw: raw(interface, name).or_else(|| host_resource(interface, name)).unwrap_or(NO_RESOURCE),
         });
         Self {
             definers: plan.resources.iter().map(|resource| resource.component).collect(),
@@ -82,6 +86,19 @@ impl ResourceTypes {
                 let (place, ty) = host.ok_or_else(|| undefined(interface, name))?;
                 Ok(Found::Host { number: (self.definers.len() + place) as u32, ty })
             }
+        }
+    }
+
+    /// The number that entries of tables have for their type.
+    pub(super) fn entry_type(&self, ty: &ResourceType) -> u32 {
+        match (self.find(ty), ty) {
+            (Ok(Found::Guest { number, .. } | Found::Host { number, .. }), _) => FIRST_OWN_RESOURCE + number,
+            (Err(_), ResourceType::Imported(interface, name)) => {
+                let mut imported = self.imported.iter();
+                let found = imported.find(|imported| imported.interface == *interface && imported.name == *name);
+                found.map_or(NO_RESOURCE, |imported| imported.raw)
+            }
+            (Err(_), ResourceType::Own(_)) => NO_RESOURCE,
         }
     }
 
@@ -128,8 +145,8 @@ pub(super) fn drop_handle(state: &State, component: u32, number: u32, handle: u3
     let representation = look_up(&mut tables, component, number, handle)?;
     match tables.take(component, handle) {
         Ok(Removed::Owned(_)) => Ok(Some(representation)),
-        Ok(Removed::Lent(_)) => {
-            state.give_back();
+        Ok(Removed::Lent(call)) => {
+            state.calls.borrow_mut().give_back(call);
             Ok(None)
         }
         Err(_) => Err(trap("cannot remove owned resource while borrowed")),
@@ -302,10 +319,9 @@ impl<'a> Passage<'a> {
             (Found::Host { number, .. }, Handle::Host { rep, .. }) => entry(number, rep),
             _ => return Err(other_type()),
         };
-        let handle = self.state.handles.borrow_mut().insert_lent(self.component, lent, CALL);
-        let handle = handle.map_err(|_| trap("cannot allocate another handle: too many handles"))?;
-        self.state.lent.set(self.state.lent.get() + 1);
-        Ok(handle)
+        let call = self.state.calls.borrow_mut().lend();
+        let handle = self.state.handles.borrow_mut().insert_lent(self.component, lent, call);
+        handle.map_err(|_| trap("cannot allocate another handle: too many handles"))
     }
 
     /// Takes a resource that the component gives to the host.

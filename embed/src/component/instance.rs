@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmelt_plan::CoreExport;
 
-use super::context::Life;
+use super::context::{Life, Realloc};
 use super::func::CANNOT_ENTER;
 use super::guest::trap;
 use super::handles::ResourceTypes;
@@ -76,7 +76,11 @@ impl<T: 'static> Instance<T> {
         };
         let (core, post_return) = (func(&export.func)?, export.post_return.as_ref().map(func).transpose()?);
         let memory = export.memory.as_ref().and_then(|of| instance(of).get_memory(&store, &of.name));
+        let mut flags = self.component.0.plan.may_leave.iter();
+        let flag = flags.find(|(component, _)| *component == export.component);
+        let may_leave = flag.and_then(|(_, of)| instance(of).get_global(&store, &of.name));
         let realloc = export.realloc.as_ref().map(|of| instance(of).get_typed_func(&store, &of.name)).transpose()?;
+        let realloc = realloc.map(|func| Realloc { func, may_leave });
         let core_type = core.ty(&store)?;
         let params = core_type.params().len();
         let values = params.max(core_type.results().len());
@@ -86,6 +90,7 @@ impl<T: 'static> Instance<T> {
             memory,
             realloc,
             post_return,
+            may_leave,
             params,
             values,
             ty: export.ty.clone(),

@@ -3,13 +3,17 @@
 use core::any::TypeId;
 use core::cell::RefCell;
 use core::marker::PhantomData;
+use core::ops::Range;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wasmelt_abi::canonical::NO_RESOURCE;
 use wasmelt_plan::{Argument, CoreExport, Lowering, Work};
+use wasmelt_runtime::component::strings::Transcoder;
 
+use super::adapter::{self, HandleTables, handle_tables};
 use super::check::check_types;
-use super::context::{Canon, ComponentCtx, Life, State, with_state};
+use super::context::{Canon, ComponentCtx, Life, Realloc, State, with_state};
 use super::guest::{enter, trap};
 use super::handles::{self, Passage, ResourceTypes};
 use super::layout::{self, Heap};
@@ -39,6 +43,9 @@ enum Function<T> {
 /// What a component calls a function by that drops its handles of a type of resources.
 const DROP: &str = "[resource-drop]";
 
+/// Numbers of types of raw resources: behind those of WASI.
+const RAW_TYPES: Range<u32> = 128..NO_RESOURCE;
+
 /// What a call ends with that a component makes while it must call nobody.
 const CANNOT_LEAVE: &str = "cannot leave component instance";
 
@@ -55,14 +62,25 @@ impl<T> Clone for Function<T> {
 /// Names from which components take their imports, for stores with data `T`, in which the context of the component is.
 pub struct Linker<T> {
     context: fn(&mut T) -> &mut ComponentCtx,
-    /// By interface, then by name.
-    names: HashMap<String, HashMap<String, Function<T>>>,
+    names: Names<Function<T>>,
+    /// Types of resources that functions over flattened values make.
+    raw_types: Names<u32>,
+}
+
+/// By interface, then by name.
+type Names<V> = HashMap<String, HashMap<String, V>>;
+
+/// What has a name of an interface: with the interface's version, or without for all versions.
+fn find<'a, V>(names: &'a Names<V>, interface: &str, name: &str) -> Option<&'a V> {
+    let without_version = interface.split_once('@').map_or(interface, |(interface, _)| interface);
+    let found = |interface: &str| names.get(interface)?.get(name);
+    found(interface).or_else(|| found(without_version))
 }
 
 impl<T: 'static> Linker<T> {
     /// Makes a linker without names; `context` finds the context in the data of a store.
     pub fn new(context: fn(&mut T) -> &mut ComponentCtx) -> Self {
-        Self { context, names: HashMap::new() }
+        Self { context, names: HashMap::new(), raw_types: HashMap::new() }
     }
 
     /// Defines a function of an interface, which is named with a version, or without to be found for all versions. The
@@ -108,18 +126,28 @@ impl<T: 'static> Linker<T> {
         self.insert(interface, &format!("{DROP}{name}"), Function::Drop(TypeId::of::<R>(), Arc::new(on_drop)))
     }
 
+    /// Tells which number [`RawResource::Own`] has for resources that functions of [`Self::func_flat`] make, from 128 to 254, for
+    /// components that were composed: their parts give each other handles of one type only.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when the number is none of these, or when the resource has one.
+    pub fn raw_resource(&mut self, interface: &str, name: &str, ty: u32) -> Result<&mut Self> {
+        if !RAW_TYPES.contains(&ty) {
+            return Err(Error::usage(format!("{ty} is not a number of a raw resource: these are from 128 to 254")));
+        }
+        let names = self.raw_types.entry(interface.to_owned()).or_default();
+        if names.insert(name.to_owned(), ty).is_some() {
+            return Err(Error::usage(format!("`{name}` of `{interface}` has a number already")));
+        }
+        Ok(self)
+    }
+
     fn insert(&mut self, interface: &str, name: &str, function: Function<T>) -> Result<&mut Self> {
         let names = self.names.entry(interface.to_owned()).or_default();
         if names.insert(name.to_owned(), function).is_some() {
             return Err(Error::usage(format!("`{name}` of `{interface}` is defined already")));
         }
         Ok(self)
-    }
-
-    fn find(&self, interface: &str, name: &str) -> Option<&Function<T>> {
-        let without_version = interface.split_once('@').map_or(interface, |(interface, _)| interface);
-        let found = |interface: &str| self.names.get(interface)?.get(name);
-        found(interface).or_else(|| found(without_version))
     }
 
     /// Finds what a component imports, once for any number of instances.
@@ -133,12 +161,14 @@ impl<T: 'static> Linker<T> {
             ));
         }
         let plan = &component.0.plan;
-        let types = Arc::new(ResourceTypes::new(plan, |interface, name| {
-            match self.find(interface, &format!("{DROP}{name}"))? {
+        let raw = |interface: &str, name: &str| find(&self.raw_types, interface, name).copied();
+        let types = Arc::new(ResourceTypes::new(plan, raw, |interface, name| {
+            match find(&self.names, interface, &format!("{DROP}{name}"))? {
                 Function::Drop(ty, _) => Some(*ty),
                 _ => None,
             }
         }));
+        let tables = handle_tables(plan, &types).into();
         let mut imports = Vec::new();
         for planned in &plan.instances {
             let module = &component.0.modules[planned.module as usize];
@@ -148,7 +178,7 @@ impl<T: 'static> Linker<T> {
                     let ExternType::Func(ty) = import.ty else {
                         return Err(Error::system("a component's function is imported as something else"));
                     };
-                    self.lowered(component, *index as usize, &types, ty).map(Given::Func)
+                    self.lowered(component, *index as usize, (&types, &tables), ty).map(Given::Func)
                 }
             });
             imports.push(arguments.collect::<Result<_>>()?);
@@ -175,7 +205,7 @@ impl<T: 'static> Linker<T> {
         &self,
         component: &Component,
         index: usize,
-        types: &Arc<ResourceTypes>,
+        (types, tables): (&Arc<ResourceTypes>, &Arc<HandleTables>),
         ty: crate::FuncType,
     ) -> Result<HostFunc> {
         let plan = &component.0.plan;
@@ -183,11 +213,11 @@ impl<T: 'static> Linker<T> {
         let caller = Caller { context: self.context, component: *component, index };
         match work {
             Work::Import { interface, name, ty: of_component, .. } => {
-                let function = self.find(interface, name).ok_or_else(|| {
+                let function = find(&self.names, interface, name).ok_or_else(|| {
                     Error::Unlinkable(format!("unknown import: the component imports `{name}` of `{interface}`"))
                 })?;
                 match function {
-                    Function::Flat(function) => caller.flat(ty, Arc::clone(function)),
+                    Function::Flat(function) => caller.flat(ty, true, Arc::clone(function)),
                     Function::Typed(function) => {
                         let of_component = of_component.clone().unwrap_or_default();
                         caller.typed(ty, of_component, Arc::clone(types), Arc::clone(function))
@@ -202,7 +232,7 @@ impl<T: 'static> Linker<T> {
                 let new = move |call: GuestCall<'_>, values: &mut [[u64; 2]]| {
                     values[0][0] = call.own(handles::entry(number, values[0][0] as u32)).into();
                 };
-                caller.flat(ty, Arc::new(new))
+                caller.flat(ty, true, Arc::new(new))
             }
             &Work::ResourceRep(number) => {
                 let representation = move |call: GuestCall<'_>, values: &mut [[u64; 2]]| {
@@ -216,11 +246,23 @@ impl<T: 'static> Linker<T> {
                     };
                     values[0][0] = call.resource(values[0][0] as u32, own).into();
                 };
-                caller.flat(ty, Arc::new(representation))
+                caller.flat(ty, false, Arc::new(representation))
             }
             &Work::ResourceDrop(number) => {
                 let has_destructor = plan.resources.get(number as usize).is_some_and(|ty| ty.destructor.is_some());
                 caller.drop_of_guest(ty, number, has_destructor)
+            }
+            Work::Transcode { function, .. } => caller.transcode(ty, function),
+            work @ (Work::TransferOwn | Work::TransferBorrow) => {
+                caller.transfer(ty, *work == Work::TransferBorrow, Arc::clone(tables))
+            }
+            Work::EnterCall => caller.on_state(ty, |state, _| state.calls.borrow_mut().enter()),
+            Work::ExitCall => {
+                caller.on_state(ty, |state, _| state.calls.borrow_mut().exit(&mut state.handles.borrow_mut()))
+            }
+            Work::Trap { reasons } => {
+                let reasons = reasons.clone();
+                caller.on_state(ty, move |_, values| Err(adapter::reason(&reasons, values)))
             }
         }
     }
@@ -243,8 +285,12 @@ impl<T> Clone for Caller<T> {
 impl<T> Copy for Caller<T> {}
 
 impl<T: 'static> Caller<T> {
-    fn flat(self, ty: crate::FuncType, function: Flat) -> Result<HostFunc> {
+    /// A function over flattened values; whether a call of it leaves the component instance (`leaves`).
+    fn flat(self, ty: crate::FuncType, leaves: bool, function: Flat) -> Result<HostFunc> {
         HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            if leaves {
+                self.check_leaving(&mut store)?;
+            }
             enter(&mut store, self.context, self.component, self.index, |call| function(call, values))
         })
     }
@@ -259,15 +305,16 @@ impl<T: 'static> Caller<T> {
         check_types(&ty, &types)?;
         HostFunc::words(core, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
             let loans = RefCell::default();
+            self.check_leaving(&mut store)?;
             let args = self.with_state(&mut store, |store, state| {
-                let Canon { memory, realloc } = state.canon.get(self.index).copied().unwrap_or_default();
+                let Canon { memory, realloc, .. } = state.canon.get(self.index).copied().unwrap_or_default();
                 let passage = Passage::new(state, &types, self.component, &loans);
                 layout::lift_params(&ty, values, &Heap::new(store, memory, realloc, passage))
             })?;
             let result = function(store.as_context_mut(), &args)?;
             // While the guest allocates, it can call no function of the host.
             self.with_state(&mut store, |store, state| {
-                let Canon { memory, realloc } = state.canon.get(self.index).copied().unwrap_or_default();
+                let Canon { memory, realloc, .. } = state.canon.get(self.index).copied().unwrap_or_default();
                 let passage = Passage::new(state, &types, self.component, &loans);
                 layout::lower_result(&ty, values, result, &Heap::new(store, memory, realloc, passage))?;
                 loans.borrow_mut().end(state);
@@ -302,7 +349,50 @@ impl<T: 'static> Caller<T> {
     /// Frees a handle that the component names; the representation of what it owned.
     fn dropped(&self, store: &mut crate::Caller<'_, T>, number: u32, values: &[[u64; 2]]) -> Result<Option<u32>> {
         let handle = values[0][0] as u32;
+        self.check_leaving(store)?;
         self.with_state(store, |_, state| handles::drop_handle(state, self.component, number, handle))
+    }
+
+    /// Copies a string from one component's memory to another's.
+    fn transcode(self, ty: crate::FuncType, function: &str) -> Result<HostFunc> {
+        let unknown = || Error::system(format!("a component needs `{function}`, which this host does not have"));
+        let transcoder = Transcoder::named(function).ok_or_else(unknown)?;
+        let params = ty.clone();
+        HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            let state = (self.context)(store.data_mut()).state.as_ref();
+            let canon = state.and_then(|state| state.canon.get(self.index).copied()).unwrap_or_default();
+            let (Some(from), Some(to)) = (canon.memory, canon.to) else { return Err(trap(CANNOT_LEAVE)) };
+            adapter::copy_string(&mut store.as_context_mut(), transcoder, &params, (from, to), values)
+        })
+    }
+
+    /// Moves a handle from one component instance to another, or lends it.
+    fn transfer(self, ty: crate::FuncType, lends: bool, tables: Arc<HandleTables>) -> Result<HostFunc> {
+        self.on_state(ty, move |state, values| {
+            values[0][0] = adapter::transfer(state, &tables, lends, values)?.into();
+            Ok(())
+        })
+    }
+
+    /// A function that works on the state alone.
+    fn on_state(
+        self,
+        ty: crate::FuncType,
+        function: impl Fn(&State, &mut [[u64; 2]]) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<HostFunc> {
+        HostFunc::words(ty, move |mut store: crate::Caller<'_, T>, values: &mut [[u64; 2]]| {
+            self.with_state(&mut store, |_, state| function(state, values))
+        })
+    }
+
+    /// Traps while the component instance may call nobody outside.
+    fn check_leaving(&self, store: &mut crate::Caller<'_, T>) -> Result<()> {
+        let state = (self.context)(store.data_mut()).state.as_ref();
+        let flag = state.and_then(|state| state.may_leave.get(&self.component).copied());
+        match flag.map(|flag| flag.get(&*store)).transpose()? {
+            Some(crate::Val::I32(0)) => Err(trap(CANNOT_LEAVE)),
+            _ => Ok(()),
+        }
     }
 
     fn with_state<R>(
@@ -381,23 +471,37 @@ impl<T: 'static> InstancePre<T> {
     /// Records memories and functions of the last instance for the imports that use them.
     fn record(&self, store: &mut StoreContextMut<'_, T>, instances: &[crate::Instance]) -> Result<()> {
         let last = instances.len() - 1;
-        let of_last = |export: &Option<CoreExport>| {
-            export.as_ref().filter(|export| export.instance as usize == last).map(|export| export.name.clone())
-        };
+        fn of_last_name(export: Option<&CoreExport>, last: usize) -> Option<&str> {
+            export.filter(|export| export.instance as usize == last).map(|export| export.name.as_str())
+        }
+        let of_last = |export| of_last_name(export, last);
         let plan = &self.component.0.plan;
-        for (index, lowering) in plan.lowerings.iter().enumerate() {
-            let Work::Import { memory, realloc, .. } = &lowering.work else { continue };
-            let memory = of_last(memory).and_then(|name| instances[last].get_memory(&*store, &name));
-            let realloc = of_last(realloc).map(|name| instances[last].get_typed_func(&*store, &name)).transpose()?;
+        for (component, flag) in plan.may_leave.iter().filter(|(_, flag)| flag.instance as usize == last) {
+            let flag = instances[last].get_global(&*store, &flag.name);
             let state = (self.context)(store.data_mut()).state.as_mut();
-            if let Some(canon) = state.and_then(|state| state.canon.get_mut(index)) {
+            if let (Some(state), Some(flag)) = (state, flag) {
+                state.may_leave.insert(*component, flag);
+            }
+        }
+        for (index, lowering) in plan.lowerings.iter().enumerate() {
+            let (memory, realloc, to) = match &lowering.work {
+                Work::Import { memory, realloc, .. } => (of_last(memory.as_ref()), of_last(realloc.as_ref()), None),
+                Work::Transcode { from, to, .. } => (of_last(Some(from)), None, of_last(Some(to))),
+                _ => continue,
+            };
+            let [memory, to] = [memory, to].map(|name| name.and_then(|name| instances[last].get_memory(&*store, name)));
+            let realloc = realloc.map(|name| instances[last].get_typed_func(&*store, name)).transpose()?;
+            let Some(state) = (self.context)(store.data_mut()).state.as_mut() else { continue };
+            let may_leave = state.may_leave.get(&lowering.component).copied();
+            if let Some(canon) = state.canon.get_mut(index) {
                 canon.memory = memory.or(canon.memory);
-                canon.realloc = realloc.or(canon.realloc);
+                canon.realloc = realloc.map(|func| Realloc { func, may_leave }).or(canon.realloc);
+                canon.to = to.or(canon.to);
             }
         }
         for (number, resource) in plan.resources.iter().enumerate() {
-            let Some(name) = of_last(&resource.destructor) else { continue };
-            let destructor = instances[last].get_typed_func(&*store, &name)?;
+            let Some(name) = of_last(resource.destructor.as_ref()) else { continue };
+            let destructor = instances[last].get_typed_func(&*store, name)?;
             let state = (self.context)(store.data_mut()).state.as_mut();
             if let Some(known) = state.and_then(|state| state.destructors.get_mut(number)) {
                 *known = Some(destructor);

@@ -38,8 +38,6 @@
 //!   component's destructor. Resources of the host ([`Resource`]) are what [`Linker::resource`] says. What is lent for a call
 //!   stays with its owner: during the call it cannot be dropped or given away, and a component that keeps it has trapped.
 //! * Host programs must unwind: one that is compiled with `panic = "abort"` is refused.
-//!
-//! A component that was composed of several that call each other cannot be a library yet; the compiler says so.
 
 // ---------------------------------------------------------------------------------------------------------------
 // Security: the runtime's functions of WASI 0.2 judge handles, addresses and what `realloc` returns, for executables and for
@@ -47,6 +45,8 @@
 // that state out of the store while a function runs, so that nothing can call another one meanwhile.
 // ---------------------------------------------------------------------------------------------------------------
 
+mod adapter;
+mod calls;
 mod check;
 mod context;
 mod func;

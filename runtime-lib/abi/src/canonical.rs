@@ -159,6 +159,12 @@ pub const HOST_RESOURCES: &[(&str, &str)] = &[
     ("wasi:sockets/ip-name-lookup", "resolve-address-stream"),
 ];
 
+/// The number of a resource of the host, whatever the version of its interface.
+pub fn host_resource(interface: &str, name: &str) -> Option<u32> {
+    let interface = interface.split_once('@').map_or(interface, |(interface, _)| interface);
+    HOST_RESOURCES.iter().position(|known| *known == (interface, name)).map(|place| place as u32)
+}
+
 /// The number of the first resource type that a component of the program has defined.
 pub const FIRST_OWN_RESOURCE: u32 = 1 << 8;
 

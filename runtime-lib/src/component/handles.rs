@@ -139,7 +139,7 @@ impl Resource {
     }
 
     /// The number of its type: a place in [`wasmelt_abi::canonical::HOST_RESOURCES`], or that of an own one.
-    pub(super) fn type_number(self) -> u32 {
+    pub fn type_number(self) -> u32 {
         match self {
             Self::At(_) | Self::Polls(..) | Self::PollsTcp(..) | Self::PollsUdp(..) | Self::PollsAddresses(_) => 0,
             Self::Error(_) => 1,
@@ -322,6 +322,15 @@ impl Tables {
         self.insert_entry(component, Entry { resource, count: 0, call })
     }
 
+    /// A new handle of a component instance for what another one's handle stands for, lent for the call of this number.
+    pub fn insert_lent_from(&mut self, component: u32, (lender, handle): (u32, u32), call: u32) -> Result<u32> {
+        let resource = match self.entry(lender, handle).ok_or(Errno::Badf)?.resource {
+            lent @ (Resource::Lent { .. } | Resource::Own { .. }) => lent,
+            _ => Resource::Lent { component: lender, handle },
+        };
+        self.insert_lent(component, resource, call)
+    }
+
     /// Records that what a handle stands for is lent; whether the handle owns it, so that the loan must end.
     pub fn begin_loan(&mut self, component: u32, handle: u32) -> bool {
         match self.entry(component, handle) {
@@ -402,15 +411,9 @@ pub(super) fn insert(component: u32, resource: Resource) -> Result<u32> {
     with(|tables| tables.insert(component, resource))
 }
 
-/// A new handle of a component instance for what another one has, lent for a call.
-pub(super) fn insert_lent(component: u32, (lender, handle): (u32, u32), call: u32) -> Result<u32> {
-    with(|tables| {
-        let resource = match tables.entry(lender, handle).ok_or(Errno::Badf)?.resource {
-            lent @ (Resource::Lent { .. } | Resource::Own { .. }) => lent,
-            _ => Resource::Lent { component: lender, handle },
-        };
-        tables.insert_lent(component, resource, call)
-    })
+/// As [`Tables::insert_lent_from`], of an executable.
+pub(super) fn insert_lent(component: u32, lender: (u32, u32), call: u32) -> Result<u32> {
+    with(|tables| tables.insert_lent_from(component, lender, call))
 }
 
 /// As [`Tables::get`], of an executable.

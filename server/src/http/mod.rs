@@ -27,6 +27,7 @@ const TYPES: &str = "wasi:http/types";
 
 /// Defines all functions of `wasi:http`.
 pub(crate) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
+    session::define(linker)?;
     fields::define(linker)?;
     incoming::define(linker)?;
     outgoing::define(linker)?;

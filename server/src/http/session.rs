@@ -42,6 +42,29 @@ pub(crate) enum Kind {
     Future,
 }
 
+/// Names of the kinds in their interface, each with its kind.
+const KINDS: [(&str, Kind); 11] = [
+    ("fields", Kind::Fields),
+    ("incoming-request", Kind::IncomingRequest),
+    ("incoming-body", Kind::IncomingBody),
+    ("incoming-response", Kind::IncomingResponse),
+    ("future-trailers", Kind::FutureTrailers),
+    ("outgoing-request", Kind::OutgoingRequest),
+    ("outgoing-body", Kind::OutgoingBody),
+    ("outgoing-response", Kind::OutgoingResponse),
+    ("response-outparam", Kind::Outparam),
+    ("request-options", Kind::Options),
+    ("future-incoming-response", Kind::Future),
+];
+
+/// Tells which numbers the kinds have, so that one component can hand a request to another.
+pub(super) fn define<T: Any>(linker: &mut Linker<T>) -> Result<()> {
+    for (name, kind) in KINDS {
+        linker.raw_resource(TYPES, name, FIRST_KIND + kind as u32)?;
+    }
+    Ok(())
+}
+
 /// What a handle stands for.
 pub(super) enum Object {
     Fields {

@@ -180,6 +180,7 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     let server = Server::start(&program, &[])?;
     good(&server)?;
     streams(&server)?;
+    composed(folder.path())?;
     hostile(&program)?;
     reused(&program)?;
     unheard(&program)?;
@@ -189,6 +190,22 @@ fn requests_of_all_kinds() -> Result<(), Failed> {
     activated(&program)?;
     outside(&program)?;
     ends(server)
+}
+
+/// A component that hands requests on to another one, built for an older version of WASI.
+fn composed(folder: &Path) -> Result<(), Failed> {
+    let guests = support::repository().join("tests/run/guests");
+    let archives = folder.join("archives");
+    let guest = guests.join("http.wasm");
+    let [archives, guest] = [archives.to_str(), guest.to_str()].map(|path| path.ok_or("a path"));
+    let options = ["--world", "proxy", "--runtime-dir", archives?, "--plug", guest?];
+    let program = folder.join("composed");
+    support::compile(&guests.join("gate.wat"), &program, options)?;
+    let server = Server::start(&program, &[])?;
+    good(&server)?;
+    streams(&server)?;
+    server.expect("/gate", 500, &[])?;
+    server.expect("/gates", 404, &["no such path"])
 }
 
 /// The server needs no other file, so an image has it alone.
