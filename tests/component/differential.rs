@@ -17,6 +17,7 @@ use wasmparser::ValType;
 use crate::definitions::{Definitions, Naming};
 use crate::driver::{self, Call, Expect, Instance};
 use crate::generate::{self, Careless, ENCODINGS, Encoding, Random};
+use crate::library;
 use crate::process::Ended;
 use crate::programs::{self, Form, reference};
 use crate::support;
@@ -184,43 +185,55 @@ fn round_trip(seed: u64, folder: &Path) -> Result<Vec<String>, String> {
         Call { instance: 0, name: function_name(number), signature, args: vec![arg], expect }
     });
     let calls: Vec<_> = calls.collect();
-    let path = folder.join(seed.to_string());
-    programs::compile(&driver::command(&[instance], &calls), Form::Executable)
-        .and_then(|bytes| programs::write(&path, &bytes))?;
+    let component = driver::command(&[instance], &calls);
+    let paths = [folder.join(seed.to_string()), folder.join(format!("{seed}.so"))];
+    make(&component, &paths)?;
     for number in 1..=calls.len() {
-        let ended = programs::run(&path, number)?;
-        if ended.code != 0 {
-            return Err(format!("call {number} of the type {:?}: {}", functions[number - 1].ty, ended.stderr));
+        for ended in [programs::run(&paths[0], number)?, library::run(&paths[1], number)?] {
+            if ended.code != 0 {
+                return Err(format!("call {number} of the type {:?}: {}", functions[number - 1].ty, ended.stderr));
+            }
         }
     }
-    std::fs::remove_file(path).map_err(|e| e.to_string())?;
+    remove(&paths)?;
     Ok(vec![RETURNED.to_owned(); calls.len()])
 }
 
-/// Values of a careless component, here and in the reference; how each call ended.
+/// Makes an executable of a component, and a library.
+fn make(component: &[u8], [executable, shared]: &[PathBuf; 2]) -> Result<(), String> {
+    programs::compile(component, Form::Executable).and_then(|bytes| programs::write(executable, &bytes))?;
+    programs::compile(component, Form::Library).and_then(|bytes| programs::write(shared, &bytes))
+}
+
+/// Values of a careless component, here, in a host and in the reference; how each call ended.
 fn compare(seed: u64, folder: &Path) -> Result<Vec<String>, String> {
     let mut random = Random::new(seed);
     let functions: Vec<_> = (0..FUNCTIONS).map(|_| Function::generate(&mut random)).collect();
     let component = careless_command(&mut random, &functions);
-    let (ours, theirs) = (folder.join(format!("{seed}")), folder.join(format!("{seed}.cwasm")));
-    programs::compile(&component, Form::Executable).and_then(|bytes| programs::write(&ours, &bytes))?;
+    let own = [folder.join(seed.to_string()), folder.join(format!("{seed}.so"))];
+    let theirs = folder.join(format!("{seed}.cwasm"));
+    make(&component, &own)?;
+    let [ours, shared] = own;
     programs::precompile(&component, &folder.join(format!("{seed}.wasm")), &theirs)?;
     let mut ends = Vec::new();
     for number in 1..=functions.len() {
         let ours = words(&programs::run_ours(&ours, number)?);
+        let hosted = words(&library::run(&shared, number)?);
         let theirs = words(&programs::run_precompiled(&theirs, number)?);
-        if ours.is_empty() || ours != theirs {
+        if ours.is_empty() || ours != theirs || ours != hosted {
             let Function { ty, encoding, .. } = &functions[number - 1];
-            return Err(format!("call {number} ({encoding:?}, {ty:?}): `{ours}`, the reference `{theirs}`"));
+            return Err(format!(
+                "call {number} ({encoding:?}, {ty:?}): `{ours}`, in a host `{hosted}`, the reference `{theirs}`"
+            ));
         }
         // The words that tell a hash.
         ends.push(if ours.starts_with("unknown handle index") { RETURNED.to_owned() } else { ours });
     }
-    remove([ours, theirs, folder.join(format!("{seed}.wasm"))])?;
+    remove(&[ours, shared, theirs, folder.join(format!("{seed}.wasm"))])?;
     Ok(ends)
 }
 
-fn remove(paths: [PathBuf; 3]) -> Result<(), String> {
+fn remove(paths: &[PathBuf]) -> Result<(), String> {
     paths.iter().try_for_each(std::fs::remove_file).map_err(|e| e.to_string())
 }
 
