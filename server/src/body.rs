@@ -43,22 +43,41 @@ pub(crate) struct Written {
     pub(crate) permit: Permit,
 }
 
+/// A body that is sent.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    content: Content,
+    /// What the server counts the response by until the body is sent or given up.
+    _accepted: Option<OwnedSemaphorePermit>,
+}
+
 /// A body that a guest writes, or one that is there already.
 #[derive(Debug)]
-pub(crate) enum Outgoing {
+enum Content {
     Whole(Option<Bytes>),
     Written { socket: UnixStream, finish: Option<Finish>, left: Option<u64>, _permit: Permit },
 }
 
 impl Outgoing {
-    pub(crate) fn text(text: &'static str) -> Self {
-        Self::Whole(Some(Bytes::from_static(text.as_bytes())))
+    pub(crate) fn whole(text: impl Into<Bytes>) -> Self {
+        Self { content: Content::Whole(Some(text.into())), _accepted: None }
     }
 
     /// Within the runtime of tokio.
     pub(crate) fn new(body: Option<Written>) -> io::Result<Self> {
-        let Some(Written { socket, finish, length, permit }) = body else { return Ok(Self::Whole(None)) };
-        Ok(Self::Written { socket: UnixStream::from_std(socket)?, finish: Some(finish), left: length, _permit: permit })
+        let content = match body {
+            None => Content::Whole(None),
+            Some(Written { socket, finish, length, permit }) => {
+                let socket = UnixStream::from_std(socket)?;
+                Content::Written { socket, finish: Some(finish), left: length, _permit: permit }
+            }
+        };
+        Ok(Self { content, _accepted: None })
+    }
+
+    /// Keeps what counts the response.
+    pub(crate) fn accepted(self, accepted: OwnedSemaphorePermit) -> Self {
+        Self { _accepted: Some(accepted), ..self }
     }
 }
 
@@ -67,9 +86,9 @@ impl Body for Outgoing {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let (socket, finish, left) = match &mut *self {
-            Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Written { socket, finish, left, .. } => (socket, finish, left),
+        let (socket, finish, left) = match &mut self.content {
+            Content::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Written { socket, finish, left, .. } => (socket, finish, left),
         };
         let Some(finished) = finish else { return Poll::Ready(None) };
         let bytes = loop {
@@ -103,17 +122,17 @@ impl Body for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.is_none(),
-            Self::Written { finish, .. } => finish.is_none(),
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Written { finish, .. } => finish.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Written { left: Some(left), .. } => SizeHint::with_exact(*left),
-            Self::Written { .. } => SizeHint::default(),
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Written { left: Some(left), .. } => SizeHint::with_exact(*left),
+            Content::Written { .. } => SizeHint::default(),
         }
     }
 }

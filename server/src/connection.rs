@@ -2,7 +2,8 @@
 //!
 //! A guest has a deadline, so a connection may wait for a guest. A connection that waits for its client has a time as well: for
 //! the first request, for the next one, and until the client takes some more of a response. All this holds for HTTP/1 and 2,
-//! whatever a client sends to keep the connection alive.
+//! whatever a client sends to keep the connection alive. Where the client of HTTP/2 takes some responses and not others, those
+//! alone are given up.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,6 +31,9 @@ const LAST_TIME: Duration = Duration::from_secs(1);
 
 /// The most bytes of a request's head, and of what a connection of HTTP/1 keeps of a response.
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// The most requests of a connection of HTTP/2 at the same time.
+const STREAMS: u32 = 64;
 
 /// The connections of a listener.
 pub(crate) struct Connections {
@@ -83,7 +87,7 @@ impl Admitted {
     {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(BUFFER_BYTES);
-        builder.http2().timer(TokioTimer::new());
+        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
         let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(io), service));
         let is_over = tokio::select! {
             // What a client has sent is read before the client's time is looked at, however late that is.
@@ -115,10 +119,19 @@ pub(crate) struct Turns {
 struct State {
     /// While the connection has no request: when the client's time for the next request is over.
     next_request: Instant,
-    /// Requests by number. Where it is the client's turn: until when it may take nothing.
-    requests: HashMap<u64, Option<Instant>>,
+    /// Requests by number.
+    requests: HashMap<u64, Begun>,
     /// The number of the last request.
     last: u64,
+}
+
+/// A request of a connection.
+#[derive(Debug, Default)]
+struct Begun {
+    /// Where it is the client's turn: until when the client may take nothing.
+    until: Option<Instant>,
+    /// What the client takes, once there is a response.
+    body: Shared,
 }
 
 impl Turns {
@@ -136,30 +149,49 @@ impl Turns {
         let mut state = self.state();
         state.last += 1;
         let request = state.last;
-        state.requests.insert(request, None);
+        state.requests.insert(request, Begun::default());
         Turn { turns: Arc::clone(self), request }
     }
 
     /// Waits until the client has let the connection wait for too long. Turns that begin meanwhile are over later than those
     /// before, so nothing wakes this up.
     async fn over(&self) {
-        loop {
-            let (now, until) = (Instant::now(), self.until());
-            if until <= now {
-                return;
-            }
+        while let Some(until) = self.look() {
             sleep_until(until).await;
         }
     }
 
-    /// When the client's time is over, or when to look again.
-    fn until(&self) -> Instant {
-        let state = self.state();
-        if state.requests.is_empty() {
-            return state.next_request;
+    /// Gives up the responses that the client has not taken in time, while there are other requests. Returns when to look again;
+    /// `None` where nothing of the connection moves any more.
+    fn look(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let (stalled, next) = {
+            let state = self.state();
+            if state.requests.is_empty() {
+                return Some(state.next_request).filter(|until| *until > now);
+            }
+            let is_over = |begun: &&Begun| begun.until.is_some_and(|until| until <= now);
+            let stalled: Vec<_> = state.requests.iter().filter(|(_, begun)| is_over(begun)).collect();
+            if stalled.len() == state.requests.len() {
+                return None;
+            }
+            let stalled: Vec<_> = stalled.into_iter().map(|(request, begun)| (*request, begun.body.clone())).collect();
+            (stalled, state.requests.values().filter_map(|begun| begun.until).filter(|until| *until > now).min())
+        };
+        for (request, body) in stalled {
+            self.give_up(request, &body, now);
         }
-        let first = state.requests.values().flatten().min();
-        first.copied().unwrap_or_else(|| Instant::now() + self.client_time)
+        Some(next.unwrap_or(now + self.client_time))
+    }
+
+    /// Drops the body of a response, unless the client has taken some of it meanwhile.
+    fn give_up(&self, request: u64, body: &Shared, now: Instant) {
+        let mut body = body.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_stalled =
+            self.state().requests.get(&request).and_then(|begun| begun.until).is_some_and(|until| until <= now);
+        if is_stalled {
+            *body = None;
+        }
     }
 }
 
@@ -173,7 +205,17 @@ pub(crate) struct Turn {
 impl Turn {
     fn set(&self, is_clients: bool) {
         let until = is_clients.then(|| Instant::now() + self.turns.client_time);
-        self.turns.state().requests.insert(self.request, until);
+        if let Some(begun) = self.turns.state().requests.get_mut(&self.request) {
+            begun.until = until;
+        }
+    }
+
+    /// Begins the client's turn: to take the head, and then the body.
+    fn answer(&self, body: &Shared) {
+        if let Some(begun) = self.turns.state().requests.get_mut(&self.request) {
+            begun.body = Arc::clone(body);
+        }
+        self.set(true);
     }
 }
 
@@ -185,18 +227,27 @@ impl Drop for Turn {
     }
 }
 
+/// The body of a response; `None` when it was given up. Who has this lock may take that of the turns, and not the other way
+/// round.
+type Shared = Arc<Mutex<Option<Outgoing>>>;
+
 /// A body of a response, of which the client takes frames and the guest makes them.
 #[derive(Debug)]
 pub(crate) struct InTurn {
-    body: Outgoing,
+    body: Shared,
     turn: Turn,
 }
 
 impl InTurn {
     /// It is the client's turn from now on: it takes the head.
     pub(crate) fn new(body: Outgoing, turn: Turn) -> Self {
-        turn.set(true);
+        let body = Arc::new(Mutex::new(Some(body)));
+        turn.answer(&body);
         Self { body, turn }
+    }
+
+    fn body(&self) -> MutexGuard<'_, Option<Outgoing>> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -204,18 +255,22 @@ impl Body for InTurn {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let mut body = self.body();
+        let Some(body) = &mut *body else {
+            return Poll::Ready(Some(Err(io::Error::other("the client has let the response wait for too long"))));
+        };
         self.turn.set(false);
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = ready!(Pin::new(body).poll_frame(cx));
         self.turn.set(true);
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body().as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body().as_ref().map(Body::size_hint).unwrap_or_default()
     }
 }

@@ -35,13 +35,13 @@ pub(crate) struct Options {
     pub(crate) tls_roots: Option<RootCertStore>,
     /// The time that a request may take, from its head to the end of the response that the component makes, and while it waits
     /// for a thread
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000, value_parser = value_parser!(u64).range(1..))]
     pub(crate) deadline_ms: u64,
     /// Connections that are open at the same time; more are accepted when one has ended
     #[arg(long, value_name = "COUNT", default_value_t = 512, value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_connections: u32,
     /// The time that a client may let its connection wait: for a request, or until it takes more of a response
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 60_000)]
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 60_000, value_parser = value_parser!(u64).range(1..))]
     pub(crate) client_ms: u64,
     /// Bytes of each memory of an instance
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
@@ -49,7 +49,7 @@ pub(crate) struct Options {
     /// Requests that are answered at the same time, each by a thread
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_concurrency: u32,
-    /// Requests that wait for a thread; more are answered with 503
+    /// Requests that wait for a thread, and responses of which clients have not taken everything; more are answered with 503
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub(crate) max_queue: usize,
     /// Requests that an instance answers one after the other before another one takes its place. With more than one, what a

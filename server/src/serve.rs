@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use listenfd::ListenFd;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +25,7 @@ use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::stream::Stream;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 use crate::worker::{Failure, Workers};
 use crate::{note, say};
 
@@ -37,8 +38,8 @@ struct Server {
     options: Options,
     /// Requests that run.
     running: Arc<Semaphore>,
-    /// Requests that run or wait.
-    accepted: Semaphore,
+    /// Requests that run or wait, and responses of which clients have not taken everything.
+    accepted: Arc<Semaphore>,
 }
 
 /// Serves until the process is told to end.
@@ -61,7 +62,7 @@ pub(crate) fn run(
         workers,
         metrics,
         running: Arc::new(Semaphore::new(count)),
-        accepted: Semaphore::new(count + options.max_queue.min(Semaphore::MAX_PERMITS / 2)),
+        accepted: Arc::new(Semaphore::new(count + options.max_queue.min(Semaphore::MAX_PERMITS / 2))),
         options,
     });
     let result = runtime.block_on(serve(&server, tls.map(Arc::new)));
@@ -74,13 +75,14 @@ async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dy
     // The C library's start leaves the default action, by which a client or a reader of a pipe that goes ends the process.
     // Once there is a handler, writing fails instead, and it is never removed.
     let _ = signal(SignalKind::pipe())?;
+    // Whoever reads that the server listens may tell it to end.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(tls::renew(tls.clone(), signal(SignalKind::hangup())?));
+    raise_descriptors();
     let public = match passed()? {
         Some(listener) => listener,
         None => bind(server.options.listen).await?,
     };
-    if let Some(tls) = &tls {
-        tokio::spawn(Arc::clone(tls).renew(signal(SignalKind::hangup())?));
-    }
     let public = Listener::new(public, tls);
     say(format_args!("listening on {}", public.local_addr()?));
     if let Some(address) = server.options.admin {
@@ -91,7 +93,6 @@ async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dy
         tokio::spawn(async move { accept(&admin, &operators, &server, administer).await });
     }
     let connections = Connections::new(server.options.max_connections as usize, server.options.client_time());
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         () = accept(&public, &connections, server, answer) => {}
         _ = terminate.recv() => {}
@@ -101,6 +102,14 @@ async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dy
     // Requests that were accepted are answered.
     let _ = timeout(Duration::from_millis(server.options.grace_ms), connections.end()).await;
     Ok(())
+}
+
+/// Takes as many descriptors as the system lets the process have. Each connection has one, each body two, and what many
+/// systems give at first is for programs that call `select`.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where that is refused, the limits of the options may be more than there are descriptors for.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The socket that whoever has started the process listens on for it, as systemd does.
@@ -169,10 +178,14 @@ async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming
 
 /// Lets a guest answer a request that arrived at this time.
 async fn by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
-    let Ok(_accepted) = server.accepted.try_acquire() else {
+    let Ok(accepted) = Arc::clone(&server.accepted).try_acquire_owned() else {
         server.metrics.refused.fetch_add(1, Ordering::Relaxed);
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already\n");
     };
+    accepted_by_guest(server, request, arrived).await.map(|body| body.accepted(accepted))
+}
+
+async fn accepted_by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
     let running = timeout(server.options.deadline(), Arc::clone(&server.running).acquire_owned()).await;
     let running = match running {
         Ok(Ok(running)) => running,
@@ -217,7 +230,7 @@ async fn by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Ins
 async fn administer(server: Arc<Server>, _: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
-        (&Method::GET, "/metrics") => Response::new(Outgoing::Whole(Some(server.metrics.text().into()))),
+        (&Method::GET, "/metrics") => Response::new(Outgoing::whole(server.metrics.text())),
         _ => text(StatusCode::NOT_FOUND, "GET /healthz, GET /metrics\n"),
     }
 }
@@ -227,7 +240,7 @@ fn too_late() -> Response<Outgoing> {
 }
 
 fn text(status: StatusCode, text: &'static str) -> Response<Outgoing> {
-    let mut response = Response::new(Outgoing::text(text));
+    let mut response = Response::new(Outgoing::whole(text));
     *response.status_mut() = status;
     response
 }

@@ -39,16 +39,14 @@ impl Tls {
         Ok(Some(Self { certificate, key, config }))
     }
 
-    /// Reads the files again whenever the operator says so by a signal. Files that cannot be used change nothing.
-    pub(crate) async fn renew(self: Arc<Self>, mut signal: Signal) {
-        while signal.recv().await.is_some() {
-            match read(&self.certificate, &self.key) {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    note(format_args!("the certificate in {} is used from now on", self.certificate.display()));
-                }
-                Err(error) => note(format_args!("the certificate from before stays in use: {error}")),
+    /// Reads the files again, and waits for that. Files that cannot be used change nothing.
+    fn renew(&self) {
+        match read(&self.certificate, &self.key) {
+            Ok(config) => {
+                *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+                note(format_args!("the certificate in {} is used from now on", self.certificate.display()));
             }
+            Err(error) => note(format_args!("the certificate from before stays in use: {error}")),
         }
     }
 
@@ -56,6 +54,18 @@ impl Tls {
     pub(crate) fn accept(&self, stream: TcpStream) -> Accept<TcpStream> {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         TlsAcceptor::from(config).accept(stream)
+    }
+}
+
+/// Renews the certificate whenever the operator says so by a signal, which ends no server without a certificate either.
+pub(crate) async fn renew(tls: Option<Arc<Tls>>, mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        let Some(tls) = tls.clone() else {
+            note(format_args!("SIGHUP changes nothing: the server has no certificate"));
+            continue;
+        };
+        // Files may be slow, and requests do not wait for them.
+        let _ = tokio::task::spawn_blocking(move || tls.renew()).await;
     }
 }
 
@@ -80,10 +90,12 @@ fn read(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, String> {
 /// A sentence that says what the file lacks.
 pub(crate) fn roots(path: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(Path::new(path)).map_err(|error| format!("the file {error}"))? {
-        roots.add(certificate).map_err(|error| format!("the file has a certificate that cannot be used: {error}"))?;
+    let certificates = certificates(Path::new(path)).map_err(|error| format!("the file {error}"))?;
+    // Collections have some that are too old to be read: nothing leads to those.
+    match roots.add_parsable_certificates(certificates) {
+        (0, _) => Err("the file has no certificate that can be used".to_owned()),
+        _ => Ok(roots),
     }
-    Ok(roots)
 }
 
 /// The certificates of a file in PEM, of which there is at least one; or what is to be said of the file.

@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion};
 
+use super::http2::{DATA, Frame, HEADERS, OK, PREFACE, SETTINGS, frame};
 use super::{ADDRESSES, Server, compiled, connect, ended, expect};
 use crate::support;
 
@@ -120,37 +121,23 @@ fn versions(server: &Server) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A frame of HTTP/2.
-/// Source: RFC 9113, section 4.1.
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap_or(u8::MAX);
-    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
-}
-
 /// A client that prefers HTTP/2 gets it.
 fn by_http2(server: &Server) -> Result<(), Failed> {
-    const HEADERS: u8 = 1;
-    const SETTINGS: u8 = 4;
     // `:method` GET, `:scheme` https, `:path`, `:authority`. Source: RFC 7541, sections 6.1, 6.2.2, appendix A.
     const HEAD: &[u8] = b"\x82\x87\x04\x06/hello\x01\x04test";
-    /// `:status` 200.
-    const OK: u8 = 0x88;
 
     let mut stream = Client::new(&TLS13, &[b"h2", b"http/1.1"])?.connect(server, "127.0.0.1")?;
     if stream.conn.alpn_protocol() != Some(b"h2") {
         return Err(format!("the protocol is {:?}", stream.conn.alpn_protocol()).into());
     }
     // The request has an end of its head, and no body.
-    let request = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &*frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 5, 1, HEAD)];
+    let request = [PREFACE, &*frame(SETTINGS, 0, 0, &[]), &frame(HEADERS, 5, 1, HEAD)];
     stream.write_all(&request.concat())?;
     let (mut status, mut body) = (0, Vec::new());
     while !body.ends_with(b"Hello, world!\n") {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let mut payload = vec![0; usize::from(u16::from_be_bytes([head[1], head[2]]))];
-        stream.read_exact(&mut payload)?;
-        match (head[3], head[8]) {
-            (0, 1) => body.extend(payload),
+        let Frame { kind, stream, payload } = Frame::read(&mut stream)?;
+        match (kind, stream) {
+            (DATA, 1) => body.extend(payload),
             (HEADERS, 1) => status = payload[0],
             _ => {}
         }
@@ -226,11 +213,14 @@ fn wrong_files(program: &Path, folder: &Path) -> Result<(), Failed> {
             return Err(format!("{options:?} ends with {:?} and says {error}", output.status.code()).into());
         }
     }
-    let output = Command::new(program).arg("--tls-roots").arg(&text).output()?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    let message = "for '--tls-roots <FILE>': the file has no certificate";
-    if output.status.code() != Some(2) || !error.contains(message) {
-        return Err(format!("--tls-roots ends with {:?} and says {error}", output.status.code()).into());
+    // No PEM, and PEM in which there is no certificate.
+    for (path, message) in [(&text, "the file has no certificate: PEM"), (&damaged, "the file has no certificate that")]
+    {
+        let output = Command::new(program).arg("--tls-roots").arg(path).output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(2) || !error.contains(&format!("for '--tls-roots <FILE>': {message}")) {
+            return Err(format!("--tls-roots ends with {:?} and says {error}", output.status.code()).into());
+        }
     }
     Ok(())
 }
@@ -285,7 +275,10 @@ fn wait_for(log: &Path, words: &str) -> Result<(), Failed> {
 
 /// Requests of a guest by https, to a server of the tests.
 fn outside(program: &Path, server: &Server) -> Result<(), Failed> {
-    let authority = file("authority.pem");
+    // A collection, of which one certificate cannot be read.
+    let authority = program.with_extension("pem");
+    let unreadable = "-----BEGIN CERTIFICATE-----\nTm90aGluZw==\n-----END CERTIFICATE-----\n";
+    fs::write(&authority, [unreadable, &fs::read_to_string(file("authority.pem"))?].concat())?;
     let authority = authority.to_str().ok_or("a path")?;
     let trusting = Server::start(program, &["--http-allow", "*", "--tls-roots", authority])?;
     let to = |host: &str| format!("x-to: https://{host}:{}\r\n", server.public.port());
