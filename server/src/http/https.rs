@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
+use super::host::Host;
 use super::values::ErrorCode;
 use crate::stream::Stream;
 use crate::{note, tls};
@@ -61,14 +62,24 @@ fn config(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
     Some(Arc::new(config))
 }
 
-/// Makes a handshake with a host, which has to prove that it is the one of this name or address.
-pub(super) async fn handshake(
-    config: Arc<ClientConfig>,
-    host: &str,
-    stream: TcpStream,
-) -> std::result::Result<Stream, ErrorCode> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| ErrorCode::UriInvalid)?;
-    let made = TlsConnector::from(config).connect(name, stream).await;
+/// What the handshake with a host needs.
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    /// Whom the host's certificate has to be for.
+    pub(super) name: ServerName<'static>,
+}
+
+/// Returns whom the certificate of a host has to be for; `None` for a name that no certificate can have.
+pub(super) fn name(host: &Host) -> Option<ServerName<'static>> {
+    match host {
+        Host::Address(address) => Some((*address).into()),
+        Host::Name(name) => ServerName::try_from(name.clone()).ok(),
+    }
+}
+
+/// Makes a handshake with a host, which has to prove that it is the one of the name or address.
+pub(super) async fn handshake(tls: Tls, stream: TcpStream) -> std::result::Result<Stream, ErrorCode> {
+    let made = TlsConnector::from(tls.config).connect(tls.name, stream).await;
     let made = made.map_err(|error| code_of(&error).unwrap_or(ErrorCode::ConnectionTerminated))?;
     Ok(Stream::Secret(Box::new(made.into())))
 }

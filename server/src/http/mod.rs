@@ -4,11 +4,13 @@
 //! canonical ABI gives the types of `wasi:http/types@0.2`. One file for each kind of resource.
 
 mod fields;
+mod host;
 mod https;
 mod incoming;
 mod outgoing;
 mod outparam;
 mod outside;
+mod reach;
 mod session;
 mod values;
 
@@ -17,8 +19,9 @@ use std::any::Any;
 use wasmelt_embed::Result;
 use wasmelt_embed::component::Linker;
 
+pub(crate) use host::Allowed;
 pub(crate) use outparam::Answer;
-pub(crate) use outside::{Allowed, LOOKUPS, Outside};
+pub(crate) use outside::{LOOKUPS, Outside};
 pub(crate) use session::Session;
 pub(crate) use values::Scheme;
 

@@ -9,7 +9,6 @@ use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream as StdStream;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,27 +18,32 @@ use hyper::header::{self, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::RootCertStore;
 use wasmelt_embed::component::{GuestCall, Linker, RawResource, Readiness, Stream};
 use wasmelt_embed::{Error, Result};
 
 use super::TYPES;
-use super::https::{self, Trust};
+use super::fields::spend_copy;
+use super::host::{Allowed, Host};
+use super::https::{self, Tls, Trust};
 use super::outgoing::OutgoingRequest;
+use super::reach;
 use super::session::{Kind, Object, check_childless, define_drop, object, own, permit, take, with};
 use super::values::{ERROR_RESULT, ErrorCode, Scheme, case, put_error};
 use crate::body::{self, Outgoing, Permit};
-use crate::stream::Stream as Connection;
 
 /// What is waited for unless the guest says otherwise, at most: the request that is answered has a deadline of its own.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Names that are looked up at the same time, each by a thread.
 pub(crate) const LOOKUPS: usize = 16;
+
+/// The most bytes of what a connection keeps of a request, and of what is read of a response's head before one last read, which is
+/// as long as this at most.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Hosts that guests may send requests to.
 #[derive(Debug)]
@@ -56,59 +60,26 @@ impl Outside {
     }
 
     /// The addresses of a host. The C library cannot be told to give a name up, so threads that guests need are not lent to
-    /// more lookups than [`LOOKUPS`], those included that nobody waits for any more.
-    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![SocketAddr::new(address, port)]);
-        }
+    /// more lookups than [`LOOKUPS`], nor to more lookups of one request than `lookups` allows, those included that nobody
+    /// waits for any more.
+    async fn resolve(&self, host: &Host, port: u16, lookups: Arc<Semaphore>) -> io::Result<Vec<SocketAddr>> {
+        let name = match host {
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+            Host::Name(name) => name.clone(),
+        };
+        // In this order, a request that waits for its own lookups keeps no thread from others.
+        let own = lookups.acquire_owned().await.map_err(io::Error::other)?;
         let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
-        let host = host.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
-            let found = (host.as_str(), port).to_socket_addrs();
-            drop(permit);
+            let found = (name.as_str(), port).to_socket_addrs();
+            drop((permit, own));
             found
         });
         Ok(lookup.await??.collect())
     }
 
-    fn allows(&self, authority: &Authority, port: u16) -> bool {
-        self.allowed.iter().any(|allowed| match allowed {
-            Allowed::All => true,
-            Allowed::Host(host, only) => {
-                host.eq_ignore_ascii_case(authority.host()) && only.is_none_or(|only| only == port)
-            }
-        })
-    }
-}
-
-/// What an operator allows.
-#[derive(Clone, Debug)]
-pub(crate) enum Allowed {
-    All,
-    /// A host, at one port or all.
-    Host(String, Option<u16>),
-}
-
-impl FromStr for Allowed {
-    type Err = &'static str;
-
-    /// Reads NAME, NAME:PORT or `*`. An address of IPv6 stands in brackets.
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        const WANTED: &str =
-            "a name or an address is wanted, or one with a port, or `*` alone: no scheme, no user, no path";
-        if text == "*" {
-            return Ok(Self::All);
-        }
-        let authority: Authority = text.parse().map_err(|_| WANTED)?;
-        if authority.host().is_empty() || authority.host().contains('*') {
-            return Err(WANTED);
-        }
-        let port = match text.strip_prefix(authority.host()) {
-            Some("") => None,
-            Some(port) => Some(port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or(WANTED)?),
-            None => return Err(WANTED),
-        };
-        Ok(Self::Host(authority.host().to_owned(), port))
+    fn allows(&self, host: &Host, port: u16) -> bool {
+        self.allowed.iter().any(|allowed| allowed.allows(host, port))
     }
 }
 
@@ -135,31 +106,46 @@ pub(crate) struct Future {
 
 /// A request that is to be sent.
 struct Prepared {
-    authority: Authority,
+    host: Host,
     port: u16,
+    /// The field `host` of the request.
+    field: HeaderValue,
     /// For a request by https.
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Tls>,
+    /// How many names may still be looked up for the request that is answered.
+    lookups: Arc<Semaphore>,
     request: Box<OutgoingRequest>,
 }
 
 /// Checks a request before anything of it leaves the machine.
-fn prepare(outside: &Outside, request: Box<OutgoingRequest>) -> std::result::Result<Prepared, Refusal> {
+fn prepare(
+    outside: &Outside,
+    lookups: Arc<Semaphore>,
+    request: Box<OutgoingRequest>,
+) -> std::result::Result<Prepared, Refusal> {
     let is_secret = match request.scheme {
         Some(Scheme::Http) => false,
         Some(Scheme::Https) | None => true,
         Some(Scheme::Other(_)) => return Err(Refusal::Code(ErrorCode::Protocol)),
     };
     let authority = request.authority.as_ref().and_then(|authority| authority.parse::<Authority>().ok());
-    let authority = authority.ok_or(Refusal::Code(ErrorCode::UriInvalid))?;
-    let port = authority.port_u16().unwrap_or(if is_secret { 443 } else { 80 });
-    if !outside.allows(&authority, port) {
+    let found = authority.as_ref().and_then(Host::of);
+    let (host, named) = found.ok_or(Refusal::Code(ErrorCode::UriInvalid))?;
+    let port = named.unwrap_or(if is_secret { 443 } else { 80 });
+    if !outside.allows(&host, port) {
         return Err(Refusal::Code(ErrorCode::RequestDenied));
     }
+    // What was compared is what the other host sees.
+    let field = named.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+    let field = HeaderValue::from_str(&field).map_err(|_| Refusal::Code(ErrorCode::UriInvalid))?;
     let tls = match is_secret {
-        true => Some(outside.trust.config().ok_or(Refusal::NoTrust)?),
+        true => {
+            let name = https::name(&host).ok_or(Refusal::Code(ErrorCode::UriInvalid))?;
+            Some(Tls { config: outside.trust.config().ok_or(Refusal::NoTrust)?, name })
+        }
         false => None,
     };
-    Ok(Prepared { authority, port, tls, request })
+    Ok(Prepared { host, port, field, tls, lookups, request })
 }
 
 enum Refusal {
@@ -178,8 +164,8 @@ fn handle(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
         },
     };
     let Object::OutgoingRequest(request) = take(call, v[0][0], Kind::OutgoingRequest) else { return };
-    let outside = with(call, |session| Arc::clone(&session.outside));
-    let allowed = prepare(&outside, request);
+    let (outside, lookups) = with(call, |session| (Arc::clone(&session.outside), session.lookups()));
+    let allowed = prepare(&outside, lookups, request);
     let allowed = allowed.and_then(|prepared| {
         let permit = permit(call, |limits| &limits.requests).ok_or(Refusal::Code(ErrorCode::ConnectionLimitReached))?;
         Ok((prepared, permit))
@@ -241,36 +227,18 @@ fn time(ns: Option<u64>) -> Duration {
     ns.map_or(TIMEOUT, Duration::from_nanos)
 }
 
-/// Connects with the host of a request, by TLS where the request wants that.
-async fn connect(
-    outside: &Outside,
-    authority: &Authority,
-    port: u16,
-    tls: Option<Arc<ClientConfig>>,
-) -> std::result::Result<Connection, ErrorCode> {
-    let code = |error: io::Error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => ErrorCode::ConnectionRefused,
-        _ => ErrorCode::DestinationNotFound,
-    };
-    let host = authority.host().trim_matches(['[', ']']);
-    let addresses = outside.resolve(host, port).await.map_err(code)?;
-    let stream = TcpStream::connect(&addresses[..]).await.map_err(code)?;
-    match tls {
-        Some(config) => https::handshake(config, host, stream).await,
-        None => Ok(Connection::Plain(stream)),
-    }
-}
-
 async fn send(
     outside: &Outside,
     prepared: Prepared,
     options: Options,
     connections: &mut JoinSet<hyper::Result<()>>,
 ) -> Arrived {
-    let Prepared { authority, port, tls, request } = prepared;
-    let connection = timeout(time(options.connect), connect(outside, &authority, port, tls)).await;
+    let Prepared { host, port, field, tls, lookups, request } = prepared;
+    let time_to_connect = time(options.connect);
+    let addresses = outside.resolve(&host, port, lookups);
+    let connection = timeout(time_to_connect, reach::connect(addresses, tls, time_to_connect)).await;
     let stream = connection.map_err(|_| ErrorCode::ConnectionTimeout)??;
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let handshake = http1::Builder::new().max_buf_size(BUFFER_BYTES).handshake(TokioIo::new(stream)).await;
     let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
     connections.spawn(connection);
     let OutgoingRequest { message, method, path, .. } = *request;
@@ -279,8 +247,7 @@ async fn send(
     *out.method_mut() = method;
     *out.uri_mut() = path.as_deref().unwrap_or("/").parse().map_err(|_| ErrorCode::UriInvalid)?;
     *out.headers_mut() = message.headers;
-    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| ErrorCode::UriInvalid)?;
-    out.headers_mut().insert(header::HOST, value);
+    out.headers_mut().insert(header::HOST, field);
     let response = timeout(time(options.first_byte), client.send_request(out)).await;
     let response = response.map_err(|_| ErrorCode::ResponseTimeout)?;
     response.map_err(|error| https::code_of(&error).unwrap_or(ErrorCode::ResponseIncomplete))
@@ -312,6 +279,7 @@ fn get(call: GuestCall<'_>, v: &mut [[u64; 2]]) {
         Some(Ok((response, between_bytes))) => {
             let (head, body) = response.into_parts();
             let (status, headers) = (head.status.as_u16(), head.headers);
+            spend_copy(call, &headers);
             let response = Object::IncomingResponse { status, headers, body: Some(body), between_bytes };
             call.put_u8(at + 16, 0);
             call.put_u32(at + 24, own(call, Kind::IncomingResponse, response));

@@ -124,17 +124,21 @@ const MAX_REQUESTS: usize = 16;
 /// descriptors of the server.
 const MAX_BODIES: usize = 48;
 
-/// How many pairs of sockets a request may still have. Each request has its own limits: a response may be sent while the
+/// The most names of other hosts that are looked up for a request at a time: fewer than the server looks up.
+const MAX_LOOKUPS: usize = 2;
+
+/// How many pairs of sockets and lookups a request may still have. Each request has its own limits: a response may be sent while the
 /// instance answers the next request.
 pub(super) struct Limits {
     pub(super) requests: Arc<Semaphore>,
     pub(super) bodies: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
 }
 
 impl Limits {
     fn new() -> Self {
         let limit = |count| Arc::new(Semaphore::new(count));
-        Self { requests: limit(MAX_REQUESTS), bodies: limit(MAX_BODIES) }
+        Self { requests: limit(MAX_REQUESTS), bodies: limit(MAX_BODIES), lookups: limit(MAX_LOOKUPS) }
     }
 }
 
@@ -199,6 +203,11 @@ impl Session {
         self.parents.clear();
         self.tasks.abort_all();
         !has_streams
+    }
+
+    /// The lookups of the request.
+    pub(super) fn lookups(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.limits.lookups)
     }
 
     /// Begins what ends with the request.

@@ -8,6 +8,7 @@ use super::session::spend;
 /// Cases of `error-code`. Most of those here have no payload, or one that is optional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorCode {
+    DnsTimeout,
     DestinationNotFound,
     ConnectionRefused,
     ConnectionTerminated,
@@ -29,6 +30,7 @@ pub(super) enum ErrorCode {
 impl ErrorCode {
     pub(super) const fn number(self) -> u8 {
         match self {
+            Self::DnsTimeout => 0,
             Self::DestinationNotFound => 2,
             Self::ConnectionRefused => 6,
             Self::ConnectionTerminated => 7,

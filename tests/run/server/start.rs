@@ -19,6 +19,8 @@ pub(super) fn misunderstood(program: &Path) -> Result<(), Failed> {
         "host:70000",
         "::1",
         "*.host",
+        "host:+80",
+        ".",
     ];
     let hosts = hosts.map(|host| ["--http-allow", host]);
     let numbers =
