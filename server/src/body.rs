@@ -55,7 +55,48 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 enum Content {
     Whole(Option<Bytes>),
-    Written { socket: UnixStream, finish: Option<Finish>, left: Option<u64>, _permit: Permit },
+    Written { socket: Source, finish: Option<Finish>, left: Option<u64>, _permit: Permit },
+}
+
+/// What a guest writes to. Mostly all that it has written is there when the first frame is wanted, so nobody watches the socket
+/// before there is something to wait for.
+#[derive(Debug)]
+enum Source {
+    /// `None` as long as it takes to become the other.
+    Unwatched(Option<StdStream>),
+    Watched(UnixStream),
+}
+
+impl Source {
+    /// Reads a frame; empty at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        let mut bytes = Vec::with_capacity(FRAME_BYTES);
+        loop {
+            let read = match self {
+                Self::Unwatched(socket) => match socket.as_ref().map(|socket| read(socket, &mut bytes)) {
+                    Some(Err(rustix::io::Errno::WOULDBLOCK)) | None => {
+                        let socket = socket.take().ok_or(io::ErrorKind::NotConnected)?;
+                        *self = Self::Watched(UnixStream::from_std(socket)?);
+                        continue;
+                    }
+                    Some(read) => read.map_err(io::Error::from),
+                },
+                Self::Watched(socket) => {
+                    ready!(socket.poll_read_ready(cx))?;
+                    socket.try_read_buf(&mut bytes)
+                }
+            };
+            match read {
+                // There was nothing after all.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read.map(|_| bytes)),
+            }
+        }
+    }
+}
+
+fn read(socket: &StdStream, bytes: &mut Vec<u8>) -> rustix::io::Result<usize> {
+    rustix::io::read(socket, rustix::buffer::spare_capacity(bytes))
 }
 
 impl Outgoing {
@@ -63,16 +104,15 @@ impl Outgoing {
         Self { content: Content::Whole(Some(text.into())), _accepted: None }
     }
 
-    /// Within the runtime of tokio.
-    pub(crate) fn new(body: Option<Written>) -> io::Result<Self> {
+    pub(crate) fn new(body: Option<Written>) -> Self {
         let content = match body {
             None => Content::Whole(None),
             Some(Written { socket, finish, length, permit }) => {
-                let socket = UnixStream::from_std(socket)?;
+                let socket = Source::Unwatched(Some(socket));
                 Content::Written { socket, finish: Some(finish), left: length, _permit: permit }
             }
         };
-        Ok(Self { content, _accepted: None })
+        Self { content, _accepted: None }
     }
 
     /// Keeps what counts the response.
@@ -91,18 +131,7 @@ impl Body for Outgoing {
             Content::Written { socket, finish, left, .. } => (socket, finish, left),
         };
         let Some(finished) = finish else { return Poll::Ready(None) };
-        let bytes = loop {
-            ready!(socket.poll_read_ready(cx))?;
-            let mut bytes = Vec::with_capacity(FRAME_BYTES);
-            match socket.try_read_buf(&mut bytes) {
-                // There was nothing after all.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => {
-                    read?;
-                    break bytes;
-                }
-            }
-        };
+        let bytes = ready!(socket.poll_read(cx))?;
         let len = bytes.len();
         if len != 0 {
             if let Some(left) = left {

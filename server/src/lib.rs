@@ -2,7 +2,8 @@
 //! links with the component's code.
 //!
 //! hyper speaks HTTP ([`serve`], [`connection`]), by TLS where the operator has a certificate ([`tls`], [`stream`]). Each
-//! request gets an instance in a thread of its own ([`worker`]), which calls what is below [`http`]. The bodies of requests and
+//! request gets an instance ([`worker`]), which calls what is below [`http`], in a thread that sees to connections unless the
+//! guest waits ([`crew`]). The bodies of requests and
 //! responses are pairs of sockets ([`body`]): one side is a stream of the guest, which waits as for any other, and the other
 //! side is the server's.
 
@@ -13,6 +14,7 @@
 
 mod body;
 mod connection;
+mod crew;
 mod http;
 mod listener;
 mod metrics;

@@ -1,10 +1,10 @@
 //! Where connections come from.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::stream::Stream;
 use crate::tls::Tls;
@@ -24,14 +24,28 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts a connection, and does not wait for a handshake.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+    /// Accepts a connection.
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, SocketAddr)> {
         let (stream, peer) = self.socket.accept().await?;
         let _ = stream.set_nodelay(true);
-        let stream = match &self.tls {
+        Ok((Accepted { socket: stream.into_std()?, tls: self.tls.clone() }, peer))
+    }
+}
+
+/// A connection that nobody sees to yet.
+pub(crate) struct Accepted {
+    socket: StdStream,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Accepted {
+    /// The stream of the connection, which whoever reads from it makes a handshake for. Within the runtime that sees to the
+    /// connection.
+    pub(crate) fn stream(self) -> io::Result<Stream> {
+        let stream = TcpStream::from_std(self.socket)?;
+        Ok(match self.tls {
             None => Stream::Plain(stream),
             Some(tls) => Stream::Handshake(Box::new(tls.accept(stream))),
-        };
-        Ok((stream, peer))
+        })
     }
 }

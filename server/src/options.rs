@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", value_parser = tls::roots)]
     pub(crate) tls_roots: Option<RootCertStore>,
     /// The time that a request may take, from its head to the end of the response that the component makes, and while it waits
-    /// for a thread
+    /// for its turn
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 30_000, value_parser = value_parser!(u64).range(1..))]
     pub(crate) deadline_ms: u64,
     /// Connections that are open at the same time; more are accepted when one has ended
@@ -46,10 +46,10 @@ pub(crate) struct Options {
     /// Bytes of each memory of an instance
     #[arg(long, value_name = "BYTES", default_value_t = 128 << 20)]
     pub(crate) max_memory: usize,
-    /// Requests that are answered at the same time, each by a thread
+    /// Requests that run at the same time. One that waits, or computes for longer than 5 ms, has a thread of its own
     #[arg(long, value_name = "COUNT", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     pub(crate) max_concurrency: u32,
-    /// Requests that wait for a thread, and responses of which clients have not taken everything; more are answered with 503
+    /// Requests that wait for their turn, and responses of which clients have not taken everything; more are answered with 503
     #[arg(long, value_name = "COUNT", default_value_t = 1024)]
     pub(crate) max_queue: usize,
     /// Requests that an instance answers one after the other before another one takes its place. With more than one, what a

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
@@ -12,7 +12,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
@@ -20,11 +19,11 @@ use wasmelt_embed::component::Component;
 
 use crate::body::Outgoing;
 use crate::connection::{Admitted, Connections, InTurn};
-use crate::http::{self, Answer};
-use crate::listener::Listener;
+use crate::crew::{Crew, Share};
+use crate::http::Answer;
+use crate::listener::{Accepted, Listener};
 use crate::metrics::Metrics;
 use crate::options::Options;
-use crate::stream::Stream;
 use crate::tls::{self, Tls};
 use crate::worker::{Failure, Workers};
 use crate::{note, say};
@@ -32,7 +31,11 @@ use crate::{note, say};
 /// Connections of operators at the same time.
 const OPERATORS: usize = 16;
 
+/// How long deadlines may be passed by, and the time after which a guest is one that runs for long.
+const TICK: Duration = Duration::from_millis(5);
+
 struct Server {
+    crew: Crew,
     workers: Arc<Workers>,
     metrics: Arc<Metrics>,
     options: Options,
@@ -48,27 +51,26 @@ pub(crate) fn run(
     options: Options,
     tls: Option<Tls>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads((options.max_concurrency as usize).saturating_add(http::LOOKUPS + 8))
-        .build()?;
+    let crew = Crew::new()?;
     let metrics = Arc::new(Metrics::default());
-    let workers = {
-        let _runtime = runtime.enter();
-        Arc::new(Workers::new(component, options.clone(), Arc::clone(&metrics))?)
-    };
+    let workers = Arc::new(Workers::new(component, options.clone(), Arc::clone(&metrics))?);
     let count = (options.max_concurrency as usize).min(Semaphore::MAX_PERMITS / 2);
     let server = Arc::new(Server {
-        workers,
+        crew: crew.clone(),
+        workers: Arc::clone(&workers),
         metrics,
         running: Arc::new(Semaphore::new(count)),
         accepted: Arc::new(Semaphore::new(count + options.max_queue.min(Semaphore::MAX_PERMITS / 2))),
         options,
     });
-    let result = runtime.block_on(serve(&server, tls.map(Arc::new)));
+    let (sender, end) = mpsc::channel();
+    crew.share().spawn(async move {
+        // The other side waits for this.
+        let _ = sender.send(serve(&server, tls.map(Arc::new)).await);
+    });
+    crew.start(TICK, move || workers.tick())?;
     // Guests that go on are not waited for.
-    runtime.shutdown_background();
-    result
+    end.recv()?
 }
 
 async fn serve(server: &Arc<Server>, tls: Option<Arc<Tls>>) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -127,47 +129,60 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
+/// Who asks.
+#[derive(Clone)]
+struct Client {
+    server: Arc<Server>,
+    /// What the connection is in.
+    share: Arc<Share>,
+    peer: SocketAddr,
+}
+
 /// Accepts connections for ever.
 async fn accept<F>(
     listener: &Listener,
     connections: &Connections,
     server: &Arc<Server>,
-    answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
+    answer: fn(Client, Request<Incoming>) -> F,
 ) where
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
     loop {
         match connections.admit(listener.accept()).await {
-            Ok(((stream, peer), admitted)) => connect(stream, peer, admitted, server, answer),
+            Ok(((accepted, peer), admitted)) => {
+                let share = Arc::clone(server.crew.share());
+                connect(accepted, admitted, Client { server: Arc::clone(server), share, peer }, answer);
+            }
             // The process has mostly used up its descriptors.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-fn connect<F>(
-    stream: Stream,
-    peer: SocketAddr,
-    admitted: Admitted,
-    server: &Arc<Server>,
-    answer: fn(Arc<Server>, SocketAddr, Request<Incoming>) -> F,
-) where
+fn connect<F>(accepted: Accepted, admitted: Admitted, client: Client, answer: fn(Client, Request<Incoming>) -> F)
+where
     F: Future<Output = Response<Outgoing>> + Send + 'static,
 {
-    let (server, turns) = (Arc::clone(server), Arc::clone(admitted.turns()));
+    let (share, turns) = (Arc::clone(&client.share), Arc::clone(admitted.turns()));
     let service = service_fn(move |request| {
-        let (turn, answer) = (turns.begin(), answer(Arc::clone(&server), peer, request));
+        let (turn, answer) = (turns.begin(), answer(client.clone(), request));
         async move { Ok::<_, hyper::Error>(answer.await.map(|body| InTurn::new(body, turn))) }
     });
-    tokio::spawn(admitted.serve(stream, service));
+    share.connect(async move {
+        // Without a descriptor to watch the connection by, it ends.
+        if let Ok(stream) = accepted.stream() {
+            admitted.serve(stream, service).await;
+        }
+    });
 }
 
 /// Answers a request of the public.
-async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
+async fn answer(client: Client, request: Request<Incoming>) -> Response<Outgoing> {
+    let (server, peer) = (&client.server, client.peer);
     let start = Instant::now();
     let line =
         server.options.access_log.then(|| format!("{} {} {:?}", request.method(), request.uri(), request.version()));
-    let response = by_guest(&server, request, start).await;
+    let response = by_guest(&client, request, start).await;
     server.metrics.answered(response.status().as_u16());
     if let Some(line) = line {
         let (status, ms) = (response.status().as_u16(), start.elapsed().as_secs_f64() * 1e3);
@@ -177,18 +192,20 @@ async fn answer(server: Arc<Server>, peer: SocketAddr, request: Request<Incoming
 }
 
 /// Lets a guest answer a request that arrived at this time.
-async fn by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
+async fn by_guest(client: &Client, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
+    let server = &client.server;
     let Ok(accepted) = Arc::clone(&server.accepted).try_acquire_owned() else {
         server.metrics.refused.fetch_add(1, Ordering::Relaxed);
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait already\n");
     };
-    accepted_by_guest(server, request, arrived).await.map(|body| body.accepted(accepted))
+    accepted_by_guest(client, request, arrived).await.map(|body| body.accepted(accepted))
 }
 
-async fn accepted_by_guest(server: &Arc<Server>, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
-    let running = timeout(server.options.deadline(), Arc::clone(&server.running).acquire_owned()).await;
-    let running = match running {
-        Ok(Ok(running)) => running,
+async fn accepted_by_guest(client: &Client, request: Request<Incoming>, arrived: Instant) -> Response<Outgoing> {
+    let server = &client.server;
+    let permit = timeout(server.options.deadline(), Arc::clone(&server.running).acquire_owned()).await;
+    let permit = match permit {
+        Ok(Ok(permit)) => permit,
         Ok(Err(_)) => return text(StatusCode::SERVICE_UNAVAILABLE, "the server ends\n"),
         Err(_) => {
             server.metrics.deadlines.fetch_add(1, Ordering::Relaxed);
@@ -196,18 +213,19 @@ async fn accepted_by_guest(server: &Arc<Server>, request: Request<Incoming>, arr
         }
     };
     let (sender, answered) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
     let this = Arc::clone(server);
-    let guest = tokio::task::spawn_blocking(move || {
+    server.crew.run(&client.share, move || {
+        let running = this.metrics.run();
+        let result = this.workers.run(request, arrived, sender);
         // Not sooner: whoever has asked may be gone, and the guest still runs.
-        let _running = (running, this.metrics.run());
-        this.workers.run(request, arrived, sender)
+        drop(running);
+        drop(permit);
+        let _ = end.send(result);
     });
     let failure = match answered.await {
         Ok(Answer::Response { status, headers, body }) => {
-            let mut response = match Outgoing::new(body) {
-                Ok(body) => Response::new(body),
-                Err(_) => return text(StatusCode::INTERNAL_SERVER_ERROR, "the body cannot be read\n"),
-            };
+            let mut response = Response::new(Outgoing::new(body));
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             *response.headers_mut() = headers;
             return response;
@@ -217,7 +235,7 @@ async fn accepted_by_guest(server: &Arc<Server>, request: Request<Incoming>, arr
             return text(StatusCode::INTERNAL_SERVER_ERROR, "the component answers with an error\n");
         }
         // Without an answer, the guest is at its end.
-        Err(_) => guest.await.unwrap_or(Err(Failure::Trapped)).err().unwrap_or(Failure::NoAnswer),
+        Err(_) => ended.await.unwrap_or(Err(Failure::Trapped)).err().unwrap_or(Failure::NoAnswer),
     };
     match failure {
         Failure::TooLate => too_late(),
@@ -227,10 +245,10 @@ async fn accepted_by_guest(server: &Arc<Server>, request: Request<Incoming>, arr
 }
 
 /// Answers a request of the operator.
-async fn administer(server: Arc<Server>, _: SocketAddr, request: Request<Incoming>) -> Response<Outgoing> {
+async fn administer(client: Client, request: Request<Incoming>) -> Response<Outgoing> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
-        (&Method::GET, "/metrics") => Response::new(Outgoing::whole(server.metrics.text())),
+        (&Method::GET, "/metrics") => Response::new(Outgoing::whole(client.server.metrics.text())),
         _ => text(StatusCode::NOT_FOUND, "GET /healthz, GET /metrics\n"),
     }
 }

@@ -1,8 +1,8 @@
-//! Instances that answer requests, each in a thread that has nothing else to do.
+//! Instances that answer requests, each in a thread that it keeps when it waits.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -12,12 +12,10 @@ use wasmelt_embed::component::{Component, ComponentCtx, Func, InstancePre, Linke
 use wasmelt_embed::wasi::WasiCtxBuilder;
 use wasmelt_embed::{Deadlines, Error, Pool, PoolConfig, Result, Store, StoreConfig, StoreLimits, StoreLimitsBuilder};
 
+use crate::crew;
 use crate::http::{self, Answer, Outside, Scheme, Session};
 use crate::metrics::Metrics;
 use crate::options::Options;
-
-/// How long deadlines may be passed by.
-const TICK: Duration = Duration::from_millis(5);
 
 /// The interface that a component of the world exports.
 const HANDLER: &str = "wasi:http/incoming-handler";
@@ -70,9 +68,13 @@ impl Workers {
         let mut stores = StoreConfig::default();
         stores.pool = Some(Pool::new(pool)?);
         let deadlines = Deadlines::new();
-        deadlines.tick_every(TICK)?;
         let outside = Arc::new(Outside::new(options.http_allow.clone(), options.tls_roots.clone()));
         Ok(Self { ready, stores, deadlines, outside, options, metrics, idle: Mutex::default() })
+    }
+
+    /// Ends guests whose deadline is over.
+    pub(crate) fn tick(&self) {
+        self.deadlines.tick();
     }
 
     /// Answers a request: the response goes to `answer` as soon as the guest has one, and the guest goes on.
@@ -105,7 +107,7 @@ impl Workers {
 
     fn worker(&self, arrived: Instant) -> Result<Worker> {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.inherit_stdout().inherit_stderr().envs(&self.options.variables);
+        wasi.inherit_stdout().inherit_stderr().envs(&self.options.variables).before_waiting(crew::make_way);
         let scheme = if self.options.tls_cert.is_some() { Scheme::Https } else { Scheme::Http };
         let session = Session::new(Handle::current(), scheme, Arc::clone(&self.outside));
         let context = ComponentCtx::new(wasi.build()).with_data(session);

@@ -378,6 +378,26 @@ fn clocks_and_random_numbers_are_of_the_hosts_choosing() {
 }
 
 #[test]
+fn a_host_is_told_of_guests_that_are_about_to_wait() {
+    const HOUR: u64 = 3_600_000_000_000;
+    let told = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&told);
+    let mut builder = WasiCtxBuilder::new();
+    builder.monotonic_clock(Simulated(Arc::new(AtomicU64::new(5))));
+    builder.before_waiting(move || _ = count.fetch_add(1, Ordering::Relaxed));
+    let mut guest = Guest::new(builder.build());
+    // A moment that has come, one that has not, and once more.
+    for (time, times) in [(0, 0), (HOUR, 1), (0, 1), (HOUR, 2)] {
+        let mut subscription = [0; 48];
+        subscription[16] = 1;
+        subscription[24..32].copy_from_slice(&u64::to_le_bytes(time));
+        guest.put(0, &subscription);
+        assert_eq!((guest.call("poll_oneoff", &[0, 100, 1, 200]), guest.u32_at(200)), (SUCCESS, 1));
+        assert_eq!(told.load(Ordering::Relaxed), times);
+    }
+}
+
+#[test]
 fn a_listener_follows_the_directories() {
     let address = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap().local_addr().unwrap();
     let folder = support::scratch();

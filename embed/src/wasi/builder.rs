@@ -271,6 +271,14 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Calls this whenever the guest is about to wait for what is not there yet, in the thread that waits: a host may let
+    /// another thread do what the thread has to do meanwhile. Nobody is told of a stream of the host that makes the guest
+    /// wait.
+    pub fn before_waiting(&mut self, tell: impl Fn() + Send + 'static) -> &mut Self {
+        self.context.before_waiting = Some(Box::new(tell));
+        self
+    }
+
     /// Sets how many descriptors the guest may have, besides the standard streams: 256 unless said otherwise. Granted
     /// directories and listeners are among them.
     pub fn max_open_files(&mut self, count: u32) -> &mut Self {

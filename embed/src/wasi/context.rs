@@ -19,6 +19,7 @@ use wasmelt_runtime::host::state::State;
 use wasmelt_runtime::host::tree::request::Request;
 use wasmelt_runtime::sys::errno::{Errno, Result};
 use wasmelt_runtime::sys::fs::Handle;
+use wasmelt_runtime::sys::io_clock;
 use wasmelt_runtime::sys::io_stream::{self, Buffer};
 use wasmelt_runtime::wasi::caller::Caller;
 
@@ -34,6 +35,9 @@ const MAX_OPEN_FILES: u32 = 256;
 
 /// Fills bytes with random ones.
 pub(super) type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
+/// What the host does before a guest waits.
+pub(super) type BeforeWaiting = Box<dyn Fn() + Send>;
 
 /// How many random bytes the host's generator is asked for at once.
 const RANDOM_BYTES: usize = 4096;
@@ -59,6 +63,8 @@ pub struct WasiCtx {
     pub(super) clocks: Clocks,
     /// The system's where there is none.
     pub(super) random: Option<RefCell<Random>>,
+    /// Whom to tell that the guest is about to wait.
+    pub(super) before_waiting: Option<BeforeWaiting>,
     /// When waiting ends for good, by the monotonic clock of the system in nanoseconds.
     pub(super) wait_until: Option<u64>,
     /// What is counted of the sockets that the host has given.
@@ -87,6 +93,7 @@ impl Default for WasiCtx {
             outputs: core::array::from_fn(|_| RefCell::new(Output::new(std::io::sink()))),
             clocks: Clocks::default(),
             random: None,
+            before_waiting: None,
             wait_until: None,
             sent: RefCell::default(),
         }
@@ -118,8 +125,21 @@ impl WasiCtx {
     /// Limits how long guests may wait, from now on: waiting that lasts longer ends with a trap, or an error. For contexts
     /// whose monotonic clock is the system's.
     pub fn limit_waiting(&mut self, time: core::time::Duration) {
-        let now = wasmelt_runtime::sys::io_clock::now(Clock::Monotonic).unwrap_or(0);
+        let now = io_clock::now(Clock::Monotonic).unwrap_or(0);
         self.wait_until = Some(now.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)));
+    }
+
+    /// Tells the host that the guest is about to wait, where the host wants to know. Returns whether it need not wait.
+    fn is_ready(&self, watches: &mut [Watch], deadline: Option<u64>) -> Result<bool> {
+        let Some(tell) = &self.before_waiting else { return Ok(false) };
+        if !watches.is_empty() && io_clock::wait(watches, Some(0))? != 0 {
+            return Ok(true);
+        }
+        // Who only asks how things are does not wait.
+        if deadline.is_none_or(|deadline| self.clocks.now(Clock::Monotonic).is_ok_and(|now| now < deadline)) {
+            tell();
+        }
+        Ok(false)
     }
 
     fn count(&self, socket: Handle, bytes: u64) {
@@ -175,10 +195,15 @@ impl State for &WasiCtx {
     }
 
     fn wait(self, watches: &mut [Watch], deadline: Option<u64>) -> Result<()> {
-        let Some(end) = self.wait_until else { return self.clocks.wait(watches, deadline) };
-        self.clocks.wait(watches, Some(deadline.map_or(end, |deadline| deadline.min(end))))?;
-        // A host that limits waiting has the system's clock.
-        if self.clocks.now(Clock::Monotonic)? < end { Ok(()) } else { Err(Errno::Timedout) }
+        let until = deadline.into_iter().chain(self.wait_until).min();
+        if !self.is_ready(watches, until)? {
+            self.clocks.wait(watches, until)?;
+        }
+        match self.wait_until {
+            // A host that limits waiting has the system's clock.
+            Some(end) if self.clocks.now(Clock::Monotonic)? >= end => Err(Errno::Timedout),
+            _ => Ok(()),
+        }
     }
 
     unsafe fn random(self, to: *mut u8, len_bytes: usize) -> Result<usize> {

@@ -59,15 +59,14 @@ impl Outside {
         Self { allowed, trust: Trust::new(roots), lookups: Arc::new(Semaphore::new(LOOKUPS)) }
     }
 
-    /// The addresses of a host. The C library cannot be told to give a name up, so threads that guests need are not lent to
-    /// more lookups than [`LOOKUPS`], nor to more lookups of one request than `lookups` allows, those included that nobody
-    /// waits for any more.
+    /// The addresses of a host. The C library cannot be told to give a name up, so there are no more lookups than [`LOOKUPS`],
+    /// nor more of one request than `lookups` allows, those included that nobody waits for any more.
     async fn resolve(&self, host: &Host, port: u16, lookups: Arc<Semaphore>) -> io::Result<Vec<SocketAddr>> {
         let name = match host {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
             Host::Name(name) => name.clone(),
         };
-        // In this order, a request that waits for its own lookups keeps no thread from others.
+        // In this order, a request that waits for its own lookups keeps nothing from others.
         let own = lookups.acquire_owned().await.map_err(io::Error::other)?;
         let permit = Arc::clone(&self.lookups).acquire_owned().await.map_err(io::Error::other)?;
         let lookup = tokio::task::spawn_blocking(move || {
@@ -242,8 +241,7 @@ async fn send(
     let (mut client, connection) = handshake.map_err(|_| ErrorCode::ConnectionTerminated)?;
     connections.spawn(connection);
     let OutgoingRequest { message, method, path, .. } = *request;
-    let body = Outgoing::new(message.body).map_err(|_| ErrorCode::Internal)?;
-    let mut out = Request::new(body);
+    let mut out = Request::new(Outgoing::new(message.body));
     *out.method_mut() = method;
     *out.uri_mut() = path.as_deref().unwrap_or("/").parse().map_err(|_| ErrorCode::UriInvalid)?;
     *out.headers_mut() = message.headers;
