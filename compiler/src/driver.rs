@@ -278,7 +278,7 @@ impl Stages<'_> {
         refuse_for_components(options)?;
         let flat = self.stage("flatten", || component::flatten(wasm, world_of(options), options.features))?;
         if options.shape() == Shape::Many {
-            return self.component_library(&flat, source_name, options).map(Made::Output);
+            return self.component_library(wasm, &flat, source_name, options).map(Made::Output);
         }
         let sources = component_sources(&flat, source_name, options);
         let modules = self.stage("parse", || parse_all(&sources, options))?;
@@ -307,14 +307,20 @@ impl Stages<'_> {
         let stops = Stops { interrupt: true, ..options.stops };
         let library = Some("server".to_owned());
         let options = Options { library, stops, is_server: false, ..options.clone() };
-        let (objects, _) = self.component_objects(&flat, source_name, true, &options)?;
+        let (objects, _) = self.component_objects(wasm, &flat, source_name, true, &options)?;
         self.stage("link", || link::server(&objects, &link_options(&options)))
     }
 
     /// A library of a component.
-    fn component_library(&mut self, flat: &FlatComponent, source_name: &str, options: &Options) -> Result<Vec<u8>> {
+    fn component_library(
+        &mut self,
+        wasm: &[u8],
+        flat: &FlatComponent,
+        source_name: &str,
+        options: &Options,
+    ) -> Result<Vec<u8>> {
         let is_static = options.emit == Emit::Staticlib;
-        let (objects, names) = self.component_objects(flat, source_name, is_static, options)?;
+        let (objects, names) = self.component_objects(wasm, flat, source_name, is_static, options)?;
         self.stage("link", || match is_static {
             true => {
                 let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -329,6 +335,7 @@ impl Stages<'_> {
     /// connects them.
     fn component_objects(
         &mut self,
+        wasm: &[u8],
         flat: &FlatComponent,
         source_name: &str,
         is_static: bool,
@@ -336,10 +343,15 @@ impl Stages<'_> {
     ) -> Result<(Vec<Vec<u8>>, Vec<String>)> {
         let library = options.library.as_deref().unwrap_or("_");
         let sources = component_sources(flat, source_name, options);
-        let plan = {
+        let (plan, note) = {
             let modules = self.stage("parse", || parse_all(&sources, options))?;
-            let modules: Vec<_> = modules.iter().map(|linked| &linked.module).collect();
-            self.stage("plan", || component::plan_of(flat, &modules))?
+            let contents: Vec<_> =
+                sources.iter().zip(&modules).map(|(source, linked)| (&*source.wasm, &linked.module)).collect();
+            let isas = codegen::Isas::new(options)?;
+            let provenance =
+                report::Provenance::of_component(wasm, source_name, flat, &contents, options, &*isas.full)?;
+            let modules: Vec<_> = contents.iter().map(|(_, module)| *module).collect();
+            (self.stage("plan", || component::plan_of(flat, &modules))?, provenance.to_note())
         };
         let mut objects = Vec::new();
         let mut names: Vec<_> = (0..plan.module_count).map(|module| format!("{library}.{module}")).collect();
@@ -348,9 +360,12 @@ impl Stages<'_> {
             let library = Some(name.clone());
             let features = core_features(is_adapter, options);
             let options = Options { emit: Emit::Obj, library, plugs: Vec::new(), features, ..options.clone() };
-            objects.push(self.object(&flat.modules[module], source_name, &options)?);
+            objects.push(match self.compile(&flat.modules[module], source_name, &options)? {
+                Made::Output(bytes) => bytes,
+                Made::Program(unlinked) => self.stage("emit", || unlinked.part(&options))?,
+            });
         }
-        objects.push(self.stage("emit", || emit::component(&plan, library, is_static, &options.target))?);
+        objects.push(self.stage("emit", || emit::component(&plan, library, &note, is_static, &options.target))?);
         names.push(library.to_owned());
         Ok((objects, names))
     }

@@ -74,12 +74,17 @@ impl Unlinked {
         })
     }
 
+    /// The object of a library that is a part of a component's, which says itself where it comes from.
+    pub fn part(&self, options: &Options) -> Result<Vec<u8>> {
+        emit::object(&self.code, &Terms::default(), &options.target)
+    }
+
     /// The object with the policy of `options`.
     pub fn object(&self, options: &Options) -> Result<Vec<u8>> {
         let mut provenance = self.provenance()?;
         let carried = if options.grantable { Some(self.to_bytes()?) } else { None };
         if self.code.is_library() {
-            let terms = Terms { note: provenance.to_note(), ..Terms::default() };
+            let terms = Terms { note: Some(provenance.to_note()), ..Terms::default() };
             return emit::object(&self.code, &terms, &options.target);
         }
         let policy = options.policy.on_code(&provenance.policy);
@@ -89,7 +94,7 @@ impl Unlinked {
             trees: trees::plan(&policy, &options.embedded_files)?,
             embedded_files: &options.embedded_files,
             filter: harden::filter(&self.needs, &policy, &options.target, options.runtime)?,
-            note: provenance.to_note(),
+            note: Some(provenance.to_note()),
             carried,
             policy,
         };

@@ -13,7 +13,7 @@ use super::reloc::Platform;
 use crate::error::{Error, Result};
 
 /// Writes the object for a component of this name. `is_static` asks for the table of core modules.
-pub fn component(plan: &Plan, name: &str, is_static: bool, triple: &Triple) -> Result<Vec<u8>> {
+pub fn component(plan: &Plan, name: &str, note: &str, is_static: bool, triple: &Triple) -> Result<Vec<u8>> {
     let platform = Platform::of(triple)?;
     let failed = |e: &dyn std::fmt::Display| Error::internal(format!("the object of the component: {e}"));
     let plan_bytes = postcard::to_stdvec(plan).map_err(|e| failed(&e))?;
@@ -24,6 +24,7 @@ pub fn component(plan: &Plan, name: &str, is_static: bool, triple: &Triple) -> R
         _ => ("", ".rodata.wasmelt.plan"),
     };
     let section = object.add_section(segment.into(), section.into(), SectionKind::ReadOnlyData);
+    super::object::add_notes(&mut object, platform.format, super::note::write(note)?);
     let mut bytes = (plan_bytes.len() as u64).to_le_bytes().to_vec();
     bytes.extend(plan_bytes);
     define(&mut object, section, format!("{COMPONENT_PREFIX}{name}"), &bytes);

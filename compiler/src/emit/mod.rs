@@ -32,7 +32,7 @@ pub fn object(code: &Code, terms: &Terms<'_>, triple: &Triple) -> Result<Vec<u8>
     let platform = reloc::Platform::of(triple)?;
     let mut program = code.program();
     descriptor::write_terms(&mut program, terms, code.fuel_offset);
-    let mut notes = note::write(&terms.note)?;
+    let mut notes = terms.note.as_deref().map_or(Ok(Vec::new()), note::write)?;
     if let Some(carried) = &terms.carried {
         notes.extend(note::write_carried(carried)?);
     }

@@ -85,6 +85,38 @@ pub(super) fn empty(platform: Platform) -> Object<'static> {
     object
 }
 
+/// Adds a section to an object.
+fn add_section<'a>(
+    object: &mut Object<'a>,
+    format: BinaryFormat,
+    role: Role,
+    data: impl Into<Cow<'a, [u8]>>,
+    align: u64,
+) -> SectionId {
+    let (segment, name, kind) = role.section(format);
+    let section = object.add_section(segment.as_bytes().to_vec(), name.as_bytes().to_vec(), kind);
+    object.set_section_data(section, data, align);
+    match (format, role) {
+        // In the file only.
+        (BinaryFormat::Elf, Role::Note) => {
+            let flags = SectionFlags::Elf { sh_type: elf::SHT_NOTE, sh_flags: elf::SectionFlags(0) };
+            object.section_mut(section).flags = flags;
+        }
+        // Nothing refers to it, and it is to stay.
+        (BinaryFormat::MachO, Role::Note) => {
+            let flags = macho::S_REGULAR | macho::S_ATTR_NO_DEAD_STRIP;
+            object.section_mut(section).flags = SectionFlags::MachO { flags, reserved2: 0 };
+        }
+        _ => {}
+    }
+    section
+}
+
+/// Adds notes to an object that has none.
+pub(super) fn add_notes(object: &mut Object<'_>, format: BinaryFormat, notes: Vec<u8>) {
+    add_section(object, format, Role::Note, notes, note::ALIGN as u64);
+}
+
 /// Writes the object: the code, the section of the program descriptor, which has hooks and policy, and the notes.
 pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u8>) -> Result<Vec<u8>> {
     let (program, program_references) = program.finish()?;
@@ -142,7 +174,9 @@ pub(super) fn write(platform: Platform, code: &Code, program: Blob, notes: Vec<u
     for (section, references) in debug_sections {
         writer.references(section, references)?;
     }
-    writer.section(Role::Note, notes, note::ALIGN as u64);
+    if !notes.is_empty() {
+        writer.section(Role::Note, notes, note::ALIGN as u64);
+    }
     if platform.format == BinaryFormat::Elf {
         // Without it, linkers assume that the code wants an executable stack.
         writer.unallocated(".note.GNU-stack", elf::SHT_PROGBITS, Vec::new(), 1);
@@ -167,23 +201,7 @@ struct Writer<'o, 'a> {
 
 impl<'a> Writer<'_, 'a> {
     fn section(&mut self, role: Role, data: impl Into<Cow<'a, [u8]>>, align: u64) -> SectionId {
-        let (segment, name, kind) = role.section(self.platform.format);
-        let section = self.object.add_section(segment.as_bytes().to_vec(), name.as_bytes().to_vec(), kind);
-        self.object.set_section_data(section, data, align);
-        match (self.platform.format, role) {
-            // In the file only.
-            (BinaryFormat::Elf, Role::Note) => {
-                let flags = SectionFlags::Elf { sh_type: elf::SHT_NOTE, sh_flags: elf::SectionFlags(0) };
-                self.object.section_mut(section).flags = flags;
-            }
-            // Nothing refers to it, and it is to stay.
-            (BinaryFormat::MachO, Role::Note) => {
-                let flags = macho::S_REGULAR | macho::S_ATTR_NO_DEAD_STRIP;
-                self.object.section_mut(section).flags = SectionFlags::MachO { flags, reserved2: 0 };
-            }
-            _ => {}
-        }
-        section
+        add_section(self.object, self.platform.format, role, data, align)
     }
 
     /// A section that is in the file only.

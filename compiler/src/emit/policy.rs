@@ -27,8 +27,8 @@ pub struct Terms<'a> {
     pub embedded_files: &'a [EmbeddedFile],
     /// The system calls that the program may make, see [`FurtherPolicy::filter`].
     pub filter: Filter,
-    /// Policy and provenance as JSON, for the note.
-    pub note: String,
+    /// Policy and provenance as JSON, for the note; a part of a component's library has none.
+    pub note: Option<String>,
     /// What the executable carries so that it can be linked again, for a second note.
     pub carried: Option<Vec<u8>>,
 }

@@ -185,7 +185,7 @@ fn terms() -> Terms<'static> {
             arg0: Some("zero".to_owned()),
             ..Default::default()
         },
-        note: "{}".to_owned(),
+        note: Some("{}".to_owned()),
         ..Terms::default()
     }
 }

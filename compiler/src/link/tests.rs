@@ -94,7 +94,7 @@ fn image() -> Image<'static> {
 
 /// The object of an image, with hooks.
 fn object_of(image: &Image<'_>, hooks: &[&'static str]) -> Result<Vec<u8>> {
-    let terms = Terms { hooks: hooks.to_vec(), note: NOTE.to_owned(), ..Terms::default() };
+    let terms = Terms { hooks: hooks.to_vec(), note: Some(NOTE.to_owned()), ..Terms::default() };
     emit::object(&Code::write(image, &target())?, &terms, &target())
 }
 
