@@ -176,7 +176,7 @@ const COMPONENT_HOST: &str = r#"//! A host of a component with types of all kind
 mod odd;
 
 use odd::host::{Access, All, Point, Shape, Val};
-use wasmelt_embed::component::{ComponentCtx, Linker};
+use wasmelt_embed::component::{ComponentCtx, Linker, Resource};
 use wasmelt_embed::wasi::WasiCtxBuilder;
 use wasmelt_embed::{Error, Result, Store, StoreContextMut};
 
@@ -195,6 +195,16 @@ impl odd::Imports for Host {
     }
     fn add(_: StoreContextMut<'_, Self>, a: u8, b: u8) -> Result<u8> {
         Ok(a.wrapping_add(b))
+    }
+    type HostThing = ();
+    fn host_thing_use(_: StoreContextMut<'_, Self>, _: Resource<()>) -> Result<()> {
+        Ok(())
+    }
+    fn host_take(_: StoreContextMut<'_, Self>, _: Resource<()>) -> Result<()> {
+        Ok(())
+    }
+    fn host_thing_drop(_: StoreContextMut<'_, Self>, _: Resource<()>) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -260,5 +270,115 @@ fn types_of_components() -> Result<(), Failed> {
     library(folder, &source, "odd", "libodd.a", &["--emit", "staticlib"])?;
     let host = host_program(folder, &COMPONENT_HOST.replace("COMPONENT", "odd::component()?"), &["-l", "static=odd"])?;
     support::run(&mut Command::new(host), b"")?.expect_code(0)?;
+    Ok(())
+}
+
+const SHELF_HOST: &str = r#"//! A host of a component with resources of both.
+mod shelf;
+
+use shelf::guest::{Counter, Entry};
+use shelf::host::{Maybe, Pair};
+use wasmelt_embed::component::{ComponentCtx, Linker, Resource, ResourceTable};
+use wasmelt_embed::wasi::WasiCtxBuilder;
+use wasmelt_embed::{Result, Store, StoreContextMut};
+
+struct Host {
+    component: ComponentCtx,
+    table: ResourceTable,
+    dropped: u32,
+}
+
+/// Neither `Clone` nor `Debug`: what has a handle of a thing can be both all the same.
+struct Thing(u32);
+
+type Context<'a> = StoreContextMut<'a, Host>;
+
+impl shelf::Imports for Host {
+    type HostThing = Thing;
+
+    fn host_thing_drop(mut store: Context<'_>, thing: Resource<Thing>) -> Result<()> {
+        let Thing(value) = store.data_mut().table.delete(thing)?;
+        store.data_mut().dropped += value;
+        Ok(())
+    }
+    fn host_thing_new(mut store: Context<'_>, value: u32) -> Result<Resource<Thing>> {
+        Ok(store.data_mut().table.push(Thing(value))?)
+    }
+    fn host_thing_get(store: Context<'_>, thing: Resource<Thing>) -> Result<u32> {
+        Ok(store.data().table.get(&thing)?.0)
+    }
+    fn host_thing_drop_2(_: Context<'_>, _: Resource<Thing>, _: u8) -> Result<()> {
+        Ok(())
+    }
+    fn host_thing_swap(mut store: Context<'_>, thing: Resource<Thing>) -> Result<Resource<Thing>> {
+        let Thing(value) = store.data_mut().table.delete(thing)?;
+        Ok(store.data_mut().table.push(Thing(value + 1))?)
+    }
+    fn host_pass(_: Context<'_>, maybe: Maybe<Resource<Thing>>) -> Result<Maybe<Resource<Thing>>> {
+        Ok(match maybe {
+            Maybe::One(Pair { first, count }) => Maybe::One(Pair { first, count: count + 1 }),
+            Maybe::None => Maybe::None,
+        })
+    }
+}
+
+fn store() -> Store<Host> {
+    let component = ComponentCtx::new(WasiCtxBuilder::new().build());
+    Store::new(Host { component, table: ResourceTable::new(), dropped: 0 })
+}
+
+fn main() -> Result<()> {
+    // SAFETY: wasmelt made the file.
+    let component = unsafe { shelf::load(std::env::args().nth(1).unwrap()) }?;
+    let mut linker = Linker::new(|host: &mut Host| &mut host.component);
+    linker.define_wasi()?;
+    shelf::add_to_linker(&mut linker)?;
+    assert!(shelf::add_to_linker(&mut linker).is_err(), "names are defined once");
+    let mut store = store();
+    let shelf = shelf::Exports::new(&mut store, &linker, &component)?;
+
+    let counter = Counter::new(&shelf, &mut store, 5)?;
+    assert_eq!(counter.add(&shelf, &mut store, 2)?, 7);
+    let other = counter.clone(&shelf, &mut store)?;
+    assert!(!shelf.guest_larger(&mut store, &other, &counter)?);
+    assert!(!shelf.guest_larger(&mut store, &counter, &counter)?);
+    other.add(&shelf, &mut store, 1)?;
+    assert!(shelf.guest_larger(&mut store, &other, &counter)?);
+    let stale = Clone::clone(&other);
+    let merged = Counter::merge(&shelf, &mut store, counter, other)?;
+    assert!(stale.add(&shelf, &mut store, 1).is_err() && stale.drop(&shelf, &mut store).is_err());
+    assert_eq!((merged.add(&shelf, &mut store, 0)?, shelf.guest_dropped(&mut store)?), (15, 15));
+
+    let thing = shelf.guest_give(&mut store, 40)?;
+    assert_eq!(shelf.guest_look(&mut store, Resource::new_borrow(thing.rep()))?, 41);
+    let entry = shelf.guest_echo(&mut store, Entry { counter: merged, things: vec![thing.clone()] })?;
+    assert_eq!(entry.things, [thing.clone()]);
+    assert_eq!(format!("{:?}", Clone::clone(&entry)), format!("{entry:?}"));
+    let one = |count| Maybe::One(Pair { first: thing.clone(), count });
+    assert_eq!(shelf.guest_through(&mut store, one(1))?, one(2));
+    assert_eq!(shelf.guest_through(&mut store, Maybe::None)?, Maybe::None);
+    entry.counter.drop(&shelf, &mut store)?;
+    assert_eq!(shelf.guest_dropped(&mut store)?, 30);
+    assert_eq!((store.data().dropped, store.data().table.len()), (0, 1));
+
+    let mut other = self::store();
+    let shelf_of_other = shelf::Exports::new(&mut other, &linker, &component)?;
+    let counter = Counter::new(&shelf, &mut store, 1)?;
+    assert!(counter.add(&shelf_of_other, &mut other, 1).is_err() && counter.add(&shelf, &mut other, 1).is_err());
+    assert_eq!(counter.add(&shelf, &mut store, 1)?, 2);
+    Ok(())
+}
+"#;
+
+#[test]
+fn resources_of_components() -> Result<(), Failed> {
+    let scratch = support::scratch();
+    let (folder, source) = (scratch.path(), support::repository().join("tests/embed/components/shelf.wat"));
+    library(folder, &source, "shelf", "shelf.so", &["--emit", "cdylib"])?;
+    let bindings = fs::read_to_string(folder.join("shelf.rs"))?;
+    let left_out = "// - `fail` of `docs:shelf/guest@0.1.0`\n";
+    assert!(bindings.contains(left_out) && bindings.contains("exports more functions"), "{bindings}");
+    let host = host_program(folder, SHELF_HOST, &[])?;
+    support::run(Command::new(host).arg(folder.join("shelf.so")), b"")?.expect_code(0)?;
     Ok(())
 }

@@ -356,6 +356,7 @@ const BY_HOSTS: &[&str] = &[
     "linked_module!(",
     "odd::load(",
     "rules_2::load(",
+    "shelf::load(",
     "nowhere.read_volatile(",
 ];
 

@@ -4,24 +4,31 @@
 //! Names of WIT are words of ASCII letters and digits with `-` between them. All that the text refers to has its whole path:
 //! a type of WIT may have the name of a type of Rust.
 
+mod exports;
+mod imports;
 mod types;
+mod values;
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use wasmelt_abi::component::functions;
-use wit_parser::{Function, FunctionKind, InterfaceId, World, WorldItem, WorldKey};
+use wit_parser::{Function, FunctionKind, Handle, InterfaceId, Type, TypeDefKind, TypeId, World, WorldItem, WorldKey};
 
-use self::types::Types;
+use self::types::{Parts, Scope, Types};
 use super::{quoted, rust_identifier};
 use crate::component;
 use crate::error::Result;
 use crate::header::Names;
 
 /// Names in functions that parameters cannot have.
-const RESERVED_PARAMS: [&str; 3] = ["store", "args", "NAME"];
+const RESERVED_PARAMS: [&str; 4] = ["store", "args", "exports", "NAME"];
 
 /// Methods of `Exports` that the bindings themselves have.
 const RESERVED_METHODS: [&str; 3] = ["new", "of", "instance"];
+
+/// The receiver of a method, which no other parameter is called.
+const SELF: &str = "self";
 
 /// Returns the bindings of a component, the bytes `wasm`, that is the library `library`, which is linked into the host
 /// (`is_linked`) or loaded.
@@ -35,10 +42,10 @@ pub(crate) fn rust(wasm: &[u8], library: &str, is_linked: bool) -> Result<String
     let mut text = String::new();
     write_head(&mut text, library, is_linked, &imports, &exports);
     types.write(&mut text);
-    if !imports.calls.is_empty() {
-        write_imports(&mut text, &imports.calls, &types);
+    if !imports.calls.is_empty() || !types.hosts.is_empty() {
+        imports::write(&mut text, &imports, &types);
     }
-    write_exports(&mut text, &exports.calls, &types);
+    exports::write(&mut text, &exports, &types);
     Ok(text)
 }
 
@@ -55,28 +62,48 @@ struct Call<'a> {
     interface: String,
     method: String,
     function: &'a Function,
+    /// The resource that the component makes and that has the function.
+    of: Option<TypeId>,
 }
 
 /// The functions of one side that Rust has types for.
 struct Calls<'a> {
     calls: Vec<Call<'a>>,
-    /// How many others there are.
-    left_out: usize,
-    /// Whether functions of WASI are among those.
+    /// Methods that drop resources of the host, in their order.
+    drops: Vec<String>,
+    /// What the others are called.
+    left_out: Vec<String>,
+    /// Whether functions of WASI are among those that the host has.
     has_wasi: bool,
+    /// Whether there are resources of the host among the values.
+    has_hosts: bool,
+}
+
+/// The names of methods on one side.
+struct Methods {
+    side: Side,
+    names: Names,
+    /// Of resources that the component makes.
+    of_resources: HashMap<TypeId, Names>,
 }
 
 impl<'a> Calls<'a> {
     fn of(types: &mut Types<'a>, world: &'a World, side: Side) -> Self {
-        let mut calls = Self { calls: Vec::new(), left_out: 0, has_wasi: false };
-        let mut methods = match side {
-            Side::Imports => Names::default(),
-            Side::Exports => Names::without(&RESERVED_METHODS),
+        let (left_out, drops) = (Vec::new(), Vec::new());
+        let mut calls = Self { calls: Vec::new(), drops, left_out, has_wasi: false, has_hosts: false };
+        let (items, names) = match side {
+            Side::Imports => (&world.imports, Names::default()),
+            Side::Exports => (&world.exports, Names::without(&RESERVED_METHODS)),
         };
-        let items = if side == Side::Imports { &world.imports } else { &world.exports };
+        let mut methods = Methods { side, names, of_resources: HashMap::new() };
+        if side == Side::Imports {
+            let drop =
+                |host: &types::HostResource| methods.names.unique(rust_identifier(&format!("{}-drop", host.described)));
+            calls.drops = types.hosts.iter().map(drop).collect();
+        }
         for (key, item) in items {
             match item {
-                WorldItem::Interface { id, .. } => calls.add_interface(types, (key, *id), side, &mut methods),
+                WorldItem::Interface { id, .. } => calls.add_interface(types, (key, *id), &mut methods),
                 WorldItem::Function(function) => {
                     let interface = if side == Side::Imports { "$root" } else { "" };
                     calls.add(types, interface, "", function, &mut methods);
@@ -87,18 +114,12 @@ impl<'a> Calls<'a> {
         calls
     }
 
-    fn add_interface(
-        &mut self,
-        types: &mut Types<'a>,
-        (key, id): (&WorldKey, InterfaceId),
-        side: Side,
-        methods: &mut Names,
-    ) {
+    fn add_interface(&mut self, types: &mut Types<'a>, (key, id): (&WorldKey, InterfaceId), methods: &mut Methods) {
         let name = types.resolve.name_world_key(key);
         let prefix = format!("{}-", types.interface_name(id));
         for function in types.resolve.interfaces[id].functions.values() {
             // The host has WASI.
-            if side == Side::Imports && is_of_wasi(&name, &function.name) {
+            if methods.side == Side::Imports && is_of_wasi(&name, &function.name) {
                 self.has_wasi = true;
             } else {
                 self.add(types, &name, &prefix, function, methods);
@@ -112,16 +133,46 @@ impl<'a> Calls<'a> {
         interface: &str,
         prefix: &str,
         function: &'a Function,
-        methods: &mut Names,
+        methods: &mut Methods,
     ) {
-        let mut parts = function.params.iter().map(|param| param.ty).chain(function.result);
-        if function.kind != FunctionKind::Freestanding || !parts.all(|ty| types.parts(ty).is_some()) {
-            self.left_out += 1;
+        let interface = interface.to_owned();
+        let Some(parts) = typed(types, function, methods.side) else {
+            self.left_out.push(described(&interface, function));
             return;
-        }
-        let method = methods.unique(rust_identifier(&format!("{prefix}{}", function.name)));
-        self.calls.push(Call { interface: interface.to_owned(), method, function });
+        };
+        self.has_hosts |= !parts.hosts.is_empty();
+        let of = function.kind.resource().map(|id| types.origin(id));
+        let item = match function.kind {
+            FunctionKind::Constructor(_) => "new",
+            _ => function.item_name(),
+        };
+        let of_guest = of.filter(|&id| methods.side == Side::Exports && types.is_guest(id));
+        let method = match (of_guest, of.and_then(|id| types.def(id).name.as_deref())) {
+            (Some(id), _) => {
+                let names = methods.of_resources.entry(id).or_insert_with(|| Names::without(&["drop"]));
+                names.unique(rust_identifier(item))
+            }
+            (None, Some(resource)) => methods.names.unique(rust_identifier(&format!("{prefix}{resource}-{item}"))),
+            (None, None) => methods.names.unique(rust_identifier(&format!("{prefix}{item}"))),
+        };
+        self.calls.push(Call { interface, method, function, of: of_guest });
     }
+}
+
+/// What the values of a function consist of, where Rust has the function.
+fn typed(types: &mut Types<'_>, function: &Function, side: Side) -> Option<Parts> {
+    let is_known = match function.kind {
+        FunctionKind::Freestanding => true,
+        FunctionKind::Method(id) | FunctionKind::Static(id) | FunctionKind::Constructor(id) => {
+            let id = types.origin(id);
+            types.host(id).is_some() || types.is_guest(id)
+        }
+        _ => false,
+    };
+    let parts = types.parts_of_function(function).filter(|_| is_known)?;
+    // On the other side, an interface that the component imports as well is taken for the host's.
+    let of_shared = function.kind.resource().is_some_and(|id| types.is_shared(id));
+    (side == Side::Imports || !(parts.is_shared || of_shared)).then_some(parts)
 }
 
 /// Whether the runtime has a function of an interface, which is named with its version.
@@ -135,21 +186,20 @@ fn write_head(text: &mut String, library: &str, is_linked: bool, imports: &Calls
     if imports.has_wasi {
         notes.push_str("//\n// The component imports WASI as well, which `Linker::define_wasi` defines.\n");
     }
-    if imports.left_out > 0 {
+    let sides = [
+        (imports, "imports", "The host defines them with `Linker::func_flat`"),
+        (exports, "exports", "`Func::call_flat` calls them"),
+    ];
+    for (calls, does, way_out) in sides {
+        if calls.left_out.is_empty() {
+            continue;
+        }
         let _ = writeln!(
             notes,
-            "//\n// The component imports {} functions more, with resources or types that are not in Rust: the host defines them \
-             with\n// `Linker::func_flat`.",
-            imports.left_out
+            "//\n// The component {does} more functions: with resources of WASI, with resources of an interface that the component \
+             imports\n// and exports, or with types that are not in Rust. {way_out}:"
         );
-    }
-    if exports.left_out > 0 {
-        let _ = writeln!(
-            notes,
-            "//\n// The component exports {} functions more, with resources or types that are not in Rust: `Func::call_flat` calls \
-             them.",
-            exports.left_out
-        );
+        calls.left_out.iter().for_each(|name| _ = writeln!(notes, "// - {name}"));
     }
     let head =
         include_str!("component_head.txt").replace("VERSION", env!("CARGO_PKG_VERSION")).replace("NOTE\n", &notes);
@@ -160,108 +210,55 @@ fn write_head(text: &mut String, library: &str, is_linked: bool, imports: &Calls
     *text += &(head + found).replace("LIBRARY", library);
 }
 
-/// The names of a function's parameters in Rust, with their types.
-fn params(call: &Call<'_>, types: &Types<'_>) -> Vec<(String, String)> {
+/// A parameter of a function in Rust.
+struct Param {
+    name: String,
+    ty: String,
+    /// The expression that is its value.
+    value: String,
+}
+
+/// The parameters of a function. What an exported function borrows of the component's own is a reference.
+fn params(call: &Call<'_>, types: &Types<'_>, scope: Scope<'_>) -> Vec<Param> {
     let mut names = Names::without(&RESERVED_PARAMS);
-    let params = call.function.params.iter();
-    params.map(|param| (names.unique(rust_identifier(&param.name)), types.rust(param.ty, ""))).collect()
+    let param = |(index, param): (usize, &wit_parser::Param)| {
+        let is_self = index == 0 && call.of.is_some() && matches!(call.function.kind, FunctionKind::Method(_));
+        let name = if is_self { SELF.to_owned() } else { names.unique(rust_identifier(&param.name)) };
+        let (ty, root) = (types.rust(param.ty, scope), scope.root);
+        match is_lent_by_host(param.ty, types) {
+            true => {
+                let value = format!("{root}Value::into_val(::core::clone::Clone::clone({name}))");
+                Param { ty: format!("&{ty}"), value, name }
+            }
+            false => Param { value: format!("{root}Value::into_val({name})"), ty, name },
+        }
+    };
+    call.function.params.iter().enumerate().map(param).collect()
 }
 
-fn result(call: &Call<'_>, types: &Types<'_>) -> String {
-    call.function.result.map_or_else(|| "()".to_owned(), |ty| types.rust(ty, ""))
+/// Whether a type is a borrow of a resource that the component makes.
+fn is_lent_by_host(ty: Type, types: &Types<'_>) -> bool {
+    let Type::Id(id) = ty else { return false };
+    match types.def(id).kind {
+        TypeDefKind::Handle(Handle::Borrow(id)) => types.is_guest(types.origin(id)),
+        _ => false,
+    }
 }
 
-fn declared(params: &[(String, String)]) -> String {
-    params.iter().map(|(name, ty)| format!(", {name}: {ty}")).collect()
+fn result(call: &Call<'_>, types: &Types<'_>, scope: Scope<'_>) -> String {
+    call.function.result.map_or_else(|| "()".to_owned(), |ty| types.rust(ty, scope))
+}
+
+fn declared(params: &[Param]) -> String {
+    params.iter().map(|param| format!(", {}: {}", param.name, param.ty)).collect()
 }
 
 /// What messages and comments call a function.
-fn described(call: &Call<'_>) -> String {
-    match call.interface.as_str() {
-        "" | "$root" => format!("`{}`", call.function.name),
-        interface => format!("`{}` of `{interface}`", call.function.name),
+fn described(interface: &str, function: &Function) -> String {
+    match interface {
+        "" | "$root" => format!("`{}`", function.name),
+        interface => format!("`{}` of `{interface}`", function.name),
     }
-}
-
-fn write_imports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
-    text.push_str(
-        "/// The functions that the component imports, implemented by the data of stores. What a function returns as its error \
-         ends\n/// the guest's call.\n#[allow(clippy::too_many_arguments, dead_code, non_snake_case, reason = \"names and types are the \
-         component's\")]\npub trait Imports: Sized + 'static {\n",
-    );
-    for call in calls {
-        let (params, result) = (declared(&params(call, types)), result(call, types));
-        let _ = writeln!(
-            text,
-            "    /// {}.\n    fn {}(store: StoreContextMut<'_, Self>{params}) -> Result<{result}>;",
-            described(call),
-            call.method
-        );
-    }
-    text.push_str(
-        "}\n\n/// Defines the functions that the component imports.\n///\n/// # Errors\n/// When one of the names is defined already.\n\
-         #[allow(dead_code, unused_mut, unused_variables, reason = \"types are the component's\")]\n\
-         pub fn add_to_linker<T: Imports>(linker: &mut Linker<T>) -> Result<()> {\n",
-    );
-    for call in calls {
-        let arguments: String = (0..call.function.params.len()).map(|_| ", __argument(&mut args)?").collect();
-        let _ = writeln!(
-            text,
-            "    linker.func_new({}, {}, |store, args| {{\n        let mut args = args.iter().cloned();\n        \
-             T::{}(store{arguments}).map(Value::into_payload)\n    }})?;",
-            quoted(&call.interface),
-            quoted(&call.function.name),
-            call.method
-        );
-    }
-    text.push_str("    Ok(())\n}\n\n");
-    if calls.iter().any(|call| !call.function.params.is_empty()) {
-        text.push_str(
-            "fn __argument<V: Value>(args: &mut impl Iterator<Item = Val>) -> Result<V> {\n    \
-             args.next().and_then(V::from_val).ok_or_else(__other)\n}\n\n",
-        );
-    }
-}
-
-fn write_exports(text: &mut String, calls: &[Call<'_>], types: &Types<'_>) {
-    text.push_str(
-        "/// What an instance of the component exports. It is good for the instance's store alone.\n\
-         #[allow(dead_code, reason = \"the host decides\")]\npub struct Exports<T> {\n    instance: Instance<T>,\n",
-    );
-    for index in 0..calls.len() {
-        let _ = writeln!(text, "    item_{index}: Func<T>,");
-    }
-    text.push_str(
-        "}\n\n#[allow(clippy::too_many_arguments, clippy::wrong_self_convention, dead_code, non_snake_case, reason = \"names and types are the \
-         component's\")]\nimpl<T: 'static> Exports<T> {\n",
-    );
-    text.push_str(include_str!("component_exports.txt"));
-    for (index, call) in calls.iter().enumerate() {
-        let (interface, name) = (quoted(&call.interface), quoted(&call.function.name));
-        let _ = writeln!(text, "            item_{index}: instance.get_func(&mut store, {interface}, {name})?,");
-    }
-    text.push_str(
-        "            instance,\n        })\n    }\n\n    /// Returns the instance.\n    pub fn instance(&self) -> Instance<T> {\n        \
-         self.instance.clone()\n    }\n",
-    );
-    for (index, call) in calls.iter().enumerate() {
-        let (params, result) = (params(call, types), result(call, types));
-        let values: String = params.iter().map(|(name, _)| format!("Value::into_val({name}), ")).collect::<String>();
-        let _ = write!(
-            text,
-            "\n    /// Calls {}.\n    ///\n    /// # Errors\n    /// As those of `Func::call`, and when the component is another \
-             one.\n    pub fn {}(&self, store: impl AsContextMut<Data = T>{}) -> Result<{result}> {{\n        \
-             let result = self.item_{index}.call(store, &[{}])?;\n        Value::from_payload(result).ok_or_else(__other)\n    }}\n",
-            described(call),
-            call.method,
-            declared(&params),
-            values.trim_end_matches(", ")
-        );
-    }
-    text.push_str(
-        "}\n\n#[allow(dead_code, reason = \"components differ in what they need\")]\nfn __other() -> Error {\n    \
-         Error::msg(format_args!(\"the component is not {NAME}: its functions have other types\"))\n}\n",
-    );
 }
 
 #[cfg(test)]
@@ -288,8 +285,48 @@ mod tests {
                (export "[constructor]thing" (func (result (own $thing))))"#,
         );
         assert!(text.contains("fn c_plain(store: StoreContextMut<'_, Self>, a: u8) -> Result<()>;"), "{text}");
-        assert!(text.contains("// The component imports 3 functions more"), "{text}");
-        assert!(!text.contains("Record") && !text.contains("c_wide"), "{text}");
+        assert!(text.contains("// The component imports more functions"), "{text}");
+        assert!(text.contains("\n// - `wide` of `a:b/c`\n") && !text.contains("c_wide"), "{text}");
+        let make = "fn c_make(store: StoreContextMut<'_, Self>) -> Result<c::Record<Resource<Self::CThing>>>;";
+        assert!(text.contains(make), "{text}");
+        assert!(text.contains("linker.resource(\"a:b/c\", \"thing\", T::c_thing_drop)?;"), "{text}");
+    }
+
+    /// What has the resources of an interface on both sides could be the host's or the component's.
+    #[test]
+    fn what_is_imported_and_exported_is_left_out_where_it_is_exported() {
+        let text = r#"(component
+            (import "a:b/c" (instance $c
+              (export "thing" (type $thing (sub resource)))
+              (export "use" (func (param "thing" (borrow $thing))))))
+            (core module $m (func (export "use") (param i32)))
+            (core instance $m (instantiate $m))
+            (type $own (resource (rep i32)))
+            (func $use (param "thing" (borrow $own)) (canon lift (core func $m "use")))
+            (component $interface
+              (import "thing" (type $in (sub resource)))
+              (import "use" (func $use (param "thing" (borrow $in))))
+              (export $out "thing" (type $in))
+              (export "use" (func $use) (func (param "thing" (borrow $out)))))
+            (instance $e (instantiate $interface (with "thing" (type $own)) (with "use" (func $use))))
+            (export "a:b/c" (instance $e)))"#;
+        let text = rust(&wat::parse_str(text).unwrap(), "library", false).unwrap();
+        assert!(text.contains("fn c_use(store: StoreContextMut<'_, Self>, thing: Resource<Self::CThing>)"), "{text}");
+        assert!(text.contains("// The component exports more functions") && !text.contains("fn c_use(&self"), "{text}");
+    }
+
+    /// Resources of the host are parameters of types: a type with too many would be written at great length.
+    #[test]
+    fn a_type_has_so_many_resources_of_the_host_and_no_more() {
+        let resources: String = (0..17).map(|n| format!("(export \"r{n}\" (type $r{n} (sub resource)))")).collect();
+        let record = |count: usize| (0..count).map(|n| format!("(field \"f{n}\" (own $r{n}))")).collect::<String>();
+        let (few, many) = (record(16), record(17));
+        let text = bindings(&format!(
+            r#"{resources} (type $few' (record {few})) (export "few" (type $few (eq $few')))
+               (type $many' (record {many})) (export "many" (type $many (eq $many')))
+               (export "f" (func (param "a" $few))) (export "g" (func (param "a" $many)))"#
+        ));
+        assert!(text.contains("fn c_f(") && text.contains("// - `g` of `a:b/c`"), "{text}");
     }
 
     /// Each type has the one before twice: written out, the last would have 2^16 parts.

@@ -1,5 +1,5 @@
 ;; Types of all kinds in one record, which is passed in memory, so that a core function that returns its parameter returns the
-;; value; names that are words of Rust or of bindings; resources, which bindings leave out; WASI.
+;; value; names that are words of Rust or of bindings; a resource that is not used; WASI.
 (component
   (import "docs:odd/host@0.1.0" (instance $host
     (type $point' (record (field "x" s32) (field "type" f64)))

@@ -1,18 +1,18 @@
-//! The types of a component in Rust: which there are, what they are called, and how their values come and go.
+//! The types of a component in Rust: which there are, and what they are called.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use wit_parser::{
-    InterfaceId, Record, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, Variant, World, WorldItem, WorldKey,
+    Function, Handle, InterfaceId, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, World, WorldItem, WorldKey,
 };
 
-use super::Call;
+use super::{Call, is_of_wasi};
 use crate::bindings::rust_identifier;
 use crate::header::Names;
 
 /// Names in the file's outermost module that types of a world cannot have.
-const RESERVED: [&str; 15] = [
+const RESERVED: [&str; 17] = [
     "AsContextMut",
     "Component",
     "Error",
@@ -22,6 +22,8 @@ const RESERVED: [&str; 15] = [
     "Instance",
     "Iterator",
     "Linker",
+    "Resource",
+    "ResourceAny",
     "Result",
     "Sized",
     "StoreContextMut",
@@ -33,29 +35,164 @@ const RESERVED: [&str; 15] = [
 /// The most parts of a type without a name: a type that uses another one several times, which does so too, would fill disks.
 const MAX_PARTS: usize = 100;
 
+/// The most resources of the host in one type: each is a parameter of the type, and is written wherever the type is.
+const MAX_PARAMS: usize = 16;
+
 /// The most elements of tuples that Rust has traits for.
 const MAX_ELEMENTS: usize = 16;
+
+/// A resource that the host defines.
+pub(super) struct HostResource {
+    /// The interface with its version, as linkers name it.
+    pub(super) interface: String,
+    pub(super) name: String,
+    /// Interface and name, as functions of the resource begin.
+    pub(super) described: String,
+    /// The associated type of `Imports` that says what it is to the host.
+    pub(super) associated: String,
+}
+
+/// What a type of Rust consists of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    /// How many parts are written out.
+    count: usize,
+    /// The resources of the host in it, each once.
+    pub(super) hosts: Vec<usize>,
+    /// Whether there are resources of which it is not known whose they are.
+    pub(super) is_shared: bool,
+}
+
+impl Parts {
+    /// Adds those of a type within; `None` where there are too many.
+    fn add(&mut self, other: &Self) -> Option<()> {
+        self.count = self.count.checked_add(other.count)?;
+        for host in &other.hosts {
+            if !self.hosts.contains(host) {
+                self.hosts.push(*host);
+            }
+        }
+        self.is_shared |= other.is_shared;
+        (self.hosts.len() <= MAX_PARAMS).then_some(())
+    }
+}
+
+/// Where a type is written.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s> {
+    /// The path of the file's outermost module.
+    pub(super) root: &'s str,
+    /// Whose associated types the host's resources are; `None` where they are parameters of the type.
+    pub(super) hosts: Option<&'s str>,
+}
 
 /// The types of a component.
 pub(super) struct Types<'a> {
     pub(super) resolve: &'a Resolve,
     /// What interfaces are called in Rust.
     interfaces: HashMap<InterfaceId, String>,
-    /// How many parts each type has that was looked at; `None` where Rust has no type for it.
-    parts: HashMap<TypeId, Option<usize>>,
+    /// What each type consists of that was looked at; `None` where Rust has no type for it.
+    parts: HashMap<TypeId, Option<Parts>>,
     /// Those that have names and are used, each after those that it is made of, with the name of its module, empty for the
     /// file's outermost one, and its own.
     named: Vec<(TypeId, String, String)>,
     places: HashMap<TypeId, usize>,
+    /// The resources that the host defines.
+    pub(super) hosts: Vec<HostResource>,
+    host_places: HashMap<TypeId, usize>,
+    /// Those that the component makes.
+    guests: HashSet<TypeId>,
+    /// Those of interfaces that the component imports and exports, which are one interface here: they count as the host's.
+    shared: HashSet<TypeId>,
 }
 
 impl<'a> Types<'a> {
     pub(super) fn new(resolve: &'a Resolve, world: &World) -> Self {
         let (parts, named, places) = (HashMap::new(), Vec::new(), HashMap::new());
-        Self { resolve, interfaces: interface_names(resolve, world), parts, named, places }
+        let interfaces = interface_names(resolve, world);
+        let (hosts, host_places) = (Vec::new(), HashMap::new());
+        let (guests, shared) = (HashSet::new(), HashSet::new());
+        let mut types = Self { resolve, interfaces, parts, named, places, hosts, host_places, guests, shared };
+        types.find_resources(world);
+        types
     }
 
-    fn def(&self, id: TypeId) -> &'a TypeDef {
+    /// Finds out whose each resource is.
+    fn find_resources(&mut self, world: &World) {
+        let mut associated = Names::default();
+        for (key, item) in &world.imports {
+            let (interface, prefix) = match item {
+                WorldItem::Interface { id, .. } => {
+                    (self.resolve.name_world_key(key), format!("{}-", self.interface_name(*id).replace('_', "-")))
+                }
+                _ => ("$root".to_owned(), String::new()),
+            };
+            for (name, id) in self.resources_of(item) {
+                if !is_of_wasi(&interface, &format!("[resource-drop]{name}")) {
+                    let described = format!("{prefix}{name}");
+                    let associated = associated.unique(upper_camel(&described));
+                    let (interface, name) = (interface.clone(), name.to_owned());
+                    self.host_places.insert(id, self.hosts.len());
+                    self.hosts.push(HostResource { interface, name, described, associated });
+                }
+            }
+        }
+        let exported: Vec<_> = world.exports.values().flat_map(|item| self.resources_of(item)).collect();
+        for (_, id) in exported {
+            let whose = if self.host(id).is_some() { &mut self.shared } else { &mut self.guests };
+            whose.insert(id);
+        }
+    }
+
+    /// The resources that something of a world defines.
+    fn resources_of(&self, item: &WorldItem) -> Vec<(&'a str, TypeId)> {
+        let types: Vec<TypeId> = match item {
+            WorldItem::Interface { id, .. } => self.resolve.interfaces[*id].types.values().copied().collect(),
+            WorldItem::Type { id, .. } => vec![*id],
+            WorldItem::Function(_) => Vec::new(),
+        };
+        let resources = types.into_iter().filter(|&id| matches!(self.def(id).kind, TypeDefKind::Resource));
+        resources.filter_map(|id| Some((self.def(id).name.as_deref()?, id))).collect()
+    }
+
+    /// The type that a name stands for in the end.
+    pub(super) fn origin(&self, id: TypeId) -> TypeId {
+        match self.def(id).kind {
+            TypeDefKind::Type(Type::Id(other)) => self.origin(other),
+            _ => id,
+        }
+    }
+
+    /// Whether the component makes resources of a type.
+    pub(super) fn is_guest(&self, id: TypeId) -> bool {
+        self.guests.contains(&id)
+    }
+
+    /// Whether it is not known whose the resources of a type are.
+    pub(super) fn is_shared(&self, id: TypeId) -> bool {
+        self.shared.contains(&self.origin(id))
+    }
+
+    /// The place of a resource among those of the host.
+    pub(super) fn host(&self, id: TypeId) -> Option<usize> {
+        self.host_places.get(&id).copied()
+    }
+
+    /// The type parameters that a type has: one for each resource of the host in it.
+    pub(super) fn params_of(&self, id: TypeId) -> Vec<&str> {
+        let hosts = self.parts.get(&id).and_then(Option::as_ref).map_or(&[][..], |parts| &parts.hosts);
+        hosts.iter().map(|&host| self.hosts[host].associated.as_str()).collect()
+    }
+
+    /// The handle of a resource of the host.
+    fn host_handle(&self, associated: &str, scope: Scope<'_>) -> String {
+        match scope.hosts {
+            None => associated.to_owned(),
+            Some(owner) => format!("{}Resource<{owner}::{associated}>", scope.root),
+        }
+    }
+
+    pub(super) fn def(&self, id: TypeId) -> &'a TypeDef {
         &self.resolve.types[id]
     }
 
@@ -63,28 +200,45 @@ impl<'a> Types<'a> {
         self.interfaces.get(&id).map_or("interface", String::as_str)
     }
 
-    /// How many parts the Rust type has that a type becomes; `None` where Rust has no type for it.
-    pub(super) fn parts(&mut self, ty: Type) -> Option<usize> {
-        match ty {
-            Type::ErrorContext => None,
-            Type::Id(id) => {
-                if let Some(&known) = self.parts.get(&id) {
-                    return known;
-                }
-                let inner = inner_types(&self.def(id).kind)
-                    .and_then(|inner| inner.into_iter().try_fold(1, |sum: usize, ty| Some(sum + self.parts(ty)?)));
-                // Another name for a type is written as that type is.
-                let is_type_of_its_own = matches!(
-                    self.def(id).kind,
-                    TypeDefKind::Record(_) | TypeDefKind::Variant(_) | TypeDefKind::Enum(_) | TypeDefKind::Flags(_)
-                );
-                let parts = inner.filter(|&parts| is_type_of_its_own || parts <= MAX_PARTS);
-                let parts = parts.map(|parts| if is_type_of_its_own { 1 } else { parts });
-                self.parts.insert(id, parts);
-                parts
-            }
-            _ => Some(1),
+    /// What the Rust type consists of that a type becomes; `None` where Rust has no type for it.
+    pub(super) fn parts(&mut self, ty: Type) -> Option<Parts> {
+        let Type::Id(id) = ty else {
+            return (ty != Type::ErrorContext).then(|| Parts { count: 1, ..Parts::default() });
+        };
+        if let Some(known) = self.parts.get(&id) {
+            return known.clone();
         }
+        let parts = self.parts_of(id);
+        self.parts.insert(id, parts.clone());
+        parts
+    }
+
+    fn parts_of(&mut self, id: TypeId) -> Option<Parts> {
+        let mut parts = Parts { count: 1, ..Parts::default() };
+        match self.def(id).kind {
+            TypeDefKind::Resource => {
+                self.inner_types(id)?;
+                parts.hosts.extend(self.host(id));
+                parts.is_shared = self.shared.contains(&id);
+            }
+            _ => self.inner_types(id)?.into_iter().try_for_each(|ty| parts.add(&self.parts(ty)?))?,
+        }
+        // Another name for a type is written as that type is.
+        let is_type_of_its_own = matches!(
+            self.def(id).kind,
+            TypeDefKind::Record(_) | TypeDefKind::Variant(_) | TypeDefKind::Enum(_) | TypeDefKind::Flags(_)
+        );
+        if is_type_of_its_own {
+            parts.count = 1;
+        }
+        (parts.count <= MAX_PARTS && parts.hosts.len() <= MAX_PARAMS).then_some(parts)
+    }
+
+    /// What the types of a function's values consist of; `None` where Rust has no type for one of them.
+    pub(super) fn parts_of_function(&mut self, function: &Function) -> Option<Parts> {
+        let mut parts = Parts::default();
+        function.parameter_and_result_types().try_for_each(|ty| parts.add(&self.parts(ty)?))?;
+        Some(parts)
     }
 
     /// Gives names to the types that functions use.
@@ -96,31 +250,55 @@ impl<'a> Types<'a> {
                 self.visit(ty, &mut seen, &mut order);
             }
         }
-        let mut names: HashMap<String, Names> = HashMap::from([(String::new(), Names::without(&RESERVED))]);
+        // Type parameters and associated types have names as well.
+        let taken: Vec<&str> = self.hosts.iter().map(|host| host.associated.as_str()).collect();
+        let outermost = Names::without(&[&RESERVED, &taken[..]].concat());
+        let mut names: HashMap<String, Names> = HashMap::from([(String::new(), outermost)]);
         for id in order {
-            let Some(name) = &self.def(id).name else { continue };
+            let Some(name) = self.def(id).name.as_ref().filter(|_| self.host(id).is_none()) else { continue };
             let module = match self.def(id).owner {
                 TypeOwner::Interface(interface) => self.interface_name(interface).to_owned(),
                 _ => String::new(),
             };
-            let name = names.entry(module.clone()).or_default().unique(upper_camel(name));
+            let name = names.entry(module.clone()).or_insert_with(|| Names::without(&taken)).unique(upper_camel(name));
             self.places.insert(id, self.named.len());
             self.named.push((id, module, name));
         }
+    }
+
+    /// The types that have names, with their modules and names.
+    pub(super) fn named(&self) -> &[(TypeId, String, String)] {
+        &self.named
     }
 
     /// Puts a type behind those that it is made of.
     fn visit(&self, ty: Type, seen: &mut HashSet<TypeId>, order: &mut Vec<TypeId>) {
         let Type::Id(id) = ty else { return };
         if seen.insert(id) {
-            let inner = inner_types(&self.def(id).kind).into_iter().flatten();
+            let inner = self.inner_types(id).into_iter().flatten();
             inner.for_each(|ty| self.visit(ty, seen, order));
             order.push(id);
         }
     }
 
-    /// The Rust type of values. `root` is the path of the file's outermost module.
-    pub(super) fn rust(&self, ty: Type, root: &str) -> String {
+    /// The types that a type is made of; `None` where Rust has no type for it.
+    fn inner_types(&self, id: TypeId) -> Option<Vec<Type>> {
+        Some(match &self.def(id).kind {
+            TypeDefKind::Record(record) => record.fields.iter().map(|field| field.ty).collect(),
+            TypeDefKind::Flags(_) | TypeDefKind::Enum(_) => Vec::new(),
+            TypeDefKind::Tuple(tuple) if tuple.types.len() <= MAX_ELEMENTS => tuple.types.clone(),
+            TypeDefKind::Variant(variant) => variant.cases.iter().filter_map(|case| case.ty).collect(),
+            TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::Type(ty) => vec![*ty],
+            TypeDefKind::Result(result) => [result.ok, result.err].into_iter().flatten().collect(),
+            TypeDefKind::Handle(Handle::Own(id) | Handle::Borrow(id)) => vec![Type::Id(self.origin(*id))],
+            // Those of WASI have no values here.
+            TypeDefKind::Resource if self.is_guest(id) || self.host(id).is_some() => Vec::new(),
+            _ => return None,
+        })
+    }
+
+    /// The Rust type of values.
+    pub(super) fn rust(&self, ty: Type, scope: Scope<'_>) -> String {
         let name = match ty {
             Type::Bool => "bool",
             Type::U8 => "u8",
@@ -137,33 +315,40 @@ impl<'a> Types<'a> {
             Type::String => "::std::string::String",
             // Functions with such a type are left out.
             Type::ErrorContext => "()",
-            Type::Id(id) => return self.rust_of(id, root),
+            Type::Id(id) => return self.rust_of(id, scope),
         };
         name.to_owned()
     }
 
-    fn rust_of(&self, id: TypeId, root: &str) -> String {
-        match self.places.get(&id).map(|&place| &self.named[place]) {
+    fn rust_of(&self, id: TypeId, scope: Scope<'_>) -> String {
+        let root = scope.root;
+        let path = match self.places.get(&id).map(|&place| &self.named[place]) {
             Some((_, module, name)) if module.is_empty() => format!("{root}{name}"),
             Some((_, module, name)) => format!("{root}{module}::{name}"),
-            None => self.structure(&self.def(id).kind, root),
-        }
+            None => return self.structure(&self.def(id).kind, scope),
+        };
+        let params: Vec<_> = self.params_of(id).into_iter().map(|param| self.host_handle(param, scope)).collect();
+        if params.is_empty() { path } else { format!("{path}<{}>", params.join(", ")) }
     }
 
     /// The Rust type of what has no name.
-    fn structure(&self, kind: &TypeDefKind, root: &str) -> String {
-        let optional = |ty: Option<Type>| ty.map_or_else(|| "()".to_owned(), |ty| self.rust(ty, root));
+    pub(super) fn structure(&self, kind: &TypeDefKind, scope: Scope<'_>) -> String {
+        let optional = |ty: Option<Type>| ty.map_or_else(|| "()".to_owned(), |ty| self.rust(ty, scope));
         match kind {
             TypeDefKind::Tuple(tuple) => {
-                let types: String = tuple.types.iter().map(|&ty| self.rust(ty, root) + ", ").collect();
+                let types: String = tuple.types.iter().map(|&ty| self.rust(ty, scope) + ", ").collect();
                 format!("({types})").replace(", )", if tuple.types.len() == 1 { ",)" } else { ")" })
             }
-            TypeDefKind::Option(ty) => format!("::core::option::Option<{}>", self.rust(*ty, root)),
+            TypeDefKind::Option(ty) => format!("::core::option::Option<{}>", self.rust(*ty, scope)),
             TypeDefKind::Result(result) => {
                 format!("::core::result::Result<{}, {}>", optional(result.ok), optional(result.err))
             }
-            TypeDefKind::List(ty) => format!("::std::vec::Vec<{}>", self.rust(*ty, root)),
-            TypeDefKind::Type(ty) => self.rust(*ty, root),
+            TypeDefKind::List(ty) => format!("::std::vec::Vec<{}>", self.rust(*ty, scope)),
+            TypeDefKind::Type(ty) => self.rust(*ty, scope),
+            TypeDefKind::Handle(Handle::Own(id) | Handle::Borrow(id)) => match self.host(self.origin(*id)) {
+                Some(host) => self.host_handle(&self.hosts[host].associated, scope),
+                None => self.rust_of(self.origin(*id), scope),
+            },
             // All others have names, or functions with them are left out.
             _ => "()".to_owned(),
         }
@@ -202,101 +387,6 @@ impl<'a> Types<'a> {
         let full = interface.package.and_then(|_| self.resolve.id_of(id));
         full.unwrap_or_else(|| self.interface_name(id).to_owned())
     }
-
-    fn write_type(&self, text: &mut String, id: TypeId, name: &str, root: &str) {
-        let def = self.def(id);
-        if root.is_empty() {
-            text.push_str(
-                "#[allow(dead_code, non_camel_case_types, non_snake_case, reason = \"names are the component's\")]\n",
-            );
-        }
-        let _ = writeln!(text, "/// `{}`.", def.name.as_deref().unwrap_or_default());
-        match &def.kind {
-            TypeDefKind::Record(record) => self.write_record(text, record, name, root),
-            TypeDefKind::Variant(variant) => self.write_variant(text, variant, name, root),
-            TypeDefKind::Enum(cases) => {
-                write_enum(text, (name, root), cases.cases.iter().map(|case| case.name.as_str()));
-            }
-            TypeDefKind::Flags(flags) => {
-                write_flags(text, (name, root), flags.flags.iter().map(|flag| flag.name.as_str()));
-            }
-            kind => {
-                let _ = writeln!(text, "pub type {name} = {};", self.structure(kind, root));
-            }
-        }
-        text.push('\n');
-    }
-
-    fn write_record(&self, text: &mut String, record: &Record, name: &str, root: &str) {
-        let mut names = Names::default();
-        let fields: Vec<(&str, String, String)> = record
-            .fields
-            .iter()
-            .map(|field| {
-                let rust = names.unique(rust_identifier(&field.name));
-                (field.name.as_str(), rust, self.rust(field.ty, root))
-            })
-            .collect();
-        let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub struct {name} {{");
-        for (wit, field, ty) in &fields {
-            let _ = writeln!(text, "    /// `{wit}`.\n    pub {field}: {ty},");
-        }
-        let into: String = fields
-            .iter()
-            .map(|(wit, field, _)| format!("            (\"{wit}\".into(), {root}Value::into_val(self.{field})),\n"))
-            .collect();
-        let from: String = fields
-            .iter()
-            .map(|(wit, field, _)| {
-                format!(
-                    "            {field}: {root}Value::from_val(fields.next().filter(|(name, _)| name == \"{wit}\")?.1)?,\n"
-                )
-            })
-            .collect();
-        text.push_str("}\n\n");
-        let into = format!("        {root}Val::Record(::std::vec![\n{into}        ])\n");
-        let from = format!(
-            "        let mut fields = fields.into_iter();\n        let value = Self {{\n{from}        }};\n        \
-             fields.next().is_none().then_some(value)\n"
-        );
-        write_value(text, (name, root), &into, "Record(fields)", &from);
-    }
-
-    fn write_variant(&self, text: &mut String, variant: &Variant, name: &str, root: &str) {
-        let mut names = Names::default();
-        let (mut cases, mut into, mut from) = (String::new(), String::new(), String::new());
-        for case in &variant.cases {
-            let (wit, rust) = (&case.name, names.unique(upper_camel(&case.name)));
-            let _ = writeln!(cases, "    /// `{wit}`.");
-            let (pattern, payload) = match case.ty {
-                Some(ty) => {
-                    let _ = writeln!(cases, "    {rust}({}),", self.rust(ty, root));
-                    let payload =
-                        format!("::core::option::Option::Some(::std::boxed::Box::new({root}Value::into_val(value)))");
-                    let _ = writeln!(
-                        from,
-                        "            (\"{wit}\", ::core::option::Option::Some(value)) => {root}Value::from_val(*value).map(Self::{rust}),"
-                    );
-                    (format!("{rust}(value)"), payload)
-                }
-                None => {
-                    let _ = writeln!(cases, "    {rust},");
-                    let _ = writeln!(
-                        from,
-                        "            (\"{wit}\", ::core::option::Option::None) => ::core::option::Option::Some(Self::{rust}),"
-                    );
-                    (rust, "::core::option::Option::None".to_owned())
-                }
-            };
-            let _ = writeln!(into, "            Self::{pattern} => {root}Val::Variant(\"{wit}\".into(), {payload}),");
-        }
-        let _ = writeln!(text, "#[derive(Clone, Debug, PartialEq)]\npub enum {name} {{\n{cases}}}\n");
-        let into = format!("        match self {{\n{into}        }}\n");
-        let from = format!(
-            "        match (case.as_str(), payload) {{\n{from}            _ => ::core::option::Option::None,\n        }}\n"
-        );
-        write_value(text, (name, root), &into, "Variant(case, payload)", &from);
-    }
 }
 
 /// What interfaces are called in Rust: by their own names. Those of one name in several packages have the package's before
@@ -325,67 +415,6 @@ fn interface_names(resolve: &Resolve, world: &World) -> HashMap<InterfaceId, Str
         names.unique(alone.cloned().unwrap_or_default())
     };
     choices.iter().map(|(&id, choices)| (id, of(choices))).collect()
-}
-
-/// Writes how values of a type come and go: the bodies of both functions, and the pattern of its values in any type.
-fn write_value(text: &mut String, (name, root): (&str, &str), into: &str, pattern: &str, from: &str) {
-    let _ = writeln!(
-        text,
-        "impl {root}Value for {name} {{\n    fn into_val(self) -> {root}Val {{\n{into}    }}\n\n    \
-         fn from_val(val: {root}Val) -> ::core::option::Option<Self> {{\n        \
-         let {root}Val::{pattern} = val else {{ return ::core::option::Option::None }};\n{from}    }}\n}}"
-    );
-}
-
-fn write_enum<'w>(text: &mut String, (name, root): (&str, &str), cases: impl Iterator<Item = &'w str>) {
-    let mut names = Names::default();
-    let (mut list, mut into, mut from) = (String::new(), String::new(), String::new());
-    for wit in cases {
-        let rust = names.unique(upper_camel(wit));
-        let _ = writeln!(list, "    /// `{wit}`.\n    {rust},");
-        let _ = writeln!(into, "            Self::{rust} => \"{wit}\",");
-        let _ = writeln!(from, "            \"{wit}\" => ::core::option::Option::Some(Self::{rust}),");
-    }
-    let _ = writeln!(text, "#[derive(Clone, Copy, Debug, PartialEq, Eq)]\npub enum {name} {{\n{list}}}\n");
-    let into = format!("        let case = match self {{\n{into}        }};\n        {root}Val::Enum(case.into())\n");
-    let from =
-        format!("        match case.as_str() {{\n{from}            _ => ::core::option::Option::None,\n        }}\n");
-    write_value(text, (name, root), &into, "Enum(case)", &from);
-}
-
-fn write_flags<'w>(text: &mut String, (name, root): (&str, &str), flags: impl Iterator<Item = &'w str>) {
-    let mut names = Names::default();
-    let (mut list, mut into, mut from) = (String::new(), String::new(), String::new());
-    for wit in flags {
-        let rust = names.unique(rust_identifier(wit));
-        let _ = writeln!(list, "    /// `{wit}`.\n    pub {rust}: bool,");
-        let _ = writeln!(into, "        if self.{rust} {{\n            set.push(\"{wit}\".into());\n        }}");
-        let _ = writeln!(from, "                \"{wit}\" => value.{rust} = true,");
-    }
-    let _ = writeln!(
-        text,
-        "#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]\n\
-         #[allow(clippy::struct_excessive_bools, reason = \"these are flags\")]\npub struct {name} {{\n{list}}}\n"
-    );
-    let into = format!("        let mut set = ::std::vec::Vec::new();\n{into}        {root}Val::Flags(set)\n");
-    let from = format!(
-        "        let mut value = Self::default();\n        for flag in set {{\n            match flag.as_str() {{\n{from}                \
-         _ => return ::core::option::Option::None,\n            }}\n        }}\n        ::core::option::Option::Some(value)\n"
-    );
-    write_value(text, (name, root), &into, "Flags(set)", &from);
-}
-
-/// The types that a type is made of; `None` where Rust has no type for it.
-fn inner_types(kind: &TypeDefKind) -> Option<Vec<Type>> {
-    Some(match kind {
-        TypeDefKind::Record(record) => record.fields.iter().map(|field| field.ty).collect(),
-        TypeDefKind::Flags(_) | TypeDefKind::Enum(_) => Vec::new(),
-        TypeDefKind::Tuple(tuple) if tuple.types.len() <= MAX_ELEMENTS => tuple.types.clone(),
-        TypeDefKind::Variant(variant) => variant.cases.iter().filter_map(|case| case.ty).collect(),
-        TypeDefKind::Option(ty) | TypeDefKind::List(ty) | TypeDefKind::Type(ty) => vec![*ty],
-        TypeDefKind::Result(result) => [result.ok, result.err].into_iter().flatten().collect(),
-        _ => return None,
-    })
 }
 
 /// `http-version` as Rust writes types and cases: `HttpVersion`.
