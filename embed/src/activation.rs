@@ -211,8 +211,8 @@ pub(super) fn why_ended(store: &Inner, activation: &mut Activation) -> Error {
                 return error;
             }
             if trap == Trap::OutOfFuel {
-                // Code has the counter in a register.
-                store.stop.set_counter(0);
+                // Where a function of the host says so, some may be left.
+                store.stop.set_fuel(0);
             }
             Error::Trap(activation.captured.describe(store, trap))
         }

@@ -51,6 +51,20 @@ impl<T> Store<T> {
     pub fn get_fuel(&self) -> Result<u64, Error> {
         self.as_context().inner().fuel()
     }
+
+    /// Sets how much guests may execute before they give the executor its thread back: the future of a call that can wait
+    /// (`call_async`) is pending then, wakes itself at once, and goes on with the next interval when it is polled again. The
+    /// guest traps when all the fuel that [`Self::set_fuel`] has set is used up; where it is used up makes no difference.
+    /// Without an interval, which is how a store starts, guests keep their thread.
+    ///
+    /// What cannot wait does not give the executor back: a guest that `call` calls, by the host or in a function of the host
+    /// that is not asynchronous, goes on with the next interval at once.
+    ///
+    /// # Errors
+    /// As for [`Self::set_fuel`], and [`Error::Usage`] for an interval of 0.
+    pub fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<(), Error> {
+        self.as_context_mut().inner_mut().fuel_async_yield_interval(interval)
+    }
 }
 
 impl<T> Caller<'_, T> {
@@ -69,12 +83,29 @@ impl<T> Caller<'_, T> {
     pub fn get_fuel(&self) -> Result<u64, Error> {
         self.as_context().inner().fuel()
     }
+
+    /// Sets how much guests may execute before they give the executor back, see [`Store::fuel_async_yield_interval`].
+    ///
+    /// # Errors
+    /// As for [`Store::fuel_async_yield_interval`].
+    pub fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<(), Error> {
+        self.as_context_mut().inner_mut().fuel_async_yield_interval(interval)
+    }
 }
 
 impl Inner {
     fn set_fuel(&mut self, fuel: u64) -> Result<(), Error> {
         self.want(Interface::COUNTS_FUEL)?;
-        self.stop.set_counter(-i64::try_from(fuel).unwrap_or(i64::MAX));
+        self.stop.set_fuel(fuel);
+        Ok(())
+    }
+
+    fn fuel_async_yield_interval(&mut self, interval: Option<u64>) -> Result<(), Error> {
+        if interval == Some(0) {
+            return Err(Error::usage("a guest cannot give the executor back after no fuel: the interval is 0"));
+        }
+        self.want(Interface::COUNTS_FUEL)?;
+        self.stop.set_fuel_interval(interval);
         Ok(())
     }
 
@@ -82,7 +113,7 @@ impl Inner {
         if self.wanted & Interface::COUNTS_FUEL == 0 {
             return Err(Error::usage("no fuel was set: see `Store::set_fuel`"));
         }
-        Ok(u64::try_from(-self.stop.counter()).unwrap_or(0))
+        Ok(self.stop.fuel())
     }
 
     /// From now on, all code of the store must have been compiled so that the host can stop it in this way.

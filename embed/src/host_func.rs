@@ -15,6 +15,7 @@ use wasmelt_abi::context::{self, FuncRef};
 use super::activation;
 use super::arch::{self, Resume};
 use super::instance::InstanceData;
+use super::pause;
 use super::store::Inner;
 use super::value::{self, Val};
 use super::waiting::{self, HostFuture};
@@ -152,6 +153,20 @@ pub(super) struct HostCell {
 }
 
 impl HostCell {
+    /// What guests call that ask whether they may go on, in the store with this address.
+    pub(super) fn of_pause(store: *mut Inner) -> Self {
+        Self {
+            head: context::HostFunc { entry: arch::call_host },
+            store,
+            from_guest: pause::from_guest,
+            from_host: refuse,
+            begin: None,
+            closure: core::ptr::null(),
+            caller: None,
+            type_id: 0,
+        }
+    }
+
     /// The store's number of its type.
     pub(super) fn type_id(&self) -> u32 {
         self.type_id

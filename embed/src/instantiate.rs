@@ -460,6 +460,7 @@ fn fill_head(store: &Inner, instance: &InstanceData, kept: NonNull<InstanceData>
         instance: kept.as_ptr().cast(),
         store: store.stop.state(),
         raise: arch::raise as *const u8,
+        pause: arch::pause as *const u8,
     };
     let dropped =
         if instance.dropped.is_empty() { ptr::null_mut() } else { instance.dropped.as_ptr().cast_mut().cast() };

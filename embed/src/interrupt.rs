@@ -16,7 +16,9 @@ use std::time::Instant;
 
 use wasmelt_abi::context::StoreState;
 use wasmelt_abi::interface::Interface;
+use wasmelt_abi::trap::Trap;
 
+use super::pause::Answer;
 use super::store::{Inner, Store};
 use super::{AsContextMut as _, Caller, Error};
 
@@ -28,6 +30,8 @@ mod flag {
     pub(super) const STOPS: u64 = 1;
     /// No call is executed.
     pub(super) const IDLE: u64 = 2;
+    /// It is to give the executor back, where it can, and to go on.
+    pub(super) const YIELDS: u64 = 3;
     pub(super) const MASK: u64 = 0xff;
 }
 
@@ -40,19 +44,35 @@ const NEVER: u64 = u64::MAX;
 /// What stops the guests of a store.
 pub(super) struct Stop {
     state: UnsafeCell<StoreState>,
+    /// What is left of the fuel beside what is in the counter.
+    fuel_reserve: AtomicU64,
+    /// The fuel after which guests give the executor back, [`NEVER`] without.
+    fuel_interval: AtomicU64,
     /// When the store's calls are to stop, by [`now`].
     deadline: AtomicU64,
+    /// When the call that is executed is to give the executor back.
+    slice_end: AtomicU64,
+    /// How long that is after the executor has polled it, in nanoseconds.
+    slice: AtomicU64,
 }
 
-// SAFETY: the counter is accessed with the store alone, which one thread has at a time; all the rest is atomic.
+// SAFETY: the counter and the trap are accessed with the store alone, which one thread has at a time; all the rest is atomic.
 unsafe impl Send for Stop {}
 // SAFETY: as above.
 unsafe impl Sync for Stop {}
 
 impl Stop {
     pub(super) fn new() -> Arc<Self> {
-        let state = UnsafeCell::new(StoreState { fuel: 0, interrupt: flag::IDLE, stack_limit: 0 });
-        Arc::new(Self { state, deadline: AtomicU64::new(NEVER) })
+        let state = StoreState { fuel: 0, interrupt: flag::IDLE, stack_limit: 0, trap: 0 };
+        let never = || AtomicU64::new(NEVER);
+        Arc::new(Self {
+            state: UnsafeCell::new(state),
+            fuel_reserve: AtomicU64::new(0),
+            fuel_interval: never(),
+            deadline: never(),
+            slice_end: never(),
+            slice: never(),
+        })
     }
 
     /// What code knows it by.
@@ -60,16 +80,42 @@ impl Stop {
         self.state.get()
     }
 
-    /// The counter of fuel. Called with the store at hand, while no guest runs.
-    pub(super) fn counter(&self) -> i64 {
+    /// The fuel that is left. Called with the store at hand, while no guest runs.
+    pub(super) fn fuel(&self) -> u64 {
         // SAFETY: by this function's contract.
-        unsafe { (*self.state.get()).fuel }
+        let counter = unsafe { (*self.state.get()).fuel };
+        self.fuel_reserve.load(Ordering::Relaxed).saturating_add_signed(counter.saturating_neg())
     }
 
-    /// Sets the counter. Called with the store at hand, while no guest runs.
-    pub(super) fn set_counter(&self, counter: i64) {
+    /// Sets the fuel that is left: guests get the first interval of it, the rest is kept. Called with the store at hand, while
+    /// no guest runs.
+    pub(super) fn set_fuel(&self, fuel: u64) {
+        let fuel = fuel.min(i64::MAX as u64);
+        let at_once = fuel.min(self.fuel_interval.load(Ordering::Relaxed));
+        self.fuel_reserve.store(fuel - at_once, Ordering::Relaxed);
         // SAFETY: by this function's contract.
-        unsafe { (*self.state.get()).fuel = counter }
+        unsafe { (*self.state.get()).fuel = -(at_once as i64) }
+    }
+
+    /// Sets the fuel after which guests give the executor back. Called with the store at hand, while no guest runs.
+    pub(super) fn set_fuel_interval(&self, interval: Option<u64>) {
+        let fuel = self.fuel();
+        self.fuel_interval.store(interval.unwrap_or(NEVER), Ordering::Relaxed);
+        self.set_fuel(fuel);
+    }
+
+    /// For a guest that has used up the fuel in the counter. Called while it waits for the answer.
+    pub(super) fn refuel(&self) -> Answer {
+        let fuel = self.fuel();
+        self.set_fuel(fuel);
+        if fuel == 0 { Answer::Stop } else { Answer::Yield }
+    }
+
+    /// What a guest that asks whether it may go on ends with if it may not. Called while it waits for the answer.
+    pub(super) fn trap(&self) -> Trap {
+        // SAFETY: by this function's contract.
+        let number = unsafe { (*self.state.get()).trap };
+        u8::try_from(number).ok().and_then(Trap::from_u8).unwrap_or(Trap::Interrupt)
     }
 
     /// Says how far the stack goes. Called with the store at hand, while no guest runs.
@@ -100,34 +146,79 @@ impl Stop {
 
     /// Stops the call that was found to be executed, if it still is.
     fn stop(&self, found: u64) -> bool {
-        found & flag::MASK == flag::RUNS
-            && self.word().compare_exchange(found, found | flag::STOPS, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        matches!(found & flag::MASK, flag::RUNS | flag::YIELDS) && self.tell(found, flag::STOPS)
+    }
+
+    /// Puts a flag in place of the one that was found, if nothing has changed.
+    fn tell(&self, found: u64, flag: u64) -> bool {
+        let told = found & !flag::MASK | flag;
+        self.word().compare_exchange(found, told, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Stops the call that is executed at this moment, if any is.
     fn stop_now(&self) -> bool {
         loop {
             let found = self.word().load(Ordering::Acquire);
-            if found & flag::MASK != flag::RUNS {
-                return false;
-            }
             if self.stop(found) {
                 return true;
+            }
+            if self.word().load(Ordering::Acquire) == found {
+                return false;
             }
         }
     }
 
-    /// Stops the call that is executed, if its deadline is over.
+    /// Stops the call that is executed, if its deadline is over; where its slice is over, tells it so.
     fn stop_at(&self, now: u64) -> bool {
         // The order is the reverse of that in `set_deadline`: who sees its number sees its deadline, or a later one.
         let found = self.word().load(Ordering::Acquire);
-        now >= self.deadline.load(Ordering::Acquire) && self.stop(found)
+        if now >= self.deadline.load(Ordering::Acquire) {
+            return self.stop(found);
+        }
+        if now >= self.slice_end.load(Ordering::Acquire) && found & flag::MASK == flag::RUNS {
+            self.tell(found, flag::YIELDS);
+        }
+        false
+    }
+
+    /// For a guest that has seen the flag. Called while it waits for the answer.
+    pub(super) fn answer(&self) -> Answer {
+        match self.forget_yields() & flag::MASK {
+            flag::RUNS => Answer::GoOn,
+            flag::YIELDS => Answer::Yield,
+            _ => Answer::Stop,
+        }
+    }
+
+    /// What was to give the executor back runs; the word before that.
+    fn forget_yields(&self) -> u64 {
+        let runs = |found| (found & flag::MASK == flag::YIELDS).then_some(found & !flag::MASK | flag::RUNS);
+        self.word().fetch_update(Ordering::AcqRel, Ordering::Acquire, runs).unwrap_or_else(|found| found)
+    }
+
+    /// The executor polls a call that may have begun. Called with the store at hand, while no guest runs.
+    pub(super) fn begin_slice(&self) {
+        let slice = self.slice.load(Ordering::Relaxed);
+        if slice != NEVER {
+            self.slice_end.store(now().saturating_add(slice), Ordering::Release);
+            // As in `set_deadline`.
+            self.word().fetch_add(NEXT, Ordering::AcqRel);
+            self.forget_yields();
+        }
     }
 
     /// Nothing is left of what was set. Called with the store at hand, while no guest runs.
     pub(super) fn reset(&self) {
-        self.set_counter(0);
+        self.set_fuel_interval(None);
+        self.set_fuel(0);
+        self.set_slice(NEVER);
         self.set_deadline(NEVER);
+    }
+
+    fn set_slice(&self, slice: u64) {
+        self.slice.store(slice, Ordering::Relaxed);
+        self.slice_end.store(NEVER, Ordering::Release);
+        self.begin_slice();
     }
 
     fn set_deadline(&self, deadline: u64) {
@@ -193,8 +284,8 @@ impl Deadlines {
         Self::default()
     }
 
-    /// Interrupts all calls whose deadline is over; returns how many these are. Time and memory are proportional to the
-    /// number of stores.
+    /// Interrupts all calls whose deadline is over; returns how many these are. Tells those whose slice is over, see
+    /// [`Store::deadline_async_yield_and_update`]. Time and memory are proportional to the number of stores.
     pub fn tick(&self) -> usize {
         let (now, mut stopped) = (now(), 0);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|stop| {
@@ -257,9 +348,24 @@ impl<T> Store<T> {
         self.as_context_mut().inner_mut().set_deadline(deadlines, after)
     }
 
-    /// The store has no deadline any more.
+    /// Sets how long guests may compute before they give the executor its thread back: the future of a call that can wait
+    /// (`call_async`) is pending at the next [`Deadlines::tick`] after that, wakes itself at once, and has another `slice` when
+    /// it is polled again. It does so without end, unless [`Self::set_deadline`] has set when the call is to stop.
+    ///
+    /// What cannot wait does not give the executor back: a guest that `call` calls, by the host or in a function of the host
+    /// that is not asynchronous, goes on. The guest around it gives the executor back afterwards.
+    ///
+    /// # Errors
+    /// As for [`Self::interrupt_handle`].
+    pub fn deadline_async_yield_and_update(&mut self, deadlines: &Deadlines, slice: Duration) -> Result<(), Error> {
+        self.as_context_mut().inner_mut().yield_at(deadlines, slice)
+    }
+
+    /// The store has no deadline any more, and its guests do not give the executor back because of one.
     pub fn clear_deadline(&mut self) {
-        self.contents_mut().inner.stop.set_deadline(NEVER);
+        let stop = &self.contents_mut().inner.stop;
+        stop.set_slice(NEVER);
+        stop.set_deadline(NEVER);
     }
 }
 
@@ -272,20 +378,43 @@ impl<T> Caller<'_, T> {
     pub fn set_deadline(&mut self, deadlines: &Deadlines, after: Duration) -> Result<(), Error> {
         self.as_context_mut().inner_mut().set_deadline(deadlines, after)
     }
+
+    /// Sets how long guests may compute before they give the executor back, see [`Store::deadline_async_yield_and_update`].
+    ///
+    /// # Errors
+    /// As for [`Store::interrupt_handle`].
+    pub fn deadline_async_yield_and_update(&mut self, deadlines: &Deadlines, slice: Duration) -> Result<(), Error> {
+        self.as_context_mut().inner_mut().yield_at(deadlines, slice)
+    }
 }
 
 impl Inner {
     fn set_deadline(&mut self, deadlines: &Deadlines, after: Duration) -> Result<(), Error> {
+        self.know_deadlines(deadlines)?;
+        self.stop.set_deadline(now().saturating_add(nanoseconds(after)));
+        Ok(())
+    }
+
+    fn yield_at(&mut self, deadlines: &Deadlines, slice: Duration) -> Result<(), Error> {
+        self.know_deadlines(deadlines)?;
+        self.stop.set_slice(nanoseconds(slice));
+        Ok(())
+    }
+
+    /// Whoever knew the store before still does, and may tick: the deadline is the store's.
+    fn know_deadlines(&mut self, deadlines: &Deadlines) -> Result<(), Error> {
         self.want(Interface::INTERRUPTIBLE)?;
-        // Whoever knew the store before still does, and may tick: the deadline is the store's.
         if !self.deadlines.as_ref().is_some_and(|known| Arc::ptr_eq(&known.0, &deadlines.0)) {
             deadlines.know(&self.stop);
             self.deadlines = Some(deadlines.clone());
         }
-        let after = u64::try_from(after.as_nanos()).unwrap_or(NEVER);
-        self.stop.set_deadline(now().saturating_add(after));
         Ok(())
     }
+}
+
+/// A length of time, [`NEVER`] where it is too long.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(NEVER)
 }
 
 #[cfg(test)]

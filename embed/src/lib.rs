@@ -64,6 +64,7 @@ mod linker;
 mod memory;
 mod memory_file;
 mod module;
+mod pause;
 mod pool;
 mod registry;
 mod reservation;

@@ -23,7 +23,7 @@ use super::arch::RUNTIME_STACK_BYTES;
 use super::exceptions::Heap;
 use super::few::Few;
 use super::global::GlobalEntity;
-use super::host_func::HostFuncData;
+use super::host_func::{HostCell, HostFuncData};
 use super::instance::InstanceData;
 use super::interrupt::{Deadlines, Stop};
 use super::limits::{Limiter, ResourceLimiter};
@@ -103,7 +103,10 @@ impl<T> Store<T> {
 
     /// Makes an empty store with these limits.
     pub fn with_config(data: T, config: StoreConfig) -> Self {
-        Self { contents: Box::into_raw(Box::new(Contents { inner: Inner::new(StoreId::next(), config), data })) }
+        let contents = Box::into_raw(Box::new(Contents { inner: Inner::new(StoreId::next(), config), data }));
+        // SAFETY: the contents are new, and stay where they are.
+        unsafe { (*contents).inner.pause.store = contents.cast() };
+        Self { contents }
     }
 
     /// Returns the host's data.
@@ -141,7 +144,7 @@ impl<T> Store<T> {
     /// its last contents, the stack stay. So this costs less than another store; with a [`Pool`], as much as the pages that
     /// guests have written.
     ///
-    /// No fuel is left, and no deadline is set.
+    /// No fuel is left, no deadline is set, and guests do not give the executor back.
     pub fn reset(&mut self) {
         self.contents_mut().inner.reset();
     }
@@ -197,6 +200,8 @@ pub struct Inner {
     pub(super) limiter: Option<Box<Limiter>>,
     /// What stops its guests.
     pub(super) stop: Arc<Stop>,
+    /// What guests call that ask whether they may go on.
+    pub(super) pause: HostCell,
     /// In which ways all code of the store can be stopped, as flags of [`wasmelt_abi::interface::Interface`].
     pub(super) wanted: u32,
     /// Who knows the store's deadline.
@@ -228,6 +233,8 @@ impl Inner {
             config,
             limiter: None,
             stop: Stop::new(),
+            // The address is known when the contents are where they stay.
+            pause: HostCell::of_pause(ptr::null_mut()),
             wanted: 0,
             deadlines: None,
             types: Types::default(),

@@ -74,6 +74,12 @@ impl WaitingCall {
     }
 
     fn poll_prepared(&mut self, thread: &OfThread, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        // SAFETY: by the contract of `new`.
+        unsafe {
+            if (*self.activation).outer.is_null() {
+                (*self.store).stop.begin_slice();
+            }
+        }
         loop {
             let has_left = match self.next {
                 Next::Enter { code, args } => {

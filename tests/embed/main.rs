@@ -20,6 +20,7 @@ mod traps;
 mod types;
 mod waiting;
 mod wasi;
+mod yielding;
 
 use std::fs;
 use std::path::Path;

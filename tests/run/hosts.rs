@@ -15,7 +15,7 @@ use crate::support::foreign::{self, System};
 use crate::support::{self, portable, skipped};
 
 /// What the program does, in this order.
-const SCENARIOS: [&str; 20] = [
+const SCENARIOS: [&str; 21] = [
     "values of all types",
     "many parameters and results",
     "vectors",
@@ -36,10 +36,12 @@ const SCENARIOS: [&str; 20] = [
     "WASI with a context each",
     "functions of the host that are waited for",
     "such functions that fail",
+    "guests that give the executor back",
 ];
 
 /// What it does that with.
-const MODULES: [&str; 9] = ["calls", "catcher", "floats", "shared", "state", "thrower", "traps", "values", "wasi"];
+const MODULES: [&str; 10] =
+    ["calls", "catcher", "floats", "shared", "slices", "state", "thrower", "traps", "values", "wasi"];
 
 /// Where a host program runs: here, or on another system.
 #[derive(Clone, Copy)]
@@ -104,7 +106,11 @@ impl Place {
     fn compile(self, module: &str, emit: &str, output: &Path) -> Result<(), Failed> {
         let source = support::repository().join(format!("tests/embed-host/modules/{module}.wat"));
         let mut command = support::wasmelt();
-        command.args(["compile", "--emit", emit, "--library-name", module, "--target", &self.triple(), "-o"]);
+        command.args(["compile", "--emit", emit, "--library-name", module, "--target", &self.triple()]);
+        if module == "slices" {
+            command.args(["--fuel", "--interruptible"]);
+        }
+        command.arg("-o");
         support::run(command.arg(output).arg(source), b"")?.expect_code(0).map(|_| ())
     }
 

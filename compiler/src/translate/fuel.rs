@@ -1,4 +1,5 @@
-//! `--fuel`: code counts the operators that it executes, and traps when there were as many as allowed.
+//! `--fuel`: code counts the operators that it executes, and traps when there were as many as allowed; in a library it asks the
+//! runtime, which may allow more.
 //!
 //! The counter lies in the context. It starts at the negative budget and counts up, so that a check is a comparison
 //! with zero. Code keeps it in a local variable between calls; straight code adds once, at its end. It is checked where
@@ -191,12 +192,15 @@ impl FuncTranslator<'_, '_> {
         self.builder.def_var(counter, sum);
     }
 
-    /// Traps where the budget is used up.
+    /// Traps where the budget is used up, and no more is allowed.
     fn fuel_check(&mut self) {
         self.fuel_add();
-        let Some(counter) = self.fuel.as_ref().map(|fuel| fuel.counter) else { return };
+        let Some(&Fuel { counter, home, .. }) = self.fuel.as_ref() else { return };
         let value = self.builder.use_var(counter);
         let used_up = self.ins().icmp_imm_s(IntCC::SignedGreaterThanOrEqual, value, 0);
-        self.trap_if(used_up, Trap::OutOfFuel);
+        match home {
+            Home::FirstContext(_) => self.trap_if(used_up, Trap::OutOfFuel),
+            Home::Store => self.pause_if(used_up, Trap::OutOfFuel, Self::fuel_save, Self::fuel_reload),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `--interruptible`: code looks whether another thread wants it to stop, and traps then.
+//! `--interruptible`: code looks whether another thread wants it to stop, and asks the runtime then.
 //!
 //! The flag lies in the state of the store. Code looks where it could go on without end: at the start of loops, and of
 //! functions that call others. A function that neither calls nor repeats anything ends soon.
@@ -30,7 +30,7 @@ impl FuncTranslator<'_, '_> {
         }
     }
 
-    /// Traps where another thread wants it.
+    /// Asks the runtime where another thread wants it.
     fn interrupt_check(&mut self) {
         if !self.env.stops.interrupt {
             return;
@@ -41,6 +41,6 @@ impl FuncTranslator<'_, '_> {
         self.ins().sequence_point();
         let flags = self.trusted_region(super::Region::Interrupt);
         let flag = self.ins().load(types::I8, flags, state, offset_of!(StoreState, interrupt) as i32);
-        self.trap_if(flag, Trap::Interrupt);
+        self.pause_if(flag, Trap::Interrupt, |_| {}, |_| {});
     }
 }

@@ -23,6 +23,7 @@ mod operator;
 #[cfg(test)]
 mod operator_tests;
 mod origins;
+mod pause;
 mod profile;
 mod rounding;
 mod shape;
@@ -53,6 +54,7 @@ use crate::program::{FuncId, Instance, InstanceIndex, Piece, Program, TypeId};
 
 pub use names::Name;
 pub use origins::{Origins, Place, Scope};
+pub use pause::is_pause;
 
 /// What every function's translation reads.
 #[derive(Clone, Copy)]
@@ -357,6 +359,8 @@ struct FuncTranslator<'a, 'b> {
 enum SignatureKey {
     Wasm(TypeId),
     Native(Name),
+    /// Of [`wasmelt_abi::context::LibraryHead::pause`].
+    Pause,
     /// Of what is never called.
     Unused,
 }

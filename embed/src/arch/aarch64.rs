@@ -364,10 +364,12 @@ macro_rules! on_guest_stack {
 #[cfg(not(windows))]
 const TOUCH_OFFSET: usize = 4;
 
-/// Whether `pc` is where one of these functions, or [`call_host`], makes sure of its stack.
+/// Whether `pc` is where one of these functions, [`call_host`] or `pause` makes sure of its stack.
 #[cfg(not(windows))]
 pub(crate) fn asks_for_stack(pc: usize, stubs: &[*const u8]) -> bool {
-    pc == call_host as *const () as usize || stubs.iter().any(|&stub| stub as usize + TOUCH_OFFSET == pc)
+    pc == call_host as *const () as usize
+        || super::pause::asks_for_stack(pc)
+        || stubs.iter().any(|&stub| stub as usize + TOUCH_OFFSET == pc)
 }
 
 /// Defines `$name` as a builtin that makes sure of its stack and goes on at `$function`.
@@ -410,11 +412,13 @@ pub(crate) unsafe extern "C" fn exhausted() {
 #[cfg(windows)]
 const EXHAUSTED_BYTES: usize = 16;
 
-/// Whether `pc` is where one of these functions, or [`call_host`], makes sure of its stack.
+/// Whether `pc` is where one of these functions, [`call_host`] or `pause` makes sure of its stack.
 #[cfg(windows)]
 pub(crate) fn asks_for_stack(pc: usize, _stubs: &[*const u8]) -> bool {
     let start = exhausted as *const () as usize;
-    pc == call_host as *const () as usize || (start..start + EXHAUSTED_BYTES).contains(&pc)
+    pc == call_host as *const () as usize
+        || super::pause::asks_for_stack(pc)
+        || (start..start + EXHAUSTED_BYTES).contains(&pc)
 }
 
 pub(crate) use on_guest_stack;

@@ -14,6 +14,7 @@
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
 mod features;
+mod pause;
 #[cfg(all(target_arch = "x86_64", not(windows)))]
 mod x86_64;
 #[cfg(all(target_arch = "x86_64", windows))]
@@ -23,6 +24,7 @@ mod x86_64;
 #[cfg(target_arch = "aarch64")]
 pub(super) use aarch64::*;
 pub(super) use features::missing_features;
+pub(super) use pause::pause;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86_64::*;
 

@@ -235,7 +235,9 @@ macro_rules! on_guest_stack {
 }
 pub(crate) use on_guest_stack;
 
-/// Whether `pc` is where one of these functions, or [`call_host`], makes sure of its stack.
+/// Whether `pc` is where one of these functions, [`call_host`] or `pause` makes sure of its stack.
 pub(crate) fn asks_for_stack(pc: usize, stubs: &[*const u8]) -> bool {
-    pc == call_host as *const () as usize || stubs.iter().any(|&stub| stub as usize == pc)
+    pc == call_host as *const () as usize
+        || super::pause::asks_for_stack(pc)
+        || stubs.iter().any(|&stub| stub as usize == pc)
 }

@@ -407,8 +407,10 @@ pub(crate) unsafe extern "C" fn exhausted() {
 /// At most as long as [`exhausted`].
 const EXHAUSTED_BYTES: usize = 14;
 
-/// Whether `pc` is where one of these functions, or [`call_host`], makes sure of its stack.
+/// Whether `pc` is where one of these functions, [`call_host`] or `pause` makes sure of its stack.
 pub(crate) fn asks_for_stack(pc: usize, _stubs: &[*const u8]) -> bool {
     let start = exhausted as *const () as usize;
-    pc == call_host as *const () as usize || (start..start + EXHAUSTED_BYTES).contains(&pc)
+    pc == call_host as *const () as usize
+        || super::pause::asks_for_stack(pc)
+        || (start..start + EXHAUSTED_BYTES).contains(&pc)
 }

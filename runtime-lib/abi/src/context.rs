@@ -142,6 +142,10 @@ pub struct LibraryHead {
     /// `unsafe extern "C" fn(trap: u32) -> !`: ends the call with a trap, by its number; for code that raises its traps, see
     /// [`crate::interface::Interface::RAISES_TRAPS`].
     pub raise: *const u8,
+    /// `unsafe extern "preserve_all" fn()`: the host's fuel is used up, or somebody wants the code to stop. It returns when the
+    /// code may go on, and otherwise ends the call with [`StoreState::trap`]. All registers are what they were: also for
+    /// parameters, the optimiser would move values where nothing is called.
+    pub pause: *const u8,
 }
 
 /// What code of all instances of a store reads and writes.
@@ -149,14 +153,16 @@ pub struct LibraryHead {
 #[derive(Debug)]
 pub struct StoreState {
     /// What was executed, in code that counts, see [`crate::interface::Interface::COUNTS_FUEL`]: the counter starts at the
-    /// negative budget and counts up; at 0 code traps.
+    /// negative budget and counts up; at 0 code calls [`LibraryHead::pause`].
     pub fuel: i64,
-    /// Code that can be interrupted traps where the lowest byte is not 0, see
+    /// Code that can be interrupted calls [`LibraryHead::pause`] where the lowest byte is not 0, see
     /// [`crate::interface::Interface::INTERRUPTIBLE`]. Other threads write it.
     pub interrupt: u64,
     /// The lowest address that the stack pointer may have in a function that calls others, for code that raises its traps.
     /// [`crate::layout::UNCHECKED_STACK_BYTES`] lie below it, and below those what the runtime needs.
     pub stack_limit: u64,
+    /// The number of the trap with which [`LibraryHead::pause`] ends a call; written by code before it calls that.
+    pub trap: u64,
 }
 
 /// What lies directly below the [`VmContextHead`] in programs of several instances.
@@ -237,8 +243,8 @@ mod tests {
         assert_eq!(size_of::<FuncRecord>(), 8);
         assert_eq!(size_of::<WideRecord>(), 16);
         assert_eq!(size_of::<FuncRef>(), 24);
-        assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (48, -80));
-        assert_eq!((size_of::<StoreState>(), offset_of!(StoreState, interrupt)), (24, 8));
+        assert_eq!((size_of::<LibraryHead>(), LIBRARY_HEAD_OFFSET), (56, -88));
+        assert_eq!((size_of::<StoreState>(), offset_of!(StoreState, interrupt)), (32, 8));
         assert_eq!((size_of::<LinkedHead>(), LINKED_HEAD_OFFSET), (16, -48));
         assert_eq!((EXCEPTION_TAG_OFFSET, EXCEPTION_PAYLOAD_OFFSET), (0, 16));
     }

@@ -42,4 +42,4 @@ pub mod tree;
 
 /// Version of this contract. Objects refer to a symbol that carries it (see [`symbols::ABI_ANCHOR`]), so that an
 /// archive of another version is a link error that names the version, never a crash.
-pub const ABI_VERSION: u32 = 9;
+pub const ABI_VERSION: u32 = 10;

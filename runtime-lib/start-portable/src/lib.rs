@@ -20,10 +20,10 @@ unsafe extern "C" {
 const _: () = assert!(equal(symbols::PROGRAM, "wasmelt_program"));
 
 /// Objects refer to this symbol, so that one of another version does not link: [`symbols::ABI_ANCHOR`].
-#[unsafe(export_name = "wasmelt_abi_9")]
+#[unsafe(export_name = "wasmelt_abi_10")]
 static ABI_ANCHOR: u8 = 0;
 
-const _: () = assert!(equal(symbols::ABI_ANCHOR, "wasmelt_abi_9"));
+const _: () = assert!(equal(symbols::ABI_ANCHOR, "wasmelt_abi_10"));
 
 const fn equal(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

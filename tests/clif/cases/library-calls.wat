@@ -43,8 +43,8 @@
 ;;     sig0 = (i64 vmctx, i32) -> i32 tail
 ;;
 ;; block0(v0: i64, v1: i32):
-;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-320
-;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-312
+;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-336
+;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-328
 ;;     v4 = call_indirect sig0, v2(v3, v1)
 ;;     return v4
 ;; }
@@ -55,8 +55,8 @@
 ;;     sig0 = (i64 vmctx, i32) -> i32 tail
 ;;
 ;; block0(v0: i64, v1: i32):
-;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-320
-;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-312
+;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-336
+;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-328
 ;;     return_call_indirect sig0, v2(v3, v1)
 ;; }
 ;;
@@ -69,13 +69,13 @@
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = uextend.i64 v1
-;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-96
+;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-112
 ;;     v4 = load.i64 notrap aligned region0 v3+8
 ;;     v5 = icmp uge v2, v4
 ;;     trapnz v5, UndefinedElement
 ;;     v6 = iconst.i64 0
 ;;     v7 = select_spectre_guard v5, v6, v2  ; v6 = 0
-;;     v8 = load.i64 notrap aligned readonly can_move region0 v0-96
+;;     v8 = load.i64 notrap aligned readonly can_move region0 v0-112
 ;;     v9 = load.i64 notrap aligned readonly can_move region0 v8
 ;;     v10 = iconst.i64 3
 ;;     v11 = ishl v7, v10  ; v10 = 3
@@ -85,7 +85,7 @@
 ;;     v15 = icmp eq v13, v14  ; v14 = 0
 ;;     trapnz v15, UninitializedElement
 ;;     v16 = load.i32 notrap aligned readonly region2 v13+16
-;;     v17 = load.i64 notrap aligned readonly can_move region0 v0-72
+;;     v17 = load.i64 notrap aligned readonly can_move region0 v0-80
 ;;     v18 = load.i32 notrap aligned readonly can_move region0 v17
 ;;     v19 = icmp ne v16, v18
 ;;     trapnz v19, IndirectCallTypeMismatch
@@ -124,8 +124,8 @@
 ;; function 7:
 ;; function u0:6(i64 vmctx) -> i64 tail {
 ;; block0(v0: i64):
-;;     v1 = iconst.i64 -296
-;;     v2 = iadd v0, v1  ; v1 = -296
+;;     v1 = iconst.i64 -312
+;;     v2 = iadd v0, v1  ; v1 = -312
 ;;     return v2
 ;; }
 ;;
@@ -137,7 +137,7 @@
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = uextend.i64 v1
 ;;     v3 = iconst.i32 0
-;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-64
+;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-72
 ;;     v5 = load.i64 notrap aligned readonly can_move region0 v4
 ;;     v6 = call_indirect sig0, v5(v0, v3, v2)  ; v3 = 0
 ;;     v7 = ireduce.i32 v6

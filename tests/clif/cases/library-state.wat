@@ -28,10 +28,10 @@
 ;;     region3 = 196610 "global"
 ;;
 ;; block0(v0: i64):
-;;     v1 = load.i64 notrap aligned readonly can_move region0 v0-88
+;;     v1 = load.i64 notrap aligned readonly can_move region0 v0-96
 ;;     v2 = load.i64 notrap aligned region1 v1
-;;     v3 = load.i32 notrap aligned region2 v0-96
-;;     v4 = load.i32 notrap aligned region3 v0-104
+;;     v3 = load.i32 notrap aligned region2 v0-104
+;;     v4 = load.i32 notrap aligned region3 v0-112
 ;;     v5 = iconst.i32 42
 ;;     return v2, v3, v4, v5  ; v5 = 42
 ;; }
@@ -43,9 +43,9 @@
 ;;     region2 = 196610 "global"
 ;;
 ;; block0(v0: i64, v1: i64, v2: i32):
-;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-88
+;;     v3 = load.i64 notrap aligned readonly can_move region0 v0-96
 ;;     store notrap aligned region1 v1, v3
-;;     store notrap aligned region2 v2, v0-104
+;;     store notrap aligned region2 v2, v0-112
 ;;     return
 ;; }
 ;;
@@ -56,7 +56,7 @@
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = uextend.i64 v1
-;;     v3 = load.i64 notrap aligned readonly can_move region1 v0-128
+;;     v3 = load.i64 notrap aligned readonly can_move region1 v0-144
 ;;     v4 = iadd v3, v2
 ;;     v5 = load.i32 little region0 v4+8
 ;;     return v5
@@ -67,7 +67,7 @@
 ;;     region0 = 65536 "context"
 ;;
 ;; block0(v0: i64):
-;;     v1 = load.i64 notrap aligned readonly can_move region0 v0-120
+;;     v1 = load.i64 notrap aligned readonly can_move region0 v0-136
 ;;     v2 = iconst.i64 8
 ;;     v3 = iadd v1, v2  ; v2 = 8
 ;;     v4 = atomic_load.i64 notrap aligned region0 v3
@@ -86,13 +86,13 @@
 ;;
 ;; block0(v0: i64):
 ;;     v1 = iconst.i32 1
-;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-80
+;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-88
 ;;     v3 = load.i32 notrap aligned readonly can_move region0 v2
-;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-64
+;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-72
 ;;     v5 = load.i64 notrap aligned readonly can_move region0 v4+112
 ;;     v6 = call_indirect sig0, v5(v0, v3)
 ;;     store notrap aligned region1 v1, v6+16  ; v1 = 1
-;;     v7 = load.i64 notrap aligned readonly can_move region0 v0-64
+;;     v7 = load.i64 notrap aligned readonly can_move region0 v0-72
 ;;     v8 = load.i64 notrap aligned readonly can_move region0 v7+120
 ;;     call_indirect sig1, v8(v0, v6)
 ;;     trap UncaughtException

@@ -21,44 +21,81 @@
 ;; function u0:1(i64 vmctx, i32) -> i32 tail {
 ;;     region0 = 65536 "context"
 ;;     region1 = 655360 "interrupt"
-;;     sig0 = (i64 vmctx, i32) -> i32 tail
-;;     fn0 = colocated u0:1 sig0
+;;     region2 = 589824 "fuel"
+;;     sig0 = () preserve_all
+;;     sig1 = (i64 vmctx, i32) -> i32 tail
+;;     fn0 = colocated u0:1 sig1
 ;;
 ;; block0(v0: i64, v1: i32):
-;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-48
+;;     v7 -> v1
+;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-56
 ;;     sequence_point
 ;;     v3 = load.i8 notrap aligned region1 v2+8
-;;     trapnz v3, Interrupt
-;;     v4 = call fn0(v0, v1)
-;;     return v4
+;;     brif v3, block1, block2
+;;
+;; block1 cold:
+;;     v4 = load.i64 notrap aligned readonly region0 v0-40
+;;     v5 = load.i64 notrap aligned readonly can_move region0 v0-56
+;;     v6 = iconst.i64 16
+;;     store notrap aligned region2 v6, v5+24  ; v6 = 16
+;;     call_indirect sig0, v4()
+;;     jump block2
+;;
+;; block2:
+;;     v8 = call fn0(v0, v1)
+;;     return v8
 ;; }
 ;;
 ;; function 2:
 ;; function u0:2(i64 vmctx, i32) tail {
 ;;     region0 = 65536 "context"
 ;;     region1 = 655360 "interrupt"
+;;     region2 = 589824 "fuel"
+;;     sig0 = () preserve_all
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     jump block1(v1)
 ;;
-;; block1(v9: i32):
-;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-48
+;; block1(v17: i32):
+;;     v16 -> v17
+;;     v2 = load.i64 notrap aligned readonly can_move region0 v0-56
 ;;     sequence_point
 ;;     v3 = load.i8 notrap aligned region1 v2+8
-;;     trapnz v3, Interrupt
-;;     jump block2(v9)
+;;     brif v3, block2, block3
 ;;
-;; block2(v6: i32):
-;;     v4 = load.i64 notrap aligned readonly can_move region0 v0-48
-;;     sequence_point
-;;     v5 = load.i8 notrap aligned region1 v4+8
-;;     trapnz v5, Interrupt
-;;     v7 = iconst.i32 1
-;;     v8 = isub v6, v7  ; v7 = 1
-;;     brif v8, block2(v8), block3
+;; block2 cold:
+;;     v4 = load.i64 notrap aligned readonly region0 v0-40
+;;     v5 = load.i64 notrap aligned readonly can_move region0 v0-56
+;;     v6 = iconst.i64 16
+;;     store notrap aligned region2 v6, v5+24  ; v6 = 16
+;;     call_indirect sig0, v4()
+;;     jump block3
 ;;
 ;; block3:
-;;     jump block1(v8)
+;;     jump block4(v17)
+;;
+;; block4(v13: i32):
+;;     v12 -> v13
+;;     v7 = load.i64 notrap aligned readonly can_move region0 v0-56
+;;     sequence_point
+;;     v8 = load.i8 notrap aligned region1 v7+8
+;;     brif v8, block5, block6
+;;
+;; block5 cold:
+;;     v9 = load.i64 notrap aligned readonly region0 v0-40
+;;     v10 = load.i64 notrap aligned readonly can_move region0 v0-56
+;;     v11 = iconst.i64 16
+;;     store notrap aligned region2 v11, v10+24  ; v11 = 16
+;;     call_indirect sig0, v9()
+;;     jump block6
+;;
+;; block6:
+;;     v14 = iconst.i32 1
+;;     v15 = isub.i32 v13, v14  ; v14 = 1
+;;     brif v15, block4(v15), block7
+;;
+;; block7:
+;;     jump block1(v15)
 ;; }
 ;;
 ;; the trampoline to functions of type 0:

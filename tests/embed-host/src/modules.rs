@@ -37,7 +37,7 @@ impl Modules {
                 unsafe { Library::open(&path) }.and_then(|library| library.module(name))
             }
             None => {
-                linked!(name: "calls" "catcher" "floats" "shared" "state" "thrower" "traps" "values" "wasi")
+                linked!(name: "calls" "catcher" "floats" "shared" "slices" "state" "thrower" "traps" "values" "wasi")
             }
         };
         found.unwrap_or_else(|error| panic!("module {name}: {error}"))

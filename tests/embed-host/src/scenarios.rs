@@ -12,12 +12,12 @@ use wasmelt_embed::{
 };
 
 use crate::modules::Modules;
-use crate::waiting::{waiting, waiting_fails};
+use crate::waiting::{waiting, waiting_fails, yielding};
 use crate::{call, call_func, call_i32, host, trap};
 
 type Scenario = fn(&Modules);
 
-pub(crate) const ALL: [(&str, Scenario); 20] = [
+pub(crate) const ALL: [(&str, Scenario); 21] = [
     ("values of all types", values),
     ("many parameters and results", many),
     ("vectors", vectors),
@@ -38,6 +38,7 @@ pub(crate) const ALL: [(&str, Scenario); 20] = [
     ("WASI with a context each", wasi),
     ("functions of the host that are waited for", waiting),
     ("such functions that fail", waiting_fails),
+    ("guests that give the executor back", yielding),
 ];
 
 fn func_type(modules: &Modules, name: &str) -> wasmelt_embed::FuncType {

@@ -3,10 +3,12 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
-use wasmelt_embed::{Caller, Error, Exception, Extern, Func, Instance, Linker, Store, Val};
+use wasmelt_embed::{Caller, Deadlines, Error, Exception, Extern, Func, Instance, Linker, Store, Trap, Val};
 
 use crate::modules::Modules;
 
@@ -100,4 +102,40 @@ pub(crate) fn waiting_fails(modules: &Modules) {
     for n in 1..50 {
         assert_eq!(finish(calls.call_async(&mut store, n)).0, 2);
     }
+}
+
+pub(crate) fn yielding(modules: &Modules) {
+    let (mut store, deadlines) = (Store::new(()), Deadlines::new());
+    let instance = Instance::new(&mut store, &modules.get("slices"), &[]).unwrap();
+    let sum = instance.get_typed_func::<i32, i64>(&store, "sum").unwrap();
+    store.set_fuel(u64::MAX).unwrap();
+    let wanted = sum.call(&mut store, 1000).unwrap();
+    store.fuel_async_yield_interval(Some(2000)).unwrap();
+    assert_eq!(sum.call(&mut store, 1000).unwrap(), wanted);
+    let (polls, result) = finish(sum.call_async(&mut store, 1000));
+    assert!(polls > 50 && result.unwrap() == wanted, "polled {polls} times");
+    // For the other reason.
+    store.fuel_async_yield_interval(None).unwrap();
+    store.deadline_async_yield_and_update(&deadlines, Duration::ZERO).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                deadlines.tick();
+            }
+        });
+        // Until the other thread has run at the same time.
+        loop {
+            let (polls, result) = finish(sum.call_async(&mut store, 100_000));
+            assert_eq!(result.unwrap(), sum.call(&mut store, 100_000).unwrap());
+            if polls > 1 {
+                break;
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    store.set_fuel(20_000).unwrap();
+    store.fuel_async_yield_interval(Some(2000)).unwrap();
+    let error = finish(sum.call_async(&mut store, 1000)).1.unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
 }

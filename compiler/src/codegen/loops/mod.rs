@@ -14,6 +14,8 @@ use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use cranelift_codegen::loop_analysis::{Loop as LoopId, LoopAnalysis};
 
+use crate::translate::is_pause;
+
 /// Improves the loops of a function that is optimised.
 pub(super) fn improve(context: &mut Context) {
     if context.loop_analysis.loops().next().is_none() {
@@ -94,10 +96,14 @@ fn innermost(func: &Function, analysis: &LoopAnalysis) -> Vec<(LoopId, Vec<Block
     analysis.loops().filter(|&id| !outer.contains(id)).map(|id| (id, std::mem::take(&mut blocks[id]))).collect()
 }
 
-/// Whether blocks have calls, which no value should be kept in a register for. A tail call leaves the loop.
+/// Whether blocks have calls, which no value should be kept in a register for. A tail call leaves the loop, and what keeps all
+/// registers counts as no call.
 fn calls(func: &Function, blocks: &[Block]) -> bool {
-    let opcodes = blocks.iter().flat_map(|&block| func.layout.block_insts(block)).map(|i| func.dfg.insts[i].opcode());
-    opcodes.into_iter().any(|opcode| opcode == Opcode::SetPinnedReg || opcode.is_call() && !opcode.is_return())
+    let mut insts = blocks.iter().flat_map(|&block| func.layout.block_insts(block));
+    insts.any(|inst| {
+        let opcode = func.dfg.insts[inst].opcode();
+        opcode == Opcode::SetPinnedReg || opcode.is_call() && !opcode.is_return() && !is_pause(func, inst)
+    })
 }
 
 /// Whether an instruction is a branch that does nothing else, so that code in front of it is code before the loop.

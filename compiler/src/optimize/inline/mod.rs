@@ -35,7 +35,7 @@ use crate::parallel;
 use crate::profile::Guide;
 use crate::program::{FuncId, Piece, Program};
 use crate::progress::NoProgress;
-use crate::translate::{Clif, Locals};
+use crate::translate::{Clif, Locals, is_pause};
 
 /// What is small enough, in instructions of CLIF.
 #[derive(Clone, Copy, Debug, Default)]
@@ -250,9 +250,11 @@ fn inline<'a>(clif: &mut Clif, choose: &mut Choice<'a>) -> Result<()> {
     })
 }
 
-/// Number of instructions.
+/// Number of instructions. What is executed where the host lets the code wait counts for nothing.
 fn size(func: &Function) -> usize {
-    func.layout.blocks().map(|block| func.layout.block_insts(block).count()).sum()
+    let pauses = |block| func.layout.is_cold(block) && func.layout.block_insts(block).any(|inst| is_pause(func, inst));
+    let blocks = func.layout.blocks().filter(|&block| !pauses(block));
+    blocks.map(|block| func.layout.block_insts(block).count()).sum()
 }
 
 /// A function that takes bodies.
