@@ -272,6 +272,30 @@ WASM_API_EXTERN own wasm_func_t* wasmelt_func_new_unboxed(
     wasm_store_t*, const wasm_functype_t*, wasmelt_unboxed_callback_t, void* env, void (*finalizer)(void*));
 
 /* ------------------------------------------------------------------------------------------------------------------
+ * Exceptions
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A tag, which tells exceptions apart: an external of the kind `WASM_EXTERN_TAG`. The parameters of its type are the values of
+ * an exception, and it has no results. Two tags are different also where their types are equal.
+ */
+WASM_API_EXTERN own wasm_extern_t* wasmelt_tag_new(wasm_store_t*, const wasm_functype_t*);
+
+/*
+ * An exception, as a trap: a callback that returns the trap throws the exception, and guests may catch it. It belongs to the
+ * store, which the trap keeps. Fails where the values are not of the tag's type. Vectors do not fit into a `wasm_val_t`.
+ */
+WASM_API_EXTERN own wasm_trap_t* wasmelt_trap_new_exception(
+    wasm_store_t*, const wasm_extern_t* tag, const wasm_val_vec_t* values);
+
+/*
+ * The tag and the values of the exception that a trap stands for: one that no guest has caught, or one of
+ * `wasmelt_trap_new_exception`. NULL, and false, where the trap is another one. The values are copied.
+ */
+WASM_API_EXTERN own wasm_extern_t* wasmelt_trap_exception_tag(const wasm_trap_t*);
+WASM_API_EXTERN bool wasmelt_trap_exception_values(const wasm_trap_t*, own wasm_val_vec_t* out);
+
+/* ------------------------------------------------------------------------------------------------------------------
  * Memories and instances
  * ---------------------------------------------------------------------------------------------------------------- */
 

@@ -240,7 +240,7 @@ pub extern "C" fn wasm_func_call(
         }
         Ok(())
     };
-    caught(call).err().map(trap::of_error)
+    caught(call).err().map(|error| trap::of_error(func(object).ok().map(|(_, store)| store), error))
 }
 
 /// # Safety
@@ -256,7 +256,7 @@ pub unsafe extern "C" fn wasmelt_func_call(object: Option<&wasm_ref_t>, values: 
         };
         store.with(|context| func.call_words(context, values))
     };
-    caught(call).err().map(trap::of_error)
+    caught(call).err().map(|error| trap::of_error(func(object).ok().map(|(_, store)| store), error))
 }
 
 /// A function of the host for a linker: what it does, for stores of any number.

@@ -27,11 +27,15 @@ pub(crate) fn instance_in(store: &StoreRef, object: Option<&wasm_ref_t>) -> Resu
 
 type TrapOut<'a> = Option<&'a mut MaybeUninit<Option<Box<wasm_ref_t>>>>;
 
-/// Does something that may end in a trap, which goes to `trap`.
-pub(crate) fn or_trap<T>(trap: TrapOut<'_>, action: impl FnOnce() -> Result<T>) -> Option<T> {
+/// Does something in a store that may end in a trap, which goes to `trap`.
+pub(crate) fn or_trap<T>(
+    store: Option<&wasm_store_t>,
+    trap: TrapOut<'_>,
+    action: impl FnOnce() -> Result<T>,
+) -> Option<T> {
     let (result, error) = match caught(action) {
         Ok(result) => (Some(result), None),
-        Err(error) => (None, Some(trap::of_error(error))),
+        Err(error) => (None, Some(trap::of_error(store.map(|store| &store.store), error))),
     };
     if let Some(trap) = trap {
         trap.write(error);
@@ -46,7 +50,7 @@ pub extern "C" fn wasm_instance_new(
     imports: Option<&Refs>,
     trap: TrapOut<'_>,
 ) -> Option<Box<wasm_ref_t>> {
-    or_trap(trap, || {
+    or_trap(store, trap, || {
         let store = &need(store, "the store")?.store;
         let module = module(object)?;
         let import = |object: &Option<Box<wasm_ref_t>>| need(object.as_deref(), "an import")?.external();

@@ -15,6 +15,7 @@
 #![allow(missing_docs, reason = "the headers document each function")]
 
 mod error;
+mod exception;
 mod externs;
 mod func;
 mod instance;

@@ -159,7 +159,7 @@ pub unsafe extern "C" fn wasmelt_linker_define_module(
         let (linker, module) = (&mut need(linker, "the linker")?.0, module(object)?);
         need(store, "the store")?.store.with(|context| linker.module(context, name, module).map(drop))
     };
-    or_trap(trap, define).is_some()
+    or_trap(store, trap, define).is_some()
 }
 
 #[unsafe(no_mangle)]
@@ -196,7 +196,7 @@ pub extern "C" fn wasmelt_linker_instantiate(
     object: Option<&wasm_ref_t>,
     trap: Option<&mut MaybeUninit<Option<Box<wasm_ref_t>>>>,
 ) -> Option<Box<wasm_ref_t>> {
-    or_trap(trap, || {
+    or_trap(store, trap, || {
         let (linker, store) = (&need(linker, "the linker")?.0, &need(store, "the store")?.store);
         let module = module(object)?;
         Ok(store.object(Item::Instance(store.with(|context| linker.instantiate(context, module))?)))

@@ -5,11 +5,11 @@ use core::mem::MaybeUninit;
 use std::sync::{Arc, Mutex};
 
 use wasmelt_embed::wasi::I32Exit;
-use wasmelt_embed::{Error, Frame, Result, Trap};
+use wasmelt_embed::{Error, Exception, Frame, Result, Trap};
 
 use super::error::{attempt, need, record};
 use super::object::{Info, Item, wasm_ref_t};
-use super::store::wasm_store_t;
+use super::store::{StoreRef, wasm_store_t};
 use super::vec::{ByteVec, Vector};
 
 /// Why a call ended.
@@ -20,23 +20,31 @@ pub(crate) struct TrapData {
     trap: Option<Trap>,
     /// With which code the guest has ended.
     exit: Option<i32>,
+    /// Which exception nobody has caught, or is thrown. The object of the trap has its store.
+    exception: Option<Exception>,
     pub(crate) info: Mutex<Info>,
 }
 
 impl TrapData {
     fn of_message(message: String) -> Self {
-        Self { message, frames: Vec::new(), trap: None, exit: None, info: Mutex::default() }
+        Self { message, frames: Vec::new(), trap: None, exit: None, exception: None, info: Mutex::default() }
     }
 }
 
-/// An error as a trap for C, recorded as the last error as well: the trap that a callback has returned is that trap again.
-pub(crate) fn of_error(error: Error) -> Box<wasm_ref_t> {
+/// An error of a call in a store as a trap for C, recorded as the last error as well: the trap that a callback has returned is
+/// that trap again.
+pub(crate) fn of_error(store: Option<&StoreRef>, error: Error) -> Box<wasm_ref_t> {
     let message = match &error {
         // The frames are asked for.
         Error::Trap(trap) => trap.trap.to_string(),
         other => other.to_string(),
     };
     record(&message);
+    let exception = match &error {
+        Error::Exception(exception) if store.is_some() => Some(exception.clone()),
+        _ => None,
+    };
+    let store = exception.as_ref().and(store).cloned();
     let data = match error.downcast_ref::<Returned>() {
         Some(Returned(data)) => Arc::clone(data),
         None => Arc::new(TrapData {
@@ -47,16 +55,32 @@ pub(crate) fn of_error(error: Error) -> Box<wasm_ref_t> {
                 _ => error.downcast_ref::<Trap>().copied(),
             },
             exit: error.downcast_ref::<I32Exit>().map(|exit| exit.0),
+            exception,
             info: Mutex::default(),
         }),
     };
-    Box::new(wasm_ref_t { item: Item::Trap(data), store: None })
+    Box::new(wasm_ref_t { item: Item::Trap(data), store })
+}
+
+/// A trap that throws an exception of this store when a callback returns it.
+pub(crate) fn of_exception(store: &StoreRef, exception: Exception) -> Box<wasm_ref_t> {
+    let data = TrapData::of_message(Trap::UncaughtException.to_string());
+    let data = TrapData { trap: Some(Trap::UncaughtException), exception: Some(exception), ..data };
+    Box::new(wasm_ref_t { item: Item::Trap(Arc::new(data)), store: Some(store.clone()) })
+}
+
+/// The exception that a trap stands for.
+pub(crate) fn exception(trap: &wasm_ref_t) -> Result<Option<&Exception>> {
+    Ok(data(Some(trap))?.exception.as_ref())
 }
 
 /// The error that a callback's trap is on its way through guests.
 pub(crate) fn to_error(trap: wasm_ref_t) -> Error {
     match trap.item {
-        Item::Trap(data) => Error::host(Returned(data)),
+        Item::Trap(data) => match &data.exception {
+            Some(exception) => Error::Exception(exception.clone()),
+            None => Error::host(Returned(data)),
+        },
         _ => Error::Usage("a callback has returned an object that is not a trap".to_owned()),
     }
 }

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wasmelt import (Deadlines, ExitTrap, Func, FuncType, Global, GlobalType, Instance, Limits, Linker, Memory, MemoryType,
-                     Module, Output, Pool, Store, Table, TableType, Trap, ValType, WasiConfig, WasmeltError)
+from wasmelt import (Deadlines, ExitTrap, Func, FuncType, Global, GlobalType, GuestException, Instance, Limits, Linker, Memory,
+                     MemoryType, Module, Output, Pool, Store, Table, TableType, Tag, Trap, ValType, WasiConfig, WasmeltError)
 
 MODULES = Path(os.environ["WASMELT_TEST_MODULES"])
 I32 = ValType.i32()
@@ -60,7 +61,6 @@ def test_references_pass():
 @pytest.mark.parametrize("name, args, error", [
     ("add", (1,), TypeError), ("add", (1, 2, 3), TypeError), ("add", ("1", 2), TypeError), ("add", (1.0, 2), TypeError),
     ("add", (2**32, 0), OverflowError), ("mixed", (1, 2, None, 4), TypeError), ("same_func", (3,), TypeError),
-    ("vector", (), WasmeltError),
 ])
 def test_wrong_arguments_are_exceptions(name, args, error):
     store, exports = calls()
@@ -85,6 +85,102 @@ def test_exceptions_of_callbacks_go_through():
         assert caught.value is error
     with pytest.raises(Trap, match="unreachable"):
         exports["trap"](store)
+
+
+def exceptions(throw):
+    store, linker = Store(), Linker()
+    tag = Tag(store, FuncType([I32], []))
+    linker.define(store, "host", "other", tag)
+    linker.define_func("host", "throw", FuncType([I32], []), lambda number: throw(store, tag, number))
+    return store, tag, linker.instantiate(store, load("exceptions")).exports(store)
+
+
+def test_exceptions_of_guests_have_tags_and_values():
+    store, other, exports = exceptions(lambda *_: None)
+    own, thing = exports["own"], object()
+    assert [ty.name for ty in own.type(store).params] == ["i32", "f64", "externref"]
+    for number in range(3):
+        with pytest.raises(GuestException) as caught:
+            exports["throws"](store, number, thing)
+        assert (caught.value.tag, caught.value.values, caught.value.code) == (own, [number, 0.5, thing], 14)
+        assert caught.value.tag != other and caught.value.values[2] is thing
+    # They are traps to those who do not ask.
+    with pytest.raises(Trap):
+        exports["throws"](store, 1, None)
+
+
+def test_the_host_throws_what_guests_catch():
+    def throw(store, tag, number):
+        raise GuestException(tag, [number])
+
+    store, other, exports = exceptions(throw)
+    for number in range(3):
+        assert exports["catches"](store, number) == number
+        with pytest.raises(GuestException) as caught:
+            exports["calls"](store, number)
+        assert (caught.value.tag, caught.value.values) == (other, [number])
+
+
+def test_what_a_function_of_the_host_did_not_catch_goes_on():
+    def throw(store, tag, number):
+        if number == 0:
+            raise GuestException(tag, [77])
+        exports["calls"](store, 0)
+
+    store, other, exports = exceptions(throw)
+    assert exports["catches"](store, 1) == 77
+    with pytest.raises(GuestException) as caught:
+        exports["calls"](store, 1)
+    assert (caught.value.tag, caught.value.values) == (other, [77])
+
+
+@pytest.mark.parametrize("thrown, error", [
+    (lambda tag, _: GuestException(tag, []), TypeError), (lambda tag, _: GuestException(tag, ["text"]), TypeError),
+    (lambda tag, _: GuestException(None, [1]), TypeError), (lambda _, other: GuestException(other, [1]), WasmeltError),
+])
+def test_what_cannot_be_thrown_is_an_exception(thrown, error):
+    elsewhere = Tag(Store(), FuncType([I32], []))
+
+    def throw(_, tag, __):
+        raise thrown(tag, elsewhere)
+
+    store, _, exports = exceptions(throw)
+    for name in ("catches", "calls"):
+        with pytest.raises(error):
+            exports[name](store, 1)
+    for wrong in (lambda: Tag(store, UNARY), lambda: Tag(store, 1)):
+        with pytest.raises((WasmeltError, TypeError)):
+            wrong()
+
+
+def vector(*lanes):
+    return struct.pack("<4i", *lanes)
+
+
+def test_vectors_pass():
+    def swap(lanes, number):
+        return [number, lanes[::-1]]
+
+    ty = FuncType([ValType.v128(), I32], [I32, ValType.v128()])
+    store, linker = Store(), Linker()
+    linker.define_func("host", "swap", ty, swap)
+    exports = linker.instantiate(store, load("vectors")).exports(store)
+    assert exports["add"](store, vector(1, 2, 3, 4), bytearray(vector(10, 20, 30, -40))) == vector(11, 22, 33, -36)
+    lanes = bytes(range(16))
+    assert exports["swap"](store, lanes, 7) == [7, lanes[::-1]]
+    assert Func(store, ty, swap)(store, lanes, 7) == [7, lanes[::-1]]
+    assert [ty.name for ty in exports["swap"].type(store).results] == ["i32", "v128"]
+    with pytest.raises(Trap, match="unreachable"):
+        exports["trap"](store, lanes)
+    for wrong, error in [((b"short", 1), WasmeltError), ((1, 1), TypeError), ((lanes, "text"), TypeError)]:
+        with pytest.raises(error):
+            exports["swap"](store, *wrong)
+    with pytest.raises(WasmeltError, match="vectors and references"):
+        exports["both"](store, lanes, None)
+    with pytest.raises(WasmeltError, match="globals"):
+        Global(store, GlobalType(ValType.v128(), True), lanes)
+    with pytest.raises(WasmeltError):
+        Func(store, ty, lambda *_: [1, b"short"])(store, lanes, 7)
 
 
 def test_an_exception_that_a_callback_caught_is_gone():

@@ -7,15 +7,15 @@ The C library is the file that the environment variable WASMELT_LIBRARY names, o
 the system finds.
 """
 
-from ._errors import ExitTrap, Frame, Trap, WasmeltError
-from ._externs import Caller, Func, Global, Memory, Table
+from ._errors import ExitTrap, Frame, GuestException, Trap, WasmeltError
+from ._externs import Caller, Func, Global, Memory, Table, Tag
 from ._instance import Instance, Linker
 from ._store import Deadlines, Engine, InterruptHandle, Module, Pool, Store
 from ._types import FuncType, GlobalType, Limits, MemoryType, TableType, ValType
 from ._wasi import Output, WasiConfig
 
 __all__ = [
-    "Caller", "Deadlines", "Engine", "ExitTrap", "Frame", "Func", "FuncType", "Global", "GlobalType", "Instance", "InterruptHandle",
-    "Limits", "Linker", "Memory", "MemoryType", "Module", "Output", "Pool", "Store", "Table", "TableType", "Trap", "ValType",
-    "WasiConfig", "WasmeltError",
+    "Caller", "Deadlines", "Engine", "ExitTrap", "Frame", "Func", "FuncType", "Global", "GlobalType", "GuestException", "Instance",
+    "InterruptHandle", "Limits", "Linker", "Memory", "MemoryType", "Module", "Output", "Pool", "Store", "Table", "TableType", "Tag", "Trap",
+    "ValType", "WasiConfig", "WasmeltError",
 ]

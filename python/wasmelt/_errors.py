@@ -33,6 +33,15 @@ class Trap(WasmeltError):
         self.message, self.frames, self.code = message, list(frames), code
 
 
+class GuestException(Trap):
+    """An exception of WebAssembly that no guest has caught: `tag` and `values`. A function of the host throws one by raising
+    the object, which guests then may catch."""
+
+    def __init__(self, tag, values, message="an exception of WebAssembly", frames=(), code=14):
+        super().__init__(message, frames, code)
+        self.tag, self.values = tag, list(values)
+
+
 class ExitTrap(Trap):
     """The guest has called `proc_exit` of WASI: `status` is its exit code."""
 
@@ -78,11 +87,11 @@ def guarded(store, call):
         lib.wasm_trap_delete(trap)
         raise exception
     if trap:
-        raise to_exception(trap)
+        raise to_exception(store, trap)
 
 
-def to_exception(trap):
-    """The exception for a trap, which is deleted."""
+def to_exception(store, trap):
+    """The exception for a trap of a call in a store, which is deleted."""
     try:
         message, status, trace = Bytes(), c_int32(), Pointers()
         lib.wasm_trap_message(trap, byref(message))
@@ -90,6 +99,9 @@ def to_exception(trap):
         lib.wasm_trap_trace(trap, byref(trace))
         frames = [Frame(trace.data[index]) for index in range(trace.size)]
         lib.wasm_frame_vec_delete(byref(trace))
+        tag = lib.wasmelt_trap_exception_tag(trap)
+        if tag:
+            return GuestException(*store._thrown(tag, trap), text, frames, lib.wasmelt_trap_code(trap))
         exits = lib.wasmelt_trap_exit_status(trap, byref(status))
         exception = (ExitTrap if exits else Trap)(text, frames, lib.wasmelt_trap_code(trap))
         if exits:

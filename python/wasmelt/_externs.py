@@ -4,9 +4,9 @@ import ctypes
 import itertools
 from ctypes import byref
 
-from ._errors import WasmeltError, check, guarded, running, to_trap, utf8
-from ._library import CALLBACK, FINALIZER, Owned, Val, Vals, lib
-from ._store import store_of
+from ._errors import GuestException, WasmeltError, check, guarded, running, to_trap, utf8
+from ._library import CALLBACK, FINALIZER, UNBOXED, Owned, Val, Vals, Value, lib
+from ._store import Store, store_of
 from ._types import KINDS, FuncType, GlobalType, Limits, MemoryType, TableType, ValType
 
 # Objects of Python that C knows by a number, until C calls the finalizer.
@@ -28,22 +28,49 @@ def _finalize(number):
 def lower(store, value, ty):
     """A value for a guest. References in it are borrowed from `value`, or owned by whoever deletes the value."""
     raw = Val(ty.kind)
+    if ty.name in ("i32", "i64", "f32", "f64"):
+        lower_number(raw.of, value, ty)
+    elif ty.name in ("externref", "funcref"):
+        raw.of.ref = _lower_reference(store, value, ty)
+    elif ty.name == "v128":
+        raise WasmeltError("vectors are passed to functions and by them alone: not in globals, nor in exceptions")
+    else:
+        raise WasmeltError(f"the Python package does not pass values of type {ty}")
+    return raw
+
+
+def lower_number(of, value, ty):
+    """Puts a number or vector into a union of C."""
     if ty.name in ("i32", "i64"):
         bits = int(ty.name[1:])
         if not isinstance(value, int):
             raise TypeError(f"{value!r} is not an integer, for {ty}")
         if not -(1 << (bits - 1)) <= value < 1 << bits:
             raise OverflowError(f"{value} does not fit into {ty}")
-        setattr(raw.of, ty.name, value)
+        setattr(of, ty.name, value)
     elif ty.name in ("f32", "f64"):
         if not isinstance(value, (int, float)):
             raise TypeError(f"{value!r} is not a number, for {ty}")
-        setattr(raw.of, ty.name, float(value))
-    elif ty.name in ("externref", "funcref"):
-        raw.of.ref = _lower_reference(store, value, ty)
+        setattr(of, ty.name, float(value))
     else:
-        raise WasmeltError(f"the Python package does not pass values of type {ty}")
-    return raw
+        try:
+            lanes = bytes(memoryview(value))
+        except TypeError:
+            raise TypeError(f"{value!r} has no bytes, for {ty}") from None
+        if len(lanes) != 16:
+            raise WasmeltError(f"a vector has 16 bytes, not {len(lanes)}")
+        of.v128[:] = lanes
+
+
+def lower_unboxed(places, values, types):
+    """Puts numbers and vectors where C expects them."""
+    for place, value, ty in zip(places, values, types):
+        lower_number(place, value, ty)
+
+
+def raise_unboxed(places, types):
+    """The numbers and vectors that C has left."""
+    return [bytes(place.v128) if ty.name == "v128" else getattr(place, ty.name) for place, ty in zip(places, types)]
 
 
 def _lower_reference(store, value, ty):
@@ -142,28 +169,71 @@ class Caller:
         return found
 
 
-@CALLBACK
-def _call_back(number, caller, args, results):
+def _guarded(caller, run):
     try:
-        _run(_objects[number], caller, args.contents, results.contents)
+        run()
         return None
-    # Every exception goes through the guest and is raised by the call into it.
+    except GuestException as exception:
+        return _thrown(caller, exception)
+    # Every other exception goes through the guest and is raised by the call into it.
     except BaseException as exception:
         return to_trap(lib.wasmelt_caller_store(caller), exception)
 
 
-def _run(function, pointer, args, results):
-    callback, ty, access_caller = function
-    store = running.stores[-1]
-    values = [raise_value(store, _copy(args.data[index])) for index in range(args.size)]
-    caller = Caller(store, pointer)
+def _thrown(caller, exception):
+    """A trap for C that stands for an exception of WebAssembly."""
+    raw = lib.wasmelt_caller_store(caller)
     try:
-        returned = callback(*([caller] if access_caller else []), *values)
-    finally:
-        caller._pointer = None
-    lowered = Values(store, _results(returned, ty), ty.results)
+        if not isinstance(exception.tag, Tag):
+            raise TypeError(f"a Tag is needed, not {type(exception.tag).__name__}")
+        store = running.stores[-1]
+        ty = exception.tag.type(store)
+        if len(exception.values) != len(ty.params):
+            raise TypeError(f"an exception of the tag has {len(ty.params)} values, and {len(exception.values)} were given")
+        values = Values(store, exception.values, ty.params)
+        try:
+            return check(lib.wasmelt_trap_new_exception(raw, exception.tag._pointer, byref(values.vector)))
+        finally:
+            values.release()
+    except BaseException as error:
+        return to_trap(raw, error)
+
+
+@CALLBACK
+def _call_back(number, caller, args, results):
+    return _guarded(caller, lambda: _run(_objects[number], caller, args.contents, results.contents))
+
+
+@UNBOXED
+def _call_back_unboxed(number, caller, values, _count):
+    return _guarded(caller, lambda: _run_unboxed(_objects[number], caller, values))
+
+
+def _run(function, pointer, args, results):
+    ty, store = function[1], running.stores[-1]
+    values = [raise_value(store, _copy(args.data[index])) for index in range(args.size)]
+    lowered = Values(store, _returned(function, pointer, values), ty.results)
     for index in range(results.size):
         results.data[index] = lowered.array[index]
+
+
+def _run_unboxed(function, pointer, values):
+    _, ty, _ = function
+    returned = _returned(function, pointer, raise_unboxed(values[:len(ty.params)], ty.params))
+    places = (Value * len(ty.results))()
+    lower_unboxed(places, returned, ty.results)
+    for index, place in enumerate(places):
+        values[index] = place
+
+
+def _returned(function, pointer, values):
+    """What a function of the host returns, as a list."""
+    callback, ty, access_caller = function
+    caller = Caller(running.stores[-1], pointer)
+    try:
+        return _results(callback(*([caller] if access_caller else []), *values), ty)
+    finally:
+        caller._pointer = None
 
 
 def _copy(raw):
@@ -203,9 +273,11 @@ class Func(Extern):
         self._store = store_of(store)
         raw, number = callback(ty, function, access_caller)
         try:
+            new, code = lib.wasmelt_func_new, _call_back
+            if ty._has_vectors:
+                new, code = lib.wasmelt_func_new_unboxed, _call_back_unboxed
             with self._store._lock:
-                self._own(check(lib.wasmelt_func_new(self._store._pointer, raw, _call_back, number, _finalize)),
-                          lib.wasm_ref_delete)
+                self._own(check(new(self._store._pointer, raw, code, number, _finalize)), lib.wasm_ref_delete)
         finally:
             lib.wasm_functype_delete(raw)
 
@@ -221,6 +293,8 @@ class Func(Extern):
             ty = FuncType._take(lib.wasm_func_type(self._pointer))
             if len(args) != len(ty.params):
                 raise TypeError(f"the function has {len(ty.params)} parameters, and {len(args)} arguments were given")
+            if ty._has_vectors:
+                return _result(self._call_unboxed(store, args, ty))
             values = Values(store, args, ty.params)
             raw = (Val * len(ty.results))()
             results = Vals(len(ty.results), raw)
@@ -228,8 +302,18 @@ class Func(Extern):
                 guarded(store, lambda: lib.wasm_func_call(self._pointer, byref(values.vector), byref(results)))
             finally:
                 values.release()
-            found = [raise_value(store, value) for value in raw]
-        return found[0] if len(found) == 1 else found or None
+            return _result([raise_value(store, value) for value in raw])
+
+    def _call_unboxed(self, store, args, ty):
+        places = (Value * max(len(ty.params), len(ty.results)))()
+        lower_unboxed(places, args, ty.params)
+        guarded(store, lambda: lib.wasmelt_func_call(self._pointer, places, len(places)))
+        return raise_unboxed(places, ty.results)
+
+
+def _result(values):
+    """The results of a call: one, a list of several, or None."""
+    return values[0] if len(values) == 1 else values or None
 
 
 class Memory(Extern):
@@ -404,11 +488,51 @@ class Table(Extern):
                 values.release()
 
 
+class Tag(Extern):
+    """What tells exceptions apart. The type's parameters are those of an exception's values; a tag has no results."""
+
+    def __init__(self, store, ty):
+        self._store = store_of(store)
+        if not isinstance(ty, FuncType):
+            raise TypeError(f"a FuncType is needed, not {type(ty).__name__}")
+        raw = ty._new()
+        try:
+            with self._store._lock:
+                self._own(check(lib.wasmelt_tag_new(self._store._pointer, raw)), lib.wasm_ref_delete)
+        finally:
+            lib.wasm_functype_delete(raw)
+
+    def type(self, store):
+        """The FuncType."""
+        with self._check(store)._lock:
+            raw = check(lib.wasm_extern_type(self._pointer))
+            try:
+                return FuncType._of(check(lib.wasm_tagtype_functype(raw)))
+            finally:
+                lib.wasm_externtype_delete(raw)
+
+    def __eq__(self, other):
+        return isinstance(other, Tag) and lib.wasm_ref_same(self._pointer, other._pointer)
+
+    def __hash__(self):
+        return hash(Tag)
+
+
+def thrown(store, tag, trap):
+    """The tag, which is taken over, and the values of the exception that a trap stands for."""
+    values = Vals()
+    tag = Tag._of(store, tag)
+    check(lib.wasmelt_trap_exception_values(trap, byref(values)))
+    try:
+        return tag, [raise_value(store, _copy(values.data[index])) for index in range(values.size)]
+    finally:
+        lib.wasm_val_vec_delete(byref(values))
+
+
+Store._thrown = thrown
+
+
 def wrap(store, pointer):
     """The Python object for what was exported, which the object owns."""
-    kinds = {0: Func, 1: Global, 2: Table, 3: Memory}
-    kind = lib.wasm_extern_kind(pointer)
-    if kind not in kinds:
-        lib.wasm_extern_delete(pointer)
-        raise WasmeltError("the Python package does not have tags")
-    return kinds[kind]._of(store, pointer)
+    kinds = {0: Func, 1: Global, 2: Table, 3: Memory, 4: Tag}
+    return kinds[lib.wasm_extern_kind(pointer)]._of(store, pointer)

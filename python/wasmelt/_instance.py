@@ -5,7 +5,7 @@ import threading
 from ctypes import byref, c_void_p
 
 from ._errors import WasmeltError, check, guarded, utf8
-from ._externs import Extern, _call_back, _finalize, callback, wrap
+from ._externs import Extern, _call_back, _call_back_unboxed, _finalize, callback, wrap
 from ._library import Owned, Pointers, lib
 from ._store import Module, engine_of, store_of
 
@@ -54,9 +54,7 @@ class Instance(Extern):
             try:
                 found = {}
                 for index, name in enumerate(self._names[:vector.size]):
-                    # Tags have no class here.
-                    if lib.wasm_extern_kind(vector.data[index]) < 4:
-                        found[name] = wrap(store, lib.wasm_ref_copy(vector.data[index]))
+                    found[name] = wrap(store, lib.wasm_ref_copy(vector.data[index]))
                 return found
             finally:
                 lib.wasm_extern_vec_delete(byref(vector))
@@ -105,8 +103,11 @@ class Linker(Owned):
         names = utf8(module, "the module"), utf8(name, "the name")
         raw, number = callback(ty, function, access_caller)
         try:
+            define, code = lib.wasmelt_linker_define_func, _call_back
+            if ty._has_vectors:
+                define, code = lib.wasmelt_linker_define_func_unboxed, _call_back_unboxed
             with self._changing():
-                check(lib.wasmelt_linker_define_func(self._pointer, *names, raw, _call_back, number, _finalize))
+                check(define(self._pointer, *names, raw, code, number, _finalize))
         finally:
             lib.wasm_functype_delete(raw)
 

@@ -46,6 +46,11 @@ class Vals(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("data", POINTER(Val))]
 
 
+class Value(ctypes.Union):
+    """`wasmelt_value_t`"""
+    _fields_ = [("i32", c_int32), ("i64", c_int64), ("f32", c_float), ("f64", c_double), ("v128", c_uint8 * 16)]
+
+
 class CLimits(ctypes.Structure):
     """`wasm_limits_t`"""
     _fields_ = [("min", c_uint32), ("max", c_uint32)]
@@ -59,6 +64,7 @@ class CPoolConfig(ctypes.Structure):
 
 
 CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, POINTER(Vals), POINTER(Vals))
+UNBOXED = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, POINTER(Value), c_size_t)
 FINALIZER = ctypes.CFUNCTYPE(None, c_void_p)
 
 P, S, Z, B = c_void_p, c_char_p, c_size_t, c_bool
@@ -89,6 +95,11 @@ FUNCTIONS = {
     "wasm_memorytype_new": (P, [P]), "wasm_memorytype_limits": (POINTER(CLimits), [P]),
     "wasmelt_func_new": (P, [P, P, CALLBACK, P, FINALIZER]), "wasm_func_type": (P, [P]),
     "wasm_func_call": (P, [P, P, P]),
+    "wasmelt_func_call": (P, [P, POINTER(Value), Z]),
+    "wasmelt_func_new_unboxed": (P, [P, P, UNBOXED, P, FINALIZER]),
+    "wasmelt_tag_new": (P, [P, P]), "wasm_extern_type": (P, [P]), "wasm_tagtype_functype": (P, [P]),
+    "wasmelt_trap_new_exception": (P, [P, P, P]), "wasmelt_trap_exception_tag": (P, [P]),
+    "wasmelt_trap_exception_values": (B, [P, P]),
     "wasm_global_new": (P, [P, P, P]), "wasm_global_type": (P, [P]), "wasm_global_get": (None, [P, P]),
     "wasm_global_set": (None, [P, P]),
     "wasm_table_new": (P, [P, P, P]), "wasm_table_type": (P, [P]), "wasm_table_size": (c_uint32, [P]),
@@ -98,7 +109,8 @@ FUNCTIONS = {
     "wasm_memory_size": (c_uint32, [P]), "wasm_memory_grow": (B, [P, c_uint32]),
     "wasmelt_memory_read": (B, [P, Z, P, Z]), "wasmelt_memory_write": (B, [P, Z, S, Z]),
     "wasm_extern_kind": (c_uint8, [P]),
-    "wasm_ref_copy": (P, [P]), "wasm_ref_as_func": (P, [P]), "wasm_ref_as_foreign": (P, [P]), "wasm_ref_get_host_info": (P, [P]),
+    "wasm_ref_copy": (P, [P]), "wasm_ref_same": (B, [P, P]), "wasm_ref_as_func": (P, [P]),
+    "wasm_ref_as_foreign": (P, [P]), "wasm_ref_get_host_info": (P, [P]),
     "wasm_foreign_new": (P, [P]), "wasm_foreign_set_host_info_with_finalizer": (None, [P, P, FINALIZER]),
     "wasm_instance_new": (P, [P, P, P, P]), "wasm_instance_exports": (None, [P, P]),
     "wasm_trap_new": (P, [P, VEC]), "wasm_trap_message": (None, [P, VEC]), "wasm_trap_trace": (None, [P, P]),
@@ -109,6 +121,7 @@ FUNCTIONS = {
     "wasmelt_linker_new": (P, [P]), "wasmelt_linker_allow_shadowing": (None, [P, B]),
     "wasmelt_linker_define": (B, [P, S, S, P]),
     "wasmelt_linker_define_func": (B, [P, S, S, P, CALLBACK, P, FINALIZER]),
+    "wasmelt_linker_define_func_unboxed": (B, [P, S, S, P, UNBOXED, P, FINALIZER]),
     "wasmelt_linker_define_wasi": (B, [P]), "wasmelt_linker_define_instance": (B, [P, P, S, P]),
     "wasmelt_linker_get": (P, [P, P, S, S]), "wasmelt_linker_instantiate": (P, [P, P, P, P]),
     "wasmelt_wasi_config_new": (P, []), "wasmelt_wasi_config_arg": (B, [P, S]), "wasmelt_wasi_config_env": (B, [P, S, S]),
@@ -121,7 +134,8 @@ FUNCTIONS = {
 FUNCTIONS.update({f"wasmelt_wasi_config_inherit_{what}": (B, [P]) for what in ("env", "stdin", "stdout", "stderr")})
 FUNCTIONS.update({f"{name}_delete": (None, [P]) for name in (
     "wasm_engine", "wasm_store", "wasm_module", "wasm_importtype_vec", "wasm_exporttype_vec", "wasm_functype",
-    "wasm_globaltype", "wasm_tabletype", "wasm_memorytype", "wasm_ref", "wasm_foreign", "wasm_extern", "wasm_extern_vec",
+    "wasm_globaltype", "wasm_tabletype", "wasm_memorytype", "wasm_externtype", "wasm_val_vec", "wasm_ref", "wasm_foreign",
+    "wasm_extern", "wasm_extern_vec",
     "wasm_instance", "wasm_trap", "wasm_frame_vec", "wasm_byte_vec", "wasmelt_linker", "wasmelt_wasi_config",
     "wasmelt_output", "wasmelt_interrupt_handle", "wasmelt_pool", "wasmelt_deadlines")})
 

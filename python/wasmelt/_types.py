@@ -45,6 +45,10 @@ class ValType:
         return ValType("f64")
 
     @staticmethod
+    def v128():
+        return ValType("v128")
+
+    @staticmethod
     def externref():
         return ValType("externref")
 
@@ -88,12 +92,24 @@ class FuncType:
 
     @staticmethod
     def _take(pointer):
-        check(pointer)
         try:
-            return FuncType(_list(lib.wasm_functype_params(pointer).contents),
-                            _list(lib.wasm_functype_results(pointer).contents))
+            return FuncType._of(check(pointer))
         finally:
             lib.wasm_functype_delete(pointer)
+
+    @staticmethod
+    def _of(pointer):
+        return FuncType(_list(lib.wasm_functype_params(pointer).contents), _list(lib.wasm_functype_results(pointer).contents))
+
+    @property
+    def _has_vectors(self):
+        """Whether values are passed without boxes, where vectors have room."""
+        types = self.params + self.results
+        if not any(ty.name == "v128" for ty in types):
+            return False
+        if any(ty.kind >= NUMBERS["externref"] for ty in types):
+            raise WasmeltError("the Python package does not pass vectors and references to one function")
+        return True
 
     def _new(self):
         return check(lib.wasm_functype_new(byref(_vector(self.params)), byref(_vector(self.results))))
