@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cranelift_codegen::ir::Function;
 use wasmparser::WasmFeatures;
 
-use crate::codegen::{self, Codegen, Compiled, Listing};
+use crate::codegen::{self, Codegen, Compiled, Improvements, Listing};
 use crate::component::{self, FlatComponent, World};
 use crate::debug::{SourceMap, positions};
 use crate::emit;
@@ -411,7 +411,9 @@ impl Stages<'_> {
             address_sums: options.address_sums && options.shape() == Shape::Single,
         };
         let placement_seed = options.placement_seed;
-        let loops = options.loops && options.opt_level != OptLevel::None;
+        let Options { loops, byte_scans, .. } = *options;
+        let improvements = Improvements { loops, byte_scans: byte_scans && options.opt_level == OptLevel::Speed };
+        let loops = (options.opt_level != OptLevel::None && (loops || byte_scans)).then_some(improvements);
         let raises_traps = options.raises_traps();
         let codegen =
             Codegen { program, isas, listing, source_maps: &source_maps, placement_seed, loops, raises_traps };

@@ -64,6 +64,8 @@ pub struct Options {
     pub address_sums: bool,
     /// Let innermost loops compute less, see `codegen/loops`.
     pub loops: bool,
+    /// Let loops that look for a byte skip many, see `codegen/loops/scan`; for speed alone.
+    pub byte_scans: bool,
     /// Export that the executable calls instead of `_start`.
     pub invoke: Option<String>,
     /// What becomes of imports that nothing provides.
@@ -126,6 +128,7 @@ impl Default for Options {
             peepholes: true,
             address_sums: true,
             loops: true,
+            byte_scans: true,
             invoke: None,
             unknown_imports: UnknownImports::Deny,
             is_server: false,

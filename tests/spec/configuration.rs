@@ -126,6 +126,7 @@ fn leave_out(options: &mut Options) -> Result<(), String> {
             "peepholes" => &mut options.peepholes,
             "address-sums" => &mut options.address_sums,
             "loops" => &mut options.loops,
+            "byte-scans" => &mut options.byte_scans,
             _ => return Err(format!("{WITHOUT}: `{name}` is not an optimisation")),
         };
         *optimization = false;

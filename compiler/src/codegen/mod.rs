@@ -28,6 +28,7 @@ use crate::workbench::Workbench;
 use effort::Effort;
 
 pub use isa::{DEFAULT_X86_64_CPU, Isas, cpu_features, cpu_names, known_cpu_features};
+pub use loops::Improvements;
 
 /// Which text a compilation is to give besides code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,8 @@ pub struct Codegen<'a> {
     pub source_maps: &'a [SourceMap],
     /// See [`crate::options::Options::placement_seed`].
     pub placement_seed: Option<u64>,
-    /// Whether loops are improved, see [`crate::options::Options::loops`].
-    pub loops: bool,
+    /// What is done with loops; none where nothing is.
+    pub loops: Option<Improvements>,
     /// See [`crate::options::Options::raises_traps`].
     pub raises_traps: bool,
 }
@@ -103,8 +104,8 @@ impl Codegen<'_> {
     ) -> CodegenResult<CompiledCode> {
         let (isa, control) = (self.isas.of(effort), &mut ControlPlane::default());
         context.optimize(isa, control)?;
-        if self.loops && effort == Effort::Full {
-            loops::improve(context);
+        if let Some(improvements) = self.loops.filter(|_| effort == Effort::Full) {
+            loops::improve(context, improvements);
             context.verify_if(isa)?;
         }
         let Context { func, domtree, want_disasm, .. } = context;

@@ -218,6 +218,9 @@ pub(in crate::cli) static CODEGEN: Group = Group {
         switch("loops", "innermost loops compute less in each round; not in wasmtime", |asked, on| {
             asked.options.loops = on;
         }),
+        switch("byte-scans", "loops that look for a byte skip sixteen at a time; not in wasmtime", |asked, on| {
+            asked.options.byte_scans = on;
+        }),
         none("metadata-for-internal-asserts", BOOL, "each trapping instruction is known anyway"),
         none("metadata-for-gc-heap-corruption", BOOL, NO_GC),
         text("cranelift-CPU", Value::Text, "a CPU by Cranelift's name, as with `--cpu`", |asked, name| {

@@ -4,9 +4,10 @@
 //! Cranelift's optimiser moves code out of loops, but puts an operation with a constant back into each block that uses
 //! its result, so that values live short; and an index of 32 bits is extended at each access. Both cost a third of the
 //! instructions in a loop that does little else. Here they leave the loops that have no others in them and no calls,
-//! where a value that is computed in front lives no longer than the loop.
+//! where a value that is computed in front lives no longer than the loop. Loops that look for a byte skip many ([`scan`]).
 
 mod hoist;
+mod scan;
 mod widen;
 
 use cranelift_codegen::Context;
@@ -16,8 +17,17 @@ use cranelift_codegen::loop_analysis::{Loop as LoopId, LoopAnalysis};
 
 use crate::translate::is_pause;
 
+/// What is done with loops.
+#[derive(Clone, Copy)]
+pub struct Improvements {
+    /// See [`crate::options::Options::loops`].
+    pub loops: bool,
+    /// See [`crate::options::Options::byte_scans`].
+    pub byte_scans: bool,
+}
+
 /// Improves the loops of a function that is optimised.
-pub(super) fn improve(context: &mut Context) {
+pub(super) fn improve(context: &mut Context, improvements: Improvements) {
     if context.loop_analysis.loops().next().is_none() {
         return;
     }
@@ -25,6 +35,7 @@ pub(super) fn improve(context: &mut Context) {
     context.compute_loop_analysis();
     let Context { func, cfg, loop_analysis: analysis, .. } = context;
     let values = func.dfg.num_values();
+    let mut skips = false;
     for (id, blocks) in innermost(func, analysis) {
         let header = analysis.loop_header(id);
         let is_inside = |block| analysis.innermost_loop(block) == Some(id);
@@ -35,11 +46,17 @@ pub(super) fn improve(context: &mut Context) {
         }
         let branches = cfg.pred_iter(header).map(|from| from.inst).collect();
         let mut found = Loop { func, analysis, id, blocks, header, entry: entry.inst, branches };
-        found.hoist();
-        found.widen();
+        if improvements.loops {
+            found.hoist();
+            found.widen();
+        }
+        skips |= improvements.byte_scans && found.scan();
     }
     if func.dfg.num_values() != values {
         func.dfg.resolve_all_aliases();
+    }
+    if skips {
+        context.flowgraph();
     }
 }
 
