@@ -14,7 +14,8 @@ pub enum ForHosts {
     Bindings,
 }
 
-/// Describes a library to its hosts: `input` and `source_name` as in [`compile`], which makes the library with the same options.
+/// Describes a library to its hosts: `input` and `source_name` as in [`compile`](super::compile), which makes the library with
+/// the same options.
 pub fn for_hosts(text: ForHosts, input: &[u8], source_name: &str, options: &Options) -> Result<String> {
     let describe = || {
         let wasm = read(input, source_name)?;
